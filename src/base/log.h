@@ -1,0 +1,30 @@
+// What the program tells people while it works: on stderr, one line a message, from rank 0 unless said otherwise.
+// stdout is kept for results (the fingerprint line, tables).
+#pragma once
+#include <fmt/format.h>
+
+#include <string_view>
+#include <utility>
+
+namespace elbo::log {
+
+// On which ranks info() prints; main sets it once the ranks are known.
+void set_enabled(bool enabled);
+
+void write(std::string_view prefix, std::string_view line);
+
+template <typename... Args>
+void info(fmt::format_string<Args...> format, Args&&... args) {
+  write("", fmt::format(format, std::forward<Args>(args)...));
+}
+
+template <typename... Args>
+void warning(fmt::format_string<Args...> format, Args&&... args) {
+  write("warning: ", fmt::format(format, std::forward<Args>(args)...));
+}
+
+// The progress line: redrawn in place on a terminal; in a log file a plain line, at most every `interval` seconds.
+// `last` ends it: it always prints and leaves the cursor on a new line.
+void progress(std::string_view line, double interval = 10.0, bool last = false);
+
+}  // namespace elbo::log

@@ -1,0 +1,70 @@
+// Named settings: each bound to a variable, with its meaning, unit and range in one place. From this table come the
+// strict parsing, the --help text, `elbo models NAME` and the resolved configuration.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace elbo {
+
+struct Range {
+  double low = -1e300, high = 1e300;
+  bool open_low = false;  // low itself is excluded
+  static Range at_least(double x) { return {.low = x}; }
+  static Range above(double x) { return {.low = x, .high = 1e300, .open_low = true}; }
+  static Range between(double a, double b) { return {.low = a, .high = b}; }
+};
+
+using Setting = std::pair<std::string, std::string>;  // key ("section.key"), value
+
+class OptionTable {
+ public:
+  // Binds `key` to `target`, whose present value is the default. `help` says what it means, with its unit. Targets outlive the table.
+  void add(std::string key, bool& target, std::string help);
+  void add(std::string key, int64_t& target, std::string help, Range range = {});
+  void add(std::string key, double& target, std::string help, Range range = {});
+  void add(std::string key, std::string& target, std::string help);
+  void add(std::string key, std::vector<int64_t>& target, std::string help, Range range = {});  // "400,200"; "" is none
+  // One of `choices`.
+  void add_choice(std::string key, std::string& target, std::vector<std::string> choices, std::string help);
+  // A number, or one of `words`: `target` holds the text ("auto", "epoch", "500").
+  void add_number_or(std::string key, std::string& target, std::vector<std::string> words, std::string help, Range range = {});
+
+  // Throws a usage Error that names key and nearest known key, or key, value and what was expected. `origin` ("--", a file's
+  // name) tells where the setting stands.
+  void set(const Setting& setting, std::string_view origin);
+  bool knows(std::string_view key) const;
+  // True once set() was called for `key`: a default is not a decision of the user.
+  bool is_set(std::string_view key) const;
+
+  std::string help() const;  // one block a section: key, default, meaning
+  std::string ini() const;   // all present values, as an INI file that set() would read back to the same values
+  std::vector<std::string> keys() const;
+
+ private:
+  struct Option {
+    std::string key, help, expected, default_text;
+    std::function<bool(const std::string&)> assign;  // false: not of the expected form
+    std::function<std::string()> text;
+    bool set = false;
+  };
+  void insert(Option option);
+  const Option* find(std::string_view key) const;
+  std::vector<Option> options_;
+};
+
+// The words of a command line after the command's name: settings (--section.key=value, --name=value, --flag), and the rest.
+struct CommandLine {
+  std::vector<std::string> positional;
+  std::vector<Setting> settings;
+  bool help = false;
+};
+CommandLine parse_command_line(const std::vector<std::string>& words);
+
+// Settings of an INI file, in order; throws a usage Error with file and line for what is not INI.
+std::vector<Setting> parse_ini(const std::string& text, const std::string& name);
+
+}  // namespace elbo

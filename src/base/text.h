@@ -1,0 +1,20 @@
+// Small texts for people: sizes, durations, the nearest of some names.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace elbo {
+
+std::string human_bytes(double bytes);       // "1.5 MiB"
+std::string human_duration(double seconds);  // "0.3 s", "12 s", "4 min 05 s", "3 h 12 min", "2 d 03 h"
+
+// The name with the smallest edit distance, or "" if none is near enough to have been meant.
+std::string nearest_name(std::string_view name, const std::vector<std::string>& names);
+
+std::string join(const std::vector<std::string>& parts, std::string_view separator);
+std::vector<std::string> split(std::string_view text, char separator);  // parts are trimmed; "" gives none
+std::string trim(std::string_view text);
+
+}  // namespace elbo
