@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# Makes a machine with a shell and a package manager able to build and run elbo. What is there already is used.
+# shellcheck source=launch/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+usage="usage: launch/setup.sh [--cuda|--no-cuda] [--cuda-headers] [--tests] [--build]
+
+  --cuda          LibTorch with its CUDA half, though no GPU is seen here (--no-cuda: without, though one is)
+  --cuda-headers  the headers that libelbo_cuda compiles with, though no GPU is seen here
+  --tests         also what the tests and checks need
+  --build         configures and builds build/elbo
+
+A LibTorch of your own is used if LibTorch_ROOT or CMAKE_PREFIX_PATH names it; MPI, HDF5 and Boost from environment
+modules are used as they are. Otherwise Debian's or Ubuntu's packages and PyPI's wheels are, the latter in deps/."
+
+cuda=
+cuda_headers=
+tests=
+build=
+if nvidia-smi -L >/dev/null 2>&1 || [ -e /dev/nvidia0 ]; then cuda=yes; fi
+for option in "$@"; do
+  case $option in
+    --cuda) cuda=yes ;;
+    --no-cuda) cuda= ;;
+    --cuda-headers) cuda_headers=yes ;;
+    --tests) tests=yes ;;
+    --build) build=yes ;;
+    --help) printf '%s\n' "$usage"; exit ;;
+    *) fail 2 "unknown option '$option'; launch/setup.sh --help lists them" ;;
+  esac
+done
+
+# ---- What of the machine is missing -------------------------------------------------------------------------------
+program() { command -v "$1" >/dev/null; }
+header() { printf '#include <%s>' "$1" | c++ -E -x c++ - >/dev/null 2>&1; }
+python_module() { python3 -c "import $1" 2>/dev/null; }
+recent_cmake() {
+  program cmake && printf '3.24\n%s\n' "$(cmake --version | grep -o '[0-9][0-9.]*' | head -n 1)" | sort -VC
+}
+own_hdf5() { [ -n "${HDF5_ROOT:-}${HDF5_DIR:-}" ] || program h5cc; }
+own_boost() { [ -n "${BOOST_ROOT:-}${Boost_ROOT:-}" ] || header boost/program_options/version.hpp; }
+
+# A LibTorch that the user names: the folder of a libtorch archive, a site-packages, or PyTorch's cmake_prefix_path.
+own_torch() {
+  local folder
+  while IFS= read -r folder; do
+    folder=${folder%/share/cmake*}
+    if [ -d "$folder/include/torch" ] || [ -d "$folder/torch/include/torch" ]; then
+      export LibTorch_ROOT=$folder
+      return 0
+    fi
+  done < <(printf '%s\n' "${LibTorch_ROOT:-}" "${CMAKE_PREFIX_PATH:-}" | tr ':;' '\n' | sed '/^$/d')
+  return 1
+}
+
+# want PACKAGE PROBE…: notes the package as missing unless it is installed or the probe finds the thing elsewhere.
+installed=$(dpkg-query -W -f '${Package} ${Status}\n' 2>/dev/null | sed -n 's/ install ok installed$//p' || true)
+missing=()
+want() {
+  local package=$1
+  shift
+  grep -qx "$package" <<<"$installed" || "$@" || missing+=("$package")
+}
+
+want g++ program c++
+want cmake recent_cmake
+want ninja-build program ninja
+want ccache program ccache
+want libopenmpi-dev program mpicc
+want openmpi-bin program mpirun
+want libhdf5-dev own_hdf5
+want libboost-program-options-dev own_boost
+want libfmt-dev header fmt/format.h
+want nlohmann-json3-dev header nlohmann/json.hpp
+want libpng-dev header png.h
+want libssl-dev header openssl/evp.h
+want zlib1g-dev header zlib.h
+if ! own_torch; then
+  want python3 program python3
+  want python3-pip python_module pip
+  want ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+fi
+if [ -n "$tests" ]; then
+  want libgtest-dev header gtest/gtest.h
+  want libgmock-dev header gmock/gmock.h
+  want clang-format program clang-format
+  want clang-tidy program clang-tidy
+  want shellcheck program shellcheck
+  want python3-h5py python_module h5py
+fi
+
+# ---- System packages ----------------------------------------------------------------------------------------------
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo)
+if [ ${#missing[@]} != 0 ]; then
+  if ! program apt-get; then
+    fail 2 "this machine has no apt-get; install, or load as modules, what Debian calls: ${missing[*]}"
+  elif [ "$(id -u)" != 0 ] && ! program sudo; then
+    fail 2 "only root can install what is missing; ask an administrator for: apt-get install ${missing[*]}"
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  step "Packages: reading the system's list" \
+    "the package lists cannot be read (see $log); mend the network or /etc/apt/sources.list and start again"
+  quietly "${as_root[@]}" apt-get update
+  size=$(LC_ALL=C apt-get install --no-install-recommends --assume-no "${missing[@]}" 2>/dev/null |
+    sed -n 's/^Need to get \(.*\) of archives.*/\1/p') || true
+  step "Packages: installing ${missing[*]} (${size:-size unknown})" \
+    "a package cannot be installed (see $log); try by hand: apt-get install ${missing[*]}"
+  quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+fi
+
+# ---- Wheels -------------------------------------------------------------------------------------------------------
+parts=()
+recent_cmake || parts+=(cmake)
+if ! own_torch; then
+  if [ -n "$cuda" ]; then parts+=(cuda headers); fi
+  if [ -n "$cuda_headers" ]; then parts+=(headers); fi
+  parts+=(cpu)
+fi
+advice= # wheels.py ends with a sentence of its own
+python3 launch/wheels.py "${parts[@]}"
+
+# ---- The program --------------------------------------------------------------------------------------------------
+if [ -n "$build" ]; then
+  # ninja configures again by itself when a CMakeLists.txt changed, but not when a library came.
+  if [ ! -f build/build.ninja ] || [ deps/.installed -nt build/build.ninja ] || [ ${#missing[@]} != 0 ]; then
+    step "Build: configuring build/" "CMake does not find what it needs (see $log); its last message names what to install"
+    quietly cmake --preset release
+  fi
+  step "Build: compiling build/elbo with $CMAKE_BUILD_PARALLEL_LEVEL jobs, only what changed" \
+    "the compiler's message is in $log; if it was killed, set CMAKE_BUILD_PARALLEL_LEVEL=1 and start again"
+  quietly cmake --build --preset release --target elbo
+fi

@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Puts libraries that PyPI's wheels carry into deps/, laid out as in site-packages. No Python environment is made.
+
+    launch/wheels.py PART…
+
+cpu      LibTorch without its CUDA half, and the two small CUDA libraries that libtorch_cpu is linked to
+headers  what a program needs to compile against CUDA and NCCL
+cuda     the whole of LibTorch, and every NVIDIA library that it loads
+cmake    a recent CMake, for systems whose own is too old
+
+deps/.installed names what is there, one wheel a line. pip only fetches the files: this script chooses and places them.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DEPS = ROOT / "deps"
+STAMP = DEPS / ".installed"
+LOG = DEPS / "setup.log"
+
+# requirement → what it is to download
+TORCH = ("torch==2.14.1", "555 MB")
+RUNTIME = [("nvidia-cuda-runtime==13.0.96", "2 MB"), ("nvidia-cuda-cupti==13.0.85", "11 MB")]
+HEADERS = [("nvidia-cuda-crt==13.0.88", "0.1 MB"), ("nvidia-cuda-cccl==13.0.85", "3 MB"),
+           ("nvidia-nccl-cu13==2.30.7", "216 MB")]
+CMAKE = ("cmake==3.31.6", "28 MB")
+
+# Python, static libraries and device code are of no use to a C++ program that links to shared libraries.
+UNWANTED = re.compile(r"\.(pyi?|a|bc)$|^torch/(?!include/|lib/|share/)|^(torchgen|functorch)/|/libtorch_python")
+CUDA_HALF = re.compile(r"^torch/lib/libtorch_(cuda|nvshmem)")
+
+
+def installed():
+    return STAMP.read_text(encoding="utf-8").split("\n") if STAMP.exists() else []
+
+
+def name_of(requirement):
+    return re.split("[=<>]", requirement)[0]
+
+
+def fetch(requirement, folder):
+    """The one wheel that satisfies the requirement, downloaded into the folder."""
+    # Wheels of all Python versions carry the same C++ libraries; taking one version's gives every machine the same files.
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--python-version=3.11",
+               f"--dest={folder}", requirement]
+    with open(LOG, "a", encoding="utf-8") as log:
+        log.write(f"\n$ {' '.join(command)}\n")
+        log.flush()
+        subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=True)
+    return next(folder.glob("*.whl"))
+
+
+def unpack(wheel, leave_out, folder):
+    """Extracts into the folder, then moves file by file: a file in deps/ is always whole, also while others compile."""
+    with zipfile.ZipFile(wheel) as archive:
+        for entry in archive.infolist():
+            if entry.is_dir() or any(pattern.search(entry.filename) for pattern in leave_out):
+                continue
+            source = pathlib.Path(archive.extract(entry, folder))
+            source.chmod(entry.external_attr >> 16 & 0o777 or 0o644)
+            stamp = time.mktime(entry.date_time + (0, 0, -1))  # an older header does not make ninja compile again
+            os.utime(source, (stamp, stamp))
+            target = DEPS / entry.filename
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+
+
+def install(requirement, size="", leave_out=None):
+    """Fetches and unpacks the wheel, less the files that leave_out matches; nothing if deps/ has it, or more of it."""
+    line = requirement if leave_out is None else f"{requirement} less {leave_out.pattern}"
+    if not {requirement, line}.isdisjoint(installed()):
+        return
+    print(f"==> Wheel: fetching {requirement}{size and f' ({size})'} into deps/", flush=True)
+    new = DEPS / ".new"
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        new.mkdir(parents=True)
+        unpack(fetch(requirement, new), [UNWANTED] + ([leave_out] if leave_out else []), new / "tree")
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    others = [there for there in installed() if there and name_of(there) != name_of(requirement)]
+    STAMP.write_text("\n".join(others + [line]) + "\n", encoding="utf-8")
+
+
+def nvidia_requirements(package, extras=()):
+    """What the METADATA of an unpacked wheel asks for of NVIDIA's libraries: pairs of requirement and its extras."""
+    metadata = next(DEPS.glob(package.replace("-", "_") + "-*.dist-info/METADATA"))
+    line = re.compile(r"Requires-Dist: ((?:nvidia-|cuda-toolkit)[\w-]*)(?:\[(.*?)\])?([^;]*)(?:.*extra == '(\w+)')?")
+    for name, inner, version, extra in line.findall(metadata.read_text(encoding="utf-8")):
+        if extra in extras if extra else not extras:
+            yield name + version.strip(), tuple(filter(None, inner.split(",")))
+
+
+def install_cuda_libraries():
+    print("==> CUDA: NVIDIA's libraries for LibTorch, 2.5 GB to fetch in all where none is there yet", flush=True)
+    pinned = {name_of(pin) for pin, _ in RUNTIME + HEADERS}
+    for requirement, extras in nvidia_requirements("torch"):
+        # cuda-toolkit is an empty package whose extras name the libraries.
+        install(requirement)
+        libraries = [library for library, _ in nvidia_requirements(name_of(requirement), extras)] if extras else []
+        for library in libraries:
+            if name_of(library) not in pinned:
+                install(library)
+
+
+def main(parts):
+    DEPS.mkdir(exist_ok=True)
+    if "cmake" in parts:
+        install(*CMAKE)
+    if "cpu" in parts or "cuda" in parts:
+        install(*TORCH, leave_out=None if "cuda" in parts else CUDA_HALF)
+        for pin in RUNTIME:
+            install(*pin)
+    if "headers" in parts:
+        for pin in HEADERS:
+            install(*pin)
+    if "cuda" in parts:
+        install_cuda_libraries()
+
+
+try:
+    main(sys.argv[1:])
+except subprocess.CalledProcessError:
+    sys.exit(f"error: pip could not fetch it (see {LOG.relative_to(ROOT)}); mend the network or pip's index and start "
+             "again, or set LibTorch_ROOT to a LibTorch that is there")
+except OSError as error:
+    sys.exit(f"error: {error}; make room on the disk, or write access to deps/, and start again")
