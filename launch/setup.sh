@@ -75,16 +75,12 @@ want nlohmann-json3-dev header nlohmann/json.hpp
 want libpng-dev header png.h
 want libssl-dev header openssl/evp.h
 want zlib1g-dev header zlib.h
-if ! own_torch; then
-  want python3 program python3
-  want python3-pip python_module pip
-  want ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
-fi
+want python3 program python3
+want python3-pip python_module pip
+want ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 if [ -n "$tests" ]; then
   want libgtest-dev header gtest/gtest.h
   want libgmock-dev header gmock/gmock.h
-  want clang-format program clang-format
-  want clang-tidy program clang-tidy
   want shellcheck program shellcheck
   want python3-h5py python_module h5py
 fi
@@ -112,6 +108,7 @@ fi
 # ---- Wheels -------------------------------------------------------------------------------------------------------
 parts=()
 recent_cmake || parts+=(cmake)
+if [ -n "$tests" ]; then parts+=(lint); fi
 if ! own_torch; then
   if [ -n "$cuda" ]; then parts+=(cuda headers); fi
   if [ -n "$cuda_headers" ]; then parts+=(headers); fi

@@ -6,6 +6,7 @@
 cpu      LibTorch without its CUDA half, and the two small CUDA libraries that libtorch_cpu is linked to
 headers  what a program needs to compile against CUDA and NCCL
 cuda     the whole of LibTorch, and every NVIDIA library that it loads
+lint     clang-format and clang-tidy, in the versions that the checks are written for
 cmake    a recent CMake, for systems whose own is too old
 
 deps/.installed names what is there, one wheel a line. pip only fetches the files: this script chooses and places them.
@@ -29,6 +30,8 @@ TORCH = ("torch==2.14.1", "555 MB")
 RUNTIME = [("nvidia-cuda-runtime==13.0.96", "2 MB"), ("nvidia-cuda-cupti==13.0.85", "11 MB")]
 HEADERS = [("nvidia-cuda-crt==13.0.88", "0.1 MB"), ("nvidia-cuda-cccl==13.0.85", "3 MB"),
            ("nvidia-nccl-cu13==2.30.7", "216 MB")]
+# Versions of clang-format differ in what they call formatted; clang-tidy passes over LibTorch's headers only since 21.
+LINT = [("clang-format==14.0.6", "1 MB"), ("clang-tidy==23.1.4", "46 MB")]
 CMAKE = ("cmake==3.31.6", "28 MB")
 
 # Python, static libraries and device code are of no use to a C++ program that links to shared libraries.
@@ -98,7 +101,8 @@ def nvidia_requirements(package, extras=()):
 
 
 def install_cuda_libraries():
-    print("==> CUDA: NVIDIA's libraries for LibTorch, 2.5 GB to fetch in all where none is there yet", flush=True)
+    if not any(name_of(there) == "cuda-toolkit" for there in installed()):
+        print("==> CUDA: NVIDIA's libraries for LibTorch follow, 2 GB to fetch, 5 GB on the disk", flush=True)
     pinned = {name_of(pin) for pin, _ in RUNTIME + HEADERS}
     for requirement, extras in nvidia_requirements("torch"):
         # cuda-toolkit is an empty package whose extras name the libraries.
@@ -111,15 +115,16 @@ def install_cuda_libraries():
 
 def main(parts):
     DEPS.mkdir(exist_ok=True)
+    for pin in LINT if "lint" in parts else []:
+        install(*pin)
     if "cmake" in parts:
         install(*CMAKE)
     if "cpu" in parts or "cuda" in parts:
         install(*TORCH, leave_out=None if "cuda" in parts else CUDA_HALF)
         for pin in RUNTIME:
             install(*pin)
-    if "headers" in parts:
-        for pin in HEADERS:
-            install(*pin)
+    for pin in HEADERS if "headers" in parts else []:
+        install(*pin)
     if "cuda" in parts:
         install_cuda_libraries()
 

@@ -1,0 +1,42 @@
+"""How the files of src/ are compiled, read from build/compile_commands.json; and a way to run commands side by side."""
+import concurrent.futures
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+
+
+def flags():
+    """Source file → compiler flags, without the files named and without the precompiled header, which hides omissions."""
+    table = {}
+    for entry in json.loads((BUILD / "compile_commands.json").read_text(encoding="utf-8")):
+        file = pathlib.Path(entry["file"])
+        if (ROOT / "src") not in file.parents:
+            continue
+        words = iter(shlex.split(entry["command"]))
+        kept = []
+        for word in words:
+            if word in {"-o", "-c", "-include"}:
+                next(words)
+            elif word != "-Winvalid-pch":
+                kept.append(word)
+        compiler = next(i for i, word in enumerate(kept) if word.startswith("-"))  # behind ccache and its settings
+        table[file] = kept[compiler:]
+    return table
+
+
+def run_all(commands, keep_going=lambda: True):
+    """Runs (name, command) pairs on all cores; yields (name, output, succeeded) of those begun while keep_going()."""
+    def run(pair):
+        name, command = pair
+        if not keep_going():
+            return None
+        result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return name, result.stdout, result.returncode == 0
+
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        yield from filter(None, pool.map(run, commands))

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Checks the form of the code, after tests/run.sh has built it; the last line counts the checks.
+# shellcheck source=launch/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../launch/common.sh"
+
+passed=0
+failed=0
+check() {
+  local name=$1
+  shift
+  printf '==> Check: %s\n' "$name"
+  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)) && printf 'FAILED: %s\n' "$name"; fi
+}
+
+ours() { git ls-files --cached --others --exclude-standard -- "$@"; }
+mapfile -t code < <(ours 'src/*.h' 'src/*.cpp' 'tests/*.h' 'tests/*.cpp')
+mapfile -t scripts < <(ours '*.sh' .ci/run)
+
+check "format (deps/clang_format/data/bin/clang-format -i FILE mends it)" \
+  deps/clang_format/data/bin/clang-format --dry-run -Werror "${code[@]}"
+check "includes follow the order of dependence" tests/lint/include_direction.py
+check "the check of includes finds violations" tests/lint/include_direction.py --self-test
+check "shell scripts" shellcheck -x "${scripts[@]}"
+check "headers compile alone" tests/lint/headers_alone.py
+check "clang-tidy" tests/lint/tidy.py
+
+printf '%s passed, %s failed\n' $passed $failed
+[ $failed = 0 ]

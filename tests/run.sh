@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Builds the program and its tests, runs all of them, and the unit tests once more under the sanitizers.
+# The last line counts: N passed, N failed.
+# shellcheck source=launch/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../launch/common.sh"
+
+launch/setup.sh --tests --cuda-headers
+
+results=()
+# run PRESET FOLDER [CTEST OPTION…]
+run() {
+  local preset=$1 folder=$2
+  shift 2
+  step "Tests: building preset '$preset' in $folder/" "preset '$preset' does not build; the first error above says why"
+  quietly cmake --preset "$preset" -DELBO_TESTS=ON
+  cmake --build --preset "$preset"
+  step "Tests: running preset '$preset'" "ctest could not run the tests of preset '$preset'"
+  results+=("$folder/tests.xml")
+  rm -f "$folder/tests.xml"
+  # Failures are counted below, from what ctest wrote.
+  ctest --preset "$preset" --parallel 2 --output-junit "$root/$folder/tests.xml" "$@" || true
+}
+
+run release build
+# LibTorch and Open MPI keep memory until the process ends, which is no leak of ours.
+ASAN_OPTIONS=detect_leaks=0 run asan build/asan --label-regex unit
+
+advice=
+python3 - "${results[@]}" <<'PYTHON'
+import sys
+import xml.etree.ElementTree
+
+passed = failed = skipped = 0
+for path in sys.argv[1:]:
+    for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
+        reason = case.find("skipped")
+        if case.get("status") == "run":
+            passed += 1
+        elif reason is not None and reason.get("message", "").startswith("SKIP_"):
+            skipped += 1
+        else:  # failed, or could not even start
+            failed += 1
+print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+sys.exit(failed > 0 or passed == 0)
+PYTHON
