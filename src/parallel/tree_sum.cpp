@@ -1,0 +1,92 @@
+#include "parallel/tree_sum.h"
+
+#include <torch/torch.h>
+
+#include <bit>
+
+#include "base/error.h"
+
+namespace elbo {
+namespace {
+
+void collect_subtrees(Node node, LeafRange owned, std::vector<Node>& result) {
+  if (node.end <= owned.first || owned.end <= node.first) return;
+  if (owned.first <= node.first && node.end <= owned.end) {
+    result.push_back(node);
+    return;
+  }
+  const int64_t middle = split_of(node);
+  collect_subtrees({node.first, middle}, owned, result);
+  collect_subtrees({middle, node.end}, owned, result);
+}
+
+double sum_of(const double* values, int64_t count) {
+  if (count == 0) return 0;
+  if (count == 1) return *values;
+  const int64_t middle = split_of({0, count});
+  return sum_of(values, middle) + sum_of(values + middle, count - middle);
+}
+
+}  // namespace
+
+int64_t split_of(Node node) {
+  return node.first + static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(node.size() - 1)));
+}
+
+bool are_siblings(Node left, Node right, int64_t leaves) {
+  const Node parent{left.first, right.end};
+  for (Node node{0, leaves};
+       node.size() >= parent.size() && node.size() > 1;) {  // down from the root to the parent
+    const int64_t middle = split_of(node);
+    if (node.first == parent.first && node.end == parent.end)
+      return middle == left.end && middle == right.first;
+    (parent.first < middle ? node.end : node.first) = middle;
+  }
+  return false;
+}
+
+std::vector<Node> maximal_subtrees(LeafRange owned, int64_t leaves) {
+  std::vector<Node> result;
+  if (owned.size() > 0) collect_subtrees({0, leaves}, owned, result);
+  return result;
+}
+
+torch::Tensor canonical_sum(Node node, const std::vector<Part>& parts) {
+  for (const Part& part : parts)
+    if (part.node.first == node.first && part.node.end == node.end) return part.sum;
+  if (node.size() < 2) fail("leaf {} is missing from a canonical sum", node.first);
+  const int64_t middle = split_of(node);
+  const torch::Tensor left = canonical_sum({node.first, middle}, parts);
+  left.add_(canonical_sum({middle, node.end}, parts));
+  return left;
+}
+
+double canonical_sum(const std::vector<double>& values) {
+  return sum_of(values.data(), static_cast<int64_t>(values.size()));
+}
+
+LeafAccumulator::LeafAccumulator(int64_t leaves, int64_t elements, torch::Device device)
+    : leaves_(leaves), elements_(elements), device_(device) {}
+
+void LeafAccumulator::reset() {
+  for (Part& part : parts_) spare_.push_back(std::move(part.sum));
+  parts_.clear();
+}
+
+void LeafAccumulator::push(int64_t leaf) {
+  if (spare_.empty()) spare_.push_back(torch::zeros({elements_}, torch::TensorOptions().device(device_)));
+  parts_.push_back({{leaf, leaf + 1}, std::move(spare_.back())});
+  spare_.pop_back();
+}
+
+void LeafAccumulator::merge() {
+  while (parts_.size() >= 2 && are_siblings(parts_[parts_.size() - 2].node, parts_.back().node, leaves_)) {
+    Part& left = parts_[parts_.size() - 2];
+    left.sum.add_(parts_.back().sum);
+    left.node.end = parts_.back().node.end;
+    spare_.push_back(std::move(parts_.back().sum));
+    parts_.pop_back();
+  }
+}
+
+}  // namespace elbo
