@@ -1,0 +1,1 @@
+#include "comm/cuda_library.h"

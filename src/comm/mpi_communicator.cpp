@@ -1,0 +1,169 @@
+#include "comm/mpi_communicator.h"
+
+#include <torch/torch.h>
+
+#include <cstring>
+
+#include "comm/arguments.h"
+#include "comm/mpi_check.h"
+
+namespace elbo {
+namespace {
+
+// MPI counts with int; longer buffers go in pieces.
+constexpr int64_t max_count = int64_t{1} << 30;
+
+MPI_Datatype mpi_type(torch::ScalarType type) {
+  switch (type) {
+    case torch::kFloat32: return MPI_FLOAT;
+    case torch::kFloat64: return MPI_DOUBLE;
+    case torch::kInt64: return MPI_INT64_T;
+    case torch::kInt32: return MPI_INT32_T;
+    case torch::kUInt8: return MPI_UINT8_T;
+    default: fail("MPI has no type for {}", torch::toString(type));
+  }
+}
+
+// Calls do(offset, count) for pieces of at most max_count.
+template <typename Function>
+void in_pieces(int64_t total, Function&& function) {
+  for (int64_t done = 0; done < total; done += max_count)
+    function(done, static_cast<int>(std::min(max_count, total - done)));
+}
+
+class MpiCommunicator final : public Communicator {
+ public:
+  MpiCommunicator(RankName name, double timeout) : name_(std::move(name)), timeout_(timeout) {
+    // A communicator of its own keeps the messages of several worlds apart.
+    MPI_Request request;
+    check(MPI_Comm_idup(MPI_COMM_WORLD, &comm_, &request), "MPI_Comm_idup");
+    complete({request}, "making the world", 0);
+    check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    check(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
+  }
+  ~MpiCommunicator() override { MPI_Comm_free(&comm_); }
+  MpiCommunicator(const MpiCommunicator&) = delete;
+  MpiCommunicator& operator=(const MpiCommunicator&) = delete;
+
+  int rank() const override { return name_.rank; }
+  int size() const override { return size_; }
+
+  void all_to_all(const torch::Tensor& send, torch::Tensor& receive, const Split& split) override {
+    check_all_to_all(send, receive, split, size_);
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor from = send.to(torch::kCPU);
+    Reachable to(receive, torch::kCPU);
+    const auto item = static_cast<int64_t>(send.element_size());
+    const std::vector<int64_t> from_at = offsets_of(split.send), to_at = offsets_of(split.receive);
+    const auto* source = static_cast<const char*>(from.const_data_ptr());
+    auto* target = static_cast<char*>(to->mutable_data_ptr());
+
+    std::vector<MPI_Request> requests;
+    for (const size_t peer : peers()) post_receive(target + to_at[peer] * item, split.receive[peer] * item, peer, requests);
+    for (const size_t peer : peers()) post_send(source + from_at[peer] * item, split.send[peer] * item, peer, requests);
+    const auto me = static_cast<size_t>(rank());
+    std::memcpy(target + to_at[me] * item, source + from_at[me] * item, static_cast<size_t>(split.send[me] * item));
+    complete(requests, "all_to_all", send.numel() * item);
+    to.bring_home();
+  }
+
+  void all_gather(torch::Tensor& all, const std::vector<int64_t>& counts) override {
+    check_all_gather(all, counts, size_);
+    const torch::NoGradGuard no_grad;
+    Reachable here(all, torch::kCPU);
+    const auto item = static_cast<int64_t>(all.element_size());
+    const std::vector<int64_t> at = offsets_of(counts);
+    auto* data = static_cast<char*>(here->mutable_data_ptr());
+    const auto me = static_cast<size_t>(rank());
+
+    std::vector<MPI_Request> requests;
+    for (const size_t peer : peers()) post_receive(data + at[peer] * item, counts[peer] * item, peer, requests);
+    for (const size_t peer : peers()) post_send(data + at[me] * item, counts[me] * item, peer, requests);
+    complete(requests, "all_gather", all.numel() * item);
+    here.bring_home();
+  }
+
+  void all_reduce(torch::Tensor& tensor, ReduceOp op) override {
+    check_all_reduce(tensor);
+    const torch::NoGradGuard no_grad;
+    Reachable here(tensor, torch::kCPU);
+    auto* data = static_cast<char*>(here->mutable_data_ptr());
+    std::vector<MPI_Request> requests;
+    in_pieces(tensor.numel(), [&](int64_t offset, int count) {
+      check(MPI_Iallreduce(MPI_IN_PLACE, data + offset * static_cast<int64_t>(tensor.element_size()), count,
+                           mpi_type(tensor.scalar_type()), op == ReduceOp::sum ? MPI_SUM : MPI_MAX, comm_,
+                           &requests.emplace_back()),
+            "MPI_Iallreduce");
+    });
+    complete(requests, "all_reduce", static_cast<int64_t>(tensor.nbytes()));
+    here.bring_home();
+  }
+
+  void broadcast(torch::Tensor& tensor, int root) override {
+    check_contiguous("broadcast", tensor);
+    const torch::NoGradGuard no_grad;
+    Reachable here(tensor, torch::kCPU);
+    auto* data = static_cast<char*>(here->mutable_data_ptr());
+    const auto bytes = static_cast<int64_t>(tensor.nbytes());
+    std::vector<MPI_Request> requests;
+    in_pieces(bytes, [&](int64_t offset, int count) {
+      check(MPI_Ibcast(data + offset, count, MPI_BYTE, root, comm_, &requests.emplace_back()), "MPI_Ibcast");
+    });
+    complete(requests, "broadcast", bytes);
+    here.bring_home();
+  }
+
+  void barrier() override {
+    MPI_Request request;
+    check(MPI_Ibarrier(comm_, &request), "MPI_Ibarrier");
+    complete({request}, "barrier", 0);
+  }
+
+ private:
+  // The other ranks, each rank beginning with its neighbour, so that not all of them call on the same one first.
+  std::vector<size_t> peers() const {
+    std::vector<size_t> result;
+    for (int step = 1; step < size_; ++step) result.push_back(static_cast<size_t>((rank() + step) % size_));
+    return result;
+  }
+
+  // Pieces between two ranks arrive in the order in which they were posted, so one tag serves all.
+  void post_receive(char* data, int64_t bytes, size_t peer, std::vector<MPI_Request>& requests) {
+    in_pieces(bytes, [&](int64_t offset, int count) {
+      check(MPI_Irecv(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm_, &requests.emplace_back()),
+            "MPI_Irecv");
+    });
+  }
+  void post_send(const char* data, int64_t bytes, size_t peer, std::vector<MPI_Request>& requests) {
+    in_pieces(bytes, [&](int64_t offset, int count) {
+      check(MPI_Isend(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm_, &requests.emplace_back()),
+            "MPI_Isend");
+    });
+  }
+
+  void complete(std::vector<MPI_Request> requests, const char* call, int64_t bytes) {
+    const Wait wait(name_, call, bytes, timeout_);
+    for (MPI_Request& request : requests) {
+      for (int done = 0;;) {
+        check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), call);
+        if (done != 0) break;
+        wait.pause();
+      }
+    }
+  }
+
+  void check(int code, const char* tried) const { check_mpi(code, name_, tried); }
+
+  RankName name_;
+  double timeout_;
+  int size_ = 0;
+  MPI_Comm comm_ = MPI_COMM_NULL;
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_mpi_communicator(const RankName& name, double timeout) {
+  return std::make_unique<MpiCommunicator>(name, timeout);
+}
+
+}  // namespace elbo

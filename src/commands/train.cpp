@@ -1,0 +1,65 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "commands/command.h"
+#include "train/config.h"
+#include "train/stop_request.h"
+#include "train/trainer.h"
+
+namespace elbo {
+namespace {
+
+bool is_data(const std::filesystem::path& path) {
+  return path.extension() == ".h5" || path.extension() == ".hdf5";
+}
+
+// A configuration file, or a data set alone: then everything else has its default.
+std::unique_ptr<RunConfig> read_config(const CommandLine& line) {
+  if (line.positional.size() != 1)
+    usage_error("elbo train: expected one CONFIG.ini or DATA.h5, got {}; elbo train --help shows how",
+                line.positional.size());
+  const std::string& path = line.positional.front();
+  require_readable_file(path);
+  if (!is_data(path)) return parse_config(read_file(path), path, line.settings);
+  std::vector<Setting> settings{{"data.path", path}};
+  settings.insert(settings.end(), line.settings.begin(), line.settings.end());
+  return parse_config("", path, settings);
+}
+
+// The options of the model that the command line names: elbo train --model.name=autoencoder --help.
+RunConfig defaults(const CommandLine& line) {
+  RunConfig config;
+  config.model = find_model("vae");
+  for (const auto& [key, value] : line.settings)
+    if (key == "model.name") config.model = find_model(value);
+  return config;
+}
+
+ExitCode train(const Environment& environment, const CommandLine& line) {
+  if (line.help) {
+    print_help(train_command(), defaults(line).table());
+    return ExitCode::ok;
+  }
+  const StopRequest stop;
+  const std::unique_ptr<RunConfig> config = read_config(line);
+  Trainer trainer(environment, *config);
+  const TrainOutcome outcome = trainer.run(stop);
+  if (environment.rank() == 0) {
+    if (outcome.stopped)
+      log::info("stopped on request after step {}; --resume goes on from there", outcome.step);
+    fmt::print("fingerprint {} step {}\n", outcome.fingerprint, outcome.step);
+  }
+  return outcome.stopped ? ExitCode::stopped : ExitCode::ok;
+}
+
+}  // namespace
+
+Command train_command() {
+  return {"train", "CONFIG.ini|DATA.h5 [--section.key=value …] [--resume]",
+          "trains a model; an interrupted run goes on with --resume, on any number of ranks", train};
+}
+
+}  // namespace elbo

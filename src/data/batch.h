@@ -1,0 +1,38 @@
+// What a model sees of the data: one microbatch, and what all rows have in common.
+#pragma once
+#include <torch/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace elbo {
+
+struct Batch {
+  torch::Tensor x;      // (b, …) float32; images scaled to [0, 1]
+  torch::Tensor label;  // (b) int64 or (b, k) float32; undefined where the data set has none
+  torch::Tensor ids;    // (b) int64, row numbers within the split
+
+  int64_t size() const { return x.size(0); }
+  Batch to(torch::Device device) const {
+    return {x.to(device), label.defined() ? label.to(device) : label, ids};
+  }
+};
+
+// What is known of a data set before a row is read. Equal on all ranks.
+struct DataShape {
+  std::vector<int64_t> x;      // one row: (channels, height, width) or (features) or (time, features)
+  std::string kind;            // image | tabular | sequence | tokens | audio | interactions | "" (unknown)
+  bool integer_x = false;      // stored as integers; as bytes, x is scaled from 0…255 to [0, 1]
+  int64_t classes = 0;         // labels are 0 … classes-1; 0 where there are none
+  int64_t label_features = 0;  // k for continuous labels (N, k)
+
+  int64_t features() const {
+    int64_t product = 1;
+    for (const int64_t size : x) product *= size;
+    return product;
+  }
+  bool is_image() const { return kind == "image" && x.size() == 3; }
+};
+
+}  // namespace elbo

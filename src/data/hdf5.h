@@ -1,0 +1,83 @@
+// HDF5's C library behind move-only handles. Every call is checked: an Error carries HDF5's own reason. The library is not
+// thread-safe; callers hold hdf5_lock() around each use of a handle.
+#pragma once
+#include <hdf5.h>
+#include <torch/types.h>
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace elbo::hdf5 {
+
+// One lock for the whole library. Recursive: a function that locks may call another.
+std::unique_lock<std::recursive_mutex> lock();
+
+// An identifier and how to close it.
+class Handle {
+ public:
+  Handle() = default;
+  Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
+  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
+  Handle& operator=(Handle&& other) noexcept {
+    std::swap(id_, other.id_);
+    std::swap(close_, other.close_);
+    return *this;
+  }
+  ~Handle();
+  hid_t get() const { return id_; }
+  explicit operator bool() const { return id_ >= 0; }
+
+ private:
+  hid_t id_ = -1;
+  herr_t (*close_)(hid_t) = nullptr;
+};
+
+// The reason of HDF5's last failure, innermost first, in one line.
+std::string last_reason();
+
+struct DatasetInfo {
+  std::vector<int64_t> shape;
+  H5T_class_t type_class = H5T_NO_CLASS;
+  size_t type_size = 0;
+  bool is_signed = true;
+  std::vector<int64_t> chunk;  // empty: contiguous or compact
+  std::string type_name;       // "uint8", "float32 big-endian", "string"
+  std::vector<std::string> filters;
+  bool numeric() const { return type_class == H5T_INTEGER || type_class == H5T_FLOAT; }
+};
+
+Handle open_file(const std::string& path);      // read-only; usage Errors: missing, a folder, not HDF5, cut short
+// New file, refuses to replace; user_block: bytes kept free at its start (0 or a power of two ≥ 512).
+Handle create_file(const std::string& path, uint64_t user_block = 0);
+bool exists(const Handle& location, const std::string& path);
+bool is_group(const Handle& location, const std::string& path);
+Handle open_dataset(const Handle& location, const std::string& path);
+Handle open_group(const Handle& location, const std::string& path);
+Handle create_group(const Handle& location, const std::string& path);  // and those above it
+std::vector<std::string> list(const Handle& location, const std::string& group);  // names, sorted
+DatasetInfo describe(const Handle& dataset);
+
+// Rows [first, first + count) of the first dimension, converted by HDF5 to `type` of memory.
+void read_rows(const Handle& dataset, int64_t first, int64_t count, hid_t memory_type, void* out);
+
+torch::Tensor read_tensor(const Handle& dataset);  // the whole dataset: float32, float64, int64, int32 or uint8 as stored
+// Contiguous tensors of those types. chunk_rows > 0: chunked and, where deflate > 0, compressed (shuffle + deflate level).
+Handle write_tensor(const Handle& location, const std::string& path, const torch::Tensor& tensor, int64_t chunk_rows = 0,
+                    unsigned deflate = 0);
+// An extendible dataset of rows (0, …), for converters that stream; append() adds rows to it.
+Handle create_rows(const Handle& location, const std::string& path, const std::vector<int64_t>& row_shape,
+                   torch::ScalarType type, int64_t chunk_rows, unsigned deflate);
+void append(const Handle& dataset, const torch::Tensor& rows);
+
+void write_attribute(const Handle& object, const std::string& name, const std::string& value);
+void write_attribute(const Handle& object, const std::string& name, int64_t value);
+void write_attribute(const Handle& object, const std::string& name, double value);
+std::optional<std::string> read_text_attribute(const Handle& object, const std::string& name);
+std::optional<int64_t> read_integer_attribute(const Handle& object, const std::string& name);
+std::optional<double> read_double_attribute(const Handle& object, const std::string& name);
+
+}  // namespace elbo::hdf5

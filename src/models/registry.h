@@ -1,0 +1,43 @@
+// The one table of variants. Adding one: write models/NAME.cpp with a ModelSpec, declare its spec function here, list it in
+// registry.cpp (docs/adding_a_variant.md).
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/options.h"
+#include "data/batch.h"
+#include "models/model.h"
+#include "nn/networks.h"
+
+namespace elbo {
+
+// What building a model needs besides its own options.
+struct ModelContext {
+  DataShape data;
+  NetworkOptions network;
+};
+
+// A variant with its options at present values. One object a variant and process: bind() ties its options to a table.
+class ModelSpec {
+ public:
+  virtual ~ModelSpec() = default;
+  virtual std::string name() const = 0;
+  virtual std::string summary() const = 0;    // one line
+  virtual std::string reference() const = 0;  // paper
+  virtual void bind(OptionTable& table) = 0;  // under model.*
+  // Parameters are drawn from `init` in order of registration. Throws usage Errors for data that the variant cannot take.
+  virtual std::shared_ptr<Model> build(const ModelContext& context, Noise& init) const = 0;
+};
+
+// One for each variant, each defined in the .cpp of its name.
+std::unique_ptr<ModelSpec> vae_spec();
+std::unique_ptr<ModelSpec> autoencoder_spec();
+
+std::vector<std::unique_ptr<ModelSpec>> all_models();
+// Throws a usage Error that names the nearest variant.
+std::unique_ptr<ModelSpec> find_model(const std::string& name);
+
+}  // namespace elbo

@@ -1,0 +1,35 @@
+#include "nn/distributions.h"
+
+#include <torch/torch.h>
+
+#include <cmath>
+#include <numbers>
+
+namespace elbo {
+namespace {
+
+const double log_two_pi = std::log(2.0 * std::numbers::pi);
+
+}  // namespace
+
+DiagonalNormal DiagonalNormal::of(const torch::Tensor& output) {
+  const std::vector<torch::Tensor> halves = output.chunk(2, -1);
+  return {halves[0], halves[1]};
+}
+
+torch::Tensor DiagonalNormal::sample(Noise& noise) const { return sample(noise, 1).squeeze(0); }
+
+torch::Tensor DiagonalNormal::sample(Noise& noise, int64_t k) const {
+  const torch::Tensor epsilon = noise.normal({k, mean.size(0), mean.size(1)});
+  return mean + (0.5 * logvar).exp() * epsilon;
+}
+
+torch::Tensor DiagonalNormal::log_density(const torch::Tensor& z) const {
+  return -0.5 * ((z - mean).square() * (-logvar).exp() + logvar + log_two_pi).sum(-1);
+}
+
+torch::Tensor DiagonalNormal::kl_to_standard() const { return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar); }
+
+torch::Tensor standard_normal_log_density(const torch::Tensor& z) { return -0.5 * (z.square() + log_two_pi).sum(-1); }
+
+}  // namespace elbo

@@ -1,0 +1,44 @@
+#include "objectives/bounds.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace elbo {
+
+void KlOptions::bind(OptionTable& table) {
+  table.add("model.beta", beta, "final weight of the KL term", Range::at_least(0));
+  table.add("model.warmup_steps", warmup_steps, "steps over which the KL term's weight rises from 0 to beta",
+            Range::at_least(0));
+  table.add("model.free_bits", free_bits, "nats that each latent dimension may carry before the KL term counts",
+            Range::at_least(0));
+}
+
+double kl_weight(const KlOptions& options, int64_t step) {
+  if (step >= options.warmup_steps) return options.beta;
+  return options.beta * static_cast<double>(step) / static_cast<double>(options.warmup_steps);
+}
+
+Terms negative_elbo(const torch::Tensor& reconstruction, const torch::Tensor& kl, const KlOptions& options,
+                    int64_t step) {
+  const double weight = kl_weight(options, step);
+  const torch::Tensor kl_of_sample = kl.sum(-1);
+  Terms terms;
+  if (options.free_bits > 0) {
+    const torch::Tensor paid = kl.mean(0).clamp_min(options.free_bits).sum();
+    terms.loss = reconstruction.sum() + weight * static_cast<double>(kl.size(0)) * paid;
+  } else {
+    terms.loss = reconstruction + weight * kl_of_sample;
+  }
+  terms.report("reconstruction", reconstruction);
+  terms.report("kl", kl_of_sample);
+  return terms;
+}
+
+torch::Tensor importance_weighted_bound(const torch::Tensor& log_weights) {
+  const torch::Tensor precise = log_weights.to(torch::kFloat64);
+  return precise.logsumexp(0) - std::log(static_cast<double>(precise.size(0)));
+}
+
+}  // namespace elbo

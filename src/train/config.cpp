@@ -1,0 +1,144 @@
+#include "train/config.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace elbo {
+
+void TrainOptions::bind(OptionTable& table) {
+  table.add("train.steps", steps, "optimiser steps; 0: as many as train.epochs takes", Range::at_least(0));
+  table.add("train.epochs", epochs, "passes over the training split, where train.steps is 0",
+            Range::at_least(1));
+  table.add("train.batch", batch, "samples of a step, over all ranks", Range::at_least(1));
+  table.add("train.microbatch", microbatch,
+            "samples of one forward and backward pass; divides the batch; results depend on it, so it never "
+            "follows from the "
+            "number of ranks; 0: min(batch, 64)",
+            Range::at_least(0));
+  table.add("train.seed", seed, "every draw follows from it", Range::at_least(0));
+  table.add_choice("train.device", device, {"auto", "cpu", "cuda"},
+                   "where to compute; auto: a GPU where there is one");
+  table.add_number_or(
+      "train.threads", threads, {"auto"},
+      "worker threads of a rank, each computing microbatches; auto: cores of the node / its ranks",
+      Range::between(1, 1024));
+  table.add("train.exact", exact, "the same bits for every number of ranks; false: the library's all-reduce");
+  table.add("train.max_skipped", max_skipped,
+            "consecutive steps skipped for a gradient that is not finite before the run ends as diverged",
+            Range::at_least(0));
+}
+
+void EvaluateOptions::bind(OptionTable& table) {
+  table.add_number_or(
+      "evaluate.every", every, {"epoch", "never"},
+      "how often the validation split (else test) is evaluated: epoch, never, or a number of steps",
+      Range::at_least(1));
+  table.add("evaluate.importance_samples", importance_samples,
+            "K of the importance-weighted likelihood; 0: not computed", Range::at_least(0));
+  table.add("evaluate.microbatch", microbatch, "rows evaluated at once", Range::at_least(1));
+}
+
+void CheckpointOptions::bind(OptionTable& table) {
+  table.add("checkpoint.every_steps", every_steps, "steps between checkpoints; 0: only the last",
+            Range::at_least(0));
+  table.add("checkpoint.every_minutes", every_minutes, "minutes between checkpoints, too; 0: not by time",
+            Range::at_least(0));
+  table.add("checkpoint.keep_last", keep_last, "newest checkpoints that are kept; 0: all",
+            Range::at_least(0));
+  table.add("checkpoint.keep_every", keep_every,
+            "checkpoints at multiples of so many steps are always kept; 0: none", Range::at_least(0));
+}
+
+void RunOptions::bind(OptionTable& table) {
+  table.add("run.directory", directory, "folder of the run; empty: runs/NAME");
+  table.add("run.name", name, "name of the run; empty: the model's");
+  table.add_choice("run.resume", resume, {"never", "auto"},
+                   "auto (or --resume): go on from the newest valid checkpoint, if there is one");
+  table.add("run.timeout", timeout, "seconds that a rank waits for the others before it ends the job",
+            Range::above(0));
+  table.add("run.metrics_every", metrics_every, "steps between lines of metrics.jsonl", Range::at_least(1));
+}
+
+std::string RunConfig::directory() const {
+  if (!run.directory.empty()) return run.directory;
+  return "runs/" + (run.name.empty() ? model->name() : run.name);
+}
+
+OptionTable RunConfig::table() {
+  OptionTable table;
+  data.bind(table);
+  model_name_ = model->name();
+  std::vector<std::string> names;
+  for (const auto& spec : all_models()) names.push_back(spec->name());
+  table.add_choice("model.name", model_name_, names, "the variant; `elbo models` lists them");
+  model->bind(table);
+  network.bind(table);
+  optimizer.bind(table);
+  train.bind(table);
+  evaluate.bind(table);
+  checkpoint.bind(table);
+  run.bind(table);
+  return table;
+}
+
+std::unique_ptr<RunConfig> parse_config(const std::string& ini, const std::string& name,
+                                        const std::vector<Setting>& overrides) {
+  const std::vector<Setting> from_file = parse_ini(ini, name);
+  auto config = std::make_unique<RunConfig>();
+  std::string model = "vae";
+  for (const std::vector<Setting>* settings : std::array{&from_file, &overrides})
+    for (const auto& [key, value] : *settings)
+      if (key == "model.name") model = value;
+  config->model = find_model(model);  // first, because which options there are depends on it
+
+  OptionTable table = config->table();
+  for (const Setting& setting : from_file) table.set(setting, name + ": ");
+  for (const Setting& setting : overrides) {
+    const bool resume_flag = setting.first == "resume" && setting.second == "true";
+    table.set(resume_flag ? Setting{"run.resume", "auto"} : setting, "--");
+  }
+
+  TrainOptions& train = config->train;
+  if (train.microbatch == 0) train.microbatch = std::min<int64_t>(train.batch, 64);
+  if (train.batch % train.microbatch != 0)
+    usage_error("train.microbatch={}: expected a divisor of train.batch={}; choose another of the two",
+                train.microbatch, train.batch);
+  if (config->data.path.empty())
+    usage_error(
+        "data.path: no data set is named; give it in the configuration's [data] section or as elbo train "
+        "DATA.h5");
+  // run.ini and checkpoints mean the same files wherever the run is looked at from.
+  config->data.path = std::filesystem::absolute(config->data.path).lexically_normal();
+  config->run.directory = std::filesystem::absolute(config->directory()).lexically_normal();
+  return config;
+}
+
+void require_same_experiment(RunConfig& now, RunConfig& before, const std::string& where) {
+  // What a continued run may change: its length, its resources, its cadence, where things lie.
+  static const std::vector<std::string> free{"data.path",        "data.prefetch", "train.steps",
+                                             "train.epochs",     "train.device",  "train.threads",
+                                             "train.max_skipped"};
+  const auto decides = [](const std::string& key) {
+    const std::string section = key.substr(0, key.find('.'));
+    return section != "run" && section != "checkpoint" && section != "evaluate" &&
+           std::ranges::find(free, key) == free.end();
+  };
+  const std::vector<Setting> ours = parse_ini(now.table().ini(), "this run");
+  const std::vector<Setting> theirs = parse_ini(before.table().ini(), where);
+  for (const auto& [key, value] : ours) {
+    if (!decides(key)) continue;
+    const auto other = std::ranges::find(theirs, key, &Setting::first);
+    const std::string was = other == theirs.end() ? "not an option" : other->second;
+    if (was != value)
+      usage_error(
+          "{}={}: the checkpoint {} was made with {}={}; resume with its value, or start a new run in "
+          "another folder",
+          key, value, where, key, was);
+  }
+}
+
+}  // namespace elbo

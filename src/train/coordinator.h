@@ -1,0 +1,66 @@
+// What rank 0 does besides its share of the work: metrics, progress, which checkpoints stay, which is best.
+// On the other ranks a coordinator takes the same decisions, which follow from figures that all ranks have,
+// and writes nothing.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+
+#include "eval/evaluate.h"
+#include "parallel/exchange.h"
+#include "train/checkpoint.h"
+#include "train/config.h"
+
+namespace elbo {
+
+// One optimiser step, as all ranks know it.
+struct StepReport {
+  double loss = 0;                                    // nats per sample
+  std::vector<std::pair<std::string, double>> terms;  // nats per sample
+  double gradient_norm = 0;
+  double lr = 0;
+  bool usable = true;    // loss and gradient are finite
+  bool stop = false;     // some rank was asked to stop
+  bool save = false;     // the time for a checkpoint has come
+  double data_wait = 0;  // seconds that workers waited for data since the start, the worst rank's
+};
+
+class Coordinator {
+ public:
+  // rows: of the training split. Rank 0 opens metrics.jsonl, cut back to `first_step` on a resume.
+  Coordinator(const RunConfig& config, bool leads, int64_t rows, int64_t first_step, int64_t end_step);
+
+  bool evaluation_due(int64_t done) const;  // done: steps completed
+  bool checkpoint_due(int64_t done) const;  // by steps; by time only `wants_checkpoint` tells, on rank 0
+  bool wants_checkpoint() const;
+
+  void after_step(int64_t done, const StepReport& report);
+  // Whether this is the best so far; only the validation split decides that.
+  bool after_evaluation(int64_t done, const Evaluation& evaluation);
+  void after_checkpoint(int64_t done, bool best);  // retention; the link best.h5
+
+  std::optional<double> best_loss() const { return best_loss_; }
+  int64_t best_step() const { return best_step_; }
+  void restore_best(std::optional<double> loss, int64_t step);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void write_line(const std::string& line);
+  double seconds() const;
+
+  const RunConfig& config_;
+  bool leads_;
+  int64_t rows_, first_step_, end_step_;
+  std::filesystem::path directory_;
+  std::ofstream metrics_;
+  Clock::time_point start_ = Clock::now(), last_line_ = start_, last_checkpoint_ = start_;
+  int64_t last_line_step_;
+  double shown_loss_ = 0;  // running mean, for the eye only
+  std::optional<double> best_loss_;
+  int64_t best_step_ = 0;
+};
+
+}  // namespace elbo

@@ -1,0 +1,22 @@
+// Where a rank computes, and with how many threads.
+#pragma once
+#include <torch/types.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "comm/environment.h"
+#include "train/config.h"
+
+namespace elbo {
+
+// train.device for this rank: a GPU of its own among those of the host, or the CPU. Throws a usage Error
+// where a GPU is asked for and none can be used.
+torch::Device choose_device(const TrainOptions& options, const Environment& environment);
+
+// train.threads for this rank; auto shares the cores that the process may run on among the host's ranks. A
+// GPU has one worker, and nobody gets more workers than leaves.
+int worker_count(const TrainOptions& options, const Environment& environment, torch::Device device,
+                 int64_t leaves_of_rank);
+
+}  // namespace elbo

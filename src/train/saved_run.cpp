@@ -1,0 +1,68 @@
+#include "train/saved_run.h"
+
+#include <fmt/ranges.h>
+
+#include <charconv>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "train/share.h"
+
+namespace elbo {
+namespace fs = std::filesystem;
+namespace {
+
+std::shared_ptr<Model> build(const SavedRun& run) {
+  Noise init(Key(static_cast<uint64_t>(run.config->train.seed)).with("init"));
+  std::shared_ptr<Model> model = run.config->model->build({run.dataset->shape(), run.config->network}, init);
+  load_into(*model, run.checkpoint, run.directory);
+  return model;
+}
+
+Checkpoint read(const fs::path& directory, const std::string& which) {
+  if (!fs::is_directory(directory))
+    usage_error("{}: no such run; expected the folder that elbo train made", directory.string());
+  const std::vector<int64_t> steps = checkpoint_steps(directory);
+  if (steps.empty())
+    usage_error("{}: holds no checkpoint; expected the folder of a run that elbo train has saved",
+                directory.string());
+  if (which == "newest") {
+    std::optional<Checkpoint> newest = newest_valid_checkpoint(directory);
+    if (!newest)
+      fail("{}: none of its {} checkpoints is valid; elbo verify tells what is damaged", directory.string(),
+           steps.size());
+    return *newest;
+  }
+  if (which == "best") {
+    const fs::path best = directory / "checkpoints" / "best.h5";
+    if (!fs::exists(best))
+      usage_error(
+          "{}: has no best checkpoint, which needs a validation split in training; use newest or a step",
+          directory.string());
+    return read_checkpoint(best);
+  }
+  int64_t step = 0;
+  const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), step);
+  if (error != std::errc() || end != which.data() + which.size() || !std::ranges::binary_search(steps, step))
+    usage_error("--checkpoint={}: expected newest, best, or a step of which {} has a checkpoint: {}", which,
+                directory.string(), fmt::join(steps, ", "));
+  return read_checkpoint(checkpoint_path(directory, step));
+}
+
+}  // namespace
+
+std::shared_ptr<Model> SavedRun::replica() const { return build(*this); }
+
+SavedRun open_run(Communicator& comm, const std::string& directory, const std::string& which,
+                  const std::string& data_path) {
+  SavedRun run;
+  run.directory = directory;
+  run.checkpoint = *share(comm, comm.rank() == 0 ? std::optional(read(directory, which)) : std::nullopt);
+  run.config = parse_config(run.checkpoint.config, directory, {});
+  if (!data_path.empty()) run.config->data.path = data_path;
+  run.dataset = std::make_unique<Dataset>(run.config->data);
+  run.model = build(run);
+  return run;
+}
+
+}  // namespace elbo

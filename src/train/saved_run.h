@@ -1,0 +1,31 @@
+// A run on disk, opened to use its model: what every command but train begins with.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "comm/communicator.h"
+#include "data/dataset.h"
+#include "models/model.h"
+#include "train/checkpoint.h"
+#include "train/config.h"
+
+namespace elbo {
+
+struct SavedRun {
+  std::string directory;
+  std::unique_ptr<RunConfig> config;  // as the checkpoint keeps it
+  Checkpoint checkpoint;
+  std::unique_ptr<Dataset> dataset;  // config.data, or `data_path` in its place
+  std::shared_ptr<Model> model;      // with the checkpoint's parameters
+
+  // A replica for another worker thread.
+  std::shared_ptr<Model> replica() const;
+};
+
+// which: "newest", "best" or a step. data_path: "" for the run's own data set, else a file of the same shape
+// (checked). Rank 0 reads the checkpoint, the others receive it. Throws usage Errors: no run, no valid
+// checkpoint, other shape.
+SavedRun open_run(Communicator& comm, const std::string& directory, const std::string& which = "newest",
+                  const std::string& data_path = "");
+
+}  // namespace elbo

@@ -1,0 +1,271 @@
+#include "train/trainer.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "train/device.h"
+#include "train/run_directory.h"
+#include "train/share.h"
+
+namespace elbo {
+namespace {
+
+Key run_key(const RunConfig& config) { return Key(static_cast<uint64_t>(config.train.seed)); }
+
+std::string state_name(const Phase& phase, const std::string& state, const Arena::Item& item) {
+  return phase.name + "/" + state + "/" + item.name;
+}
+
+}  // namespace
+
+Trainer::Trainer(const Environment& environment, RunConfig& config)
+    : config_(config),
+      host_(environment.make_world(config.run.timeout)),
+      device_(choose_device(config.train, environment)),
+      dataset_(config.data),
+      rows_(dataset_.split("train")) {
+  const std::optional<Checkpoint> start =
+      share(*host_, host_->rank() == 0 ? find_start(config) : std::nullopt);
+  if (start) {
+    const std::string where = config.directory() + ", step " + std::to_string(start->step);
+    require_same_experiment(config, *parse_config(start->config, where, {}), where);
+    if (start->dataset_fingerprint != dataset_.fingerprint())
+      usage_error("data.path={}: is not the data set that {} was trained on; resume with that one",
+                  config.data.path, where);
+    first_step_ = start->step;
+    saved_step_ = start->step;
+  }
+  end_step_ = steps_of_run();
+  if (device_.is_cuda() && host_->size() > 1)
+    nccl_ = environment.make_nccl_world(*host_, device_, config.run.timeout);
+
+  const LeafRange leaves = share_of({0, config.leaves()}, host_->rank(), host_->size());
+  workers_.emplace(worker_count(config.train, environment, device_, leaves.size()));
+  make_replicas(start);
+  exchange_.emplace(*host_, nccl_ ? *nccl_ : *host_, *workers_, *arena_, phases_.size(), config.leaves(),
+                    config.train.exact);
+  make_optimizers(start);
+  make_loader();
+  if (host_->rank() == 0) prepare_run_directory(config);
+  coordinator_.emplace(config, host_->rank() == 0, rows_.rows(), first_step_, end_step_);
+  if (start) coordinator_->restore_best(start->best_loss, start->best_step);
+  warn_of_idle_ranks();
+}
+
+int64_t Trainer::steps_of_run() const {
+  if (config_.train.steps > 0) return config_.train.steps;
+  return (config_.train.epochs * rows_.rows() + config_.train.batch - 1) / config_.train.batch;
+}
+
+void Trainer::make_replicas(const std::optional<Checkpoint>& start) {
+  for (int worker = 0; worker < workers_->count(); ++worker) {
+    Noise init(run_key(config_).with("init"));
+    std::shared_ptr<Model> model = config_.model->build({dataset_.shape(), config_.network}, init);
+    if (start) load_into(*model, *start, config_.directory());
+    model->to(device_);
+    replicas_.push_back({model, {}});
+  }
+  Model& first = *replicas_.front().model;
+  phases_ = first.phases();
+  arena_.emplace(first, phases_);
+  host_->broadcast(arena_->values(), 0);
+  for (Replica& replica : replicas_) {
+    arena_->bind(*replica.model);
+    replica.parameters = replica.model->parameters();
+    for (torch::Tensor& buffer : replica.model->buffers()) host_->broadcast(buffer, 0);
+  }
+}
+
+void Trainer::make_optimizers(const std::optional<Checkpoint>& start) {
+  for (size_t phase = 0; phase < phases_.size(); ++phase) {
+    const ElementRange slice = exchange_->slice(phase), range = arena_->range(phase);
+    optimizers_.emplace_back(config_.optimizer, arena_->values().narrow(0, slice.first, slice.size()));
+    if (!start) continue;
+    for (auto& [state, values] : optimizers_.back().states()) {
+      torch::Tensor whole = torch::zeros({range.size()}, arena_->values().options());
+      for (const Arena::Item& item : arena_->items()) {
+        if (item.offset < range.first || item.offset >= range.end) continue;
+        const auto saved =
+            std::ranges::find(start->optimizer, state_name(phases_[phase], state, item), &NamedTensor::first);
+        if (saved == start->optimizer.end())
+          fail("{}: its checkpoint lacks the optimiser's {}", config_.directory(),
+               state_name(phases_[phase], state, item));
+        Arena::view(whole, item, range.first).copy_(saved->second);
+      }
+      values.copy_(whole.narrow(0, slice.first - range.first, slice.size()));
+    }
+  }
+}
+
+void Trainer::make_loader() {
+  batches_.resize(static_cast<size_t>(exchange_->leaves_of_rank().size()));
+  loader_.emplace(rows_, LoaderOptions{.batch = config_.train.batch,
+                                       .microbatch = config_.train.microbatch,
+                                       .leaves = exchange_->leaves_of_rank(),
+                                       .binarize = config_.data.binarize,
+                                       .window_bytes = config_.data.window_bytes,
+                                       .prefetch = config_.data.prefetch * workers_->count(),
+                                       .seed = static_cast<uint64_t>(config_.train.seed),
+                                       .first_step = first_step_,
+                                       .end_step = end_step_});
+}
+
+void Trainer::warn_of_idle_ranks() const {
+  const int64_t idle = host_->size() - config_.leaves();
+  if (host_->rank() == 0 && idle > 0)
+    log::warning(
+        "{} of {} ranks have nothing to compute: train.batch={} makes {} microbatches of "
+        "train.microbatch={}; a larger "
+        "batch or a smaller microbatch would employ them",
+        idle, host_->size(), config_.train.batch, config_.leaves(), config_.train.microbatch);
+}
+
+TrainOutcome Trainer::run(const StopRequest& stop) {
+  bool stopped = false;
+  int64_t step = first_step_;
+  while (step < end_step_ && !stopped) {
+    const StepReport report = take_step(step, stop);
+    ++step;
+    coordinator_->after_step(step, report);
+    count_skipped(step, report);
+    const bool best = coordinator_->evaluation_due(step) && evaluate(step);
+    if (best || report.save || report.stop || coordinator_->checkpoint_due(step)) save(step, best);
+    stopped = report.stop && step < end_step_;
+  }
+  return {step, fingerprint(*arena_), stopped};
+}
+
+StepReport Trainer::take_step(int64_t step, const StopRequest& stop) {
+  StepReport report;
+  for (size_t phase = 0; phase < phases_.size(); ++phase) {
+    exchange_->begin(phase);
+    workers_->run([&](int worker) {
+      const LeafRange leaves = exchange_->leaves_of_worker(worker);
+      for (int64_t leaf = leaves.first; leaf < leaves.end; ++leaf) compute_leaf(phase, step, leaf, worker);
+    });
+    const StepSums sums = exchange_->finish(
+        phase,
+        {stop.made() ? 1.0 : 0.0, coordinator_->wants_checkpoint() ? 1.0 : 0.0, loader_->waited_seconds()});
+    update(phase, step, sums, report);
+    exchange_->publish(phase);
+  }
+  return report;
+}
+
+void Trainer::compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker) {
+  Replica& replica = replicas_[static_cast<size_t>(worker)];
+  Batch& batch = batches_[static_cast<size_t>(leaf - exchange_->leaves_of_rank().first)];
+  if (phase == 0) batch = loader_->microbatch(step, leaf).to(device_);
+  Noise noise(run_key(config_)
+                  .with("noise")
+                  .with(static_cast<uint64_t>(step))
+                  .with(static_cast<uint64_t>(leaf))
+                  .with(phases_[phase].name),
+              device_);
+  const Terms terms = replica.model->objective({phases_[phase].name, step}, batch, noise);
+  // The batch's mean is the sum over leaves of their sums by B: no rank weighs more than another.
+  const torch::Tensor total = terms.loss.sum();
+  total.backward(torch::full({}, 1.0 / static_cast<double>(config_.train.batch), total.options()));
+
+  std::vector<std::string> names{"loss"};
+  std::vector<double> scalars{terms.loss.detach().sum(torch::kFloat64).item<double>()};
+  for (const auto& [name, value] : terms.parts) {
+    names.push_back(name);
+    scalars.push_back(value.sum(torch::kFloat64).item<double>());
+  }
+  exchange_->add(phase, worker, leaf, replica.parameters, names, std::move(scalars));
+}
+
+void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepReport& report) {
+  const auto batch = static_cast<double>(config_.train.batch);
+  const double loss = sums.scalars.front() / batch;
+  for (size_t i = 1; i < sums.names.size(); ++i)
+    report.terms.emplace_back(sums.names[i], sums.scalars[i] / batch);
+  // The first phase's loss is the model's; an adversary's stands among the terms.
+  if (phase == 0) {
+    report.loss = loss;
+    report.gradient_norm = sums.gradient_norm;
+  }
+  for (const std::vector<double>& notice : sums.notices) {
+    report.stop |= notice[0] > 0;
+    report.save |= notice[1] > 0;
+    report.data_wait = std::max(report.data_wait, notice[2]);
+  }
+  report.lr = learning_rate(config_.optimizer, step, end_step_);
+  if (!std::isfinite(loss) || !std::isfinite(sums.gradient_norm)) {
+    report.usable = false;
+    return;
+  }
+  const double limit = config_.optimizer.clip_norm;
+  const double scale = limit > 0 && sums.gradient_norm > limit ? limit / sums.gradient_norm : 1.0;
+  const ElementRange slice = exchange_->slice(phase);
+  optimizers_[phase].step(arena_->values().narrow(0, slice.first, slice.size()), exchange_->gradient(phase),
+                          report.lr, scale, step + 1, *workers_);
+}
+
+void Trainer::count_skipped(int64_t step, const StepReport& report) {
+  skipped_ = report.usable ? 0 : skipped_ + 1;
+  if (skipped_ > config_.train.max_skipped)
+    fail(
+        "training diverged: the loss or its gradient was not finite in {} consecutive steps up to step {}; "
+        "lower optimizer.lr={:g}, "
+        "or set optimizer.clip_norm (the last checkpoint is in {})",
+        skipped_, step, config_.optimizer.lr, config_.directory());
+}
+
+bool Trainer::evaluate(int64_t done) {
+  const std::string split = dataset_.has("validation") ? "validation" : "test";
+  if (!dataset_.has(split)) return false;
+  std::vector<std::shared_ptr<Model>> models;
+  for (const Replica& replica : replicas_) models.push_back(replica.model);
+  const Evaluation evaluation = elbo::evaluate(*host_, *workers_, models, dataset_.split(split),
+                                               {.split = split,
+                                                .microbatch = config_.evaluate.microbatch,
+                                                .importance_samples = config_.evaluate.importance_samples,
+                                                .binarize = config_.data.binarize,
+                                                .seed = static_cast<uint64_t>(config_.train.seed)});
+  return coordinator_->after_evaluation(done, evaluation);
+}
+
+void Trainer::save(int64_t done, bool best) {
+  if (done != saved_step_) {
+    const Checkpoint checkpoint = collect(done);
+    if (host_->rank() == 0) write_checkpoint(checkpoint_path(config_.directory(), done), checkpoint);
+    saved_step_ = done;
+  }
+  coordinator_->after_checkpoint(done, best);
+}
+
+Checkpoint Trainer::collect(int64_t done) {
+  Checkpoint checkpoint{.step = done,
+                        .fingerprint = fingerprint(*arena_),
+                        .config = config_.table().ini(),
+                        .dataset_fingerprint = dataset_.fingerprint(),
+                        .world_size = host_->size(),
+                        .best_loss = coordinator_->best_loss(),
+                        .best_step = coordinator_->best_step(),
+                        .parameters = {},
+                        .buffers = {},
+                        .optimizer = {}};
+  for (const Arena::Item& item : arena_->items())
+    checkpoint.parameters.emplace_back(item.name, Arena::view(arena_->values(), item));
+  for (const auto& buffer : replicas_.front().model->named_buffers())
+    checkpoint.buffers.emplace_back(buffer.key(), buffer.value());
+  for (size_t phase = 0; phase < phases_.size(); ++phase) {
+    const ElementRange range = arena_->range(phase);
+    for (const auto& [state, slice] : optimizers_[phase].states()) {
+      const torch::Tensor whole = exchange_->gather(phase, slice);
+      for (const Arena::Item& item : arena_->items())
+        if (item.offset >= range.first && item.offset < range.end)
+          checkpoint.optimizer.emplace_back(state_name(phases_[phase], state, item),
+                                            Arena::view(whole, item, range.first));
+    }
+  }
+  return checkpoint;
+}
+
+}  // namespace elbo

@@ -1,0 +1,84 @@
+// The training loop and what it holds. Every rank runs the same steps and the same collectives; what differs
+// is which leaves it computes and which slice of the parameters it updates.
+#pragma once
+#include <torch/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "comm/environment.h"
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "models/model.h"
+#include "parallel/arena.h"
+#include "parallel/exchange.h"
+#include "parallel/workers.h"
+#include "train/checkpoint.h"
+#include "train/config.h"
+#include "train/coordinator.h"
+#include "train/optimizer.h"
+#include "train/stop_request.h"
+
+namespace elbo {
+
+struct TrainOutcome {
+  int64_t step = 0;         // updates that the parameters have behind them
+  std::string fingerprint;  // of the parameters
+  bool stopped = false;     // before its end, on request, with its state saved
+};
+
+class Trainer {
+ public:
+  // Checks everything that can be checked before the first step, and throws what is wrong. `config` outlives
+  // the trainer. Collective, like run().
+  Trainer(const Environment& environment, RunConfig& config);
+
+  // Trains to the end or to a request to stop. Throws Error where training diverges or a checkpoint cannot be
+  // written.
+  TrainOutcome run(const StopRequest& stop);
+
+ private:
+  // A worker's model: its parameters are views of the arena, its gradients its own.
+  struct Replica {
+    std::shared_ptr<Model> model;
+    std::vector<torch::Tensor> parameters;  // in order of registration
+  };
+
+  void make_replicas(const std::optional<Checkpoint>& start);
+  void make_optimizers(const std::optional<Checkpoint>& start);
+  void make_loader();
+  void warn_of_idle_ranks() const;
+
+  StepReport take_step(int64_t step, const StopRequest& stop);
+  void compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker);
+  // Adds what the ranks said with this phase's sums to the report, and updates the parameters where they can
+  // be used.
+  void update(size_t phase, int64_t step, const StepSums& sums, StepReport& report);
+  void count_skipped(int64_t step, const StepReport& report);
+  bool evaluate(int64_t done);  // whether it is the best so far
+  void save(int64_t done, bool best);
+  Checkpoint collect(int64_t done);
+  int64_t steps_of_run() const;
+
+  RunConfig& config_;
+  std::unique_ptr<Communicator> host_;
+  std::unique_ptr<Communicator> nccl_;  // none on CPUs
+  torch::Device device_ = torch::kCPU;
+  Dataset dataset_;
+  const RowSource& rows_;
+  std::vector<Phase> phases_;
+  std::optional<Workers> workers_;
+  std::vector<Replica> replicas_;
+  std::optional<Arena> arena_;
+  std::optional<Exchange> exchange_;
+  std::vector<Optimizer> optimizers_;
+  std::optional<Loader> loader_;
+  std::optional<Coordinator> coordinator_;
+  std::vector<Batch> batches_;  // this rank's leaves of the step
+  int64_t first_step_ = 0, end_step_ = 0, saved_step_ = -1, skipped_ = 0;
+};
+
+}  // namespace elbo
