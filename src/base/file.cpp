@@ -25,13 +25,16 @@ void sync_path(const fs::path& path, int flags) {
   if (result != 0 && error != EINVAL) fail("{}: cannot be synced: {}", path.string(), std::strerror(error));
 }
 
-fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
 
 }  // namespace
 
 AtomicFile::AtomicFile(fs::path target)
     : target_(std::move(target)), temporary_(fmt::format("{}.partial-{}", target_.string(), ::getpid())) {
-  if (fs::is_directory(target_)) usage_error("{}: is a folder; expected the name of a file to write", target_.string());
+  if (fs::is_directory(target_))
+    usage_error("{}: is a folder; expected the name of a file to write", target_.string());
 }
 
 AtomicFile::~AtomicFile() {
@@ -71,10 +74,13 @@ void require_readable_file(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found)
-    usage_error("{}: no such file; check the path (the working folder is {})", path.string(), fs::current_path().string());
-  if (status.type() == fs::file_type::directory) usage_error("{}: is a folder; expected a file", path.string());
+    usage_error("{}: no such file; check the path (the working folder is {})", path.string(),
+                fs::current_path().string());
+  if (status.type() == fs::file_type::directory)
+    usage_error("{}: is a folder; expected a file", path.string());
   if (error) usage_error("{}: cannot be read: {}", path.string(), error.message());
-  if (::access(path.c_str(), R_OK) != 0) usage_error("{}: cannot be read: {}", path.string(), std::strerror(errno));
+  if (::access(path.c_str(), R_OK) != 0)
+    usage_error("{}: cannot be read: {}", path.string(), std::strerror(errno));
 }
 
 void make_parent(const fs::path& path) {

@@ -6,8 +6,9 @@
 
 namespace elbo {
 
-// A file under construction: write to temporary_path(), then commit(). Until then the target is untouched; without a
-// commit the destructor removes the temporary file. Temporary names are the target's with ".partial-<process>" behind it.
+// A file under construction: write to temporary_path(), then commit(). Until then the target is untouched;
+// without a commit the destructor removes the temporary file. Temporary names are the target's with
+// ".partial-<process>" behind it.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path target);
@@ -24,7 +25,7 @@ class AtomicFile {
 };
 
 void write_file(const std::filesystem::path& path, std::string_view content);  // atomically; throws Error
-std::string read_file(const std::filesystem::path& path);                       // throws usage Error if it is not there
+std::string read_file(const std::filesystem::path& path);  // throws usage Error if it is not there
 
 // Throws a usage Error, with the reason, unless `path` is a regular file that can be opened for reading.
 void require_readable_file(const std::filesystem::path& path);

@@ -1,5 +1,5 @@
-// Which part of a step belongs to whom. A step has M leaves (microbatches), numbered 0 … M-1; P owners (ranks, or the
-// workers of a rank) share a range of them contiguously and as evenly as possible.
+// Which part of a step belongs to whom. A step has M leaves (microbatches), numbered 0 … M-1; P owners
+// (ranks, or the workers of a rank) share a range of them contiguously and as evenly as possible.
 #pragma once
 #include <cstdint>
 

@@ -1,5 +1,5 @@
-// What the program tells people while it works: on stderr, one line a message, from rank 0 unless said otherwise.
-// stdout is kept for results (the fingerprint line, tables).
+// What the program tells people while it works: on stderr, one line a message, from rank 0 unless said
+// otherwise. stdout is kept for results (the fingerprint line, tables).
 #pragma once
 #include <fmt/format.h>
 
@@ -23,8 +23,8 @@ void warning(fmt::format_string<Args...> format, Args&&... args) {
   write("warning: ", fmt::format(format, std::forward<Args>(args)...));
 }
 
-// The progress line: redrawn in place on a terminal; in a log file a plain line, at most every `interval` seconds.
-// `last` ends it: it always prints and leaves the cursor on a new line.
+// The progress line: redrawn in place on a terminal; in a log file a plain line, at most every `interval`
+// seconds. `last` ends it: it always prints and leaves the cursor on a new line.
 void progress(std::string_view line, double interval = 10.0, bool last = false);
 
 }  // namespace elbo::log

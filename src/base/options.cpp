@@ -23,7 +23,8 @@ bool parse_number(const std::string& text, Number& value) {
 }
 
 bool contains(const Range& range, double value) {
-  return std::isfinite(value) && value <= range.high && (range.open_low ? value > range.low : value >= range.low);
+  return std::isfinite(value) && value <= range.high &&
+         (range.open_low ? value > range.low : value >= range.low);
 }
 
 std::string describe(const Range& range, std::string_view kind) {
@@ -45,7 +46,10 @@ void OptionTable::insert(Option option) {
 }
 
 void OptionTable::add(std::string key, bool& target, std::string help) {
-  insert({.key = std::move(key), .help = std::move(help), .expected = "true or false", .default_text = "",
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = "true or false",
+          .default_text = "",
           .assign =
               [&target](const std::string& text) {
                 const bool yes = text == "true" || text == "1" || text == "yes" || text == "on";
@@ -57,7 +61,10 @@ void OptionTable::add(std::string key, bool& target, std::string help) {
 }
 
 void OptionTable::add(std::string key, int64_t& target, std::string help, Range range) {
-  insert({.key = std::move(key), .help = std::move(help), .expected = describe(range, "a whole number"), .default_text = "",
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = describe(range, "a whole number"),
+          .default_text = "",
           .assign =
               [&target, range](const std::string& text) {
                 int64_t value = 0;
@@ -69,7 +76,10 @@ void OptionTable::add(std::string key, int64_t& target, std::string help, Range 
 }
 
 void OptionTable::add(std::string key, double& target, std::string help, Range range) {
-  insert({.key = std::move(key), .help = std::move(help), .expected = describe(range, "a number"), .default_text = "",
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = describe(range, "a number"),
+          .default_text = "",
           .assign =
               [&target, range](const std::string& text) {
                 double value = 0;
@@ -81,7 +91,10 @@ void OptionTable::add(std::string key, double& target, std::string help, Range r
 }
 
 void OptionTable::add(std::string key, std::string& target, std::string help) {
-  insert({.key = std::move(key), .help = std::move(help), .expected = "a text", .default_text = "",
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = "a text",
+          .default_text = "",
           .assign =
               [&target](const std::string& text) {
                 target = text;
@@ -91,14 +104,17 @@ void OptionTable::add(std::string key, std::string& target, std::string help) {
 }
 
 void OptionTable::add(std::string key, std::vector<int64_t>& target, std::string help, Range range) {
-  insert({.key = std::move(key), .help = std::move(help),
-          .expected = describe(range, "whole numbers") + ", separated by commas", .default_text = "",
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = describe(range, "whole numbers") + ", separated by commas",
+          .default_text = "",
           .assign =
               [&target, range](const std::string& text) {
                 std::vector<int64_t> values;
                 for (const std::string& part : split(text, ',')) {
                   int64_t value = 0;
-                  if (!parse_number(part, value) || !contains(range, static_cast<double>(value))) return false;
+                  if (!parse_number(part, value) || !contains(range, static_cast<double>(value)))
+                    return false;
                   values.push_back(value);
                 }
                 target = std::move(values);
@@ -112,9 +128,13 @@ void OptionTable::add(std::string key, std::vector<int64_t>& target, std::string
               }});
 }
 
-void OptionTable::add_choice(std::string key, std::string& target, std::vector<std::string> choices, std::string help) {
+void OptionTable::add_choice(std::string key, std::string& target, std::vector<std::string> choices,
+                             std::string help) {
   const std::string expected = "one of " + join(choices, ", ");
-  insert({.key = std::move(key), .help = std::move(help), .expected = expected, .default_text = "",
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = expected,
+          .default_text = "",
           .assign =
               [&target, choices = std::move(choices)](const std::string& text) {
                 if (std::ranges::find(choices, text) == choices.end()) return false;
@@ -124,10 +144,13 @@ void OptionTable::add_choice(std::string key, std::string& target, std::vector<s
           .text = [&target] { return target; }});
 }
 
-void OptionTable::add_number_or(std::string key, std::string& target, std::vector<std::string> words, std::string help,
-                                Range range) {
+void OptionTable::add_number_or(std::string key, std::string& target, std::vector<std::string> words,
+                                std::string help, Range range) {
   const std::string expected = fmt::format("{}, or {}", describe(range, "a number"), join(words, " or "));
-  insert({.key = std::move(key), .help = std::move(help), .expected = expected, .default_text = "",
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = expected,
+          .default_text = "",
           .assign =
               [&target, words = std::move(words), range](const std::string& text) {
                 double value = 0;
@@ -199,7 +222,8 @@ std::string OptionTable::ini() const {
 }
 
 CommandLine parse_command_line(const std::vector<std::string>& words) {
-  // By hand: program_options gives the words behind an option that it does not know to that option, positional or not.
+  // By hand: program_options gives the words behind an option that it does not know to that option,
+  // positional or not.
   CommandLine line;
   for (const std::string& word : words) {
     if (word == "--help" || word == "-h") {

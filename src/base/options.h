@@ -1,5 +1,5 @@
-// Named settings: each bound to a variable, with its meaning, unit and range in one place. From this table come the
-// strict parsing, the --help text, `elbo models NAME` and the resolved configuration.
+// Named settings: each bound to a variable, with its meaning, unit and range in one place. From this table
+// come the strict parsing, the --help text, `elbo models NAME` and the resolved configuration.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -22,26 +22,30 @@ using Setting = std::pair<std::string, std::string>;  // key ("section.key"), va
 
 class OptionTable {
  public:
-  // Binds `key` to `target`, whose present value is the default. `help` says what it means, with its unit. Targets outlive the table.
+  // Binds `key` to `target`, whose present value is the default. `help` says what it means, with its unit.
+  // Targets outlive the table.
   void add(std::string key, bool& target, std::string help);
   void add(std::string key, int64_t& target, std::string help, Range range = {});
   void add(std::string key, double& target, std::string help, Range range = {});
   void add(std::string key, std::string& target, std::string help);
-  void add(std::string key, std::vector<int64_t>& target, std::string help, Range range = {});  // "400,200"; "" is none
+  void add(std::string key, std::vector<int64_t>& target, std::string help,
+           Range range = {});  // "400,200"; "" is none
   // One of `choices`.
   void add_choice(std::string key, std::string& target, std::vector<std::string> choices, std::string help);
   // A number, or one of `words`: `target` holds the text ("auto", "epoch", "500").
-  void add_number_or(std::string key, std::string& target, std::vector<std::string> words, std::string help, Range range = {});
+  void add_number_or(std::string key, std::string& target, std::vector<std::string> words, std::string help,
+                     Range range = {});
 
-  // Throws a usage Error that names key and nearest known key, or key, value and what was expected. `origin` ("--", a file's
-  // name) tells where the setting stands.
+  // Throws a usage Error that names key and nearest known key, or key, value and what was expected. `origin`
+  // ("--", a file's name) tells where the setting stands.
   void set(const Setting& setting, std::string_view origin);
   bool knows(std::string_view key) const;
   // True once set() was called for `key`: a default is not a decision of the user.
   bool is_set(std::string_view key) const;
 
   std::string help() const;  // one block a section: key, default, meaning
-  std::string ini() const;   // all present values, as an INI file that set() would read back to the same values
+  std::string ini()
+      const;  // all present values, as an INI file that set() would read back to the same values
   std::vector<std::string> keys() const;
 
  private:
@@ -56,7 +60,8 @@ class OptionTable {
   std::vector<Option> options_;
 };
 
-// The words of a command line after the command's name: settings (--section.key=value, --name=value, --flag), and the rest.
+// The words of a command line after the command's name: settings (--section.key=value, --name=value, --flag),
+// and the rest.
 struct CommandLine {
   std::vector<std::string> positional;
   std::vector<Setting> settings;

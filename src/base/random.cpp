@@ -36,7 +36,8 @@ Key Key::with(std::string_view part) const {
   return with(hash);
 }
 
-Noise::Noise(Key key, torch::Device device) : generator_(make_generator(key.value(), device)), device_(device) {}
+Noise::Noise(Key key, torch::Device device)
+    : generator_(make_generator(key.value(), device)), device_(device) {}
 
 torch::Tensor Noise::normal(torch::IntArrayRef sizes) {
   return torch::randn(sizes, generator_, torch::TensorOptions().device(device_));
@@ -51,7 +52,9 @@ torch::Tensor Noise::bernoulli(const torch::Tensor& probabilities) {
 }
 
 Permutation::Permutation(uint64_t n, Key key)
-    : n_(n), half_bits_(std::max(1, (static_cast<int>(std::bit_width(n > 0 ? n - 1 : 0)) + 1) / 2)), round_keys_{} {
+    : n_(n),
+      half_bits_(std::max(1, (static_cast<int>(std::bit_width(n > 0 ? n - 1 : 0)) + 1) / 2)),
+      round_keys_{} {
   uint64_t round = 0;
   for (uint64_t& round_key : round_keys_) round_key = key.with("feistel").with(round++).value();
 }

@@ -8,8 +8,9 @@
 
 namespace elbo {
 
-// A 64-bit name of one stream of random numbers, made by mixing what the stream is for: Key(seed).with("noise").with(step).
-// Equal names give equal streams on every rank; different names never share numbers.
+// A 64-bit name of one stream of random numbers, made by mixing what the stream is for:
+// Key(seed).with("noise").with(step). Equal names give equal streams on every rank; different names never
+// share numbers.
 class Key {
  public:
   explicit Key(uint64_t seed);
@@ -30,13 +31,13 @@ constexpr uint64_t scramble(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// A generator of a leaf's own, seeded from its key. All draws of a model go through it: the global generator is never used.
-// Not thread-safe; make one for each leaf.
+// A generator of a leaf's own, seeded from its key. All draws of a model go through it: the global generator
+// is never used. Not thread-safe; make one for each leaf.
 class Noise {
  public:
   explicit Noise(Key key, torch::Device device = torch::kCPU);
-  torch::Tensor normal(torch::IntArrayRef sizes);   // standard normal, float32, on the device
-  torch::Tensor uniform(torch::IntArrayRef sizes);  // uniform in [0, 1), float32, on the device
+  torch::Tensor normal(torch::IntArrayRef sizes);               // standard normal, float32, on the device
+  torch::Tensor uniform(torch::IntArrayRef sizes);              // uniform in [0, 1), float32, on the device
   torch::Tensor bernoulli(const torch::Tensor& probabilities);  // 0 or 1, of the shape of its argument
   torch::Device device() const { return device_; }
 
@@ -45,8 +46,8 @@ class Noise {
   torch::Device device_;
 };
 
-// A keyed bijection of {0, …, n-1} in O(1) memory: a Feistel network over the next even number of bits with cycle walking
-// (Black & Rogaway 2002). n ≥ 1.
+// A keyed bijection of {0, …, n-1} in O(1) memory: a Feistel network over the next even number of bits with
+// cycle walking (Black & Rogaway 2002). n ≥ 1.
 class Permutation {
  public:
   Permutation(uint64_t n, Key key);

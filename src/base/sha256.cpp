@@ -24,7 +24,8 @@ Sha256::Sha256() : context_(std::make_unique<Context>()) {
 Sha256::~Sha256() = default;
 
 void Sha256::update(const void* data, size_t bytes) {
-  if (EVP_DigestUpdate(context_->evp.get(), data, bytes) != 1) fail("OpenSSL could not continue a SHA-256 digest");
+  if (EVP_DigestUpdate(context_->evp.get(), data, bytes) != 1)
+    fail("OpenSSL could not continue a SHA-256 digest");
 }
 
 std::string Sha256::hex() {

@@ -14,7 +14,8 @@ void check_counts(const char* call, const std::vector<int64_t>& counts, int size
   if (std::any_of(counts.begin(), counts.end(), [](int64_t count) { return count < 0; }))
     fail("{}: a count is negative", call);
   const int64_t total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
-  if (total != elements) fail("{}: the counts add up to {}, the tensor has {} elements", call, total, elements);
+  if (total != elements)
+    fail("{}: the counts add up to {}, the tensor has {} elements", call, total, elements);
 }
 
 }  // namespace
@@ -28,8 +29,8 @@ void check_all_to_all(const torch::Tensor& send, const torch::Tensor& receive, c
   check_contiguous(call, send);
   check_contiguous(call, receive);
   if (send.scalar_type() != receive.scalar_type() || send.device() != receive.device())
-    fail("{}: send is {} on {}, receive is {} on {}", call, torch::toString(send.scalar_type()), send.device().str(),
-         torch::toString(receive.scalar_type()), receive.device().str());
+    fail("{}: send is {} on {}, receive is {} on {}", call, torch::toString(send.scalar_type()),
+         send.device().str(), torch::toString(receive.scalar_type()), receive.device().str());
   check_counts(call, split.send, size, send.numel());
   check_counts(call, split.receive, size, receive.numel());
 }
@@ -41,7 +42,8 @@ void check_all_gather(const torch::Tensor& all, const std::vector<int64_t>& coun
 
 void check_all_reduce(const torch::Tensor& tensor) {
   check_contiguous("all_reduce", tensor);
-  constexpr torch::ScalarType types[] = {torch::kFloat32, torch::kFloat64, torch::kInt64, torch::kInt32, torch::kUInt8};
+  constexpr torch::ScalarType types[] = {torch::kFloat32, torch::kFloat64, torch::kInt64, torch::kInt32,
+                                         torch::kUInt8};
   if (std::find(std::begin(types), std::end(types), tensor.scalar_type()) == std::end(types))
     fail("all_reduce: {} cannot be reduced", torch::toString(tensor.scalar_type()));
 }

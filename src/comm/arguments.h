@@ -1,5 +1,5 @@
-// What every world asks of the arguments of a collective. A violation is a mistake of the program, told as Error before
-// any rank is left waiting for bytes that do not come.
+// What every world asks of the arguments of a collective. A violation is a mistake of the program, told as
+// Error before any rank is left waiting for bytes that do not come.
 #pragma once
 #include <torch/types.h>
 
@@ -13,7 +13,8 @@ namespace elbo {
 void check_contiguous(const char* call, const torch::Tensor& tensor);
 void check_all_to_all(const torch::Tensor& send, const torch::Tensor& receive, const Split& split, int size);
 void check_all_gather(const torch::Tensor& all, const std::vector<int64_t>& counts, int size);
-void check_all_reduce(const torch::Tensor& tensor);  // contiguous, of a type that can be summed by every library
+void check_all_reduce(
+    const torch::Tensor& tensor);  // contiguous, of a type that can be summed by every library
 
 // Where each rank's elements begin: the running sum of `counts`, with the total behind it.
 std::vector<int64_t> offsets_of(const std::vector<int64_t>& counts);

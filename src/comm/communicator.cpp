@@ -35,7 +35,8 @@ std::vector<std::string> all_gather_text(Communicator& comm, const std::string& 
 
   const int64_t* length = lengths.const_data_ptr<int64_t>();
   const std::vector<int64_t> counts(length, length + size);
-  torch::Tensor bytes = torch::empty({std::accumulate(counts.begin(), counts.end(), int64_t{0})}, torch::kUInt8);
+  torch::Tensor bytes =
+      torch::empty({std::accumulate(counts.begin(), counts.end(), int64_t{0})}, torch::kUInt8);
   write_text(text, bytes, std::accumulate(length, length + comm.rank(), int64_t{0}));
   comm.all_gather(bytes, counts);
 

@@ -1,5 +1,6 @@
-// What ranks can do together. Every rank makes the same calls in the same order; tensors are contiguous; results are in
-// place. A world of one rank is an ordinary world. All calls may be made from one thread only, the one that made the world.
+// What ranks can do together. Every rank makes the same calls in the same order; tensors are contiguous;
+// results are in place. A world of one rank is an ordinary world. All calls may be made from one thread only,
+// the one that made the world.
 //
 // Every wait has a limit (Timeout): past it the call throws Error with the rank, the host and the call.
 #pragma once
@@ -28,7 +29,8 @@ class Communicator {
   // Element counts as in `split`; send and receive have one dtype, one device, and do not overlap.
   virtual void all_to_all(const torch::Tensor& send, torch::Tensor& receive, const Split& split) = 0;
 
-  // `all` (sum of counts) holds this rank's counts[rank] elements at its place already (as in MPI_IN_PLACE); the others' are filled in.
+  // `all` (sum of counts) holds this rank's counts[rank] elements at its place already (as in MPI_IN_PLACE);
+  // the others' are filled in.
   virtual void all_gather(torch::Tensor& all, const std::vector<int64_t>& counts) = 0;
 
   // The library's own sum: fast, not canonical (its order, and so its bits, depend on the world's size).

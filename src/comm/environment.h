@@ -1,5 +1,5 @@
-// The process among its peers: starts and ends MPI, knows host and node-local rank, makes the world, and ends the whole
-// job when this rank fails. One object, on main's stack, made before anything else.
+// The process among its peers: starts and ends MPI, knows host and node-local rank, makes the world, and ends
+// the whole job when this rank fails. One object, on main's stack, made before anything else.
 #pragma once
 #include <memory>
 #include <string>
@@ -11,7 +11,8 @@ namespace elbo {
 
 class Environment {
  public:
-  // Starts MPI if a launcher started this process (mpirun, srun); otherwise there is one rank and MPI is never touched.
+  // Starts MPI if a launcher started this process (mpirun, srun); otherwise there is one rank and MPI is
+  // never touched.
   Environment();
   ~Environment();  // ends MPI
   Environment(const Environment&) = delete;
@@ -23,15 +24,17 @@ class Environment {
   int local_size() const;
   const std::string& host() const;
 
-  // Self for one rank, otherwise MPI in host memory (tensors on a device travel through host memory). `timeout` in seconds
-  // bounds every wait.
+  // Self for one rank, otherwise MPI in host memory (tensors on a device travel through host memory).
+  // `timeout` in seconds bounds every wait.
   std::unique_ptr<Communicator> make_world(double timeout) const;
 
   // NCCL on this rank's device (libelbo_cuda); `mpi` carries its unique id. Collective.
-  std::unique_ptr<Communicator> make_nccl_world(Communicator& mpi, torch::Device device, double timeout) const;
+  std::unique_ptr<Communicator> make_nccl_world(Communicator& mpi, torch::Device device,
+                                                double timeout) const;
 
-  // Prints `error` once for the whole job, with rank and host where the world has several, ends all ranks and returns the
-  // exit status of this process. Lower ranks speak first: a mistake that every rank meets is told once.
+  // Prints `error` once for the whole job, with rank and host where the world has several, ends all ranks and
+  // returns the exit status of this process. Lower ranks speak first: a mistake that every rank meets is told
+  // once.
   int end_job(const Error& error) const;
 
  private:

@@ -1,4 +1,5 @@
-// Every MPI call goes through this check; its communicators return errors (MPI_ERRORS_RETURN) instead of aborting.
+// Every MPI call goes through this check; its communicators return errors (MPI_ERRORS_RETURN) instead of
+// aborting.
 #pragma once
 #include <mpi.h>
 

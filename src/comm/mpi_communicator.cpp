@@ -15,12 +15,18 @@ constexpr int64_t max_count = int64_t{1} << 30;
 
 MPI_Datatype mpi_type(torch::ScalarType type) {
   switch (type) {
-    case torch::kFloat32: return MPI_FLOAT;
-    case torch::kFloat64: return MPI_DOUBLE;
-    case torch::kInt64: return MPI_INT64_T;
-    case torch::kInt32: return MPI_INT32_T;
-    case torch::kUInt8: return MPI_UINT8_T;
-    default: fail("MPI has no type for {}", torch::toString(type));
+    case torch::kFloat32:
+      return MPI_FLOAT;
+    case torch::kFloat64:
+      return MPI_DOUBLE;
+    case torch::kInt64:
+      return MPI_INT64_T;
+    case torch::kInt32:
+      return MPI_INT32_T;
+    case torch::kUInt8:
+      return MPI_UINT8_T;
+    default:
+      fail("MPI has no type for {}", torch::toString(type));
   }
 }
 
@@ -59,10 +65,13 @@ class MpiCommunicator final : public Communicator {
     auto* target = static_cast<char*>(to->mutable_data_ptr());
 
     std::vector<MPI_Request> requests;
-    for (const size_t peer : peers()) post_receive(target + to_at[peer] * item, split.receive[peer] * item, peer, requests);
-    for (const size_t peer : peers()) post_send(source + from_at[peer] * item, split.send[peer] * item, peer, requests);
+    for (const size_t peer : peers())
+      post_receive(target + to_at[peer] * item, split.receive[peer] * item, peer, requests);
+    for (const size_t peer : peers())
+      post_send(source + from_at[peer] * item, split.send[peer] * item, peer, requests);
     const auto me = static_cast<size_t>(rank());
-    std::memcpy(target + to_at[me] * item, source + from_at[me] * item, static_cast<size_t>(split.send[me] * item));
+    std::memcpy(target + to_at[me] * item, source + from_at[me] * item,
+                static_cast<size_t>(split.send[me] * item));
     complete(requests, "all_to_all", send.numel() * item);
     to.bring_home();
   }
@@ -77,7 +86,8 @@ class MpiCommunicator final : public Communicator {
     const auto me = static_cast<size_t>(rank());
 
     std::vector<MPI_Request> requests;
-    for (const size_t peer : peers()) post_receive(data + at[peer] * item, counts[peer] * item, peer, requests);
+    for (const size_t peer : peers())
+      post_receive(data + at[peer] * item, counts[peer] * item, peer, requests);
     for (const size_t peer : peers()) post_send(data + at[me] * item, counts[me] * item, peer, requests);
     complete(requests, "all_gather", all.numel() * item);
     here.bring_home();
@@ -120,7 +130,8 @@ class MpiCommunicator final : public Communicator {
   }
 
  private:
-  // The other ranks, each rank beginning with its neighbour, so that not all of them call on the same one first.
+  // The other ranks, each rank beginning with its neighbour, so that not all of them call on the same one
+  // first.
   std::vector<size_t> peers() const {
     std::vector<size_t> result;
     for (int step = 1; step < size_; ++step) result.push_back(static_cast<size_t>((rank() + step) % size_));
@@ -130,13 +141,15 @@ class MpiCommunicator final : public Communicator {
   // Pieces between two ranks arrive in the order in which they were posted, so one tag serves all.
   void post_receive(char* data, int64_t bytes, size_t peer, std::vector<MPI_Request>& requests) {
     in_pieces(bytes, [&](int64_t offset, int count) {
-      check(MPI_Irecv(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm_, &requests.emplace_back()),
+      check(MPI_Irecv(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm_,
+                      &requests.emplace_back()),
             "MPI_Irecv");
     });
   }
   void post_send(const char* data, int64_t bytes, size_t peer, std::vector<MPI_Request>& requests) {
     in_pieces(bytes, [&](int64_t offset, int count) {
-      check(MPI_Isend(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm_, &requests.emplace_back()),
+      check(MPI_Isend(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm_,
+                      &requests.emplace_back()),
             "MPI_Isend");
     });
   }

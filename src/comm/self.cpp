@@ -18,7 +18,9 @@ class SelfCommunicator final : public Communicator {
     receive.view({-1}).copy_(send.view({-1}));
   }
 
-  void all_gather(torch::Tensor& all, const std::vector<int64_t>& counts) override { check_all_gather(all, counts, 1); }
+  void all_gather(torch::Tensor& all, const std::vector<int64_t>& counts) override {
+    check_all_gather(all, counts, 1);
+  }
   void all_reduce(torch::Tensor& tensor, ReduceOp) override { check_all_reduce(tensor); }
   void broadcast(torch::Tensor& tensor, int) override { check_contiguous("broadcast", tensor); }
   void barrier() override {}

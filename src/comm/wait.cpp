@@ -19,8 +19,10 @@ void Wait::pause() const {
   constexpr double patience = 0.1;
   const double waited = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   if (waited > timeout_)
-    fail("{} waited {:g} s in {}; another rank did not arrive (it failed, hangs, or needs more time than that)",
-         to_string(who_), timeout_, what());
+    fail(
+        "{} waited {:g} s in {}; another rank did not arrive (it failed, hangs, or needs more time than "
+        "that)",
+        to_string(who_), timeout_, what());
   if (waited < patience) {
     ::sched_yield();
   } else {
@@ -29,7 +31,8 @@ void Wait::pause() const {
 }
 
 std::string Wait::what() const {
-  return bytes_ == 0 ? std::string(call_) : fmt::format("{} of {}", call_, human_bytes(static_cast<double>(bytes_)));
+  return bytes_ == 0 ? std::string(call_)
+                     : fmt::format("{} of {}", call_, human_bytes(static_cast<double>(bytes_)));
 }
 
 }  // namespace elbo

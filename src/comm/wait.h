@@ -19,7 +19,8 @@ class Wait {
   // `call` is the collective's name, `bytes` what it moves, `timeout` the limit in seconds.
   Wait(const RankName& who, const char* call, int64_t bytes, double timeout);
 
-  // Lets others have the core for a moment: ranks may be more than cores. Throws Error once the limit is over.
+  // Lets others have the core for a moment: ranks may be more than cores. Throws Error once the limit is
+  // over.
   void pause() const;
 
   // "all_gather of 2.6 MiB"

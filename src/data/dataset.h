@@ -1,5 +1,5 @@
-// A data set in HDF5 files: which splits there are, what a row looks like, and its rows by number. Reads what interface
-// docs/data_format.md describes, and any other file by naming its datasets.
+// A data set in HDF5 files: which splits there are, what a row looks like, and its rows by number. Reads what
+// interface docs/data_format.md describes, and any other file by naming its datasets.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -13,16 +13,18 @@
 namespace elbo {
 
 struct DataOptions {
-  std::string path;                        // HDF5 file
-  std::string train = "train", validation = "validation", test = "test";  // groups, or for custom layouts ignored
-  std::string x = "x", label = "label";    // dataset names inside a split's group, or absolute paths ("/images/raw")
-  double validation_fraction = 0;          // of the training rows, chosen by key, when the file has no validation split
-  std::string binarize = "none";           // none | static | dynamic
+  std::string path;  // HDF5 file
+  std::string train = "train", validation = "validation",
+              test = "test";  // groups, or for custom layouts ignored
+  std::string x = "x",
+              label = "label";  // dataset names inside a split's group, or absolute paths ("/images/raw")
+  double validation_fraction =
+      0;  // of the training rows, chosen by key, when the file has no validation split
+  std::string binarize = "none";  // none | static | dynamic
   int64_t window_bytes = int64_t{256} << 20;
-  int64_t prefetch = 4;                    // microbatches read ahead, per worker
-  void bind(OptionTable& table);           // under data.*
+  int64_t prefetch = 4;           // microbatches read ahead, per worker
+  void bind(OptionTable& table);  // under data.*
 };
-
 
 // Rows of one split. Thread-safe: HDF5 is entered by one thread at a time.
 class RowSource {
@@ -31,24 +33,25 @@ class RowSource {
   virtual int64_t rows() const = 0;
   virtual int64_t rows_per_chunk() const = 0;  // as stored; 1 where there are no chunks
   virtual int64_t bytes_per_row() const = 0;   // as stored, decompressed
-  // Fills x (n, …) float32 and label for the rows `ids` (any order, repeats allowed). Throws Error naming file, dataset and
-  // row for what cannot be read, is not finite, or is out of range.
+  // Fills x (n, …) float32 and label for the rows `ids` (any order, repeats allowed). Throws Error naming
+  // file, dataset and row for what cannot be read, is not finite, or is out of range.
   virtual Batch read(const std::vector<int64_t>& ids) const = 0;
 };
 
 class Dataset {
  public:
-  // Opens the file, finds the splits and checks that they agree. Throws usage Errors that name file, dataset, what was
-  // expected and what to do.
+  // Opens the file, finds the splits and checks that they agree. Throws usage Errors that name file, dataset,
+  // what was expected and what to do.
   explicit Dataset(const DataOptions& options);
   ~Dataset();
   Dataset(Dataset&&) noexcept;
   const DataShape& shape() const;
-  std::vector<std::string> splits() const;                    // of train, validation, test: those that are there
+  std::vector<std::string> splits() const;  // of train, validation, test: those that are there
   bool has(const std::string& split) const;
-  const RowSource& split(const std::string& split) const;     // throws a usage Error that lists the splits there are
-  std::string fingerprint() const;                            // SHA-256 over splits, shapes, types and a sample of rows
-  std::string attribute(const std::string& name) const;       // root attribute as text, "" where it is missing
+  const RowSource& split(
+      const std::string& split) const;  // throws a usage Error that lists the splits there are
+  std::string fingerprint() const;      // SHA-256 over splits, shapes, types and a sample of rows
+  std::string attribute(const std::string& name) const;  // root attribute as text, "" where it is missing
 
  private:
   struct State;

@@ -1,5 +1,5 @@
-// HDF5's C library behind move-only handles. Every call is checked: an Error carries HDF5's own reason. The library is not
-// thread-safe; callers hold hdf5_lock() around each use of a handle.
+// HDF5's C library behind move-only handles. Every call is checked: an Error carries HDF5's own reason. The
+// library is not thread-safe; callers hold hdf5_lock() around each use of a handle.
 #pragma once
 #include <hdf5.h>
 #include <torch/types.h>
@@ -50,24 +50,26 @@ struct DatasetInfo {
   bool numeric() const { return type_class == H5T_INTEGER || type_class == H5T_FLOAT; }
 };
 
-Handle open_file(const std::string& path);      // read-only; usage Errors: missing, a folder, not HDF5, cut short
+Handle open_file(const std::string& path);  // read-only; usage Errors: missing, a folder, not HDF5, cut short
 // New file, refuses to replace; user_block: bytes kept free at its start (0 or a power of two ≥ 512).
 Handle create_file(const std::string& path, uint64_t user_block = 0);
 bool exists(const Handle& location, const std::string& path);
 bool is_group(const Handle& location, const std::string& path);
 Handle open_dataset(const Handle& location, const std::string& path);
 Handle open_group(const Handle& location, const std::string& path);
-Handle create_group(const Handle& location, const std::string& path);  // and those above it
+Handle create_group(const Handle& location, const std::string& path);             // and those above it
 std::vector<std::string> list(const Handle& location, const std::string& group);  // names, sorted
 DatasetInfo describe(const Handle& dataset);
 
 // Rows [first, first + count) of the first dimension, converted by HDF5 to `type` of memory.
 void read_rows(const Handle& dataset, int64_t first, int64_t count, hid_t memory_type, void* out);
 
-torch::Tensor read_tensor(const Handle& dataset);  // the whole dataset: float32, float64, int64, int32 or uint8 as stored
-// Contiguous tensors of those types. chunk_rows > 0: chunked and, where deflate > 0, compressed (shuffle + deflate level).
-Handle write_tensor(const Handle& location, const std::string& path, const torch::Tensor& tensor, int64_t chunk_rows = 0,
-                    unsigned deflate = 0);
+torch::Tensor read_tensor(
+    const Handle& dataset);  // the whole dataset: float32, float64, int64, int32 or uint8 as stored
+// Contiguous tensors of those types. chunk_rows > 0: chunked and, where deflate > 0, compressed (shuffle +
+// deflate level).
+Handle write_tensor(const Handle& location, const std::string& path, const torch::Tensor& tensor,
+                    int64_t chunk_rows = 0, unsigned deflate = 0);
 // An extendible dataset of rows (0, …), for converters that stream; append() adds rows to it.
 Handle create_rows(const Handle& location, const std::string& path, const std::vector<int64_t>& row_shape,
                    torch::ScalarType type, int64_t chunk_rows, unsigned deflate);

@@ -1,5 +1,5 @@
-// Microbatches by (step, leaf), read ahead by a background thread in bounded memory: at most `prefetch` microbatches per
-// worker are held, or the whole split where it fits the window.
+// Microbatches by (step, leaf), read ahead by a background thread in bounded memory: at most `prefetch`
+// microbatches per worker are held, or the whole split where it fits the window.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -26,8 +26,8 @@ class Loader {
  public:
   Loader(const RowSource& source, LoaderOptions options);
   ~Loader();  // stops the thread
-  // Leaf of a step, this rank's only. Thread-safe; each is asked for once, steps in order. A failure of the background thread is
-  // thrown here.
+  // Leaf of a step, this rank's only. Thread-safe; each is asked for once, steps in order. A failure of the
+  // background thread is thrown here.
   Batch microbatch(int64_t step, int64_t leaf);
   double waited_seconds() const;  // for data, since the loader was made: summed over workers
 
@@ -37,7 +37,8 @@ class Loader {
 };
 
 // Rows in the order of the file, for evaluation: the same binarisation as the loader's static one.
-// Binarised where `binarize` is not "none": static, keyed by the row alone (Larochelle & Murray 2011 fix one such draw).
+// Binarised where `binarize` is not "none": static, keyed by the row alone (Larochelle & Murray 2011 fix one
+// such draw).
 Batch read_rows(const RowSource& source, int64_t first, int64_t end, const std::string& binarize, Key key);
 
 }  // namespace elbo

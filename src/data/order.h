@@ -1,10 +1,11 @@
-// The order of samples as a pure function of position: one endless stream, in which each epoch is a keyed permutation of
-// the N rows and batches run across its borders. Nothing is stored, so any rank, at any time, after any resume, computes the
-// same.
+// The order of samples as a pure function of position: one endless stream, in which each epoch is a keyed
+// permutation of the N rows and batches run across its borders. Nothing is stored, so any rank, at any time,
+// after any resume, computes the same.
 //
-// Rows are permuted in windows, so that a file can be read in large pieces: the chunks of the epoch are permuted, runs of
-// permuted chunks of about `window_bytes` form a window, and the rows inside a window are permuted. Where all rows fit
-// into one window this is a permutation of all rows that does not depend on chunks at all.
+// Rows are permuted in windows, so that a file can be read in large pieces: the chunks of the epoch are
+// permuted, runs of permuted chunks of about `window_bytes` form a window, and the rows inside a window are
+// permuted. Where all rows fit into one window this is a permutation of all rows that does not depend on
+// chunks at all.
 #pragma once
 #include <cstdint>
 #include <vector>

@@ -1,4 +1,5 @@
-// Exact evaluation: every row of a split once, sharded over ranks and workers, the same digits for every number of them.
+// Exact evaluation: every row of a split once, sharded over ranks and workers, the same digits for every
+// number of them.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -17,26 +18,27 @@ namespace elbo {
 
 struct EvaluationOptions {
   std::string split = "test";
-  int64_t microbatch = 128;         // rows of an evaluation leaf; the last leaf has fewer
-  int64_t importance_samples = 0;   // K of the importance-weighted bound; 0: not computed
-  std::string binarize = "none";    // as in training; a test set is binarised by one fixed draw a row
-  uint64_t seed = 0;                // the run's
+  int64_t microbatch = 128;        // rows of an evaluation leaf; the last leaf has fewer
+  int64_t importance_samples = 0;  // K of the importance-weighted bound; 0: not computed
+  std::string binarize = "none";   // as in training; a test set is binarised by one fixed draw a row
+  uint64_t seed = 0;               // the run's
 };
 
 // All means over the rows of the split, in nats per sample.
 struct Evaluation {
   std::string split;
   int64_t rows = 0;
-  double loss = 0;                                       // what best and early stopping compare
-  std::vector<std::pair<std::string, double>> terms;     // reconstruction, kl, …
-  std::optional<double> elbo;                            // models with a bound
-  std::optional<double> nll;                             // -log p(x) by K importance samples (Burda et al. 2016, eq. 8)
+  double loss = 0;                                    // what best and early stopping compare
+  std::vector<std::pair<std::string, double>> terms;  // reconstruction, kl, …
+  std::optional<double> elbo;                         // models with a bound
+  std::optional<double> nll;  // -log p(x) by K importance samples (Burda et al. 2016, eq. 8)
   int64_t importance_samples = 0;
-  std::optional<double> bits_per_dim;                    // where the likelihood is of discrete data
-  double mse = 0;                                        // of reconstructions, per element
-  std::optional<double> psnr;                            // dB, mean over rows, peak 1; rows in [0, 1] only
-  std::optional<int64_t> active_units;                   // latent dimensions whose posterior mean varies by more than 0.01 (Burda et al. 2016)
-  std::vector<double> kl_per_dim;                        // (latent)
+  std::optional<double> bits_per_dim;  // where the likelihood is of discrete data
+  double mse = 0;                      // of reconstructions, per element
+  std::optional<double> psnr;          // dB, mean over rows, peak 1; rows in [0, 1] only
+  std::optional<int64_t>
+      active_units;  // latent dimensions whose posterior mean varies by more than 0.01 (Burda et al. 2016)
+  std::vector<double> kl_per_dim;  // (latent)
 };
 
 // models: one replica a worker. Collective: every rank calls it, every rank gets the result.

@@ -1,5 +1,6 @@
-// The deterministic autoencoder: -log p(x|z) at z = encoder(x) and nothing else. With a gaussian likelihood of fixed variance that
-// is the squared error but for a factor and a constant; with bernoulli it is the cross-entropy.
+// The deterministic autoencoder: -log p(x|z) at z = encoder(x) and nothing else. With a gaussian likelihood
+// of fixed variance that is the squared error but for a factor and a constant; with bernoulli it is the
+// cross-entropy.
 #include <torch/torch.h>
 
 #include "models/registry.h"
@@ -15,11 +16,13 @@ struct AutoencoderOptions {
 
 class Autoencoder : public Model {
  public:
-  Autoencoder(const ModelContext& context, const AutoencoderOptions& options, Noise& init) : latent_(options.latent) {
+  Autoencoder(const ModelContext& context, const AutoencoderOptions& options, Noise& init)
+      : latent_(options.latent) {
     const std::vector<int64_t>& row = context.data.x;
     likelihood_ = make_likelihood(options.likelihood, context.data.is_image());
     encoder_ = register_module("encoder", make_encoder(context.network, row, latent_, init));
-    decoder_ = register_module("decoder", make_decoder(context.network, row, latent_, likelihood_->maps(), init));
+    decoder_ =
+        register_module("decoder", make_decoder(context.network, row, latent_, likelihood_->maps(), init));
     register_module("likelihood", likelihood_);
   }
 

@@ -1,4 +1,5 @@
-// What every variant offers. A variant is one .cpp that holds only its difference; the registry is the one table of them.
+// What every variant offers. A variant is one .cpp that holds only its difference; the registry is the one
+// table of them.
 #pragma once
 #include <torch/nn/module.h>
 
@@ -21,7 +22,8 @@ struct Pass {
   int64_t step = 0;
 };
 
-// What encode() finds for each row: the posterior mean (or the code), and the posterior's log variance where there is one.
+// What encode() finds for each row: the posterior mean (or the code), and the posterior's log variance where
+// there is one.
 struct Code {
   torch::Tensor z;                      // (b, latent)
   std::optional<torch::Tensor> logvar;  // (b, latent)
@@ -31,19 +33,22 @@ class Model : public torch::nn::Module {
  public:
   virtual std::vector<Phase> phases() const { return {{"model", {}}}; }
 
-  // The objective of one microbatch. Pure: draws only from `noise`, writes no buffer, never communicates, and may run in
-  // several threads at once (each with a replica of its own).
+  // The objective of one microbatch. Pure: draws only from `noise`, writes no buffer, never communicates, and
+  // may run in several threads at once (each with a replica of its own).
   virtual Terms objective(const Pass& pass, const Batch& batch, Noise& noise) = 0;
 
-  // Per-sample terms (b) for evaluation: no warm-up, no free bits, β = 1. For a model with a bound, loss is -ELBO.
+  // Per-sample terms (b) for evaluation: no warm-up, no free bits, β = 1. For a model with a bound, loss is
+  // -ELBO.
   virtual Terms evaluate(const Batch& batch, Noise& noise) = 0;
 
   // log p(x,z)/q(z|x) for k draws of z: (k, b); none for a model without a density.
   virtual std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, Noise& noise) = 0;
 
   virtual Code encode(const Batch& batch) = 0;
-  virtual torch::Tensor decode(const torch::Tensor& z) = 0;         // (n, latent) → (n, …row), mean of the likelihood
-  virtual torch::Tensor prior_sample(int64_t n, Noise& noise) = 0;  // (n, latent); for a model without a prior, N(0, I), said in its docs
+  virtual torch::Tensor decode(
+      const torch::Tensor& z) = 0;  // (n, latent) → (n, …row), mean of the likelihood
+  virtual torch::Tensor prior_sample(
+      int64_t n, Noise& noise) = 0;  // (n, latent); for a model without a prior, N(0, I), said in its docs
   virtual int64_t latent_size() const = 0;
 };
 

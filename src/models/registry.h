@@ -1,5 +1,5 @@
-// The one table of variants. Adding one: write models/NAME.cpp with a ModelSpec, declare its spec function here, list it in
-// registry.cpp (docs/adding_a_variant.md).
+// The one table of variants. Adding one: write models/NAME.cpp with a ModelSpec, declare its spec function
+// here, list it in registry.cpp (docs/adding_a_variant.md).
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -20,7 +20,8 @@ struct ModelContext {
   NetworkOptions network;
 };
 
-// A variant with its options at present values. One object a variant and process: bind() ties its options to a table.
+// A variant with its options at present values. One object a variant and process: bind() ties its options to
+// a table.
 class ModelSpec {
  public:
   virtual ~ModelSpec() = default;
@@ -28,7 +29,8 @@ class ModelSpec {
   virtual std::string summary() const = 0;    // one line
   virtual std::string reference() const = 0;  // paper
   virtual void bind(OptionTable& table) = 0;  // under model.*
-  // Parameters are drawn from `init` in order of registration. Throws usage Errors for data that the variant cannot take.
+  // Parameters are drawn from `init` in order of registration. Throws usage Errors for data that the variant
+  // cannot take.
   virtual std::shared_ptr<Model> build(const ModelContext& context, Noise& init) const = 0;
 };
 

@@ -1,5 +1,5 @@
-// The variational autoencoder of Kingma & Welling 2014, with the weight of its KL term (Higgins et al. 2017), warm-up and
-// free bits as settings.
+// The variational autoencoder of Kingma & Welling 2014, with the weight of its KL term (Higgins et al. 2017),
+// warm-up and free bits as settings.
 #include <torch/torch.h>
 
 #include "models/registry.h"
@@ -22,8 +22,8 @@ class Vae : public Model {
     const std::vector<int64_t>& row = context.data.x;
     likelihood_ = make_likelihood(options.likelihood, context.data.is_image());
     encoder_ = register_module("encoder", make_encoder(context.network, row, 2 * options.latent, init));
-    decoder_ = register_module(
-        "decoder", make_decoder(context.network, row, options.latent, likelihood_->maps(), init));
+    decoder_ = register_module("decoder",
+                               make_decoder(context.network, row, options.latent, likelihood_->maps(), init));
     register_module("likelihood", likelihood_);
   }
 
@@ -35,7 +35,8 @@ class Vae : public Model {
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, Noise& noise) override {
     const DiagonalNormal posterior = infer(batch);
     const torch::Tensor z = posterior.sample(noise, k);
-    const torch::Tensor reconstruction = likelihood_->log_density(decoder_->forward(z.flatten(0, 1)), batch.x);
+    const torch::Tensor reconstruction =
+        likelihood_->log_density(decoder_->forward(z.flatten(0, 1)), batch.x);
     return reconstruction.view({k, -1}) + standard_normal_log_density(z) - posterior.log_density(z);
   }
 
@@ -65,8 +66,12 @@ class Vae : public Model {
 class VaeSpec : public ModelSpec {
  public:
   std::string name() const override { return "vae"; }
-  std::string summary() const override { return "variational autoencoder with a diagonal Gaussian posterior"; }
-  std::string reference() const override { return "Kingma & Welling, Auto-Encoding Variational Bayes, ICLR 2014"; }
+  std::string summary() const override {
+    return "variational autoencoder with a diagonal Gaussian posterior";
+  }
+  std::string reference() const override {
+    return "Kingma & Welling, Auto-Encoding Variational Bayes, ICLR 2014";
+  }
   void bind(OptionTable& table) override {
     table.add("model.latent", options_.latent, "dimensions of z", Range::at_least(1));
     options_.likelihood.bind(table);

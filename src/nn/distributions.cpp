@@ -28,8 +28,12 @@ torch::Tensor DiagonalNormal::log_density(const torch::Tensor& z) const {
   return -0.5 * ((z - mean).square() * (-logvar).exp() + logvar + log_two_pi).sum(-1);
 }
 
-torch::Tensor DiagonalNormal::kl_to_standard() const { return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar); }
+torch::Tensor DiagonalNormal::kl_to_standard() const {
+  return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar);
+}
 
-torch::Tensor standard_normal_log_density(const torch::Tensor& z) { return -0.5 * (z.square() + log_two_pi).sum(-1); }
+torch::Tensor standard_normal_log_density(const torch::Tensor& z) {
+  return -0.5 * (z.square() + log_two_pi).sum(-1);
+}
 
 }  // namespace elbo

@@ -15,10 +15,10 @@ struct DiagonalNormal {
   // From an encoder's output (b, 2·latent): the means, then the log variances.
   static DiagonalNormal of(const torch::Tensor& output);
 
-  torch::Tensor sample(Noise& noise) const;             // (b, latent): mean + σ·ε (Kingma & Welling 2014, eq. 9)
-  torch::Tensor sample(Noise& noise, int64_t k) const;  // (k, b, latent)
+  torch::Tensor sample(Noise& noise) const;  // (b, latent): mean + σ·ε (Kingma & Welling 2014, eq. 9)
+  torch::Tensor sample(Noise& noise, int64_t k) const;      // (k, b, latent)
   torch::Tensor log_density(const torch::Tensor& z) const;  // (…, b, latent) → (…, b), summed over latent
-  torch::Tensor kl_to_standard() const;                     // (b, latent), per dimension (Kingma & Welling 2014, appendix B)
+  torch::Tensor kl_to_standard() const;  // (b, latent), per dimension (Kingma & Welling 2014, appendix B)
 };
 
 torch::Tensor standard_normal_log_density(const torch::Tensor& z);  // (…, latent) → (…)

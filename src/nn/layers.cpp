@@ -61,8 +61,8 @@ ConvTranspose2d::ConvTranspose2d(int64_t in, int64_t out, int64_t kernel, int64_
       output_padding_(output_padding) {}
 
 torch::Tensor ConvTranspose2d::forward(const torch::Tensor& x) {
-  return torch::conv_transpose2d(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_, stride_, padding_,
-                                 output_padding_);
+  return torch::conv_transpose2d(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_, stride_,
+                                 padding_, output_padding_);
 }
 
 std::vector<std::string> activation_names() {

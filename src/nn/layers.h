@@ -1,7 +1,9 @@
-// The layers that networks are made of. LibTorch's own draw their first weights from the global generator; these draw
-// them from the Noise that they are given, with the same distribution: U(-1/√fan_in, 1/√fan_in), He et al. 2015 with a = √5.
+// The layers that networks are made of. LibTorch's own draw their first weights from the global generator;
+// these draw them from the Noise that they are given, with the same distribution: U(-1/√fan_in, 1/√fan_in),
+// He et al. 2015 with a = √5.
 //
-// Parameters are stored contiguously in LibTorch's order of dimensions, whatever layout the arithmetic prefers.
+// Parameters are stored contiguously in LibTorch's order of dimensions, whatever layout the arithmetic
+// prefers.
 #pragma once
 #include <torch/nn/module.h>
 
@@ -35,7 +37,8 @@ class Conv2d : public torch::nn::Module {
 
 class ConvTranspose2d : public torch::nn::Module {
  public:
-  // output_padding (rows, columns): which of the sizes that a convolution would map to the input's size is meant.
+  // output_padding (rows, columns): which of the sizes that a convolution would map to the input's size is
+  // meant.
   ConvTranspose2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
                   std::array<int64_t, 2> output_padding, Noise& init);
   torch::Tensor forward(const torch::Tensor& x);  // (b, in, h', w') → (b, out, h, w)

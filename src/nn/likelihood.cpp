@@ -11,13 +11,16 @@
 namespace elbo {
 namespace {
 
-// The dimension of the maps in (k, b, maps, …row) and in (n, maps, …row) is the one before the row; rows have any rank.
+// The dimension of the maps in (k, b, maps, …row) and in (n, maps, …row) is the one before the row; rows have
+// any rank.
 constexpr int64_t maps_of_draws = 2, maps_of_rows = 1;
 
-torch::Tensor sum_over_row(const torch::Tensor& elements) { return elements.flatten(2).sum(-1); }  // (k, b, …row) → (k, b)
+torch::Tensor sum_over_row(const torch::Tensor& elements) {
+  return elements.flatten(2).sum(-1);
+}  // (k, b, …row) → (k, b)
 
-// Σ x·l - log(1 + eˡ) over the last dimension. By hand because autograd's own way keeps and passes over three more tensors of
-// the row's size; this is the largest piece of work besides the matrix multiplications.
+// Σ x·l - log(1 + eˡ) over the last dimension. By hand because autograd's own way keeps and passes over three
+// more tensors of the row's size; this is the largest piece of work besides the matrix multiplications.
 class BernoulliLogDensity : public torch::autograd::Function<BernoulliLogDensity> {
  public:
   // logits (k, b, features), x (b, features) → (k, b)
@@ -54,17 +57,19 @@ class Bernoulli : public Likelihood {
 // The scale of a location-scale family: σ, b or s of the densities below.
 class Scale : public torch::nn::Module {
  public:
-  Scale(const std::string& variance, double initial) : log_initial_(std::log(initial)), predicted_(variance == "predicted") {
+  Scale(const std::string& variance, double initial)
+      : log_initial_(std::log(initial)), predicted_(variance == "predicted") {
     if (variance == "learned") log_scale_ = register_parameter("log_scale", torch::full({1}, log_initial_));
   }
   int64_t maps() const { return predicted_ ? 1 : 0; }
 
-  // Its logarithm, broadcastable to a row; `maps_dim` of `decoded` holds the location and, if predicted, the scale.
+  // Its logarithm, broadcastable to a row; `maps_dim` of `decoded` holds the location and, if predicted, the
+  // scale.
   torch::Tensor log(const torch::Tensor& decoded, int64_t maps_dim) const {
     if (log_scale_.defined()) return log_scale_;
     if (!predicted_) return torch::full({1}, log_initial_, decoded.options());
-    // A density over data that repeat a value grows without bound as the scale shrinks; the floor of e⁻⁶ times the
-    // initial scale, reached smoothly, prevents it (Rybkin, Daniilidis & Levine 2021, section 4).
+    // A density over data that repeat a value grows without bound as the scale shrinks; the floor of e⁻⁶
+    // times the initial scale, reached smoothly, prevents it (Rybkin, Daniilidis & Levine 2021, section 4).
     constexpr double floor = -6.0;
     return torch::softplus(decoded.select(maps_dim, 1) - floor) + (floor + log_initial_);
   }
@@ -117,7 +122,9 @@ class Gaussian : public LocationScale {
     const double half_log_two_pi = 0.5 * std::log(2.0 * std::numbers::pi);
     return -0.5 * (residual * (-log_scale).exp()).square() - log_scale - half_log_two_pi;
   }
-  torch::Tensor standard_sample(torch::IntArrayRef sizes, Noise& noise) const override { return noise.normal(sizes); }
+  torch::Tensor standard_sample(torch::IntArrayRef sizes, Noise& noise) const override {
+    return noise.normal(sizes);
+  }
 };
 
 class Laplace : public LocationScale {
@@ -143,15 +150,18 @@ class DiscretizedLogistic : public LocationScale {
       : LocationScale(variance, scale), last_level_(static_cast<double>(levels - 1)) {}
 
   // The location, held in [0, 1]: the exact mean would cost `levels` times the memory.
-  torch::Tensor mean(const torch::Tensor& decoded) const override { return LocationScale::mean(decoded).clamp(0.0, 1.0); }
+  torch::Tensor mean(const torch::Tensor& decoded) const override {
+    return LocationScale::mean(decoded).clamp(0.0, 1.0);
+  }
   torch::Tensor sample(const torch::Tensor& decoded, Noise& noise) const override {
-    return (LocationScale::sample(decoded, noise) * last_level_).round().clamp(0.0, last_level_) / last_level_;
+    return (LocationScale::sample(decoded, noise) * last_level_).round().clamp(0.0, last_level_) /
+           last_level_;
   }
   bool discrete() const override { return true; }
 
  private:
-  // With a and b the standardised upper and lower border, log(σ(a) - σ(b)) = log σ(a) + log σ(-b) + log(1 - e^(b-a)),
-  // of which no term loses digits in the tails, where the difference itself does.
+  // With a and b the standardised upper and lower border, log(σ(a) - σ(b)) = log σ(a) + log σ(-b) + log(1 -
+  // e^(b-a)), of which no term loses digits in the tails, where the difference itself does.
   torch::Tensor log_density_of_elements(const torch::Tensor& residual, const torch::Tensor& log_scale,
                                         const torch::Tensor& x) const override {
     const double half_bin = 0.5 / last_level_;
@@ -171,8 +181,8 @@ class DiscretizedLogistic : public LocationScale {
   double last_level_;
 };
 
-// A probability for each level, without a notion of which levels are near (van den Oord et al. 2016, section 2.1). x is rounded
-// to the nearest level.
+// A probability for each level, without a notion of which levels are near (van den Oord et al. 2016,
+// section 2.1). x is rounded to the nearest level.
 class Categorical : public Likelihood {
  public:
   explicit Categorical(int64_t levels) : levels_(levels) {}
@@ -208,11 +218,12 @@ void LikelihoodOptions::bind(OptionTable& table) {
                    {"auto", "bernoulli", "gaussian", "laplace", "discretized_logistic", "categorical"},
                    "p(x|z); auto: bernoulli for data in [0, 1], gaussian otherwise");
   table.add_choice("model.likelihood_variance", variance, {"auto", "fixed", "learned", "predicted"},
-                   "scale of gaussian, laplace, discretized_logistic: fixed, one learned, or one predicted for each element");
-  table.add("model.likelihood_scale", scale, "the scale (a standard deviation, in the data's unit), or where it starts",
-            Range::above(0));
-  table.add("model.likelihood_levels", levels, "values of an element for categorical and discretized_logistic",
-            Range::at_least(2));
+                   "scale of gaussian, laplace, discretized_logistic: fixed, one learned, or one predicted "
+                   "for each element");
+  table.add("model.likelihood_scale", scale,
+            "the scale (a standard deviation, in the data's unit), or where it starts", Range::above(0));
+  table.add("model.likelihood_levels", levels,
+            "values of an element for categorical and discretized_logistic", Range::at_least(2));
 }
 
 torch::Tensor Likelihood::log_density(const torch::Tensor& decoded, const torch::Tensor& x) const {
@@ -227,7 +238,9 @@ std::shared_ptr<Likelihood> make_likelihood(const LikelihoodOptions& options, bo
   if (name == "gaussian") return std::make_shared<Gaussian>(variance, options.scale);
   if (name == "laplace") return std::make_shared<Laplace>(variance, options.scale);
   if (!rows_in_unit_interval)
-    usage_error("model.likelihood={}: needs data in [0, 1], which this data set is not known to be; use gaussian", name);
+    usage_error(
+        "model.likelihood={}: needs data in [0, 1], which this data set is not known to be; use gaussian",
+        name);
   if (name == "discretized_logistic")
     return std::make_shared<DiscretizedLogistic>(variance, options.scale, options.levels);
   if (name == "categorical") return std::make_shared<Categorical>(options.levels);

@@ -14,8 +14,8 @@
 namespace elbo {
 namespace {
 
-// Kernel 4, stride 2, padding 1: every input takes part in the same number of outputs, so the decoder paints no
-// checkerboard (Odena, Dumoulin & Olah 2016), and a side of s becomes ⌊s/2⌋.
+// Kernel 4, stride 2, padding 1: every input takes part in the same number of outputs, so the decoder paints
+// no checkerboard (Odena, Dumoulin & Olah 2016), and a side of s becomes ⌊s/2⌋.
 constexpr int64_t kernel = 4, stride = 2, padding = 1;
 constexpr int64_t smallest_conv_side = 16;
 
@@ -37,15 +37,20 @@ std::vector<int64_t> reversed(const std::vector<int64_t>& sizes) { return {sizes
 // The sizes of the feature maps from the image inwards: one more than there are layers.
 std::vector<Plane> plane_sizes(const NetworkOptions& options, const std::vector<int64_t>& row) {
   if (row.size() != 3)
-    usage_error("network.kind=conv: needs images (channels, height, width), the rows of this data set are ({}); use mlp",
-                fmt::join(row, ", "));
-  if (options.channels.empty()) usage_error("network.channels: conv needs one layer at least; use network.kind=mlp");
+    usage_error(
+        "network.kind=conv: needs images (channels, height, width), the rows of this data set are ({}); use "
+        "mlp",
+        fmt::join(row, ", "));
+  if (options.channels.empty())
+    usage_error("network.channels: conv needs one layer at least; use network.kind=mlp");
   std::vector<Plane> planes = {{row[1], row[2]}};
   while (planes.size() <= options.channels.size()) {
     const auto [height, width] = planes.back();
     if (height < stride || width < stride)
-      usage_error("network.channels: {} layers, each of which halves the sides, do not fit images of {}×{}; at most {} do",
-                  options.channels.size(), row[1], row[2], planes.size() - 1);
+      usage_error(
+          "network.channels: {} layers, each of which halves the sides, do not fit images of {}×{}; at most "
+          "{} do",
+          options.channels.size(), row[1], row[2], planes.size() - 1);
     planes.push_back({height / stride, width / stride});
   }
   return planes;
@@ -69,9 +74,11 @@ class MlpEncoder : public Encoder {
 
 class MlpDecoder : public Decoder {
  public:
-  MlpDecoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t latent, int64_t maps, Noise& init)
-      : mlp_(register_module("mlp", std::make_shared<Mlp>(concatenate(latent, reversed(options.hidden), maps * product(row)),
-                                                          find_activation(options.activation), init))),
+  MlpDecoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t latent, int64_t maps,
+             Noise& init)
+      : mlp_(register_module(
+            "mlp", std::make_shared<Mlp>(concatenate(latent, reversed(options.hidden), maps * product(row)),
+                                         find_activation(options.activation), init))),
         out_sizes_(row) {
     out_sizes_.insert(out_sizes_.begin(), maps);
   }
@@ -89,8 +96,9 @@ class ConvEncoder : public Encoder {
     const std::vector<Plane> planes = plane_sizes(options, row);
     int64_t in = row[0];
     for (const int64_t out : options.channels) {
-      convolutions_.push_back(register_module(fmt::format("conv{}", convolutions_.size()),
-                                              std::make_shared<Conv2d>(in, out, kernel, stride, padding, init)));
+      convolutions_.push_back(
+          register_module(fmt::format("conv{}", convolutions_.size()),
+                          std::make_shared<Conv2d>(in, out, kernel, stride, padding, init)));
       in = out;
     }
     const auto [height, width] = planes.back();
@@ -113,12 +121,14 @@ class ConvEncoder : public Encoder {
 // The encoder's mirror image: what it halved with a remainder is restored by the output padding.
 class ConvDecoder : public Decoder {
  public:
-  ConvDecoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t latent, int64_t maps, Noise& init)
+  ConvDecoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t latent, int64_t maps,
+              Noise& init)
       : activation_(find_activation(options.activation)), maps_(maps) {
     const std::vector<Plane> planes = plane_sizes(options, row);
     innermost_ = {options.channels.back(), planes.back()[0], planes.back()[1]};
-    mlp_ = register_module("mlp", std::make_shared<Mlp>(concatenate(latent, reversed(options.hidden), product(innermost_)),
-                                                        activation_, init));
+    mlp_ = register_module(
+        "mlp", std::make_shared<Mlp>(concatenate(latent, reversed(options.hidden), product(innermost_)),
+                                     activation_, init));
     for (size_t layer = options.channels.size(); layer-- > 0;) {
       const auto [height, width] = planes[layer];
       const int64_t out = layer > 0 ? options.channels[layer - 1] : maps * row[0];
@@ -148,9 +158,10 @@ class ConvDecoder : public Decoder {
 void NetworkOptions::bind(OptionTable& table) {
   table.add_choice("network.kind", kind, {"auto", "mlp", "conv"},
                    "encoder and decoder; auto: conv for images of at least 16×16, mlp otherwise");
-  table.add("network.hidden", hidden, "widths of the dense layers, from the data inwards", Range::at_least(1));
-  table.add("network.channels", channels, "conv: channels of the layers that halve the image, from the data inwards",
+  table.add("network.hidden", hidden, "widths of the dense layers, from the data inwards",
             Range::at_least(1));
+  table.add("network.channels", channels,
+            "conv: channels of the layers that halve the image, from the data inwards", Range::at_least(1));
   table.add_choice("network.activation", activation, activation_names(), "the function between two layers");
 }
 
@@ -166,14 +177,14 @@ torch::Tensor Mlp::forward(const torch::Tensor& x) {
   return h;
 }
 
-std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs,
-                                      Noise& init) {
+std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::vector<int64_t>& row,
+                                      int64_t outputs, Noise& init) {
   if (is_convolutional(options, row)) return std::make_shared<ConvEncoder>(options, row, outputs, init);
   return std::make_shared<MlpEncoder>(options, row, outputs, init);
 }
 
-std::shared_ptr<Decoder> make_decoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t latent,
-                                      int64_t maps, Noise& init) {
+std::shared_ptr<Decoder> make_decoder(const NetworkOptions& options, const std::vector<int64_t>& row,
+                                      int64_t latent, int64_t maps, Noise& init) {
   if (is_convolutional(options, row)) return std::make_shared<ConvDecoder>(options, row, latent, maps, init);
   return std::make_shared<MlpDecoder>(options, row, latent, maps, init);
 }

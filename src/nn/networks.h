@@ -14,9 +14,11 @@
 namespace elbo {
 
 struct NetworkOptions {
-  std::string kind = "auto";            // auto | mlp | conv; auto is conv for images of at least 16×16, mlp otherwise
-  std::vector<int64_t> hidden = {400};  // widths of the dense layers, from the data inwards; none makes an mlp linear
-  std::vector<int64_t> channels = {32, 64};  // conv: of the layers that halve the image's sides, from the data inwards
+  std::string kind = "auto";  // auto | mlp | conv; auto is conv for images of at least 16×16, mlp otherwise
+  std::vector<int64_t> hidden = {
+      400};  // widths of the dense layers, from the data inwards; none makes an mlp linear
+  std::vector<int64_t> channels = {
+      32, 64};  // conv: of the layers that halve the image's sides, from the data inwards
   std::string activation = "relu";
   void bind(OptionTable& table);  // under network.*
 };
@@ -42,11 +44,12 @@ class Decoder : public torch::nn::Module {
   virtual torch::Tensor forward(const torch::Tensor& z) = 0;  // (b, latent) → (b, maps, …row)
 };
 
-// The last layer of both is linear: `outputs` and `maps` are parameters of distributions. Both throw a usage Error where
-// the options do not suit the row: conv for what is not (channels, height, width), an image too small for the depth.
-std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs,
-                                      Noise& init);
-std::shared_ptr<Decoder> make_decoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t latent,
-                                      int64_t maps, Noise& init);
+// The last layer of both is linear: `outputs` and `maps` are parameters of distributions. Both throw a usage
+// Error where the options do not suit the row: conv for what is not (channels, height, width), an image too
+// small for the depth.
+std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::vector<int64_t>& row,
+                                      int64_t outputs, Noise& init);
+std::shared_ptr<Decoder> make_decoder(const NetworkOptions& options, const std::vector<int64_t>& row,
+                                      int64_t latent, int64_t maps, Noise& init);
 
 }  // namespace elbo

@@ -11,8 +11,8 @@ void KlOptions::bind(OptionTable& table) {
   table.add("model.beta", beta, "final weight of the KL term", Range::at_least(0));
   table.add("model.warmup_steps", warmup_steps, "steps over which the KL term's weight rises from 0 to beta",
             Range::at_least(0));
-  table.add("model.free_bits", free_bits, "nats that each latent dimension may carry before the KL term counts",
-            Range::at_least(0));
+  table.add("model.free_bits", free_bits,
+            "nats that each latent dimension may carry before the KL term counts", Range::at_least(0));
 }
 
 double kl_weight(const KlOptions& options, int64_t step) {

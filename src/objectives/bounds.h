@@ -11,9 +11,11 @@ namespace elbo {
 
 // How the KL term of a step is weighted.
 struct KlOptions {
-  double beta = 1.0;         // final weight (Higgins et al. 2017)
-  int64_t warmup_steps = 0;  // the weight rises linearly from 0 to beta over so many steps (Bowman et al. 2016)
-  double free_bits = 0.0;    // nats a latent dimension may carry for nothing (Kingma et al. 2016, eq. 15), mean over the microbatch
+  double beta = 1.0;  // final weight (Higgins et al. 2017)
+  int64_t warmup_steps =
+      0;                   // the weight rises linearly from 0 to beta over so many steps (Bowman et al. 2016)
+  double free_bits = 0.0;  // nats a latent dimension may carry for nothing (Kingma et al. 2016, eq. 15), mean
+                           // over the microbatch
   void bind(OptionTable& table);  // under model.*
 };
 
@@ -21,7 +23,8 @@ double kl_weight(const KlOptions& options, int64_t step);
 
 // -E log p(x|z) + weight · KL with free bits. reconstruction (b): -log p(x|z); kl (b, latent).
 // Reports reconstruction and kl (unweighted, without free bits).
-Terms negative_elbo(const torch::Tensor& reconstruction, const torch::Tensor& kl, const KlOptions& options, int64_t step);
+Terms negative_elbo(const torch::Tensor& reconstruction, const torch::Tensor& kl, const KlOptions& options,
+                    int64_t step);
 
 // log 1/k Σ w from log w (k, b), in double → (b) (Burda, Grosse & Salakhutdinov 2016, eq. 8).
 torch::Tensor importance_weighted_bound(const torch::Tensor& log_weights);

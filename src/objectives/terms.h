@@ -9,10 +9,13 @@
 namespace elbo {
 
 struct Terms {
-  torch::Tensor loss;  // (b) per sample, or a scalar where samples are coupled: then the sum over the microbatch
+  torch::Tensor
+      loss;  // (b) per sample, or a scalar where samples are coupled: then the sum over the microbatch
   std::vector<std::pair<std::string, torch::Tensor>> parts;  // likewise; reported, never differentiated
 
-  void report(std::string name, const torch::Tensor& value) { parts.emplace_back(std::move(name), value.detach()); }
+  void report(std::string name, const torch::Tensor& value) {
+    parts.emplace_back(std::move(name), value.detach());
+  }
 };
 
 }  // namespace elbo
