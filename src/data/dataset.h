@@ -26,15 +26,18 @@ struct DataOptions {
   void bind(OptionTable& table);  // under data.*
 };
 
-// Rows of one split. Thread-safe: HDF5 is entered by one thread at a time.
+// Rows of one split. Thread-safe: HDF5 is entered by one thread at a time, rows in memory by any number.
 class RowSource {
  public:
   virtual ~RowSource() = default;
   virtual int64_t rows() const = 0;
-  virtual int64_t rows_per_chunk() const = 0;  // as stored; 1 where there are no chunks
-  virtual int64_t bytes_per_row() const = 0;   // as stored, decompressed
-  // Fills x (n, …) float32 and label for the rows `ids` (any order, repeats allowed). Throws Error naming
-  // file, dataset and row for what cannot be read, is not finite, or is out of range.
+  // Rows that are read from the file together: a chunk as stored, several small ones, or a piece of a file
+  // without chunks.
+  virtual int64_t rows_per_chunk() const = 0;
+  virtual int64_t bytes_per_row() const = 0;  // in memory, of x
+  // Fills x (n, …) float32 and label for the rows `ids` (any order, repeats allowed). Throws a usage Error
+  // naming file, dataset and row for what is not finite or out of range, an Error for what cannot be read.
+  // Chunks stay in memory, the least recently used ones leave: at most two windows (data.window_bytes).
   virtual Batch read(const std::vector<int64_t>& ids) const = 0;
 };
 

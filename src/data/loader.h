@@ -17,7 +17,9 @@ struct LoaderOptions {
   int64_t batch = 0, microbatch = 0;  // B and m; M = B / m
   LeafRange leaves;                   // those that this rank owns
   std::string binarize = "none";
-  int64_t window_bytes = 0, prefetch = 4;
+  int64_t window_bytes = 0;
+  int64_t prefetch = 4;  // microbatches read ahead, per worker
+  int workers = 1;       // that share the leaves as Exchange::leaves_of_worker says
   uint64_t seed = 0;
   int64_t first_step = 0, end_step = 0;  // steps that will be asked for
 };

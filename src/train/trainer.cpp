@@ -108,7 +108,8 @@ void Trainer::make_loader() {
                                        .leaves = exchange_->leaves_of_rank(),
                                        .binarize = config_.data.binarize,
                                        .window_bytes = config_.data.window_bytes,
-                                       .prefetch = config_.data.prefetch * workers_->count(),
+                                       .prefetch = config_.data.prefetch,
+                                       .workers = workers_->count(),
                                        .seed = static_cast<uint64_t>(config_.train.seed),
                                        .first_step = first_step_,
                                        .end_step = end_step_});

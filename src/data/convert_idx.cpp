@@ -1,0 +1,167 @@
+#include "data/convert_idx.h"
+
+#include <torch/torch.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "data/hdf5.h"
+
+namespace elbo {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int64_t chunk_bytes = int64_t{256} << 10;
+constexpr unsigned deflate_level = 9;
+
+// One IDX file: two zero bytes, the type (8 is unsigned bytes), the number of dimensions, their sizes as
+// big-endian 32-bit numbers, the elements.
+class IdxFile {
+ public:
+  explicit IdxFile(const std::string& path) : path_(path) {
+    require_readable_file(path);
+    file_.reset(gzopen(path.c_str(), "rb"));  // reads what is not compressed, too
+    if (!file_) fail("{}: cannot be opened", path);
+    std::array<uint8_t, 4> magic{};
+    read(magic.data(), magic.size());
+    if (magic[0] != 0 || magic[1] != 0 || magic[3] == 0)
+      usage_error("{}: is not an IDX file; expected it to begin with two zero bytes, a type and a rank",
+                  path);
+    if (magic[2] != 0x08)
+      usage_error("{}: holds elements of type 0x{:02x}; expected unsigned bytes (0x08)", path, magic[2]);
+    for (int i = 0; i < magic[3]; ++i) {
+      std::array<uint8_t, 4> size{};
+      read(size.data(), size.size());
+      shape_.push_back(int64_t{size[0]} << 24 | size[1] << 16 | size[2] << 8 | size[3]);
+    }
+    if (rows() == 0) usage_error("{}: holds no rows", path);
+  }
+
+  const std::vector<int64_t>& shape() const { return shape_; }
+  int64_t rows() const { return shape_.front(); }
+  bool holds_labels() const { return shape_.size() == 1; }
+  const std::string& path() const { return path_; }
+
+  torch::Tensor next(int64_t rows) {
+    std::vector<int64_t> shape = shape_;
+    shape.front() = rows;
+    torch::Tensor result = torch::empty(shape, torch::kUInt8);
+    read(result.mutable_data_ptr<uint8_t>(), result.nbytes());
+    return result;
+  }
+
+  void require_end() {
+    if (gzgetc(file_.get()) != -1)
+      usage_error("{}: goes on behind the {} rows that its header names; it is damaged", path_, rows());
+  }
+
+ private:
+  struct Close {
+    void operator()(gzFile file) const { gzclose(file); }
+  };
+
+  void read(uint8_t* out, size_t bytes) {
+    while (bytes > 0) {
+      const auto piece = static_cast<unsigned>(std::min<size_t>(bytes, size_t{1} << 30));
+      const int got = gzread(file_.get(), out, piece);
+      if (got <= 0) usage_error("{}: is cut short or damaged; copy or download it anew", path_);
+      out += got;
+      bytes -= static_cast<size_t>(got);
+    }
+  }
+
+  std::string path_;
+  std::unique_ptr<std::remove_pointer_t<gzFile>, Close> file_;
+  std::vector<int64_t> shape_;
+};
+
+std::string split_of(const std::string& path) {
+  const std::string name = fs::path(path).filename();
+  return name.starts_with("t10k") || name.find("test") != std::string::npos ? "test" : "train";
+}
+
+// (height, width) becomes (1, height, width).
+std::vector<int64_t> row_shape(const IdxFile& images) {
+  const std::vector<int64_t>& shape = images.shape();
+  if (shape.size() == 3) return {1, shape[1], shape[2]};
+  if (shape.size() == 4) return {shape[1], shape[2], shape[3]};
+  usage_error("{}: has {} dimensions; expected images (3 or 4) or labels (1)", images.path(), shape.size());
+}
+
+void write_images(const hdf5::Handle& out, const std::string& split, IdxFile& images) {
+  const std::vector<int64_t> row = row_shape(images);
+  const int64_t row_bytes = row[0] * row[1] * row[2];
+  const int64_t chunk_rows = std::clamp<int64_t>(chunk_bytes / row_bytes, 1, images.rows());
+  const hdf5::Handle x =
+      hdf5::create_rows(out, "/" + split + "/x", row, torch::kUInt8, chunk_rows, deflate_level);
+  for (int64_t done = 0; done < images.rows();) {
+    const int64_t rows = std::min(chunk_rows, images.rows() - done);
+    hdf5::append(x, images.next(rows).reshape({rows, row[0], row[1], row[2]}));
+    done += rows;
+  }
+  images.require_end();
+}
+
+void write_labels(const hdf5::Handle& out, const std::string& split, IdxFile& labels) {
+  const torch::Tensor all = labels.next(labels.rows());
+  labels.require_end();
+  const hdf5::Handle dataset =
+      hdf5::write_tensor(out, "/" + split + "/label", all, labels.rows(), deflate_level);
+  hdf5::write_attribute(dataset, "classes", all.max().item<int64_t>() + 1);
+}
+
+struct Inputs {
+  std::optional<IdxFile> images, labels;
+};
+
+void convert_split(const hdf5::Handle& out, const std::string& split, Inputs& inputs) {
+  if (!inputs.images)
+    usage_error("{}: holds labels for which there are no images; name the {} images, too",
+                inputs.labels->path(), split);
+  if (inputs.labels && inputs.labels->rows() != inputs.images->rows())
+    usage_error("{}: holds {} labels for the {} images of {}; expected as many", inputs.labels->path(),
+                inputs.labels->rows(), inputs.images->rows(), inputs.images->path());
+  write_images(out, split, *inputs.images);
+  if (inputs.labels) write_labels(out, split, *inputs.labels);
+}
+
+}  // namespace
+
+void convert_idx(const std::vector<std::string>& inputs, const ConvertOptions& options) {
+  Inputs train, test;
+  for (const std::string& path : inputs) {
+    IdxFile file(path);
+    const bool is_test = split_of(path) == "test";
+    Inputs& split = is_test ? test : train;
+    std::optional<IdxFile>& place = file.holds_labels() ? split.labels : split.images;
+    if (place)
+      usage_error("{}: {} gives the {} {} already; expected one file of each", path, place->path(),
+                  is_test ? "test" : "train", file.holds_labels() ? "labels" : "images");
+    place.emplace(std::move(file));
+  }
+  if (fs::exists(options.out))
+    usage_error("--out={}: exists already; choose another name, or remove it first", options.out);
+  make_parent(options.out);
+  AtomicFile target(options.out);
+  {
+    const auto guard = hdf5::lock();
+    const hdf5::Handle out = hdf5::create_file(target.temporary_path());
+    if (train.images || train.labels) convert_split(out, "train", train);
+    if (test.images || test.labels) convert_split(out, "test", test);
+    const hdf5::Handle root = hdf5::open_group(out, "/");
+    hdf5::write_attribute(root, "kind", std::string("image"));
+    hdf5::write_attribute(root, "name",
+                          options.name.empty() ? fs::path(options.out).stem().string() : options.name);
+    if (!options.source.empty()) hdf5::write_attribute(root, "source", options.source);
+    if (!options.license.empty()) hdf5::write_attribute(root, "license", options.license);
+  }
+  target.commit();
+}
+
+}  // namespace elbo

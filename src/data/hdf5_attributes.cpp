@@ -1,0 +1,85 @@
+#include "data/hdf5.h"
+#include "data/hdf5_check.h"
+
+namespace elbo::hdf5 {
+namespace {
+
+// UTF-8 of any length; h5py reads it as str.
+Handle text_type(hid_t object) {
+  Handle type = checked(H5Tcopy(H5T_C_S1), H5Tclose, object, "describe a text");
+  check(H5Tset_size(type.get(), H5T_VARIABLE), object, "describe a text");
+  check(H5Tset_cset(type.get(), H5T_CSET_UTF8), object, "describe a text");
+  return type;
+}
+
+void write(hid_t object, const std::string& name, hid_t type, const void* value) {
+  const auto guard = lock();
+  const Handle space = checked(H5Screate(H5S_SCALAR), H5Sclose, object, "describe an attribute");
+  const Handle attribute =
+      checked(H5Acreate2(object, name.c_str(), type, space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose, object,
+              "make an attribute");
+  check(H5Awrite(attribute.get(), type, value), object, "write an attribute");
+}
+
+// The attribute where it exists and is a single value, otherwise no handle.
+Handle open_scalar(const Handle& object, const std::string& name) {
+  if (H5Aexists(object.get(), name.c_str()) <= 0) return {};
+  Handle attribute =
+      checked(H5Aopen(object.get(), name.c_str(), H5P_DEFAULT), H5Aclose, object.get(), "open an attribute");
+  const Handle space(H5Aget_space(attribute.get()), H5Sclose);
+  return H5Sget_simple_extent_npoints(space.get()) == 1 ? std::move(attribute) : Handle();
+}
+
+template <typename Number>
+std::optional<Number> read_number(const Handle& object, const std::string& name, hid_t type) {
+  const auto guard = lock();
+  const Handle attribute = open_scalar(object, name);
+  if (!attribute) return std::nullopt;
+  Number value{};
+  if (H5Aread(attribute.get(), type, &value) < 0) return std::nullopt;  // not a number
+  return value;
+}
+
+}  // namespace
+
+void write_attribute(const Handle& object, const std::string& name, const std::string& value) {
+  const auto guard = lock();
+  const char* text = value.c_str();
+  write(object.get(), name, text_type(object.get()).get(), &text);
+}
+
+void write_attribute(const Handle& object, const std::string& name, int64_t value) {
+  write(object.get(), name, H5T_NATIVE_INT64, &value);
+}
+
+void write_attribute(const Handle& object, const std::string& name, double value) {
+  write(object.get(), name, H5T_NATIVE_DOUBLE, &value);
+}
+
+std::optional<std::string> read_text_attribute(const Handle& object, const std::string& name) {
+  const auto guard = lock();
+  const Handle attribute = open_scalar(object, name);
+  if (!attribute) return std::nullopt;
+  const Handle type(H5Aget_type(attribute.get()), H5Tclose);
+  if (H5Tget_class(type.get()) != H5T_STRING) return std::nullopt;
+  if (H5Tis_variable_str(type.get()) <= 0) {
+    std::string text(H5Tget_size(type.get()), '\0');
+    check(H5Aread(attribute.get(), type.get(), text.data()), object.get(), "read an attribute");
+    return text.substr(0, text.find('\0'));
+  }
+  char* stored = nullptr;
+  check(H5Aread(attribute.get(), type.get(), &stored), object.get(), "read an attribute");
+  const std::string text = stored == nullptr ? "" : stored;
+  H5free_memory(stored);
+  return text;
+}
+
+std::optional<int64_t> read_integer_attribute(const Handle& object, const std::string& name) {
+  return read_number<int64_t>(object, name, H5T_NATIVE_INT64);
+}
+
+std::optional<double> read_double_attribute(const Handle& object, const std::string& name) {
+  return read_number<double>(object, name, H5T_NATIVE_DOUBLE);
+}
+
+}  // namespace elbo::hdf5
