@@ -1,5 +1,6 @@
 // What nearly every file needs; LibTorch's headers cost ten seconds a file without this.
 #pragma once
+#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include <algorithm>

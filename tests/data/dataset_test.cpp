@@ -1,0 +1,178 @@
+#include "data/dataset.h"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "files.h"
+
+namespace elbo {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class DatasetTest : public DataTest {};
+
+torch::Tensor ramp(at::IntArrayRef shape, torch::ScalarType type = torch::kFloat32) {
+  int64_t n = 1;
+  for (const int64_t size : shape) n *= size;
+  return torch::arange(n, torch::kInt64).remainder(251).to(type).reshape(shape);
+}
+
+TEST_F(DatasetTest, BytesAreScaledToTheUnitIntervalAndLabelsFollowTheirRows) {
+  const torch::Tensor x = ramp({20, 1, 4, 4}, torch::kUInt8);
+  const torch::Tensor label = torch::arange(20, torch::kInt64).remainder(3);
+  const Dataset dataset(options(make("a.h5", {{"/train/x", x}, {"/train/label", label}}, "image", 6)));
+  EXPECT_EQ(dataset.shape().x, (std::vector<int64_t>{1, 4, 4}));
+  EXPECT_TRUE(dataset.shape().is_image());
+  EXPECT_EQ(dataset.shape().classes, 3);
+  const std::vector<int64_t> ids{19, 0, 7, 7};
+  const Batch batch = dataset.split("train").read(ids);
+  const torch::Tensor index = torch::tensor(ids);
+  EXPECT_TRUE(torch::equal(batch.x, x.index_select(0, index).to(torch::kFloat32) / 255));
+  EXPECT_TRUE(torch::equal(batch.label, label.index_select(0, index)));
+  EXPECT_TRUE(torch::equal(batch.ids, index));
+}
+
+TEST_F(DatasetTest, EveryNumericTypeIsReadAsItsValue) {
+  for (const auto type : {torch::kFloat64, torch::kFloat32, torch::kInt64, torch::kInt32}) {
+    const torch::Tensor x = ramp({9, 5}, type);
+    const std::string name = std::string(torch::toString(type)) + ".h5";
+    const Dataset dataset(options(make(name, {{"/train/x", x}})));
+    EXPECT_TRUE(torch::equal(dataset.split("train").read({8, 3}).x,
+                             x.index_select(0, torch::tensor({8, 3})).to(torch::kFloat32)));
+  }
+}
+
+TEST_F(DatasetTest, AnEvictedChunkIsReadAgain) {
+  // Two windows of 1 MiB against 16 MiB of rows.
+  const torch::Tensor x = ramp({4096, 1024});
+  DataOptions small = options(make("big.h5", {{"/train/x", x}}));
+  small.window_bytes = 1 << 20;
+  const Dataset dataset(small);
+  for (int round = 0; round < 2; ++round)
+    for (int64_t row = 0; row < 4096; row += 64)
+      EXPECT_TRUE(torch::equal(dataset.split("train").read({row}).x[0], x[row]));
+}
+
+TEST_F(DatasetTest, AnyOtherLayoutWorksByNamingItsDatasets) {
+  const torch::Tensor x = ramp({200, 6});
+  DataOptions custom =
+      options(make("lab.h5", {{"/images/raw", x}, {"/images/kind", ramp({200}, torch::kInt64)}}));
+  custom.x = "/images/raw";
+  custom.validation_fraction = 0.25;
+  const Dataset dataset(custom);
+  EXPECT_EQ(dataset.splits(), (std::vector<std::string>{"train", "validation"}));
+  EXPECT_EQ(dataset.split("train").rows(), 150);
+  EXPECT_EQ(dataset.split("validation").rows(), 50);
+  std::vector<int> seen(200, 0);
+  for (const char* split : {"train", "validation"})
+    for (int64_t i = 0; i < dataset.split(split).rows(); ++i) {
+      const torch::Tensor row = dataset.split(split).read({i}).x[0];
+      for (int64_t j = 0; j < 200; ++j)
+        if (torch::equal(row, x[j])) ++seen[static_cast<size_t>(j)];
+    }
+  EXPECT_THAT(seen, testing::Each(1));  // no two rows of the ramp are alike
+}
+
+TEST_F(DatasetTest, TheFingerprintTellsContentNotLayout) {
+  const torch::Tensor x = ramp({300, 8});
+  torch::Tensor other = x.clone();
+  other[0][0] += 1;
+  const auto fingerprint = [&](const std::string& path) { return Dataset(options(path)).fingerprint(); };
+  const std::string plain = fingerprint(make("plain.h5", {{"/train/x", x}}));
+  EXPECT_EQ(plain, fingerprint(make("chunked.h5", {{"/train/x", x}}, "", 32)));
+  EXPECT_NE(plain, fingerprint(make("other.h5", {{"/train/x", other}})));
+  EXPECT_NE(plain, fingerprint(make("shorter.h5", {{"/train/x", x.narrow(0, 0, 299).clone()}})));
+}
+
+TEST_F(DatasetTest, FilesThatCannotBeReadAreNamedWithTheReason) {
+  EXPECT_THAT(refusal(options(path("none.h5"))), AllOf(HasSubstr("none.h5"), HasSubstr("no such file")));
+  EXPECT_THAT(refusal(options(path(""))), HasSubstr("is a folder"));
+  std::ofstream(path("text.h5")) << "this is no HDF5 file, however long it may be";
+  EXPECT_THAT(refusal(options(path("text.h5"))), HasSubstr("is not an HDF5 file"));
+  const std::string cut = make("cut.h5", {{"/train/x", ramp({500, 50})}});
+  std::filesystem::resize_file(cut, std::filesystem::file_size(cut) / 2);
+  EXPECT_THAT(refusal(options(cut)), HasSubstr("cut short"));
+}
+
+TEST_F(DatasetTest, DatasetsThatHoldNoRowsAreRefused) {
+  const torch::Tensor x = ramp({10, 4});
+  EXPECT_THAT(refusal(options(make("a.h5", {{"/data", x}}))), AllOf(HasSubstr("data.x"), HasSubstr("/data")));
+  EXPECT_THAT(refusal(options(make("b.h5", {{"/train/y", x}}))),
+              AllOf(HasSubstr("no dataset x"), HasSubstr("/train/y")));
+  EXPECT_THAT(refusal(options(make("c.h5", {{"/train/x", ramp({10})}}))), HasSubstr("at least 2 dimensions"));
+  EXPECT_THAT(refusal(options(make("d.h5", {{"/train/x", torch::empty({0, 4})}}))), HasSubstr("is empty"));
+  EXPECT_THAT(refusal(options(make("e.h5", {{"/train/x/y", x}}))), HasSubstr("is a group"));
+  EXPECT_THAT(refusal(options(make("f.h5", {{"/train/x", x}, {"/test/x", ramp({10, 5})}}))),
+              HasSubstr("expected all splits alike"));
+  EXPECT_THAT(refusal(options(make("g.h5", {{"/train/x", ramp({10, 4})}}, "image"))),
+              HasSubstr("(rows, channels, height, width)"));
+}
+
+TEST_F(DatasetTest, StringsWhereNumbersBelongAreRefused) {
+  const std::string file = path("strings.h5");
+  {
+    const hdf5::Handle out = hdf5::create_file(file);
+    const hdf5::Handle group = hdf5::create_group(out, "/train");
+    const hdf5::Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+    H5Tset_size(type.get(), 8);
+    const hsize_t shape[] = {3, 2};
+    const hdf5::Handle space(H5Screate_simple(2, shape, nullptr), H5Sclose);
+    const hdf5::Handle x(
+        H5Dcreate2(group.get(), "x", type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+        H5Dclose);
+  }
+  EXPECT_THAT(refusal(options(file)),
+              AllOf(HasSubstr("/train/x"), HasSubstr("string"), HasSubstr("expected numbers")));
+}
+
+TEST_F(DatasetTest, ValuesThatAreNoDataAreNamedWithTheirRow) {
+  torch::Tensor x = ramp({10, 4});
+  x[7][2] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(refusal(options(make("nan.h5", {{"/train/x", x}}))),
+              AllOf(HasSubstr("not finite"), HasSubstr("row 7")));
+  x[7][2] = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(refusal(options(make("inf.h5", {{"/train/x", x}}))),
+              AllOf(HasSubstr("not finite"), HasSubstr("row 7")));
+  torch::Tensor image = torch::zeros({5, 1, 2, 2});
+  image[3][0][1][1] = 255;
+  EXPECT_THAT(refusal(options(make("image.h5", {{"/train/x", image}}, "image"))),
+              AllOf(HasSubstr("outside of [0, 1]"), HasSubstr("row 3")));
+}
+
+TEST_F(DatasetTest, LabelsOutOfRangeAreNamed) {
+  const torch::Tensor x = ramp({10, 4});
+  torch::Tensor label = torch::arange(10, torch::kInt64).remainder(4);
+  torch::Tensor negative = label.clone();
+  negative[4] = -1;
+  EXPECT_THAT(refusal(options(make("a.h5", {{"/train/x", x}, {"/train/label", negative}}))),
+              AllOf(HasSubstr("label -1"), HasSubstr("row 4")));
+  torch::Tensor beyond = label.clone();
+  beyond[2] = 4;
+  EXPECT_THAT(
+      refusal(options(
+          make("b.h5", {{"/train/x", x}, {"/train/label", label}, {"/test/x", x}, {"/test/label", beyond}}))),
+      AllOf(HasSubstr("/test/label"), HasSubstr("label 4"), HasSubstr("0 to 3")));
+  torch::Tensor huge = label.clone();
+  huge[2] = 1000;
+  EXPECT_THAT(refusal(options(make("c.h5", {{"/train/x", x}, {"/train/label", huge}}))),
+              HasSubstr("label 1000"));
+  EXPECT_THAT(
+      refusal(options(make("d.h5", {{"/train/x", x}, {"/train/label", label.narrow(0, 0, 9).clone()}}))),
+      HasSubstr("as many labels as rows"));
+}
+
+TEST_F(DatasetTest, AMissingSplitIsToldWithThoseThatAreThere) {
+  const Dataset dataset(options(make("a.h5", {{"/train/x", ramp({10, 4})}})));
+  try {
+    dataset.split("test");
+    FAIL() << "there is no test split";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("no test split"), HasSubstr("train")));
+  }
+}
+
+}  // namespace
+}  // namespace elbo

@@ -1,0 +1,64 @@
+// HDF5 files that the tests of this folder make for themselves.
+#pragma once
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <string>
+
+#include "base/error.h"
+#include "data/dataset.h"
+#include "data/hdf5.h"
+
+namespace elbo {
+
+// A folder that is gone after the test.
+class DataTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "elbo_data_XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+  // One tensor a dataset, in a new file; returns its path.
+  std::string make(const std::string& name, const std::vector<std::pair<std::string, torch::Tensor>>& tensors,
+                   const std::string& kind = "", int64_t chunk_rows = 0) const {
+    const auto guard = hdf5::lock();
+    const hdf5::Handle file = hdf5::create_file(path(name));
+    for (const auto& [where, tensor] : tensors)
+      hdf5::write_tensor(file, where, tensor, chunk_rows, chunk_rows > 0 ? 4 : 0);
+    if (!kind.empty()) hdf5::write_attribute(hdf5::open_group(file, "/"), "kind", kind);
+    return path(name);
+  }
+
+  static DataOptions options(const std::string& path) {
+    DataOptions result;
+    result.path = path;
+    return result;
+  }
+
+  // The message of the usage Error that opening and reading the first rows of all splits ends in.
+  static std::string refusal(const DataOptions& given) {
+    try {
+      const Dataset dataset(given);
+      for (const std::string& split : dataset.splits()) {
+        std::vector<int64_t> ids(static_cast<size_t>(dataset.split(split).rows()));
+        for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int64_t>(i);
+        dataset.split(split).read(ids);
+      }
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage) << error.what();
+      return error.what();
+    }
+    return "nothing was refused";
+  }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+}  // namespace elbo

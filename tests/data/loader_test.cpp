@@ -1,0 +1,128 @@
+#include "data/loader.h"
+
+#include <gmock/gmock.h>
+
+#include <map>
+
+#include "data/binarize.h"
+#include "files.h"
+
+namespace elbo {
+namespace {
+
+class LoaderTest : public DataTest {
+ protected:
+  // Row i is filled with i.
+  std::string rows_file(int64_t rows) const {
+    const torch::Tensor x =
+        torch::arange(rows, torch::kFloat32).reshape({rows, 1}).expand({rows, 3}).contiguous();
+    return make("rows.h5", {{"/train/x", x}}, "", 4);
+  }
+  static LoaderOptions loader_options() {
+    return {
+        .batch = 12, .microbatch = 4, .leaves = {0, 3}, .window_bytes = 1 << 20, .seed = 5, .end_step = 10};
+  }
+  static std::vector<int64_t> ids_of(const Batch& batch) {
+    const auto* data = batch.ids.const_data_ptr<int64_t>();
+    return {data, data + batch.size()};
+  }
+};
+
+TEST_F(LoaderTest, BatchesRunAcrossEpochsAndEveryRowComesOnceAnEpoch) {
+  const Dataset dataset(options(rows_file(40)));
+  Loader loader(dataset.split("train"), loader_options());
+  std::vector<int64_t> stream;
+  for (int64_t step = 0; step < 10; ++step)
+    for (int64_t leaf = 0; leaf < 3; ++leaf) {
+      const Batch batch = loader.microbatch(step, leaf);
+      const std::vector<int64_t> ids = ids_of(batch);
+      for (size_t i = 0; i < ids.size(); ++i) {
+        EXPECT_EQ(batch.x[static_cast<int64_t>(i)][0].item<float>(), static_cast<float>(ids[i]));
+        stream.push_back(ids[i]);
+      }
+    }
+  ASSERT_EQ(stream.size(), 120U);
+  for (size_t first = 0; first < stream.size(); first += 40) {
+    std::vector<int64_t> epoch(stream.begin() + static_cast<int64_t>(first),
+                               stream.begin() + static_cast<int64_t>(first) + 40);
+    std::ranges::sort(epoch);
+    for (int64_t i = 0; i < 40; ++i) EXPECT_EQ(epoch[static_cast<size_t>(i)], i);
+  }
+}
+
+TEST_F(LoaderTest, MicrobatchesDependOnNeitherRanksNorWorkersNorWhereTheRunBegan) {
+  const Dataset dataset(options(rows_file(97)));
+  std::map<std::pair<int64_t, int64_t>, std::vector<int64_t>> whole;
+  Loader one(dataset.split("train"), loader_options());
+  for (int64_t step = 0; step < 10; ++step)
+    for (int64_t leaf = 0; leaf < 3; ++leaf) whole[{step, leaf}] = ids_of(one.microbatch(step, leaf));
+  for (int64_t rank = 0; rank < 2; ++rank)
+    for (const int workers : {1, 2, 3}) {
+      LoaderOptions part = loader_options();
+      part.leaves = share_of({0, 3}, rank, 2);
+      part.workers = workers;
+      part.prefetch = 1;
+      part.first_step = 4;
+      Loader loader(dataset.split("train"), part);
+      for (int64_t step = 4; step < 10; ++step)
+        for (int64_t leaf = part.leaves.first; leaf < part.leaves.end; ++leaf) {
+          // A worker whose turn comes later may ask first: ask from the back.
+          const int64_t asked = part.workers > 1 ? part.leaves.first + part.leaves.end - 1 - leaf : leaf;
+          EXPECT_EQ(ids_of(loader.microbatch(step, asked)), (whole[{step, asked}]));
+        }
+    }
+}
+
+TEST_F(LoaderTest, ARankWithoutLeavesReadsNothing) {
+  const Dataset dataset(options(rows_file(40)));
+  LoaderOptions none = loader_options();
+  none.leaves = {1, 1};
+  const Loader loader(dataset.split("train"), none);
+  EXPECT_EQ(loader.waited_seconds(), 0);
+}
+
+TEST_F(LoaderTest, ALoaderThatIsNotAskedAnyMoreEnds) {
+  const Dataset dataset(options(rows_file(40)));
+  LoaderOptions endless = loader_options();
+  endless.end_step = int64_t{1} << 40;
+  Loader loader(dataset.split("train"), endless);
+  EXPECT_EQ(loader.microbatch(0, 0).size(), 4);
+}
+
+TEST_F(LoaderTest, WhatIsWrongInASmallSplitIsToldBeforeTheFirstStep) {
+  torch::Tensor x = torch::zeros({40, 3});
+  x[39][0] = std::numeric_limits<float>::quiet_NaN();
+  const Dataset dataset(options(make("nan.h5", {{"/train/x", x}})));
+  EXPECT_THROW(Loader(dataset.split("train"), loader_options()), Error);
+}
+
+TEST_F(LoaderTest, BinarisationFollowsTheProbabilitiesAndIsFixedOrFresh) {
+  const torch::Tensor x = torch::full({50, 400}, 0.3F);
+  const Dataset dataset(options(make("p.h5", {{"/train/x", x}})));
+  const auto draw = [&](const std::string& binarize, int64_t step) {
+    LoaderOptions all{.batch = 50,
+                      .microbatch = 50,
+                      .leaves = {0, 1},
+                      .binarize = binarize,
+                      .window_bytes = 1 << 20,
+                      .seed = 5,
+                      .first_step = step,
+                      .end_step = step + 1};
+    const Batch batch = Loader(dataset.split("train"), all).microbatch(step, 0);
+    return batch.x.index_select(0, batch.ids.argsort());  // in the order of the file
+  };
+  EXPECT_NEAR(draw("dynamic", 0).mean().item<double>(), 0.3, 0.015);  // 4.6 standard deviations
+  EXPECT_TRUE(torch::equal(draw("static", 0), draw("static", 1)));
+  EXPECT_FALSE(torch::equal(draw("dynamic", 0), draw("dynamic", 1)));
+  const Batch rows = read_rows(dataset.split("train"), 0, 50, "static", Key(5).with("binarize"));
+  EXPECT_TRUE(torch::equal(rows.x, draw("static", 0)));
+}
+
+TEST(Binarize, CertainValuesStay) {
+  std::vector<float> values{0, 1, 0, 1};
+  binarize_row(values.data(), 4, Key(1));
+  EXPECT_EQ(values, (std::vector<float>{0, 1, 0, 1}));
+}
+
+}  // namespace
+}  // namespace elbo
