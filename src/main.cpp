@@ -1,1 +1,86 @@
-int main() { return 0; }
+// The environment, the table of commands, and the only catch.
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "comm/environment.h"
+#include "commands/command.h"
+
+namespace elbo {
+namespace {
+
+void print_overview() {
+  fmt::print(
+      "elbo {}: trains variational autoencoders, on one core or on many machines\n\nusage: elbo COMMAND "
+      "…\n\n",
+      ELBO_VERSION);
+  for (const Command& command : all_commands()) fmt::print("  {:<13}{}\n", command.name, command.summary);
+  fmt::print("\nelbo COMMAND --help lists its options. All commands also run under mpirun -n P.\n");
+}
+
+Command find_command(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Command& command : all_commands()) {
+    if (command.name == name) return command;
+    names.push_back(command.name);
+  }
+  const std::string nearest = nearest_name(name, names);
+  usage_error("{}: unknown command{}; elbo --help lists them", name,
+              nearest.empty() ? "" : fmt::format(", did you mean {}?", nearest));
+}
+
+ExitCode run(const Environment& environment, std::vector<std::string> words) {
+  const bool speaks = environment.rank() == 0;
+  if (words.empty()) usage_error("no command is named; elbo --help lists them");
+  if (words.front() == "--version") {
+    if (speaks) fmt::print("elbo {}\n", ELBO_VERSION);
+    return ExitCode::ok;
+  }
+  const bool asks_for_help = words.front() == "--help" || words.front() == "-h" || words.front() == "help";
+  if (asks_for_help && words.size() == 1) {
+    if (speaks) print_overview();
+    return ExitCode::ok;
+  }
+  if (asks_for_help) words = {words[1], "--help"};
+  const Command command = find_command(words.front());
+  words.erase(words.begin());
+  const CommandLine line = parse_command_line(words);
+  if (line.help && !speaks) return ExitCode::ok;
+  return command.run(environment, line);
+}
+
+// Other libraries' messages go on for many lines; the first one says what happened.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+int guarded_run(const Environment& environment, const std::vector<std::string>& words) {
+  try {
+    return static_cast<int>(run(environment, words));
+  } catch (const Error& error) {
+    return environment.end_job(error);
+  } catch (const std::bad_alloc&) {
+    return environment.end_job(Error(
+        ExitCode::failure, "memory ran out; a smaller train.microbatch or data.window_bytes needs less"));
+  } catch (const std::exception& error) {
+    return environment.end_job(Error(ExitCode::failure, first_line(error.what())));
+  }
+}
+
+}  // namespace
+}  // namespace elbo
+
+int main(int argc, char** argv) {
+  // Threads are workers: no library may split a kernel. Read when LibTorch and OpenMP start.
+  ::setenv("OMP_NUM_THREADS", "1", 1);
+  at::set_num_threads(1);
+  const elbo::Environment environment;
+  elbo::log::set_enabled(environment.rank() == 0);
+  return elbo::guarded_run(environment, {argv + 1, argv + argc});
+}

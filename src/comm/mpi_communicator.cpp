@@ -39,15 +39,19 @@ void in_pieces(int64_t total, Function&& function) {
 
 class MpiCommunicator final : public Communicator {
  public:
-  MpiCommunicator(RankName name, double timeout) : name_(std::move(name)), timeout_(timeout) {
+  MpiCommunicator(RankName name, double timeout, std::shared_ptr<InFlight> in_flight)
+      : name_(std::move(name)), timeout_(timeout), in_flight_(std::move(in_flight)) {
     // A communicator of its own keeps the messages of several worlds apart.
-    MPI_Request request;
-    check(MPI_Comm_idup(MPI_COMM_WORLD, &comm_, &request), "MPI_Comm_idup");
-    complete({request}, "making the world", 0);
+    run("making the world", {}, 0, [&](Requests& requests) {
+      check(MPI_Comm_idup(MPI_COMM_WORLD, &comm_, &requests.emplace_back()), "MPI_Comm_idup");
+    });
     check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     check(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
   }
-  ~MpiCommunicator() override { MPI_Comm_free(&comm_); }
+  ~MpiCommunicator() override {
+    // MPI still works on a call that failed, and needs its communicator for that.
+    if (in_flight_->call == nullptr) MPI_Comm_free(&comm_);
+  }
   MpiCommunicator(const MpiCommunicator&) = delete;
   MpiCommunicator& operator=(const MpiCommunicator&) = delete;
 
@@ -64,15 +68,15 @@ class MpiCommunicator final : public Communicator {
     const auto* source = static_cast<const char*>(from.const_data_ptr());
     auto* target = static_cast<char*>(to->mutable_data_ptr());
 
-    std::vector<MPI_Request> requests;
-    for (const size_t peer : peers())
-      post_receive(target + to_at[peer] * item, split.receive[peer] * item, peer, requests);
-    for (const size_t peer : peers())
-      post_send(source + from_at[peer] * item, split.send[peer] * item, peer, requests);
     const auto me = static_cast<size_t>(rank());
-    std::memcpy(target + to_at[me] * item, source + from_at[me] * item,
-                static_cast<size_t>(split.send[me] * item));
-    complete(requests, "all_to_all", send.numel() * item);
+    run("all_to_all", {from, *to}, send.numel() * item, [&](Requests& requests) {
+      for (const size_t peer : peers())
+        post_receive(target + to_at[peer] * item, split.receive[peer] * item, peer, requests);
+      for (const size_t peer : peers())
+        post_send(source + from_at[peer] * item, split.send[peer] * item, peer, requests);
+      std::memcpy(target + to_at[me] * item, source + from_at[me] * item,
+                  static_cast<size_t>(split.send[me] * item));
+    });
     to.bring_home();
   }
 
@@ -84,12 +88,11 @@ class MpiCommunicator final : public Communicator {
     const std::vector<int64_t> at = offsets_of(counts);
     auto* data = static_cast<char*>(here->mutable_data_ptr());
     const auto me = static_cast<size_t>(rank());
-
-    std::vector<MPI_Request> requests;
-    for (const size_t peer : peers())
-      post_receive(data + at[peer] * item, counts[peer] * item, peer, requests);
-    for (const size_t peer : peers()) post_send(data + at[me] * item, counts[me] * item, peer, requests);
-    complete(requests, "all_gather", all.numel() * item);
+    run("all_gather", {*here}, all.numel() * item, [&](Requests& requests) {
+      for (const size_t peer : peers())
+        post_receive(data + at[peer] * item, counts[peer] * item, peer, requests);
+      for (const size_t peer : peers()) post_send(data + at[me] * item, counts[me] * item, peer, requests);
+    });
     here.bring_home();
   }
 
@@ -98,14 +101,14 @@ class MpiCommunicator final : public Communicator {
     const torch::NoGradGuard no_grad;
     Reachable here(tensor, torch::kCPU);
     auto* data = static_cast<char*>(here->mutable_data_ptr());
-    std::vector<MPI_Request> requests;
-    in_pieces(tensor.numel(), [&](int64_t offset, int count) {
-      check(MPI_Iallreduce(MPI_IN_PLACE, data + offset * static_cast<int64_t>(tensor.element_size()), count,
-                           mpi_type(tensor.scalar_type()), op == ReduceOp::sum ? MPI_SUM : MPI_MAX, comm_,
-                           &requests.emplace_back()),
-            "MPI_Iallreduce");
+    const auto item = static_cast<int64_t>(tensor.element_size());
+    run("all_reduce", {*here}, tensor.numel() * item, [&](Requests& requests) {
+      in_pieces(tensor.numel(), [&](int64_t offset, int count) {
+        check(MPI_Iallreduce(MPI_IN_PLACE, data + offset * item, count, mpi_type(tensor.scalar_type()),
+                             op == ReduceOp::sum ? MPI_SUM : MPI_MAX, comm_, &requests.emplace_back()),
+              "MPI_Iallreduce");
+      });
     });
-    complete(requests, "all_reduce", static_cast<int64_t>(tensor.nbytes()));
     here.bring_home();
   }
 
@@ -115,21 +118,23 @@ class MpiCommunicator final : public Communicator {
     Reachable here(tensor, torch::kCPU);
     auto* data = static_cast<char*>(here->mutable_data_ptr());
     const auto bytes = static_cast<int64_t>(tensor.nbytes());
-    std::vector<MPI_Request> requests;
-    in_pieces(bytes, [&](int64_t offset, int count) {
-      check(MPI_Ibcast(data + offset, count, MPI_BYTE, root, comm_, &requests.emplace_back()), "MPI_Ibcast");
+    run("broadcast", {*here}, bytes, [&](Requests& requests) {
+      in_pieces(bytes, [&](int64_t offset, int count) {
+        check(MPI_Ibcast(data + offset, count, MPI_BYTE, root, comm_, &requests.emplace_back()), "MPI_Ibcast");
+      });
     });
-    complete(requests, "broadcast", bytes);
     here.bring_home();
   }
 
   void barrier() override {
-    MPI_Request request;
-    check(MPI_Ibarrier(comm_, &request), "MPI_Ibarrier");
-    complete({request}, "barrier", 0);
+    run("barrier", {}, 0, [&](Requests& requests) {
+      check(MPI_Ibarrier(comm_, &requests.emplace_back()), "MPI_Ibarrier");
+    });
   }
 
  private:
+  using Requests = std::vector<MPI_Request>;
+
   // The other ranks, each rank beginning with its neighbour, so that not all of them call on the same one
   // first.
   std::vector<size_t> peers() const {
@@ -139,14 +144,14 @@ class MpiCommunicator final : public Communicator {
   }
 
   // Pieces between two ranks arrive in the order in which they were posted, so one tag serves all.
-  void post_receive(char* data, int64_t bytes, size_t peer, std::vector<MPI_Request>& requests) {
+  void post_receive(char* data, int64_t bytes, size_t peer, Requests& requests) {
     in_pieces(bytes, [&](int64_t offset, int count) {
       check(MPI_Irecv(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm_,
                       &requests.emplace_back()),
             "MPI_Irecv");
     });
   }
-  void post_send(const char* data, int64_t bytes, size_t peer, std::vector<MPI_Request>& requests) {
+  void post_send(const char* data, int64_t bytes, size_t peer, Requests& requests) {
     in_pieces(bytes, [&](int64_t offset, int count) {
       check(MPI_Isend(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm_,
                       &requests.emplace_back()),
@@ -154,8 +159,13 @@ class MpiCommunicator final : public Communicator {
     });
   }
 
-  void complete(std::vector<MPI_Request> requests, const char* call, int64_t bytes) {
+  // Posts requests on `tensors` and waits until they are done.
+  template <typename Post>
+  void run(const char* call, std::vector<torch::Tensor> tensors, int64_t bytes, Post&& post) {
+    *in_flight_ = {call, std::move(tensors)};
     const Wait wait(name_, call, bytes, timeout_);
+    Requests requests;
+    post(requests);
     for (MPI_Request& request : requests) {
       for (int done = 0;;) {
         check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), call);
@@ -163,20 +173,23 @@ class MpiCommunicator final : public Communicator {
         wait.pause();
       }
     }
+    *in_flight_ = {};
   }
 
   void check(int code, const char* tried) const { check_mpi(code, name_, tried); }
 
   RankName name_;
   double timeout_;
+  std::shared_ptr<InFlight> in_flight_;
   int size_ = 0;
   MPI_Comm comm_ = MPI_COMM_NULL;
 };
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_mpi_communicator(const RankName& name, double timeout) {
-  return std::make_unique<MpiCommunicator>(name, timeout);
+std::unique_ptr<Communicator> make_mpi_communicator(const RankName& name, double timeout,
+                                                    std::shared_ptr<InFlight> in_flight) {
+  return std::make_unique<MpiCommunicator>(name, timeout, std::move(in_flight));
 }
 
 }  // namespace elbo

@@ -17,9 +17,29 @@ struct Command {
   std::function<ExitCode(const Environment&, const CommandLine&)> run;
 };
 
-const std::vector<Command>& all_commands();
+// One for each command, each defined in the .cpp of its name.
+Command convert_command();
+Command encode_command();
+Command evaluate_command();
+Command inspect_command();
+Command interpolate_command();
+Command models_command();
+Command reconstruct_command();
+Command sample_command();
+Command train_command();
+Command verify_command();
+
+std::vector<Command> all_commands();
 
 // Prints usage, summary and the options of the table to stdout: what every command does for --help.
 void print_help(const Command& command, const OptionTable& options);
+
+// Applies the settings of the command line to the table. Throws a usage Error that names the nearest option.
+void apply(const CommandLine& line, OptionTable& options);
+
+// The words that are not options. Throws a usage Error unless there are `least` to `most` of them; `expected`
+// says what they are.
+void require_words(const Command& command, const CommandLine& line, size_t least, size_t most,
+                   const std::string& expected);
 
 }  // namespace elbo

@@ -10,7 +10,7 @@
 
 #include "base/random.h"
 #include "comm/communicator.h"
-#include "data/dataset.h"
+#include "data/loader.h"
 #include "models/model.h"
 #include "parallel/workers.h"
 

@@ -11,6 +11,7 @@
 
 #include "base/random.h"
 #include "data/batch.h"
+#include "nn/likelihood.h"
 #include "objectives/terms.h"
 #include "parallel/phase.h"
 
@@ -50,6 +51,7 @@ class Model : public torch::nn::Module {
   virtual torch::Tensor prior_sample(
       int64_t n, Noise& noise) = 0;  // (n, latent); for a model without a prior, N(0, I), said in its docs
   virtual int64_t latent_size() const = 0;
+  virtual std::shared_ptr<const Likelihood> likelihood() const = 0;  // null for a model without one
 };
 
 }  // namespace elbo

@@ -47,6 +47,7 @@ class Vae : public Model {
   torch::Tensor decode(const torch::Tensor& z) override { return likelihood_->mean(decoder_->forward(z)); }
   torch::Tensor prior_sample(int64_t n, Noise& noise) override { return noise.normal({n, options_.latent}); }
   int64_t latent_size() const override { return options_.latent; }
+  std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 
  private:
   DiagonalNormal infer(const Batch& batch) { return DiagonalNormal::of(encoder_->forward(batch.x)); }

@@ -64,11 +64,16 @@ void seal(const fs::path& path) {
   if (!file) fail("{}: the checksum cannot be written", path.string());
 }
 
-void require_seal(const fs::path& path) {
+std::string read_seal(const fs::path& path) {
   require_readable_file(path);
   std::string text(user_block, '\0');
   std::ifstream file(path, std::ios::binary);
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  return text;
+}
+
+void require_seal(const fs::path& path) {
+  const std::string text = read_seal(path);
   if (!text.starts_with(seal_prefix))
     usage_error("{}: is not a checkpoint of elbo; expected a file written by elbo train", path.string());
   if (text.substr(seal_prefix.size(), 64) != sha256_of_file(path, user_block))
@@ -108,6 +113,8 @@ void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
   require_seal(target.temporary_path());  // what is on the disk, not what was meant
   target.commit();
 }
+
+bool is_checkpoint(const fs::path& path) { return read_seal(path).starts_with(seal_prefix); }
 
 Checkpoint read_checkpoint(const fs::path& path) {
   require_seal(path);

@@ -34,6 +34,9 @@ constexpr int64_t checkpoint_format_version = 1;
 // disk, …); then no file of that name has appeared.
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
+// Whether the file begins as a checkpoint does. A usage Error says so if it cannot be read.
+bool is_checkpoint(const std::filesystem::path& path);
+
 // Reads and verifies everything; throws Error that names the file and what is damaged.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
 

@@ -1,0 +1,60 @@
+#include "comm/cuda_library.h"
+
+#include <dlfcn.h>
+#include <torch/torch.h>
+
+#include <array>
+#include <filesystem>
+
+#include "base/error.h"
+
+namespace elbo {
+namespace fs = std::filesystem;
+namespace {
+
+// Loaded for the rest of the process's life: LibTorch cannot be taken apart again.
+void* open_library(const std::string& name, std::string* why) {
+  void* handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  if (handle == nullptr && why != nullptr) *why = ::dlerror();
+  return handle;
+}
+
+const CudaFunctions* open_functions(std::string* why) {
+  const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path();
+  for (const fs::path& place : std::array{folder, folder.parent_path() / "lib"}) {
+    const fs::path library = place / "libelbo_cuda.so";
+    if (!fs::exists(library)) continue;
+    void* handle = open_library(library, why);
+    if (handle == nullptr) return nullptr;
+    const void* table = ::dlsym(handle, "elbo_cuda_functions");
+    if (table == nullptr) *why = library.string() + " is not of this version of elbo";
+    return static_cast<const CudaFunctions*>(table);
+  }
+  *why = "libelbo_cuda.so is not beside the program: it was built without CUDA's headers";
+  return nullptr;
+}
+
+bool open_cuda(std::string* why) {
+  return open_library("libcuda.so.1", why) != nullptr && open_library("libtorch_cuda.so", why) != nullptr;
+}
+
+}  // namespace
+
+bool cuda_available(std::string* why) {
+  std::string reason;
+  const bool loaded = open_cuda(&reason) && open_functions(&reason) != nullptr;
+  const bool available = loaded && torch::cuda::is_available();
+  if (loaded && !available) reason = "the driver answers, but there is no GPU";
+  if (why != nullptr) *why = reason;
+  return available;
+}
+
+const CudaFunctions& load_cuda(bool host_memory_only) {
+  std::string why;
+  const bool backend = host_memory_only || open_cuda(&why);
+  const CudaFunctions* functions = backend ? open_functions(&why) : nullptr;
+  if (functions == nullptr) usage_error("GPUs cannot be used: {}; use train.device=cpu, or mend that", why);
+  return *functions;
+}
+
+}  // namespace elbo

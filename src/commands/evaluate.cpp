@@ -1,0 +1,109 @@
+#include "eval/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "commands/command.h"
+#include "eval/output.h"
+#include "train/device.h"
+#include "train/saved_run.h"
+
+namespace elbo {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct Options {
+  std::string split = "test", checkpoint = "newest", data, threads = "auto";
+  int64_t importance_samples = 0;
+  std::string out;
+  OptionTable table() {
+    OptionTable table;
+    table.add("split", split, "train, validation or test");
+    table.add("checkpoint", checkpoint, "newest, best, or a step");
+    table.add("importance_samples", importance_samples,
+              "K of the importance-weighted likelihood, besides the ELBO; 0: not computed; papers take 5000",
+              Range::at_least(0));
+    table.add("data", data, "another data set of the same shape; empty: the run's");
+    table.add_number_or("threads", threads, {"auto"},
+                        "worker threads of a rank; auto: cores of the node / its ranks",
+                        Range::between(1, 1024));
+    table.add("out", out, "file of the results; empty: evaluation.json in the run's folder");
+    return table;
+  }
+};
+
+template <typename T>
+ordered_json value_or_null(const std::optional<T>& value) {
+  return value ? ordered_json(*value) : ordered_json(nullptr);
+}
+
+ordered_json to_json(const SavedRun& run, const Evaluation& evaluation) {
+  ordered_json json{{"split", evaluation.split},   {"rows", evaluation.rows},
+                    {"step", run.checkpoint.step}, {"fingerprint", run.checkpoint.fingerprint},
+                    {"loss", evaluation.loss},     {"elbo", value_or_null(evaluation.elbo)}};
+  for (const auto& [name, value] : evaluation.terms) json[name] = value;
+  json["nll"] = value_or_null(evaluation.nll);
+  json["importance_samples"] = evaluation.importance_samples;
+  json["bits_per_dim"] = value_or_null(evaluation.bits_per_dim);
+  json["mse"] = evaluation.mse;
+  json["psnr"] = value_or_null(evaluation.psnr);
+  json["active_units"] = value_or_null(evaluation.active_units);
+  json["kl_per_dim"] = evaluation.kl_per_dim;
+  return json;
+}
+
+void print_table(const ordered_json& json) {
+  for (const auto& [name, value] : json.items())
+    if (value.is_number_float())
+      fmt::print("{:<19}{:.4f}\n", name, value.get<double>());
+    else if (!value.is_null() && !value.is_array())
+      fmt::print("{:<19}{}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
+}
+
+ExitCode evaluate_run(const Environment& environment, const CommandLine& line) {
+  Options options;
+  OptionTable table = options.table();
+  if (line.help) {
+    print_help(evaluate_command(), table);
+    return ExitCode::ok;
+  }
+  apply(line, table);
+  require_words(evaluate_command(), line, 1, 1, "the folder of a run");
+  const std::unique_ptr<Communicator> world = environment.make_world(600);
+  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, options.data);
+  const RowSource& rows = run.dataset->split(options.split);
+
+  TrainOptions threads;
+  threads.threads = options.threads;
+  Workers workers(worker_count(threads, environment, torch::kCPU, rows.rows()));
+  std::vector<std::shared_ptr<Model>> models{run.model};
+  while (static_cast<int>(models.size()) < workers.count()) models.push_back(run.replica());
+  const Evaluation result = evaluate(*world, workers, models, rows,
+                                     {.split = options.split,
+                                      .microbatch = run.config->evaluate.microbatch,
+                                      .importance_samples = options.importance_samples,
+                                      .binarize = run.config->data.binarize,
+                                      .seed = static_cast<uint64_t>(run.config->train.seed)});
+  if (environment.rank() != 0) return ExitCode::ok;
+  const ordered_json json = to_json(run, result);
+  // What the run's own folder holds about it may be written anew; a file of the user's may not.
+  const std::string own = (std::filesystem::path(run.directory) / "evaluation.json").string();
+  if (!options.out.empty() && options.out != own)
+    check_output({.out = options.out, .force = false}, {".json"});
+  write_file(options.out.empty() ? own : options.out, json.dump(2) + "\n");
+  print_table(json);
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command evaluate_command() {
+  return {"evaluate", "RUN [--split=test] [--importance_samples=K] [--out=FILE.json]",
+          "measures a model on every row of a split, once and exactly", evaluate_run};
+}
+
+}  // namespace elbo

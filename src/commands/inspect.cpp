@@ -1,0 +1,168 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "commands/command.h"
+#include "data/dataset.h"
+#include "data/hdf5.h"
+#include "train/checkpoint.h"
+
+namespace elbo {
+namespace fs = std::filesystem;
+namespace {
+
+std::string shape_text(at::IntArrayRef shape) { return fmt::format("({})", fmt::join(shape, ", ")); }
+
+int64_t product(at::IntArrayRef sizes) {
+  int64_t result = 1;
+  for (const int64_t size : sizes) result *= size;
+  return result;
+}
+
+void inspect_checkpoint(const fs::path& path) {
+  const Checkpoint checkpoint = read_checkpoint(path);
+  fmt::print("checkpoint {}\nstep         {}\nfingerprint  {}\nwritten by   {} rank{}\ndata set     {}\n",
+             path.string(), checkpoint.step, checkpoint.fingerprint, checkpoint.world_size,
+             checkpoint.world_size == 1 ? "" : "s", checkpoint.dataset_fingerprint);
+  if (checkpoint.best_loss)
+    fmt::print("best         validation loss {:.4f} at step {}\n", *checkpoint.best_loss,
+               checkpoint.best_step);
+  int64_t elements = 0;
+  fmt::print("\nparameters\n");
+  for (const auto& [name, tensor] : checkpoint.parameters) {
+    fmt::print("  {:<40} {}\n", name, shape_text(tensor.sizes()));
+    elements += tensor.numel();
+  }
+  for (const auto& [name, tensor] : checkpoint.buffers)
+    fmt::print("  {:<40} {} (buffer)\n", name, shape_text(tensor.sizes()));
+  fmt::print("  {} numbers in all\n\nconfiguration\n{}", elements, checkpoint.config);
+}
+
+void inspect_run(const fs::path& directory) {
+  const std::vector<int64_t> steps = checkpoint_steps(directory);
+  if (!fs::exists(directory / "run.ini"))
+    usage_error("{}: is not the folder of a run: it has no run.ini", directory.string());
+  fmt::print("run {}\ncheckpoints  {}\n", directory.string(),
+             steps.empty() ? "none" : fmt::format("steps {}", fmt::join(steps, ", ")));
+  const fs::path metrics = directory / "metrics.jsonl";
+  if (fs::exists(metrics)) {
+    const std::vector<std::string> lines = split(read_file(metrics), '\n');
+    if (!lines.empty()) fmt::print("last metrics {}\n", lines.back());
+  }
+  if (fs::exists(directory / "evaluation.json"))
+    fmt::print("evaluation   {}\n", (directory / "evaluation.json").string());
+  fmt::print("\nconfiguration\n{}", read_file(directory / "run.ini"));
+}
+
+// Seconds to read some pieces spread over the dataset, as training will, and how many rows they were.
+std::pair<double, int64_t> time_reading(const RowSource& rows) {
+  const auto start = std::chrono::steady_clock::now();
+  const int64_t pieces = (rows.rows() + rows.rows_per_chunk() - 1) / rows.rows_per_chunk();
+  const int64_t taken = std::min<int64_t>(pieces, 16);
+  for (int64_t i = 0; i < taken; ++i) rows.read({i * pieces / taken * rows.rows_per_chunk()});
+  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+          std::min(taken * rows.rows_per_chunk(), rows.rows())};
+}
+
+std::string advice(const hdf5::DatasetInfo& info, int64_t row_bytes) {
+  const int64_t chunk_rows = info.chunk.empty() ? 0 : info.chunk.front();
+  if (!info.chunk.empty() && product(info.chunk) / chunk_rows < product(info.shape) / info.shape.front())
+    return "chunks hold parts of rows, so a row is read from several: chunk by whole rows";
+  if (chunk_rows > 0 && chunk_rows * row_bytes < (16 << 10) && info.shape.front() > chunk_rows)
+    return fmt::format(
+        "chunks of {} are small, their index costs more than their bytes: chunks of 256 KiB to 1 MiB",
+        human_bytes(static_cast<double>(chunk_rows * row_bytes)));
+  if (chunk_rows * row_bytes > (int64_t{64} << 20))
+    return fmt::format(
+        "chunks of {} are large, and one is the least that can be read: chunks of 256 KiB to 1 MiB",
+        human_bytes(static_cast<double>(chunk_rows * row_bytes)));
+  return "none: the layout suits training";
+}
+
+void inspect_split(const hdf5::Handle& file, const Dataset& dataset, const std::string& split) {
+  const hdf5::Handle x = hdf5::open_dataset(file, "/" + split + "/x");
+  const hdf5::DatasetInfo info = hdf5::describe(x);
+  const RowSource& rows = dataset.split(split);
+  const int64_t row_bytes = product(info.shape) / info.shape.front() * static_cast<int64_t>(info.type_size);
+  fmt::print("\n/{}/x\n  shape      {} {}, {}\n  layout     {}{}\n", split, shape_text(info.shape),
+             info.type_name, human_bytes(static_cast<double>(row_bytes * info.shape.front())),
+             info.chunk.empty() ? "contiguous" : "chunks of " + shape_text(info.chunk),
+             info.filters.empty() ? "" : ", " + join(info.filters, ", "));
+  const auto [seconds, read] = time_reading(rows);
+  const double rate = static_cast<double>(read) / seconds;
+  fmt::print("  read cost  {:.0f} rows/s here ({}/s), {} for all rows\n  advice     {}\n", rate,
+             human_bytes(rate * static_cast<double>(row_bytes)),
+             human_duration(static_cast<double>(info.shape.front()) / rate), advice(info, row_bytes));
+  if (!hdf5::exists(file, "/" + split + "/label")) return;
+  const hdf5::DatasetInfo label = hdf5::describe(hdf5::open_dataset(file, "/" + split + "/label"));
+  fmt::print("/{}/label\n  shape      {} {}\n", split, shape_text(label.shape), label.type_name);
+}
+
+void inspect_data(const std::string& path) {
+  DataOptions options;
+  options.path = path;
+  const Dataset dataset(options);
+  const hdf5::Handle file = hdf5::open_file(path);
+  fmt::print("data set {}\n", path);
+  for (const char* name : {"name", "kind", "source", "license"})
+    if (const std::string value = dataset.attribute(name); !value.empty())
+      fmt::print("{:<12} {}\n", name, value);
+  fmt::print("row          {}\n", shape_text(dataset.shape().x));
+  if (dataset.shape().classes > 0) fmt::print("classes      {}\n", dataset.shape().classes);
+  fmt::print("fingerprint  {}\n", dataset.fingerprint());
+  for (const std::string& split : dataset.splits()) inspect_split(file, dataset, split);
+}
+
+// A file of any other layout: its datasets, and how to name them.
+void inspect_layout(const std::string& path) {
+  const hdf5::Handle file = hdf5::open_file(path);
+  fmt::print("HDF5 file {}; train on one of its datasets with --data.x=PATH\n", path);
+  const std::function<void(const std::string&)> walk = [&](const std::string& group) {
+    for (const std::string& name : hdf5::list(file, group)) {
+      const std::string inner = (group == "/" ? "" : group) + "/" + name;
+      if (hdf5::is_group(file, inner)) {
+        walk(inner);
+      } else {
+        const hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file, inner));
+        fmt::print("  {:<32} {} {}\n", inner, shape_text(info.shape), info.type_name);
+      }
+    }
+  };
+  walk("/");
+}
+
+ExitCode inspect(const Environment& environment, const CommandLine& line) {
+  OptionTable none;
+  if (line.help) {
+    print_help(inspect_command(), none);
+    return ExitCode::ok;
+  }
+  apply(line, none);
+  require_words(inspect_command(), line, 1, 1, "a data set, a checkpoint or the folder of a run");
+  if (environment.rank() != 0) return ExitCode::ok;
+  const std::string& path = line.positional[0];
+  if (fs::is_directory(path)) {
+    inspect_run(path);
+  } else if (is_checkpoint(path)) {
+    inspect_checkpoint(path);
+  } else if (hdf5::exists(hdf5::open_file(path), "/train/x") ||
+             hdf5::exists(hdf5::open_file(path), "/test/x")) {
+    inspect_data(path);
+  } else {
+    inspect_layout(path);
+  }
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command inspect_command() {
+  return {"inspect", "DATA.h5|CHECKPOINT.h5|RUN",
+          "tells what a file or run holds; for data, what reading it costs, and advice", inspect};
+}
+
+}  // namespace elbo

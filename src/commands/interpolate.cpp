@@ -1,0 +1,68 @@
+#include <torch/torch.h>
+
+#include "commands/command.h"
+#include "data/loader.h"
+#include "eval/output.h"
+#include "train/saved_run.h"
+
+namespace elbo {
+namespace {
+
+struct Options {
+  int64_t n = 8, steps = 10;
+  std::string split = "test", checkpoint = "newest";
+  OutputOptions output;
+  OptionTable table() {
+    OptionTable table;
+    table.add("n", n, "walks; each between two rows that follow one another in the split",
+              Range::between(1, 1 << 16));
+    table.add("steps", steps, "points of a walk, both ends among them", Range::between(2, 1 << 10));
+    table.add("split", split, "train, validation or test");
+    table.add("checkpoint", checkpoint, "newest, best, or a step");
+    output.bind(table, ".png (images: a line for each walk), .h5 or .csv");
+    return table;
+  }
+};
+
+// z (2n, latent) → (n·steps, latent): straight lines between pairs of neighbours.
+torch::Tensor walks(const torch::Tensor& z, int64_t steps) {
+  const torch::Tensor pairs = z.view({-1, 2, z.size(1)});
+  const torch::Tensor from = pairs.select(1, 0).unsqueeze(1), to = pairs.select(1, 1).unsqueeze(1);
+  const torch::Tensor share = torch::linspace(0, 1, steps).view({1, steps, 1});
+  return (from + share * (to - from)).flatten(0, 1);
+}
+
+ExitCode interpolate(const Environment& environment, const CommandLine& line) {
+  Options options;
+  OptionTable table = options.table();
+  if (line.help) {
+    print_help(interpolate_command(), table);
+    return ExitCode::ok;
+  }
+  apply(line, table);
+  require_words(interpolate_command(), line, 1, 1, "the folder of a run");
+  const std::unique_ptr<Communicator> world = environment.make_world(600);
+  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint);
+  if (environment.rank() != 0) return ExitCode::ok;
+  check_rows_output(options.output, run.dataset->shape());
+  const RowSource& source = run.dataset->split(options.split);
+  if (source.rows() < 2 * options.n)
+    usage_error("--n={}: needs {} rows, the {} split has {}; expected fewer walks", options.n, 2 * options.n,
+                options.split, source.rows());
+
+  const torch::NoGradGuard no_grad;
+  const Batch batch = read_rows(source, 0, 2 * options.n, run.config->data.binarize,
+                                Key(static_cast<uint64_t>(run.config->train.seed)).with("binarize"));
+  const torch::Tensor rows = run.model->decode(walks(run.model->encode(batch).z, options.steps));
+  write_rows(options.output, {{"x", rows}}, options.steps);
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command interpolate_command() {
+  return {"interpolate", "RUN --out=FILE [--n=8] [--steps=10]",
+          "walks through latent space from one row's code to another's", interpolate};
+}
+
+}  // namespace elbo

@@ -1,0 +1,38 @@
+#include <fmt/format.h>
+
+#include "commands/command.h"
+#include "models/registry.h"
+
+namespace elbo {
+namespace {
+
+ExitCode models(const Environment& environment, const CommandLine& line) {
+  OptionTable none;
+  if (line.help) {
+    print_help(models_command(), none);
+    return ExitCode::ok;
+  }
+  apply(line, none);
+  require_words(models_command(), line, 0, 1, "the name of a model, or nothing");
+  if (line.positional.empty()) {
+    if (environment.rank() == 0)
+      for (const auto& spec : all_models())
+        fmt::print("{:<13}{}\n{:<13}{}\n", spec->name(), spec->summary(), "", spec->reference());
+    return ExitCode::ok;
+  }
+  const std::unique_ptr<ModelSpec> spec = find_model(line.positional[0]);
+  OptionTable table;
+  spec->bind(table);
+  if (environment.rank() == 0)
+    fmt::print("{}: {}\n{}\n{}", spec->name(), spec->summary(), spec->reference(), table.help());
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command models_command() {
+  return {"models", "[NAME]",
+          "lists the variants with their papers; with NAME, its options and their defaults", models};
+}
+
+}  // namespace elbo

@@ -1,0 +1,60 @@
+#include <torch/torch.h>
+
+#include <algorithm>
+
+#include "commands/command.h"
+#include "data/loader.h"
+#include "eval/output.h"
+#include "train/saved_run.h"
+
+namespace elbo {
+namespace {
+
+struct Options {
+  int64_t n = 32;
+  std::string split = "test", checkpoint = "newest";
+  OutputOptions output;
+  OptionTable table() {
+    OptionTable table;
+    table.add("n", n, "rows, from the split's beginning", Range::between(1, 1 << 20));
+    table.add("split", split, "train, validation or test");
+    table.add("checkpoint", checkpoint, "newest, best, or a step");
+    output.bind(table, ".png (images: a line of inputs above a line of reconstructions), .h5 or .csv");
+    return table;
+  }
+};
+
+ExitCode reconstruct(const Environment& environment, const CommandLine& line) {
+  Options options;
+  OptionTable table = options.table();
+  if (line.help) {
+    print_help(reconstruct_command(), table);
+    return ExitCode::ok;
+  }
+  apply(line, table);
+  require_words(reconstruct_command(), line, 1, 2, "the folder of a run and perhaps a data set");
+  const std::unique_ptr<Communicator> world = environment.make_world(600);
+  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint,
+                                line.positional.size() > 1 ? line.positional[1] : "");
+  if (environment.rank() != 0) return ExitCode::ok;
+  check_rows_output(options.output, run.dataset->shape());
+
+  const torch::NoGradGuard no_grad;
+  const RowSource& source = run.dataset->split(options.split);
+  const Batch batch = read_rows(source, 0, std::min(options.n, source.rows()), run.config->data.binarize,
+                                Key(static_cast<uint64_t>(run.config->train.seed)).with("binarize"));
+  const torch::Tensor reconstruction = run.model->decode(run.model->encode(batch).z);
+  constexpr int64_t columns = 16;
+  write_rows(options.output, {{"x", batch.x}, {"reconstruction", reconstruction}},
+             std::min(columns, batch.size()));
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command reconstruct_command() {
+  return {"reconstruct", "RUN [DATA.h5] --out=FILE [--n=32] [--split=test]",
+          "shows rows beside what the model makes of them", reconstruct};
+}
+
+}  // namespace elbo

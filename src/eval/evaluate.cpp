@@ -1,0 +1,235 @@
+#include "eval/evaluate.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include "base/leaves.h"
+#include "nn/distributions.h"
+#include "objectives/bounds.h"
+#include "parallel/tree_sum.h"
+
+namespace elbo {
+namespace {
+
+// Variance of a posterior mean over the rows above which its dimension counts as used (Burda et al. 2016,
+// section 3.3).
+constexpr double active_variance = 0.01;
+// Rows that a decoder sees at once while importance samples are drawn: what bounds the memory.
+constexpr int64_t decoded_rows = 4096;
+
+// What is summed over rows, as places in one vector of doubles, so that all of it is added in one canonical
+// tree.
+struct Layout {
+  std::vector<std::string> terms;  // as the model reports them
+  bool bound = false;              // the model has an ELBO
+  bool posterior = false;          // encode() gives a variance
+  int64_t latent = 0;
+
+  // Places: rows, loss, nll, squared error, PSNR, rows outside of [0, 1]; then the terms; then three rows of
+  // `latent`.
+  enum Place : int64_t { rows, loss, nll, squared_error, psnr, outside, first_term };
+  int64_t latent_at(int64_t row) const {
+    return first_term + static_cast<int64_t>(terms.size()) + row * latent;
+  }
+  enum LatentRow : int64_t { kl, mean, mean_square };
+  int64_t size() const { return latent_at(3); }
+};
+
+torch::Device device_of(Model& model) { return model.parameters().front().device(); }
+
+double sum_of(const torch::Tensor& values) { return values.sum(torch::kFloat64).item<double>(); }
+
+class Evaluator {
+ public:
+  Evaluator(const std::vector<std::shared_ptr<Model>>& models, const RowSource& rows,
+            const EvaluationOptions& options)
+      : models_(models),
+        rows_(rows),
+        options_(options),
+        key_(Key(options.seed).with("evaluate").with(options.split)),
+        binarize_key_(Key(options.seed).with("binarize")) {
+    Model& model = *models_.front();
+    const torch::NoGradGuard no_grad;
+    const Batch one = read(0, 1).to(device_of(model));
+    Noise noise(key_.with("probe"), device_of(model));
+    for (const auto& [name, value] : model.evaluate(one, noise).parts) layout_.terms.push_back(name);
+    layout_.bound = model.log_weights(one, 1, noise).has_value();
+    layout_.posterior = model.encode(one).logvar.has_value();
+    layout_.latent = model.latent_size();
+  }
+
+  const Layout& layout() const { return layout_; }
+  int64_t leaves() const { return (rows_.rows() + options_.microbatch - 1) / options_.microbatch; }
+
+  // Sums over one leaf: (layout.size()) float64.
+  torch::Tensor leaf_sums(int worker, int64_t leaf) const {
+    const torch::NoGradGuard no_grad;
+    Model& model = *models_[static_cast<size_t>(worker)];
+    const int64_t first = leaf * options_.microbatch;
+    const Batch batch = read(first, std::min(first + options_.microbatch, rows_.rows())).to(device_of(model));
+    torch::Tensor sums = torch::zeros({layout_.size()}, torch::kFloat64);
+    auto* at = sums.mutable_data_ptr<double>();
+
+    at[Layout::rows] = static_cast<double>(batch.size());
+    Noise noise(key_.with(static_cast<uint64_t>(leaf)), device_of(model));
+    const Terms terms = model.evaluate(batch, noise);
+    at[Layout::loss] = sum_of(terms.loss);
+    for (size_t i = 0; i < terms.parts.size(); ++i)
+      at[Layout::first_term + static_cast<int64_t>(i)] = sum_of(terms.parts[i].second);
+    const Code code = model.encode(batch);
+    add_reconstruction(batch.x, model.decode(code.z), at);
+    add_posterior(code, sums);
+    if (options_.importance_samples > 0 && layout_.bound) at[Layout::nll] = nll_sum(model, batch, leaf);
+    return sums;
+  }
+
+ private:
+  Batch read(int64_t first, int64_t end) const {
+    return read_rows(rows_, first, end, options_.binarize, binarize_key_);
+  }
+
+  static void add_reconstruction(const torch::Tensor& x, const torch::Tensor& reconstruction, double* at) {
+    const torch::Tensor error = (reconstruction - x).square().flatten(1).mean(1, false, torch::kFloat64);
+    at[Layout::squared_error] = sum_of(error);
+    // A perfect row has no finite PSNR; 1e-10 is 100 dB.
+    at[Layout::psnr] = sum_of(error.clamp_min(1e-10).log10() * -10);
+    at[Layout::outside] = sum_of(x.lt(0).logical_or(x.gt(1)).flatten(1).any(1));
+  }
+
+  void add_posterior(const Code& code, torch::Tensor& sums) const {
+    const auto place = [&](Layout::LatentRow row) {
+      return sums.narrow(0, layout_.latent_at(row), layout_.latent);
+    };
+    const torch::Tensor z = code.z.to(torch::kFloat64).cpu();
+    place(Layout::mean).copy_(z.sum(0));
+    place(Layout::mean_square).copy_(z.square().sum(0));
+    if (code.logvar)
+      place(Layout::kl)
+          .copy_(DiagonalNormal{code.z, *code.logvar}.kl_to_standard().sum(0, false, torch::kFloat64));
+  }
+
+  double nll_sum(Model& model, const Batch& batch, int64_t leaf) const {
+    Noise noise(key_.with("importance").with(static_cast<uint64_t>(leaf)), device_of(model));
+    const int64_t at_once = std::max<int64_t>(1, decoded_rows / batch.size());
+    std::vector<torch::Tensor> log_weights;
+    for (int64_t done = 0; done < options_.importance_samples; done += at_once)
+      log_weights.push_back(
+          *model.log_weights(batch, std::min(at_once, options_.importance_samples - done), noise));
+    return -sum_of(importance_weighted_bound(torch::cat(log_weights)));
+  }
+
+  const std::vector<std::shared_ptr<Model>>& models_;
+  const RowSource& rows_;
+  const EvaluationOptions& options_;
+  Key key_, binarize_key_;
+  Layout layout_;
+};
+
+// This rank's leaves, each worker its share, as sums of the maximal subtrees of the rank's range.
+std::vector<Part> sum_own_leaves(const Evaluator& evaluator, Workers& workers, LeafRange own) {
+  const int64_t leaves = evaluator.leaves();
+  std::vector<std::vector<Part>> parts(static_cast<size_t>(workers.count()));
+  workers.run([&](int worker) {
+    for (const Node& node : maximal_subtrees(share_of(own, worker, workers.count()), leaves)) {
+      // A binary counter over the node's leaves keeps log₂ of them.
+      std::vector<Part> open;
+      for (int64_t leaf = node.first; leaf < node.end; ++leaf) {
+        open.push_back({{leaf, leaf + 1}, evaluator.leaf_sums(worker, leaf)});
+        while (open.size() > 1 && are_siblings(open[open.size() - 2].node, open.back().node, leaves)) {
+          const Part right = open.back();
+          open.pop_back();
+          open.back().sum.add_(right.sum);
+          open.back().node.end = right.node.end;
+        }
+      }
+      parts[static_cast<size_t>(worker)].push_back(open.front());
+    }
+  });
+  std::vector<Part> all;
+  for (const std::vector<Part>& of_worker : parts) all.insert(all.end(), of_worker.begin(), of_worker.end());
+  std::vector<Part> own_parts;
+  for (const Node& node : maximal_subtrees(own, leaves)) {
+    std::vector<Part> inside;
+    for (const Part& part : all)
+      if (node.first <= part.node.first && part.node.end <= node.end) inside.push_back(part);
+    own_parts.push_back({node, canonical_sum(node, inside)});
+  }
+  return own_parts;
+}
+
+// The sum over all leaves, on every rank.
+torch::Tensor sum_of_all(Communicator& comm, const Evaluator& evaluator, const std::vector<Part>& own) {
+  const int64_t elements = evaluator.layout().size();
+  std::vector<Node> nodes;
+  std::vector<int64_t> counts;
+  for (int rank = 0; rank < comm.size(); ++rank) {
+    const std::vector<Node> of_rank =
+        maximal_subtrees(share_of({0, evaluator.leaves()}, rank, comm.size()), evaluator.leaves());
+    nodes.insert(nodes.end(), of_rank.begin(), of_rank.end());
+    counts.push_back(static_cast<int64_t>(of_rank.size()) * elements);
+  }
+  torch::Tensor all = torch::empty({static_cast<int64_t>(nodes.size()), elements}, torch::kFloat64);
+  int64_t place = 0;
+  for (int rank = 0; rank < comm.rank(); ++rank) place += counts[static_cast<size_t>(rank)] / elements;
+  for (const Part& part : own) all[place++].copy_(part.sum);
+  comm.all_gather(all, counts);
+  std::vector<Part> parts;
+  for (size_t i = 0; i < nodes.size(); ++i) parts.push_back({nodes[i], all[static_cast<int64_t>(i)]});
+  return canonical_sum({0, evaluator.leaves()}, parts);
+}
+
+std::optional<double> bits_per_dim(const Likelihood* likelihood, double nats, int64_t features,
+                                   bool in_range) {
+  if (likelihood == nullptr || !in_range) return std::nullopt;
+  const double bits = nats / (static_cast<double>(features) * std::numbers::ln2);
+  return likelihood->discrete() ? bits : bits + std::log2(255.0);
+}
+
+Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const EvaluationOptions& options,
+                    const Likelihood* likelihood, int64_t features) {
+  const auto* at = sums.const_data_ptr<double>();
+  const double rows = at[Layout::rows];
+  const auto mean = [&](int64_t place) { return at[place] / rows; };
+  Evaluation result;
+  result.split = options.split;
+  result.rows = static_cast<int64_t>(rows);
+  result.loss = mean(Layout::loss);
+  for (size_t i = 0; i < layout.terms.size(); ++i)
+    result.terms.emplace_back(layout.terms[i], mean(Layout::first_term + static_cast<int64_t>(i)));
+  result.mse = mean(Layout::squared_error);
+  const bool in_range = at[Layout::outside] == 0;
+  if (in_range) result.psnr = mean(Layout::psnr);
+  if (layout.bound) {
+    result.elbo = -result.loss;
+    if (options.importance_samples > 0) {
+      result.nll = mean(Layout::nll);
+      result.importance_samples = options.importance_samples;
+    }
+    result.bits_per_dim = bits_per_dim(likelihood, result.nll.value_or(result.loss), features, in_range);
+  }
+  int64_t active = 0;
+  for (int64_t i = 0; i < layout.latent; ++i) {
+    const double z = mean(layout.latent_at(Layout::mean) + i);
+    if (mean(layout.latent_at(Layout::mean_square) + i) - z * z > active_variance) ++active;
+    if (layout.posterior) result.kl_per_dim.push_back(mean(layout.latent_at(Layout::kl) + i));
+  }
+  result.active_units = active;
+  return result;
+}
+
+}  // namespace
+
+Evaluation evaluate(Communicator& comm, Workers& workers, const std::vector<std::shared_ptr<Model>>& models,
+                    const RowSource& rows, const EvaluationOptions& options) {
+  const Evaluator evaluator(models, rows, options);
+  const LeafRange own = share_of({0, evaluator.leaves()}, comm.rank(), comm.size());
+  const torch::Tensor sums = sum_of_all(comm, evaluator, sum_own_leaves(evaluator, workers, own));
+  const int64_t features = rows.read({0}).x.numel();
+  return conclude(evaluator.layout(), sums, options, models.front()->likelihood().get(), features);
+}
+
+}  // namespace elbo

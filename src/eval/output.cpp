@@ -1,0 +1,102 @@
+#include "eval/output.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "data/hdf5.h"
+#include "eval/pictures.h"
+
+namespace elbo {
+namespace fs = std::filesystem;
+namespace {
+
+std::string extension_of(const std::string& path) { return fs::path(path).extension(); }
+
+// Lines of the grid from each name in turn, so that what belongs together stands below one another.
+torch::Tensor interleave(const NamedRows& rows, int64_t columns) {
+  std::vector<torch::Tensor> lines;
+  const int64_t n = rows.front().second.size(0);
+  for (int64_t first = 0; first < n; first += columns)
+    for (const auto& [name, values] : rows) {
+      torch::Tensor line = values.narrow(0, first, std::min(columns, n - first));
+      if (const int64_t lacking = columns - line.size(0); lacking > 0 && rows.size() > 1) {
+        std::vector<int64_t> shape = line.sizes().vec();
+        shape.front() = lacking;
+        line = torch::cat({line, torch::full(shape, 0.5)});
+      }
+      lines.push_back(line);
+    }
+  return torch::cat(lines);
+}
+
+void write_hdf5(const std::string& path, const NamedRows& rows) {
+  const auto lock = hdf5::lock();
+  AtomicFile file(path);
+  {
+    const hdf5::Handle out = hdf5::create_file(file.temporary_path());
+    for (const auto& [name, values] : rows) hdf5::write_tensor(out, "/" + name, values.contiguous());
+  }
+  file.commit();
+}
+
+void write_csv(const std::string& path, const NamedRows& rows) {
+  std::string text;
+  std::vector<torch::Tensor> flat;
+  for (const auto& [name, values] : rows) {
+    flat.push_back(values.flatten(1).contiguous());
+    for (int64_t i = 0; i < flat.back().size(1); ++i)
+      text += fmt::format("{}{}_{}", text.empty() ? "" : ",", name, i);
+  }
+  text += '\n';
+  for (int64_t row = 0; row < flat.front().size(0); ++row) {
+    bool first = true;
+    for (const torch::Tensor& values : flat) {
+      const auto* data = values.const_data_ptr<float>() + row * values.size(1);
+      for (int64_t i = 0; i < values.size(1); ++i, first = false)
+        text += fmt::format("{}{}", first ? "" : ",", data[i]);
+    }
+    text += '\n';
+  }
+  write_file(path, text);
+}
+
+}  // namespace
+
+void OutputOptions::bind(OptionTable& table, const std::string& formats) {
+  table.add("out", out, "file to write: " + formats);
+  table.add("force", force, "replace the file if it is there");
+}
+
+void check_output(const OutputOptions& options, const std::vector<std::string>& extensions) {
+  if (options.out.empty())
+    usage_error("--out: names no file; expected one that ends in {}", join(extensions, ", "));
+  if (std::ranges::find(extensions, extension_of(options.out)) == extensions.end())
+    usage_error("--out={}: expected a name that ends in {}", options.out, join(extensions, ", "));
+  if (fs::is_directory(options.out)) usage_error("--out={}: is a folder; expected a file", options.out);
+  if (fs::exists(options.out) && !options.force)
+    usage_error("--out={}: exists already; choose another name, or --force to replace it", options.out);
+  make_parent(options.out);
+}
+
+void check_rows_output(const OutputOptions& options, const DataShape& shape) {
+  check_output(options, {".png", ".h5", ".csv"});
+  if (extension_of(options.out) != ".png") return;
+  if (!shape.is_image() || (shape.x[0] != 1 && shape.x[0] != 3))
+    usage_error("--out={}: only images of 1 or 3 channels have pictures; use .h5 or .csv for this data set",
+                options.out);
+}
+
+void write_rows(const OutputOptions& options, const NamedRows& rows, int64_t columns) {
+  const std::string extension = extension_of(options.out);
+  if (extension == ".png") return write_png(options.out, image_grid(interleave(rows, columns), columns));
+  if (extension == ".h5") return write_hdf5(options.out, rows);
+  write_csv(options.out, rows);
+}
+
+}  // namespace elbo

@@ -1,0 +1,18 @@
+// Pictures of rows that are images.
+#pragma once
+#include <torch/types.h>
+
+#include <cstdint>
+#include <filesystem>
+
+namespace elbo {
+
+// images (n, channels, height, width), values in [0, 1] (others are cut off), 1 or 3 channels; in rows of
+// `columns`, with a border of two pixels → (height', width', channels) uint8.
+torch::Tensor image_grid(const torch::Tensor& images, int64_t columns);
+
+// pixels (height, width, channels) uint8, 1 or 3 channels. The file appears whole or not at all; throws
+// Error.
+void write_png(const std::filesystem::path& path, const torch::Tensor& pixels);
+
+}  // namespace elbo
