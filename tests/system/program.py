@@ -1,0 +1,60 @@
+"""Runs elbo as its users do: the program, mpirun, files. ELBO names the binary (ctest sets it)."""
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ELBO = os.environ.get("ELBO", str(ROOT / "build/elbo"))
+ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
+
+def command(ranks, *words):
+    launcher = [] if ranks == 0 else ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)]
+    return [*launcher, ELBO, *map(str, words)]
+
+
+def run(ranks, *words, seconds=120, **options):
+    """ranks 0: without mpirun."""
+    return subprocess.run(command(ranks, *words), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True,
+                          timeout=seconds, stdin=subprocess.DEVNULL, **options)
+
+
+def start(ranks, *words):
+    return subprocess.Popen(command(ranks, *words), cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+
+
+def processes_with(text):
+    """Ids of the processes of elbo whose command line holds `text`."""
+    found = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if line and line[0].decode() == ELBO and any(text in word.decode() for word in line):
+            found.append(int(folder.name))
+    return found
+
+
+class ProgramTest(unittest.TestCase):
+    """A folder of its own for each test, and checks of what a run said."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="elbo_test_"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def succeed(self, ranks, *words, **options):
+        result = run(ranks, *words, **options)
+        self.assertEqual(result.returncode, 0, f"{words}\n{result.stdout}{result.stderr}")
+        return result
+
+    def train(self, ranks, name, *settings, config="configs/mnist_vae.ini"):
+        """The fingerprint line of a training run into the folder `name`."""
+        result = self.succeed(ranks, "train", config, f"--run.directory={self.folder / name}", *settings)
+        line = result.stdout.splitlines()[-1]
+        self.assertRegex(line, r"^fingerprint [0-9a-f]{64} step \d+$")
+        return line

@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Whatever is wrong with what the user gives: one clear line, the right exit code, nothing overwritten, nobody left."""
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import unittest
+
+import h5py
+import numpy
+
+from program import ProgramTest, processes_with, run
+
+DATA = "datasets/mnist.h5"
+
+
+class BadInput(ProgramTest):
+    def refuse(self, words, expected, code=2, worlds=(0, 3), **options):
+        """Runs alone and with three ranks; `expected` are parts of the one line of error."""
+        before = self.contents()
+        for ranks in worlds:
+            with self.subTest(ranks=ranks, words=words):
+                result = run(ranks, *words, seconds=60, **options)
+                errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+                self.assertEqual(len(errors), 1, result.stderr)
+                self.assertEqual(result.returncode, code, result.stderr)
+                for part in expected:
+                    self.assertIn(part, errors[0])
+                self.assertEqual(processes_with(str(self.folder)), [], "a rank was left behind")
+        self.assertEqual(self.contents(), before)
+
+    def contents(self):
+        return {str(path): path.read_bytes() if path.is_file() else None for path in self.folder.rglob("*")}
+
+    def train(self, *settings, config="configs/mnist_vae.ini"):
+        return ["train", config, f"--run.directory={self.folder / 'run'}", "--train.steps=3", *settings]
+
+    def file(self, name, **datasets):
+        """A data set with the given arrays, train/x and the like, as double underscores."""
+        path = self.folder / name
+        with h5py.File(path, "w") as file:
+            for key, value in datasets.items():
+                file[key.replace("__", "/")] = value
+        return path
+
+    def refuse_data(self, path, expected, **options):
+        self.refuse(self.train(f"--data.path={path}"), [str(path), *expected], **options)
+
+    # ---- options ----
+
+    def test_misspelt_key(self):
+        self.refuse(self.train("--trian.batch=64"), ["trian.batch", "did you mean train.batch?"])
+
+    def test_unknown_key_in_the_file(self):
+        config = self.folder / "bad.ini"
+        config.write_text("[data]\npath = datasets/mnist.h5\n[model]\nlatnet = 3\n")
+        self.refuse(self.train(config=config), ["bad.ini", "model.latnet", "model.latent"])
+
+    def test_value_out_of_range(self):
+        self.refuse(self.train("--train.batch=0"), ["train.batch=0", "at least 1"])
+        self.refuse(self.train("--optimizer.lr=fast"), ["optimizer.lr=fast", "number"])
+        self.refuse(self.train("--train.microbatch=100"), ["train.microbatch=100", "divisor of train.batch=128"])
+        self.refuse(self.train("--model.name=vea"), ["vea"])
+
+    def test_unknown_command_and_missing_words(self):
+        self.refuse(["trian", "x"], ["trian", "did you mean train?"])
+        self.refuse([], ["--help"])
+        self.refuse(["train"], ["CONFIG.ini"])
+        self.refuse(["evaluate"], ["folder of a run"])
+
+    # ---- files ----
+
+    def test_missing_file_and_folder_for_a_file(self):
+        self.refuse(self.train(config=self.folder / "none.ini"), ["none.ini", "no such file"])
+        self.refuse(self.train(config=self.folder), ["is a folder"])
+        self.refuse_data(self.folder / "none.h5", ["no such file"])
+        self.refuse_data(self.folder, ["is a folder"])
+
+    def test_not_hdf5_and_hdf5_cut_short(self):
+        text = self.folder / "text.h5"
+        text.write_text("no HDF5 at all\n" * 100)
+        self.refuse_data(text, ["is not an HDF5 file"])
+        cut = self.folder / "cut.h5"
+        cut.write_bytes((pathlib.Path(__file__).resolve().parents[2] / DATA).read_bytes()[:3_000_000])
+        self.refuse_data(cut, ["cut short"])
+
+    def test_datasets_missing_empty_or_of_another_shape_or_type(self):
+        x = numpy.zeros((20, 3), "f4")
+        self.refuse_data(self.file("a.h5", rows=x), ["/rows", "data.x"])
+        self.refuse_data(self.file("b.h5", train__y=x), ["/train", "data.x"])
+        self.refuse_data(self.file("c.h5", train__x=x[:0]), ["/train/x", "empty"])
+        self.refuse_data(self.file("d.h5", train__x=x[:, 0]), ["/train/x", "dimensions"])
+        self.refuse_data(self.file("e.h5", train__x=numpy.full((20, 3), b"text")), ["/train/x", "expected numbers"])
+        self.refuse_data(self.file("f.h5", test__x=x), ["no train split"])
+
+    def test_values_that_are_no_data(self):
+        for value in (numpy.nan, numpy.inf):
+            x = numpy.zeros((20, 3), "f4")
+            x[11, 1] = value
+            self.refuse_data(self.file(f"{value}.h5", train__x=x), ["/train/x", "row 11", "not finite"])
+
+    def test_labels_out_of_range(self):
+        x, label = numpy.zeros((20, 3), "f4"), numpy.arange(20) % 4
+        for name, value in (("negative", -1), ("huge", 4000)):
+            bad = label.copy()
+            bad[5] = value
+            self.refuse_data(self.file(f"{name}.h5", train__x=x, train__label=bad), ["/train/label", f"label {value}"])
+
+    # ---- runs ----
+
+    def make_run(self, *settings):
+        result = run(0, *self.train("--evaluate.every=never", *settings))
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_a_folder_that_holds_a_run(self):
+        self.make_run()
+        self.refuse(self.train(), ["holds a run already", "--resume"])
+
+    def test_resuming_another_experiment(self):
+        self.make_run()
+        self.refuse(self.train("--resume", "--optimizer.lr=0.1"), ["optimizer.lr=0.1", "0.001"])
+        other = self.file("other.h5", train__x=numpy.zeros((200, 1, 28, 28), "u1"))
+        self.refuse(self.train("--resume", f"--data.path={other}"), ["is not the data set"])
+
+    def test_a_checkpoint_of_another_model(self):
+        self.make_run()
+        foreign = self.folder / "foreign"
+        shutil.copytree(self.folder / "run", foreign)
+        other = self.file("wide.h5", train__x=numpy.zeros((40, 1, 30, 30), "u1"))
+        self.refuse(["reconstruct", foreign, other, f"--out={self.folder / 'x.png'}", "--split=train"],
+                    ["checkpoint of another model"])
+
+    def test_not_a_run_and_not_a_checkpoint(self):
+        self.refuse(["evaluate", self.folder / "none"], ["none", "no such run"])
+        self.refuse(["evaluate", self.folder], ["holds no checkpoint"])
+        self.refuse(["verify", self.folder / "none.h5"], ["no such file"])
+
+    def test_an_existing_file_is_not_replaced(self):
+        self.make_run()
+        picture = self.folder / "mine.png"
+        picture.write_text("precious")
+        self.refuse(["sample", self.folder / "run", f"--out={picture}"], ["exists already", "--force"])
+        self.refuse(["sample", self.folder / "run", f"--out={self.folder / 'x.doc'}"], [".png"])
+
+    def test_no_permission(self):
+        # A folder that not even root may write to.
+        self.refuse(["train", "configs/mnist_vae.ini", "--train.steps=3", "--run.directory=/sys/elbo/run"],
+                    ["/sys/elbo/run"])
+
+    def test_a_full_disk(self):
+        # A limit on the size of files acts as a disk with no room does: writing fails half-way through.
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+        for ranks in (0, 3):
+            folder = self.folder / f"full{ranks}"
+            result = run(ranks, "train", "configs/mnist_vae.ini", f"--run.directory={folder}", "--train.steps=3",
+                         "--evaluate.every=never", preexec_fn=limit)
+            errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+            self.assertEqual(len(errors), 1, result.stderr)
+            self.assertIn("step_000000003.h5", errors[0])
+            self.assertEqual(result.returncode, 1)
+            self.assertEqual(os.listdir(folder / "checkpoints"), [])
+
+    def test_training_that_diverges(self):
+        result = run(2, *self.train("--optimizer.name=sgd", "--optimizer.lr=1e30", "--train.steps=50"))
+        errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertEqual(len(errors), 1, result.stderr)
+        self.assertIn("diverged", errors[0])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""The same bits for every number of ranks and worker threads."""
+import json
+import unittest
+
+from program import ProgramTest
+
+
+class Invariance(ProgramTest):
+    def fingerprints(self, worlds, *settings, config="configs/mnist_vae.ini"):
+        return {(ranks, threads): self.train(ranks, f"{ranks}_{threads}", f"--train.threads={threads}",
+                                             "--evaluate.every=never", *settings, config=config)
+                for ranks, threads in worlds}
+
+    def assert_one(self, fingerprints):
+        self.assertEqual(len(set(fingerprints.values())), 1, fingerprints)
+
+    def test_parameters_do_not_depend_on_ranks_and_threads(self):
+        # Four leaves, so that three threads have work and three ranks share unevenly.
+        worlds = [(0, 1), (1, 2), (1, 3), (2, 1), (2, 2), (3, 1), (4, 1)]
+        self.assert_one(self.fingerprints(worlds, "--train.steps=40", "--train.microbatch=32"))
+
+    def test_nor_where_some_own_more_leaves_than_others_or_none(self):
+        worlds = [(0, 1), (1, 2), (2, 3), (3, 2), (4, 1), (8, 1)]
+        self.assert_one(self.fingerprints(worlds, "--train.steps=20", "--train.batch=168", "--train.microbatch=24"))
+
+    def test_nor_with_convolutions_clipping_and_another_optimiser(self):
+        worlds = [(0, 1), (1, 2), (3, 1)]
+        self.assert_one(self.fingerprints(
+            worlds, "--train.steps=5", "--network.channels=8,16", "--network.hidden=64", "--optimizer.clip_norm=10",
+            "--optimizer.name=adamax", "--train.microbatch=32", config="configs/mnist_conv.ini"))
+
+    def test_metrics_have_the_same_digits(self):
+        lines = {}
+        for ranks in (0, 2, 3):
+            self.train(ranks, f"run{ranks}", "--train.steps=12", "--train.microbatch=16", "--evaluate.every=6")
+            records = [json.loads(line)
+                       for line in (self.folder / f"run{ranks}" / "metrics.jsonl").read_text().splitlines()]
+            for record in records:
+                for clock in ("seconds", "samples_per_s", "data_wait_seconds"):
+                    record.pop(clock, None)
+            lines[ranks] = records
+        self.assertEqual(len(lines[0]), 14)  # twelve steps, two evaluations
+        self.assertEqual(lines[0], lines[2])
+        self.assertEqual(lines[0], lines[3])
+
+    def test_evaluation_has_the_same_digits(self):
+        self.train(2, "run", "--train.steps=30", "--evaluate.every=never")
+        written = set()
+        for ranks in (0, 1, 2, 3):
+            out = self.folder / f"{ranks}.json"
+            self.succeed(ranks, "evaluate", self.folder / "run", "--importance_samples=2", f"--out={out}",
+                         f"--threads={max(1, 3 - ranks)}")
+            written.add(out.read_text())
+        self.assertEqual(len(written), 1)
+        self.assertEqual(json.loads(written.pop())["rows"], 10000)
+
+    def test_without_exactness_training_is_nearly_the_same(self):
+        self.train(1, "exact", "--train.steps=20", "--train.microbatch=16", "--evaluate.every=never")
+        self.train(3, "library", "--train.steps=20", "--train.microbatch=16", "--evaluate.every=never",
+                   "--train.exact=false")
+        last = [json.loads((self.folder / name / "metrics.jsonl").read_text().splitlines()[-1])["loss"]
+                for name in ("exact", "library")]
+        self.assertAlmostEqual(last[0], last[1], delta=0.01 * last[0])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""A run that was killed, stopped or damaged goes on as if nothing had happened."""
+import json
+import os
+import random
+import signal
+import time
+import unittest
+
+from program import ProgramTest, processes_with, run, start
+
+
+class Resume(ProgramTest):
+    SETTINGS = ("--train.steps=240", "--train.microbatch=16", "--checkpoint.every_steps=16", "--evaluate.every=never")
+
+    def metrics(self, name):
+        return (self.folder / name / "metrics.jsonl").read_text().splitlines()
+
+    def assert_every_step_once(self, name, steps=240):
+        self.assertEqual([json.loads(line)["step"] for line in self.metrics(name)], list(range(1, steps + 1)))
+
+    def start_and_wait_for_steps(self, ranks, name, more):
+        """Starts or resumes, and waits until `more` further steps are done."""
+        file = self.folder / name / "metrics.jsonl"
+        process = start(ranks, "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / name}", "--resume",
+                        *self.SETTINGS)
+        # Step numbers, because resuming cuts the file back first.
+        before = None
+        end = time.monotonic() + 60
+        while time.monotonic() < end and process.poll() is None:
+            lines = file.read_text().splitlines() if file.exists() else []
+            step = json.loads(lines[-1])["step"] if lines and lines[-1].endswith("}") else 0
+            before = step if before is None else min(before, step)
+            if step >= before + more:
+                break
+            time.sleep(0.005)
+        return process
+
+    def test_killed_five_times_and_resumed_on_other_worlds(self):
+        whole = self.train(2, "whole", *self.SETTINGS)
+        dice = random.Random(os.getpid())
+        for ranks in (2, 3, 1, 4, 2):
+            process = self.start_and_wait_for_steps(ranks, "killed", dice.randrange(5, 40))
+            victims = processes_with(str(self.folder / "killed"))
+            self.assertTrue(victims, "the run was over before it could be killed")
+            os.kill(dice.choice(victims), signal.SIGKILL)
+            process.communicate(timeout=30)
+            self.assertNotEqual(process.returncode, 0)
+            self.assertEqual(processes_with(str(self.folder / "killed")), [], "a rank was left behind")
+        self.assertEqual(self.train(3, "killed", "--resume", *self.SETTINGS), whole)
+        self.assert_every_step_once("killed")
+        self.assertEqual([name for name in os.listdir(self.folder / "killed" / "checkpoints") if "partial" in name], [])
+
+    def test_stopped_on_request_it_saves_itself_and_exits_with_75(self):
+        whole = self.train(1, "whole", *self.SETTINGS)
+        process = self.start_and_wait_for_steps(0, "stopped", 20)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 75)
+        step = int(output.split()[-1])
+        self.assertTrue((self.folder / "stopped" / "checkpoints" / f"step_{step:09}.h5").exists())
+        self.assertEqual(self.train(2, "stopped", "--resume", *self.SETTINGS), whole)
+        self.assert_every_step_once("stopped")
+
+    def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(self):
+        whole = self.train(1, "run", *self.SETTINGS)
+        newest = self.folder / "run" / "checkpoints" / "step_000000240.h5"
+        content = bytearray(newest.read_bytes())
+        content[len(content) // 2] ^= 1
+        newest.write_bytes(content)
+        verified = run(0, "verify", self.folder / "run")
+        self.assertEqual(verified.returncode, 1)
+        self.assertIn("step_000000240.h5", verified.stdout)
+        result = self.succeed(2, "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / 'run'}", "--resume",
+                              *self.SETTINGS)
+        self.assertEqual(result.stderr.count("step_000000240.h5"), 1)
+        self.assertEqual(result.stdout.splitlines()[-1], whole)
+        self.succeed(0, "verify", self.folder / "run")
+        self.assert_every_step_once("run")
+
+    def test_a_finished_run_says_its_fingerprint_again_and_a_longer_one_goes_on(self):
+        whole = self.train(1, "whole", *self.SETTINGS)
+        short = ("--train.steps=100", *self.SETTINGS[1:])
+        self.train(3, "grown", *short)
+        again = self.train(2, "grown", "--resume", *short)
+        self.assertTrue(again.endswith("step 100"))
+        self.assertEqual(self.train(2, "grown", "--resume", *self.SETTINGS), whole)
+        self.assert_every_step_once("grown")
+
+    def test_the_resolved_configuration_starts_the_same_run_again(self):
+        first = self.train(1, "first", "--train.steps=10", "--evaluate.every=never")
+        second = self.train(2, "second", config=self.folder / "first" / "run.ini")
+        self.assertEqual(first, second)
+
+    def test_old_checkpoints_go_and_milestones_stay(self):
+        self.train(1, "run", "--train.steps=100", "--checkpoint.every_steps=10", "--checkpoint.keep_last=2",
+                   "--checkpoint.keep_every=40", "--evaluate.every=never")
+        names = sorted(os.listdir(self.folder / "run" / "checkpoints"))
+        self.assertEqual(names, [f"step_{step:09}.h5" for step in (40, 80, 90, 100)])
+
+
+if __name__ == "__main__":
+    unittest.main()
