@@ -15,7 +15,7 @@ namespace {
 // Loaded for the rest of the process's life: LibTorch cannot be taken apart again.
 void* open_library(const std::string& name, std::string* why) {
   void* handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_GLOBAL);
-  if (handle == nullptr && why != nullptr) *why = ::dlerror();
+  if (handle == nullptr) *why = ::dlerror();
   return handle;
 }
 
@@ -35,7 +35,16 @@ const CudaFunctions* open_functions(std::string* why) {
 }
 
 bool open_cuda(std::string* why) {
-  return open_library("libcuda.so.1", why) != nullptr && open_library("libtorch_cuda.so", why) != nullptr;
+  std::string reason;
+  if (open_library("libcuda.so.1", &reason) == nullptr) {
+    *why = "no NVIDIA driver is installed (" + reason + ")";
+    return false;
+  }
+  if (open_library("libtorch_cuda.so", &reason) == nullptr) {
+    *why = "this LibTorch has no CUDA half, launch/setup.sh --cuda brings it (" + reason + ")";
+    return false;
+  }
+  return true;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "comm/communicator.h"
+#include "comm/wait.h"
 
 namespace elbo {
 
@@ -17,7 +18,7 @@ struct DeviceMemory {
 struct CudaFunctions {
   // `id`: 128 bytes from make_nccl_id() of rank 0. Blocks until all ranks have joined or `timeout` seconds
   // are over.
-  std::unique_ptr<Communicator> (*make_nccl_world)(const std::string& id, int rank, int size,
+  std::unique_ptr<Communicator> (*make_nccl_world)(const std::string& id, const RankName& name, int size,
                                                    torch::Device device, double timeout);
   std::string (*make_nccl_id)();
   DeviceMemory (*device_memory)(torch::Device device);

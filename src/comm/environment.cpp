@@ -7,12 +7,12 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
-#include <functional>
+#include <optional>
 #include <thread>
-#include <vector>
 
 #include "base/log.h"
 #include "comm/cuda_library.h"
+#include "comm/last_words.h"
 #include "comm/mpi_check.h"
 #include "comm/mpi_communicator.h"
 #include "comm/self.h"
@@ -20,10 +20,18 @@
 namespace elbo {
 namespace {
 
-// Whether mpirun or srun started this process: they tell each rank its number.
+// Whether mpirun or srun started this process: they tell each rank its number. A plain process of a Slurm
+// batch script, or of srun without MPI, has none.
 bool launched() {
   constexpr std::array variables{"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"};
   return std::ranges::any_of(variables, [](const char* name) { return std::getenv(name) != nullptr; });
+}
+
+// How many processes the launcher says that it started.
+int launched_processes() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
+    if (const char* value = std::getenv(name)) return std::atoi(value);
+  return 1;
 }
 
 std::string host_name() {
@@ -37,40 +45,23 @@ std::string host_name() {
 struct Environment::State {
   RankName name{.rank = 0, .host = host_name()};
   int size = 1, local_rank = 0, local_size = 1;
-  bool started = false;               // MPI
-  MPI_Comm failures = MPI_COMM_NULL;  // where failing ranks find one another
-  std::vector<uint64_t> causes;       // of each rank; MPI may hold a pointer into it until the end
+  std::optional<LastWords> last_words;  // once MPI has started
+  std::shared_ptr<InFlight> in_flight = std::make_shared<InFlight>();
 
   void start() {
     int threads = MPI_THREAD_SINGLE;
     check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &threads), name, "start MPI");
-    started = true;
-    check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), name, "set MPI's error handler");
+    for (const MPI_Comm comm : {MPI_COMM_WORLD, MPI_COMM_SELF})
+      check_mpi(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), name, "set MPI's error handler");
     check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &name.rank), name, "ask for its rank");
     check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size), name, "ask for the number of ranks");
-    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &failures), name, "make a communicator");
+    last_words.emplace(name);
     MPI_Comm host = MPI_COMM_NULL;
     check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, name.rank, MPI_INFO_NULL, &host),
               name, "find the ranks of its host");
     check_mpi(MPI_Comm_rank(host, &local_rank), name, "ask for its rank on the host");
     check_mpi(MPI_Comm_size(host, &local_size), name, "ask for the number of ranks on the host");
     check_mpi(MPI_Comm_free(&host), name, "free a communicator");
-  }
-
-  // What each rank failed with, if all of them fail within `seconds`; empty otherwise.
-  std::vector<uint64_t> meet(uint64_t mine, double seconds) {
-    causes.assign(static_cast<size_t>(size), mine);
-    MPI_Request request = MPI_REQUEST_NULL;
-    if (MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, causes.data(), 1, MPI_UINT64_T, failures,
-                       &request) != MPI_SUCCESS)
-      return {};
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-    for (int done = 0; std::chrono::steady_clock::now() < limit;) {
-      if (MPI_Test(&request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) return {};
-      if (done != 0) return causes;
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return {};
   }
 };
 
@@ -79,8 +70,8 @@ Environment::Environment() : state_(std::make_unique<State>()) {
 }
 
 Environment::~Environment() {
-  if (!state_->started) return;
-  MPI_Comm_free(&state_->failures);
+  if (!state_->last_words) return;
+  state_->last_words->close();
   MPI_Finalize();
 }
 
@@ -91,15 +82,21 @@ int Environment::local_size() const { return state_->local_size; }
 const std::string& Environment::host() const { return state_->name.host; }
 
 std::unique_ptr<Communicator> Environment::make_world(double timeout) const {
+  if (const int processes = launched_processes(); processes != size())
+    usage_error(
+        "the launcher started {} processes, but MPI knows of {}: use the mpirun of the MPI that elbo was "
+        "built "
+        "with, or that of srun --mpi=pmix and --mpi=pmi2 which this MPI supports",
+        processes, size());
   if (size() == 1) return make_self_communicator();
-  return make_mpi_communicator(state_->name, timeout);
+  return make_mpi_communicator(state_->name, timeout, state_->in_flight);
 }
 
 std::unique_ptr<Communicator> Environment::make_nccl_world(Communicator& mpi, torch::Device device,
                                                            double timeout) const {
   const CudaFunctions& cuda = load_cuda(device.is_cpu());
   const std::string id = broadcast_text(mpi, rank() == 0 ? cuda.make_nccl_id() : "", 0);
-  return cuda.make_nccl_world(id, rank(), size(), device, timeout);
+  return cuda.make_nccl_world(id, state_->name, size(), device, timeout);
 }
 
 int Environment::end_job(const Error& error) const {
@@ -110,18 +107,15 @@ int Environment::end_job(const Error& error) const {
     log::write("error: ", what);
     return status;
   }
-  // A mistake that every rank meets is told once, and the job ends in order. Otherwise the lowest rank that
-  // failed speaks, since the others are gone before their turn comes, and takes everybody along.
-  const std::vector<uint64_t> causes = state_->meet(std::hash<std::string>{}(what), 1.5);
-  const bool named = what.starts_with("rank ") || (rank() == 0 && error.code() == ExitCode::usage);
-  const std::string prefixed = named ? what : to_string(state_->name) + ": " + what;
-  if (!causes.empty()) {
-    const bool alike = std::ranges::all_of(causes, [&](uint64_t cause) { return cause == causes.front(); });
-    if (rank() == 0) log::write("error: ", alike ? what : prefixed);
-    return status;
-  }
-  std::this_thread::sleep_for(std::chrono::milliseconds(std::min(20 * rank(), 1000)));
-  log::write("error: ", prefixed);
+  const bool within_call = state_->in_flight->call != nullptr;
+  const LastWords::Turn turn = state_->last_words->settle(what, within_call);
+  if (!turn.speaks && turn.orderly) return status;
+  // Whoever speaks takes the others along; if nobody does in time, this rank must.
+  if (!turn.speaks) std::this_thread::sleep_for(std::chrono::seconds(2));
+  const bool named =
+      turn.alike || what.starts_with("rank ") || (rank() == 0 && error.code() == ExitCode::usage);
+  log::write("error: ", named ? what : to_string(state_->name) + ": " + what);
+  if (turn.orderly) return status;
   std::this_thread::sleep_for(std::chrono::milliseconds(50));  // for the launcher to pass the line on
   MPI_Abort(MPI_COMM_WORLD, status);
   return status;

@@ -37,23 +37,27 @@ void in_pieces(int64_t total, Function&& function) {
     function(done, static_cast<int>(std::min(max_count, total - done)));
 }
 
+struct OwnedComm {
+  OwnedComm() = default;
+  ~OwnedComm() {
+    if (comm != MPI_COMM_NULL) MPI_Comm_free(&comm);
+  }
+  OwnedComm(const OwnedComm&) = delete;
+  OwnedComm& operator=(const OwnedComm&) = delete;
+  MPI_Comm comm = MPI_COMM_NULL;
+};
+
 class MpiCommunicator final : public Communicator {
  public:
   MpiCommunicator(RankName name, double timeout, std::shared_ptr<InFlight> in_flight)
       : name_(std::move(name)), timeout_(timeout), in_flight_(std::move(in_flight)) {
     // A communicator of its own keeps the messages of several worlds apart.
     run("making the world", {}, 0, [&](Requests& requests) {
-      check(MPI_Comm_idup(MPI_COMM_WORLD, &comm_, &requests.emplace_back()), "MPI_Comm_idup");
+      check(MPI_Comm_idup(MPI_COMM_WORLD, &owned_->comm, &requests.emplace_back()), "MPI_Comm_idup");
     });
-    check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-    check(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
+    check(MPI_Comm_set_errhandler(comm(), MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    check(MPI_Comm_size(comm(), &size_), "MPI_Comm_size");
   }
-  ~MpiCommunicator() override {
-    // MPI still works on a call that failed, and needs its communicator for that.
-    if (in_flight_->call == nullptr) MPI_Comm_free(&comm_);
-  }
-  MpiCommunicator(const MpiCommunicator&) = delete;
-  MpiCommunicator& operator=(const MpiCommunicator&) = delete;
 
   int rank() const override { return name_.rank; }
   int size() const override { return size_; }
@@ -105,7 +109,7 @@ class MpiCommunicator final : public Communicator {
     run("all_reduce", {*here}, tensor.numel() * item, [&](Requests& requests) {
       in_pieces(tensor.numel(), [&](int64_t offset, int count) {
         check(MPI_Iallreduce(MPI_IN_PLACE, data + offset * item, count, mpi_type(tensor.scalar_type()),
-                             op == ReduceOp::sum ? MPI_SUM : MPI_MAX, comm_, &requests.emplace_back()),
+                             op == ReduceOp::sum ? MPI_SUM : MPI_MAX, comm(), &requests.emplace_back()),
               "MPI_Iallreduce");
       });
     });
@@ -120,16 +124,16 @@ class MpiCommunicator final : public Communicator {
     const auto bytes = static_cast<int64_t>(tensor.nbytes());
     run("broadcast", {*here}, bytes, [&](Requests& requests) {
       in_pieces(bytes, [&](int64_t offset, int count) {
-        check(MPI_Ibcast(data + offset, count, MPI_BYTE, root, comm_, &requests.emplace_back()), "MPI_Ibcast");
+        check(MPI_Ibcast(data + offset, count, MPI_BYTE, root, comm(), &requests.emplace_back()),
+              "MPI_Ibcast");
       });
     });
     here.bring_home();
   }
 
   void barrier() override {
-    run("barrier", {}, 0, [&](Requests& requests) {
-      check(MPI_Ibarrier(comm_, &requests.emplace_back()), "MPI_Ibarrier");
-    });
+    run("barrier", {}, 0,
+        [&](Requests& requests) { check(MPI_Ibarrier(comm(), &requests.emplace_back()), "MPI_Ibarrier"); });
   }
 
  private:
@@ -146,14 +150,14 @@ class MpiCommunicator final : public Communicator {
   // Pieces between two ranks arrive in the order in which they were posted, so one tag serves all.
   void post_receive(char* data, int64_t bytes, size_t peer, Requests& requests) {
     in_pieces(bytes, [&](int64_t offset, int count) {
-      check(MPI_Irecv(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm_,
+      check(MPI_Irecv(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm(),
                       &requests.emplace_back()),
             "MPI_Irecv");
     });
   }
   void post_send(const char* data, int64_t bytes, size_t peer, Requests& requests) {
     in_pieces(bytes, [&](int64_t offset, int count) {
-      check(MPI_Isend(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm_,
+      check(MPI_Isend(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm(),
                       &requests.emplace_back()),
             "MPI_Isend");
     });
@@ -162,7 +166,7 @@ class MpiCommunicator final : public Communicator {
   // Posts requests on `tensors` and waits until they are done.
   template <typename Post>
   void run(const char* call, std::vector<torch::Tensor> tensors, int64_t bytes, Post&& post) {
-    *in_flight_ = {call, std::move(tensors)};
+    *in_flight_ = {call, std::move(tensors), owned_};
     const Wait wait(name_, call, bytes, timeout_);
     Requests requests;
     post(requests);
@@ -176,13 +180,14 @@ class MpiCommunicator final : public Communicator {
     *in_flight_ = {};
   }
 
+  MPI_Comm comm() const { return owned_->comm; }
   void check(int code, const char* tried) const { check_mpi(code, name_, tried); }
 
   RankName name_;
   double timeout_;
   std::shared_ptr<InFlight> in_flight_;
   int size_ = 0;
-  MPI_Comm comm_ = MPI_COMM_NULL;
+  std::shared_ptr<OwnedComm> owned_ = std::make_shared<OwnedComm>();
 };
 
 }  // namespace

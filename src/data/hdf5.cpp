@@ -10,6 +10,18 @@
 namespace elbo::hdf5 {
 namespace {
 
+// "file write failed: time = …, error message = 'No space left on device', …" goes on for lines; what
+// happened and the system's word for it are enough.
+std::string essence(const std::string& description) {
+  constexpr std::string_view begin = "error message = '";
+  const size_t time = description.find(": time ="), word = description.find(begin);
+  if (time == std::string::npos || word == std::string::npos)
+    return description.substr(0, description.find('\n'));
+  const size_t first = word + begin.size();
+  return fmt::format("{} ({})", description.substr(0, time),
+                     description.substr(first, description.find('\'', first) - first));
+}
+
 std::string describe_type(hid_t type) {
   const size_t bits = 8 * H5Tget_size(type);
   switch (H5Tget_class(type)) {
@@ -60,9 +72,10 @@ std::vector<int64_t> dimensions(hid_t space) {
 
 std::unique_lock<std::recursive_mutex> lock() {
   static std::recursive_mutex mutex;
-  // HDF5 would print a page for every failure; last_reason() tells it in a line.
-  static const herr_t quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-  static_cast<void>(quiet);
+  // HDF5 would print a page for every failure, where last_reason() tells it in a line; and at the process's
+  // exit it would visit files that are closed already, which crashes after a failed write.
+  static const bool prepared = H5dont_atexit() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+  if (!prepared) fail("HDF5 could not be started");
   return std::unique_lock(mutex);
 }
 
@@ -78,10 +91,9 @@ std::string last_reason() {
       H5E_DEFAULT, H5E_WALK_UPWARD,
       [](unsigned, const H5E_error2_t* error, void* out) -> herr_t {
         auto& text = *static_cast<std::string*>(out);
-        const std::string_view line = error->desc == nullptr ? "" : error->desc;
-        if (!line.empty() && text.find(line) == std::string::npos)
-          text += (text.empty() ? "" : "; ") + std::string(line);
-        return text.size() < 160 ? 0 : 1;
+        const std::string line = essence(error->desc == nullptr ? "" : error->desc);
+        if (!line.empty() && text.find(line) == std::string::npos) text += (text.empty() ? "" : "; ") + line;
+        return text.size() < 60 ? 0 : 1;
       },
       &reason);
   return reason.empty() ? "HDF5 gives no reason" : reason;

@@ -11,15 +11,15 @@ ELBO = os.environ.get("ELBO", str(ROOT / "build/elbo"))
 ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
-def command(ranks, *words):
+def command(ranks, *words, wrapper=()):
     launcher = [] if ranks == 0 else ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)]
-    return [*launcher, ELBO, *map(str, words)]
+    return [*launcher, *wrapper, ELBO, *map(str, words)]
 
 
-def run(ranks, *words, seconds=120, **options):
-    """ranks 0: without mpirun."""
-    return subprocess.run(command(ranks, *words), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True,
-                          timeout=seconds, stdin=subprocess.DEVNULL, **options)
+def run(ranks, *words, seconds=120, wrapper=()):
+    """ranks 0: without mpirun. wrapper: a command that starts each rank."""
+    return subprocess.run(command(ranks, *words, wrapper=wrapper), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True,
+                          timeout=seconds, stdin=subprocess.DEVNULL)
 
 
 def start(ranks, *words):

@@ -1,0 +1,204 @@
+#include "comm/cuda/nccl_communicator.h"
+
+#include <torch/torch.h>
+
+#include <cstring>
+
+#include "base/error.h"
+#include "comm/arguments.h"
+#include "comm/cuda/device.h"
+#include "comm/cuda/nccl_handle.h"
+
+namespace elbo {
+namespace {
+
+ncclDataType_t nccl_type(torch::ScalarType type) {
+  switch (type) {
+    case torch::kFloat32:
+      return ncclFloat32;
+    case torch::kFloat64:
+      return ncclFloat64;
+    case torch::kInt64:
+      return ncclInt64;
+    case torch::kInt32:
+      return ncclInt32;
+    case torch::kUInt8:
+      return ncclUint8;
+    default:
+      fail("NCCL has no type for {}", torch::toString(type));
+  }
+}
+
+// The calls of one group, as NCCL takes them; the first that fails tells. Moves count bytes.
+class Group {
+ public:
+  Group(ncclComm_t comm, cudaStream_t stream) : comm_(comm), stream_(stream) { note(ncclGroupStart()); }
+
+  void send(const char* data, int64_t bytes, size_t peer) {
+    if (bytes > 0)
+      note(ncclSend(data, static_cast<size_t>(bytes), ncclUint8, static_cast<int>(peer), comm_, stream_));
+  }
+  void receive(char* data, int64_t bytes, size_t peer) {
+    if (bytes > 0)
+      note(ncclRecv(data, static_cast<size_t>(bytes), ncclUint8, static_cast<int>(peer), comm_, stream_));
+  }
+  void broadcast(void* data, size_t bytes, int root) {
+    if (bytes > 0) note(ncclBroadcast(data, data, bytes, ncclUint8, root, comm_, stream_));
+  }
+  void all_reduce(void* data, int64_t count, ncclDataType_t type, ncclRedOp_t op) {
+    if (count > 0) note(ncclAllReduce(data, data, static_cast<size_t>(count), type, op, comm_, stream_));
+  }
+
+  // Hands the group to NCCL; ncclInProgress where that takes a while.
+  ncclResult_t end() {
+    note(ncclGroupEnd());
+    return result_;
+  }
+
+ private:
+  void note(ncclResult_t result) {
+    if (result_ == ncclSuccess || result_ == ncclInProgress) result_ = result;
+  }
+
+  ncclComm_t comm_;
+  cudaStream_t stream_;
+  ncclResult_t result_ = ncclSuccess;
+};
+
+class NcclCommunicator final : public Communicator {
+ public:
+  NcclCommunicator(const ncclUniqueId& id, RankName name, int size, torch::Device device, double timeout)
+      : name_(std::move(name)), size_(size), device_(device), timeout_(timeout), nccl_(name_) {
+    const c10::DeviceGuard guard(device_);
+    nccl_.join(id, size, timeout);
+  }
+
+  int rank() const override { return name_.rank; }
+  int size() const override { return size_; }
+
+  void all_to_all(const torch::Tensor& send, torch::Tensor& receive, const Split& split) override {
+    check_all_to_all(send, receive, split, size_);
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor from = send.to(device_).view({-1});
+    Reachable to(receive, device_);
+    const auto item = static_cast<int64_t>(send.element_size());
+    const std::vector<int64_t> from_at = offsets_of(split.send), to_at = offsets_of(split.receive);
+    const auto* source = static_cast<const char*>(from.const_data_ptr());
+    auto* target = static_cast<char*>(to->mutable_data_ptr());
+    const auto me = static_cast<size_t>(rank());
+    to->view({-1}).narrow(0, to_at[me], split.receive[me]).copy_(from.narrow(0, from_at[me], split.send[me]));
+    run("all_to_all", send.numel() * item, [&](Group& group) {
+      for (const size_t peer : peers()) {
+        group.send(source + from_at[peer] * item, split.send[peer] * item, peer);
+        group.receive(target + to_at[peer] * item, split.receive[peer] * item, peer);
+      }
+    });
+    to.bring_home();
+  }
+
+  void all_gather(torch::Tensor& all, const std::vector<int64_t>& counts) override {
+    check_all_gather(all, counts, size_);
+    const torch::NoGradGuard no_grad;
+    Reachable here(all, device_);
+    const auto item = static_cast<int64_t>(all.element_size());
+    const std::vector<int64_t> at = offsets_of(counts);
+    auto* data = static_cast<char*>(here->mutable_data_ptr());
+    const auto me = static_cast<size_t>(rank());
+    run("all_gather", all.numel() * item, [&](Group& group) {
+      for (const size_t peer : peers()) {
+        group.send(data + at[me] * item, counts[me] * item, peer);
+        group.receive(data + at[peer] * item, counts[peer] * item, peer);
+      }
+    });
+    here.bring_home();
+  }
+
+  void all_reduce(torch::Tensor& tensor, ReduceOp op) override {
+    check_all_reduce(tensor);
+    reduce("all_reduce", tensor, op);
+  }
+
+  void broadcast(torch::Tensor& tensor, int root) override {
+    check_contiguous("broadcast", tensor);
+    const torch::NoGradGuard no_grad;
+    Reachable here(tensor, device_);
+    run("broadcast", static_cast<int64_t>(tensor.nbytes()),
+        [&](Group& group) { group.broadcast(here->mutable_data_ptr(), tensor.nbytes(), root); });
+    here.bring_home();
+  }
+
+  void barrier() override {
+    torch::Tensor token = torch::zeros({1}, torch::kInt32);
+    reduce("barrier", token, ReduceOp::sum);
+  }
+
+ private:
+  std::vector<size_t> peers() const {
+    std::vector<size_t> result;
+    for (int step = 1; step < size_; ++step) result.push_back(static_cast<size_t>((rank() + step) % size_));
+    return result;
+  }
+
+  void reduce(const char* call, torch::Tensor& tensor, ReduceOp op) {
+    const torch::NoGradGuard no_grad;
+    Reachable here(tensor, device_);
+    run(call, static_cast<int64_t>(tensor.nbytes()), [&](Group& group) {
+      group.all_reduce(here->mutable_data_ptr(), tensor.numel(), nccl_type(tensor.scalar_type()),
+                       op == ReduceOp::sum ? ncclSum : ncclMax);
+    });
+    here.bring_home();
+  }
+
+  // Posts one group and waits, first for NCCL to take it on, then for the device to have done it.
+  template <typename Post>
+  void run(const char* call, int64_t bytes, Post&& post) {
+    const Wait wait(name_, call, bytes, timeout_);
+    if (nccl_.get() == nullptr)
+      fail("{}: {} in a world that has failed before", to_string(name_), wait.what());
+    const c10::DeviceGuard guard(device_);
+    try {
+      Group group(nccl_.get(), current_stream(device_));
+      post(group);
+      nccl_.wait_for(group.end(), wait);
+      wait_for_device(wait);
+    } catch (...) {
+      nccl_.abort();  // now, as whatever else is unwound may wait for the device
+      throw;
+    }
+  }
+
+  void wait_for_device(const Wait& wait) const {
+    cudaError_t state = stream_state(device_);
+    for (; state == cudaErrorNotReady; state = stream_state(device_)) {
+      nccl_.check_running(wait);
+      wait.pause();
+    }
+    if (state != cudaSuccess)
+      fail("{}: the device failed in {}: {}", to_string(name_), wait.what(), cudaGetErrorString(state));
+  }
+
+  RankName name_;
+  int size_;
+  torch::Device device_;
+  double timeout_;
+  NcclHandle nccl_;
+};
+
+}  // namespace
+
+std::string make_nccl_id() {
+  const ncclUniqueId id = make_unique_id();
+  return {id.internal, sizeof id.internal};
+}
+
+std::unique_ptr<Communicator> make_nccl_world(const std::string& id, const RankName& name, int size,
+                                              torch::Device device, double timeout) {
+  ncclUniqueId unique;
+  if (id.size() != sizeof unique.internal)
+    fail("{}: the id of an NCCL world has {} bytes, not {}", to_string(name), id.size(),
+         sizeof unique.internal);
+  std::memcpy(unique.internal, id.data(), id.size());
+  return std::make_unique<NcclCommunicator>(unique, name, size, device, timeout);
+}
+
+}  // namespace elbo

@@ -1,0 +1,17 @@
+// The world of NCCL, in device memory. NCCL moves bytes; only all_reduce lets it add.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "comm/communicator.h"
+#include "comm/wait.h"
+
+namespace elbo {
+
+// What a table of CudaFunctions offers (comm/cuda_library.h). A call returns when its result is on the
+// device.
+std::string make_nccl_id();
+std::unique_ptr<Communicator> make_nccl_world(const std::string& id, const RankName& name, int size,
+                                              torch::Device device, double timeout);
+
+}  // namespace elbo

@@ -1,1 +1,0 @@
-#include "comm/cuda_library.h"

@@ -1,0 +1,216 @@
+#include "world.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+namespace nccl_stand_in {
+namespace {
+
+struct Type {
+  const char* name;
+  size_t bytes;
+  MPI_Datatype mpi;
+};
+
+Type type_of(int32_t type) {
+  switch (type) {
+    case ncclUint8:
+      return {"uint8", 1, MPI_UINT8_T};
+    case ncclInt32:
+      return {"int32", 4, MPI_INT32_T};
+    case ncclInt64:
+      return {"int64", 8, MPI_INT64_T};
+    case ncclFloat32:
+      return {"float32", 4, MPI_FLOAT};
+    case ncclFloat64:
+      return {"float64", 8, MPI_DOUBLE};
+    default:
+      return {"a type that is not known", 0, MPI_DATATYPE_NULL};
+  }
+}
+
+bool is_collective(const Operation::Shown& shown) {
+  return shown.kind == Kind::broadcast || shown.kind == Kind::all_reduce;
+}
+
+std::string list(const std::vector<Operation::Shown>& operations) {
+  std::string text;
+  for (const Operation::Shown& shown : operations) text += (text.empty() ? "" : ", ") + describe(shown);
+  return text.empty() ? "nothing" : text;
+}
+
+std::vector<Operation::Shown> matching(const std::vector<Operation::Shown>& all,
+                                       const std::function<bool(const Operation::Shown&)>& wanted) {
+  std::vector<Operation::Shown> result;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(result), wanted);
+  return result;
+}
+
+}  // namespace
+
+std::string describe(const Operation::Shown& shown) {
+  const std::string what = std::to_string(shown.count) + " x " + type_of(shown.type).name;
+  switch (shown.kind) {
+    case Kind::send:
+      return "send " + what + " to " + std::to_string(shown.peer);
+    case Kind::receive:
+      return "receive " + what + " from " + std::to_string(shown.peer);
+    case Kind::broadcast:
+      return "broadcast " + what + " from " + std::to_string(shown.peer);
+    case Kind::all_reduce:
+      return "all_reduce " + what + (shown.op == ncclSum ? " by sum" : " by max");
+  }
+  return "an operation that is not known";
+}
+
+World::World(int rank, int size, const ncclUniqueId& id) : rank_(rank), size_(size) {
+  check(MPI_Comm_idup(MPI_COMM_WORLD, &comm_, request()));
+  then([this, id] { show_id(id); });
+}
+
+void World::show_id(const ncclUniqueId& id) {
+  constexpr size_t bytes = sizeof id.internal;
+  buffers_ = {std::vector<char>(id.internal, id.internal + bytes),
+              std::vector<char>(bytes * static_cast<size_t>(size_))};
+  check(MPI_Iallgather(buffers_[0].data(), static_cast<int>(bytes), MPI_BYTE, buffers_[1].data(),
+                       static_cast<int>(bytes), MPI_BYTE, comm_, request()));
+  then([this] {
+    for (size_t at = 0; at < buffers_[1].size(); at += buffers_[0].size())
+      if (!std::equal(buffers_[0].begin(), buffers_[0].end(),
+                      buffers_[1].begin() + static_cast<std::ptrdiff_t>(at)))
+        refuse(ncclInvalidArgument, "ranks came with different ids");
+  });
+}
+
+ncclResult_t World::begin(std::vector<Operation> operations) {
+  if (state_ != ncclSuccess)
+    return refuse(ncclInvalidUsage, "a call begins before the one before it has been taken on");
+  operations_ = std::move(operations);
+  mine_.clear();
+  for (const Operation& operation : operations_) {
+    if (type_of(operation.shown.type).bytes == 0)
+      return refuse(ncclInvalidArgument, "the stand-in has no type " + std::to_string(operation.shown.type));
+    mine_.push_back(operation.shown);
+    record_.push_back(describe(operation.shown));
+  }
+  state_ = ncclInProgress;
+  show_counts();
+  return progress();
+}
+
+ncclResult_t World::begin_end() {
+  if (state_ != ncclSuccess) return state_;
+  state_ = ncclInProgress;
+  check(MPI_Ibarrier(comm_, request()));
+  return progress();
+}
+
+ncclResult_t World::progress() {
+  while (state_ == ncclInProgress) {
+    int done = 0;
+    check(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE));
+    if (done == 0) break;
+    requests_.clear();
+    if (const auto step = std::exchange(next_, nullptr)) {
+      step();
+    } else {
+      state_ = ncclSuccess;
+    }
+  }
+  return state_;
+}
+
+ncclResult_t World::refuse(ncclResult_t result, const std::string& why) {
+  last_error_ = why;
+  return state_ = result;
+}
+
+void World::check(int code) {
+  if (code != MPI_SUCCESS) refuse(ncclSystemError, "MPI failed with code " + std::to_string(code));
+}
+
+void World::show_counts() {
+  bytes_.assign(static_cast<size_t>(size_), 0);
+  bytes_[static_cast<size_t>(rank_)] = static_cast<int>(mine_.size() * sizeof(Operation::Shown));
+  check(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, bytes_.data(), 1, MPI_INT, comm_, request()));
+  then([this] { show_operations(); });
+}
+
+void World::show_operations() {
+  offsets_.assign(bytes_.size(), 0);
+  std::exclusive_scan(bytes_.begin(), bytes_.end(), offsets_.begin(), 0);
+  all_.resize(static_cast<size_t>(offsets_.back() + bytes_.back()) / sizeof(Operation::Shown));
+  check(MPI_Iallgatherv(mine_.data(), bytes_[static_cast<size_t>(rank_)], MPI_BYTE, all_.data(),
+                        bytes_.data(), offsets_.data(), MPI_BYTE, comm_, request()));
+  then([this] { compare(); });
+}
+
+void World::compare() {
+  if (const std::string found = mismatch(); !found.empty()) {
+    refuse(ncclInvalidUsage, "calls do not match: " + found);
+  } else {
+    move();
+  }
+}
+
+std::vector<Operation::Shown> World::of_rank(int rank) const {
+  const auto at = static_cast<size_t>(rank);
+  const auto first = all_.begin() + offsets_[at] / static_cast<int>(sizeof(Operation::Shown));
+  return {first, first + bytes_[at] / static_cast<int>(sizeof(Operation::Shown))};
+}
+
+// What two ranks do not agree on, or nothing: collectives are the same everywhere, and each rank receives
+// what is sent to it, in order.
+std::string World::mismatch() const {
+  for (int one = 0; one < size_; ++one) {
+    for (int other = 0; other < size_; ++other) {
+      const auto mine = matching(of_rank(one), is_collective),
+                 theirs = matching(of_rank(other), is_collective);
+      if (mine != theirs)
+        return "rank " + std::to_string(one) + " does " + list(mine) + "; rank " + std::to_string(other) +
+               " does " + list(theirs);
+      auto sent = matching(of_rank(one), [&](auto& s) { return s.kind == Kind::send && s.peer == other; });
+      const auto received =
+          matching(of_rank(other), [&](auto& s) { return s.kind == Kind::receive && s.peer == one; });
+      const std::string sends = list(sent);
+      for (Operation::Shown& shown : sent) shown.kind = Kind::receive, shown.peer = one;
+      if (sent != received)
+        return "rank " + std::to_string(one) + " does " + sends + "; rank " + std::to_string(other) +
+               " does " + list(received);
+    }
+  }
+  return {};
+}
+
+void World::move() {
+  buffers_.assign(operations_.size(), {});
+  for (size_t i = 0; i < operations_.size(); ++i) {
+    const Operation& operation = operations_[i];
+    const Operation::Shown& shown = operation.shown;
+    const Type type = type_of(shown.type);
+    const auto count = static_cast<int>(shown.count);
+    std::vector<char>& buffer = buffers_[i];
+    buffer.resize(static_cast<size_t>(shown.count) * type.bytes);
+    if (shown.kind != Kind::receive) std::memcpy(buffer.data(), operation.from, buffer.size());
+    if (shown.kind == Kind::send)
+      check(MPI_Isend(buffer.data(), count, type.mpi, shown.peer, 0, comm_, request()));
+    if (shown.kind == Kind::receive)
+      check(MPI_Irecv(buffer.data(), count, type.mpi, shown.peer, 0, comm_, request()));
+    if (shown.kind == Kind::broadcast)
+      check(MPI_Ibcast(buffer.data(), count, type.mpi, shown.peer, comm_, request()));
+    if (shown.kind == Kind::all_reduce)
+      check(MPI_Iallreduce(MPI_IN_PLACE, buffer.data(), count, type.mpi,
+                           shown.op == ncclSum ? MPI_SUM : MPI_MAX, comm_, request()));
+  }
+  then([this] { bring_results(); });
+}
+
+void World::bring_results() {
+  for (size_t i = 0; i < operations_.size(); ++i)
+    if (operations_[i].shown.kind != Kind::send)
+      std::memcpy(operations_[i].to, buffers_[i].data(), buffers_[i].size());
+}
+
+}  // namespace nccl_stand_in

@@ -1,0 +1,78 @@
+// A world of the NCCL stand-in: MPI ranks, tensors in host memory. Like a real communicator that does not
+// block, it works on one group of operations at a time, and goes on whenever it is asked for its state.
+// Before any data moves, all ranks show one another what they were asked to do; what does not fit together is
+// an error on every rank, where NCCL would hang or mix up data.
+#pragma once
+#include <mpi.h>
+#include <nccl.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace nccl_stand_in {
+
+enum class Kind : int32_t { send, receive, broadcast, all_reduce };
+
+struct Operation {
+  // What other ranks may know.
+  struct Shown {
+    Kind kind{};
+    int32_t type = 0, peer = -1, op = 0;  // peer: the other rank, or the root
+    int64_t count = 0;
+    bool operator==(const Shown&) const = default;
+  };
+  Shown shown;
+  const void* from = nullptr;
+  void* to = nullptr;
+};
+
+std::string describe(const Operation::Shown& shown);  // "send 12 x uint8 to 1"
+
+class World {
+ public:
+  World(int rank, int size, const ncclUniqueId& id);
+
+  ncclResult_t begin(std::vector<Operation> operations);
+  ncclResult_t begin_end();  // what ncclCommFinalize does
+  ncclResult_t progress();   // the state
+  void destroy() { MPI_Comm_free(&comm_); }
+  ncclResult_t refuse(ncclResult_t result, const std::string& why);
+
+  int size() const { return size_; }
+  const std::string& last_error() const { return last_error_; }
+  const std::vector<std::string>& record() const { return record_; }  // operations of this rank so far
+
+ private:
+  // Each step posts requests; the next one begins when they are done.
+  void then(std::function<void()> step) { next_ = std::move(step); }
+  MPI_Request* request() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
+  void check(int code);
+
+  void show_id(const ncclUniqueId& id);
+  void show_counts();
+  void show_operations();
+  void compare();
+  void move();
+  void bring_results();
+
+  std::vector<Operation::Shown> of_rank(int rank) const;
+  std::string mismatch() const;
+
+  int rank_, size_;
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  ncclResult_t state_ = ncclInProgress;
+  std::string last_error_;
+  std::vector<std::string> record_;
+
+  std::vector<MPI_Request> requests_;
+  std::function<void()> next_;
+  std::vector<Operation> operations_;
+  // MPI works in these, never in the caller's memory, which may be gone after an abort.
+  std::vector<std::vector<char>> buffers_;  // one an operation
+  std::vector<Operation::Shown> mine_, all_;
+  std::vector<int> bytes_, offsets_;  // of each rank's part of all_
+};
+
+}  // namespace nccl_stand_in
