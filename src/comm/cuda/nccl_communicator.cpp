@@ -68,9 +68,9 @@ class Group {
 class NcclCommunicator final : public Communicator {
  public:
   NcclCommunicator(const ncclUniqueId& id, RankName name, int size, torch::Device device, double timeout)
-      : name_(std::move(name)), size_(size), device_(device), timeout_(timeout), nccl_(name_) {
+      : name_(std::move(name)), size_(size), device_(device), timeout_(timeout), nccl_(name_, timeout) {
     const c10::DeviceGuard guard(device_);
-    nccl_.join(id, size, timeout);
+    nccl_.join(id, size);
   }
 
   int rank() const override { return name_.rank; }
@@ -115,7 +115,7 @@ class NcclCommunicator final : public Communicator {
 
   void all_reduce(torch::Tensor& tensor, ReduceOp op) override {
     check_all_reduce(tensor);
-    reduce("all_reduce", tensor, op);
+    reduce("all_reduce", static_cast<int64_t>(tensor.nbytes()), tensor, op);
   }
 
   void broadcast(torch::Tensor& tensor, int root) override {
@@ -129,7 +129,7 @@ class NcclCommunicator final : public Communicator {
 
   void barrier() override {
     torch::Tensor token = torch::zeros({1}, torch::kInt32);
-    reduce("barrier", token, ReduceOp::sum);
+    reduce("barrier", 0, token, ReduceOp::sum);
   }
 
  private:
@@ -139,10 +139,10 @@ class NcclCommunicator final : public Communicator {
     return result;
   }
 
-  void reduce(const char* call, torch::Tensor& tensor, ReduceOp op) {
+  void reduce(const char* call, int64_t bytes, torch::Tensor& tensor, ReduceOp op) {
     const torch::NoGradGuard no_grad;
     Reachable here(tensor, device_);
-    run(call, static_cast<int64_t>(tensor.nbytes()), [&](Group& group) {
+    run(call, bytes, [&](Group& group) {
       group.all_reduce(here->mutable_data_ptr(), tensor.numel(), nccl_type(tensor.scalar_type()),
                        op == ReduceOp::sum ? ncclSum : ncclMax);
     });

@@ -1,5 +1,6 @@
 #include "comm/cuda/nccl_handle.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -19,8 +20,8 @@ NcclHandle::~NcclHandle() {
   if (comm_ == nullptr) return;
   try {
     if (std::uncaught_exceptions() == 0) {
-      constexpr double seconds = 10;  // the others end now, too
-      wait_for(ncclCommFinalize(comm_), Wait(name_, "ending the NCCL world", 0, seconds));
+      const double limit = std::min(timeout_, 10.0);  // the others end now, too
+      wait_for(ncclCommFinalize(comm_), Wait(name_, "ending the NCCL world", 0, limit));
       ncclCommDestroy(std::exchange(comm_, nullptr));
     }
   } catch (const Error&) {
@@ -29,8 +30,8 @@ NcclHandle::~NcclHandle() {
   abort();
 }
 
-void NcclHandle::join(const ncclUniqueId& id, int size, double timeout) {
-  const Wait wait(name_, "making the NCCL world", 0, timeout);
+void NcclHandle::join(const ncclUniqueId& id, int size) {
+  const Wait wait(name_, "making the NCCL world", 0, timeout_);
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
   wait_for(ncclCommInitRankConfig(&comm_, size, id, name_.rank, &config), wait);

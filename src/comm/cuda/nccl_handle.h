@@ -14,14 +14,14 @@ ncclUniqueId make_unique_id();
 
 class NcclHandle {
  public:
-  explicit NcclHandle(const RankName& name) : name_(name) {}
+  NcclHandle(const RankName& name, double timeout) : name_(name), timeout_(timeout) {}
   // Ends the communicator together with the other ranks, or alone where an exception is on its way.
   ~NcclHandle();
   NcclHandle(const NcclHandle&) = delete;
   NcclHandle& operator=(const NcclHandle&) = delete;
 
   // Joins the world of `id`, on the current device. Collective.
-  void join(const ncclUniqueId& id, int size, double timeout);
+  void join(const ncclUniqueId& id, int size);
 
   // Waits until NCCL has taken on what `result` began; throws Error with rank, host and call if that fails.
   void wait_for(ncclResult_t result, const Wait& wait) const;
@@ -39,6 +39,7 @@ class NcclHandle {
   [[noreturn]] void fail_in(ncclResult_t result, const Wait& wait) const;
 
   const RankName& name_;
+  double timeout_;
   ncclComm_t comm_ = nullptr;
 };
 
