@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "world.h"
@@ -15,6 +16,7 @@ using nccl_stand_in::Operation;
 using nccl_stand_in::World;
 
 struct ncclComm {
+  ncclComm(int rank, int size, const ncclUniqueId& id) : world(rank, size, id) {}
   World world;
 };
 
@@ -103,7 +105,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int nranks, ncclUniqueId i
   if (rank != mpi_rank || nranks != mpi_size) return refuse("the stand-in's ranks are MPI's");
   if (config == nullptr || config->blocking != 0)
     return refuse("a communicator that blocks has no limit to its waits");
-  worlds().push_back(std::make_unique<ncclComm>(World(rank, nranks, id)));
+  worlds().push_back(std::make_unique<ncclComm>(rank, nranks, id));
   *comm = worlds().back().get();
   return ncclInProgress;
 }

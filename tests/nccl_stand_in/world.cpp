@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 #include <utility>
 
 namespace nccl_stand_in {
 namespace {
+
+constexpr int tag_counts = 1, tag_operations = 2, tag_data = 3;
 
 struct Type {
   const char* name;
@@ -42,9 +43,18 @@ std::string list(const std::vector<Operation::Shown>& operations) {
 }
 
 std::vector<Operation::Shown> matching(const std::vector<Operation::Shown>& all,
-                                       const std::function<bool(const Operation::Shown&)>& wanted) {
+                                       bool (*wanted)(const Operation::Shown&)) {
   std::vector<Operation::Shown> result;
   std::copy_if(all.begin(), all.end(), std::back_inserter(result), wanted);
+  return result;
+}
+
+// What is sent to (received from) `peer`: type and number of elements.
+std::vector<std::pair<int32_t, int64_t>> transfers(const std::vector<Operation::Shown>& operations, Kind kind,
+                                                   int peer) {
+  std::vector<std::pair<int32_t, int64_t>> result;
+  for (const Operation::Shown& shown : operations)
+    if (shown.kind == kind && shown.peer == peer) result.emplace_back(shown.type, shown.count);
   return result;
 }
 
@@ -131,57 +141,54 @@ void World::check(int code) {
   if (code != MPI_SUCCESS) refuse(ncclSystemError, "MPI failed with code " + std::to_string(code));
 }
 
+std::vector<int> World::partners() const {
+  std::vector<int> result;
+  for (int other = 0; other < size_; ++other)
+    if (other != rank_ && std::any_of(mine_.begin(), mine_.end(), [&](const Operation::Shown& shown) {
+          return is_collective(shown) || shown.peer == other;
+        }))
+      result.push_back(other);
+  return result;
+}
+
 void World::show_counts() {
-  bytes_.assign(static_cast<size_t>(size_), 0);
-  bytes_[static_cast<size_t>(rank_)] = static_cast<int>(mine_.size() * sizeof(Operation::Shown));
-  check(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, bytes_.data(), 1, MPI_INT, comm_, request()));
+  counts_.assign(static_cast<size_t>(size_), 0);
+  int& mine = counts_[static_cast<size_t>(rank_)];
+  mine = static_cast<int>(mine_.size());
+  for (const int other : partners()) {
+    check(MPI_Irecv(&counts_[static_cast<size_t>(other)], 1, MPI_INT, other, tag_counts, comm_, request()));
+    check(MPI_Isend(&mine, 1, MPI_INT, other, tag_counts, comm_, request()));
+  }
   then([this] { show_operations(); });
 }
 
 void World::show_operations() {
-  offsets_.assign(bytes_.size(), 0);
-  std::exclusive_scan(bytes_.begin(), bytes_.end(), offsets_.begin(), 0);
-  all_.resize(static_cast<size_t>(offsets_.back() + bytes_.back()) / sizeof(Operation::Shown));
-  check(MPI_Iallgatherv(mine_.data(), bytes_[static_cast<size_t>(rank_)], MPI_BYTE, all_.data(),
-                        bytes_.data(), offsets_.data(), MPI_BYTE, comm_, request()));
+  constexpr int bytes = sizeof(Operation::Shown);
+  theirs_.assign(static_cast<size_t>(size_), {});
+  for (const int other : partners()) {
+    const auto at = static_cast<size_t>(other);
+    theirs_[at].resize(static_cast<size_t>(counts_[at]));
+    check(MPI_Irecv(theirs_[at].data(), counts_[at] * bytes, MPI_BYTE, other, tag_operations, comm_,
+                    request()));
+    check(MPI_Isend(mine_.data(), static_cast<int>(mine_.size()) * bytes, MPI_BYTE, other, tag_operations,
+                    comm_, request()));
+  }
   then([this] { compare(); });
 }
 
+// Two ranks agree if their collectives are the same and each receives what the other sends, in order.
 void World::compare() {
-  if (const std::string found = mismatch(); !found.empty()) {
-    refuse(ncclInvalidUsage, "calls do not match: " + found);
-  } else {
-    move();
-  }
-}
-
-std::vector<Operation::Shown> World::of_rank(int rank) const {
-  const auto at = static_cast<size_t>(rank);
-  const auto first = all_.begin() + offsets_[at] / static_cast<int>(sizeof(Operation::Shown));
-  return {first, first + bytes_[at] / static_cast<int>(sizeof(Operation::Shown))};
-}
-
-// What two ranks do not agree on, or nothing: collectives are the same everywhere, and each rank receives
-// what is sent to it, in order.
-std::string World::mismatch() const {
-  for (int one = 0; one < size_; ++one) {
-    for (int other = 0; other < size_; ++other) {
-      const auto mine = matching(of_rank(one), is_collective),
-                 theirs = matching(of_rank(other), is_collective);
-      if (mine != theirs)
-        return "rank " + std::to_string(one) + " does " + list(mine) + "; rank " + std::to_string(other) +
-               " does " + list(theirs);
-      auto sent = matching(of_rank(one), [&](auto& s) { return s.kind == Kind::send && s.peer == other; });
-      const auto received =
-          matching(of_rank(other), [&](auto& s) { return s.kind == Kind::receive && s.peer == one; });
-      const std::string sends = list(sent);
-      for (Operation::Shown& shown : sent) shown.kind = Kind::receive, shown.peer = one;
-      if (sent != received)
-        return "rank " + std::to_string(one) + " does " + sends + "; rank " + std::to_string(other) +
-               " does " + list(received);
+  for (const int other : partners()) {
+    const std::vector<Operation::Shown>& theirs = theirs_[static_cast<size_t>(other)];
+    if (matching(mine_, is_collective) != matching(theirs, is_collective) ||
+        transfers(mine_, Kind::send, other) != transfers(theirs, Kind::receive, rank_) ||
+        transfers(mine_, Kind::receive, other) != transfers(theirs, Kind::send, rank_)) {
+      refuse(ncclInvalidUsage, "calls do not match: rank " + std::to_string(rank_) + " does " + list(mine_) +
+                                   "; rank " + std::to_string(other) + " does " + list(theirs));
+      return;
     }
   }
-  return {};
+  move();
 }
 
 void World::move() {
@@ -195,9 +202,9 @@ void World::move() {
     buffer.resize(static_cast<size_t>(shown.count) * type.bytes);
     if (shown.kind != Kind::receive) std::memcpy(buffer.data(), operation.from, buffer.size());
     if (shown.kind == Kind::send)
-      check(MPI_Isend(buffer.data(), count, type.mpi, shown.peer, 0, comm_, request()));
+      check(MPI_Isend(buffer.data(), count, type.mpi, shown.peer, tag_data, comm_, request()));
     if (shown.kind == Kind::receive)
-      check(MPI_Irecv(buffer.data(), count, type.mpi, shown.peer, 0, comm_, request()));
+      check(MPI_Irecv(buffer.data(), count, type.mpi, shown.peer, tag_data, comm_, request()));
     if (shown.kind == Kind::broadcast)
       check(MPI_Ibcast(buffer.data(), count, type.mpi, shown.peer, comm_, request()));
     if (shown.kind == Kind::all_reduce)

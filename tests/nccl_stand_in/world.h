@@ -33,6 +33,8 @@ std::string describe(const Operation::Shown& shown);  // "send 12 x uint8 to 1"
 class World {
  public:
   World(int rank, int size, const ncclUniqueId& id);
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
 
   ncclResult_t begin(std::vector<Operation> operations);
   ncclResult_t begin_end();  // what ncclCommFinalize does
@@ -51,14 +53,12 @@ class World {
   void check(int code);
 
   void show_id(const ncclUniqueId& id);
+  std::vector<int> partners() const;  // the ranks that this group of operations concerns
   void show_counts();
   void show_operations();
   void compare();
   void move();
   void bring_results();
-
-  std::vector<Operation::Shown> of_rank(int rank) const;
-  std::string mismatch() const;
 
   int rank_, size_;
   MPI_Comm comm_ = MPI_COMM_NULL;
@@ -71,8 +71,9 @@ class World {
   std::vector<Operation> operations_;
   // MPI works in these, never in the caller's memory, which may be gone after an abort.
   std::vector<std::vector<char>> buffers_;  // one an operation
-  std::vector<Operation::Shown> mine_, all_;
-  std::vector<int> bytes_, offsets_;  // of each rank's part of all_
+  std::vector<Operation::Shown> mine_;
+  std::vector<std::vector<Operation::Shown>> theirs_;  // of each rank
+  std::vector<int> counts_;                            // operations of each rank; [rank_]: of this one
 };
 
 }  // namespace nccl_stand_in

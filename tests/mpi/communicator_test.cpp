@@ -1,0 +1,56 @@
+#include "../comm/communicator_contract.h"
+#include "base/text.h"
+#include "comm/mpi_communicator.h"
+#include "comm/self.h"
+#include "ranks.h"
+
+namespace elbo {
+namespace {
+
+INSTANTIATE_TEST_SUITE_P(All, CommunicatorContract,
+                         testing::Values(KindOfWorld{"Mpi", [] { return environment().make_world(60); }}));
+
+TEST(Environment, KnowsItsPlaceAmongTheRanks) {
+  const int rank = environment().rank(), size = environment().size();
+  EXPECT_EQ(world().rank(), rank);
+  EXPECT_EQ(world().size(), size);
+  EXPECT_EQ(all_gather_text(world(), std::to_string(rank)).at(static_cast<size_t>(rank)),
+            std::to_string(rank));
+  const std::vector<std::string> hosts = all_gather_text(world(), environment().host());
+  EXPECT_EQ(environment().local_size(), std::count(hosts.begin(), hosts.end(), environment().host()));
+  EXPECT_EQ(environment().local_rank(),
+            std::count(hosts.begin(), hosts.begin() + rank, environment().host()));
+}
+
+// The last rank comes when the others have given up.
+TEST(MpiCommunicator, ARankThatWaitsTooLongSaysWhoItIsAndInWhichCall) {
+  const int rank = environment().rank(), last = environment().size() - 1;
+  const RankName name{.rank = rank, .host = environment().host()};
+  const auto in_flight = std::make_shared<InFlight>();
+  const std::unique_ptr<Communicator> impatient =
+      make_mpi_communicator(name, rank == last ? 60 : 0.2, in_flight);
+  world().barrier();
+  torch::Tensor all = torch::full({1000 * (last + 1)}, rank, torch::kFloat32);
+  const std::vector<int64_t> counts(static_cast<size_t>(last + 1), 1000);
+  if (rank == last) {
+    world().barrier();
+    impatient->all_gather(all, counts);
+    for (int other = 0; other <= last; ++other)
+      EXPECT_EQ(all[1000 * other].item<float>(), static_cast<float>(other));
+  } else {
+    try {
+      impatient->all_gather(all, counts);
+      ADD_FAILURE() << "the call ended without the last rank";
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr(to_string(name) + " waited 0.2 s in all_gather of " +
+                                                   human_bytes(static_cast<double>(all.nbytes()))));
+      EXPECT_STREQ(in_flight->call, "all_gather");
+      EXPECT_EQ(in_flight->tensors.size(), 1U) << "memory in which MPI still works";
+    }
+    world().barrier();
+  }
+  world().barrier();
+}
+
+}  // namespace
+}  // namespace elbo

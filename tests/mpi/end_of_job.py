@@ -1,0 +1,66 @@
+"""How a job ends when ranks fail: soon, with one message, the right exit status, and no process left behind."""
+import os
+import re
+import socket
+import subprocess
+import time
+import unittest
+
+PROGRAM = os.environ["FAILING_JOB"]
+HOST = socket.gethostname()
+
+
+def left_behind():
+    found = []
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.path.realpath(f"/proc/{process}/exe") == os.path.realpath(PROGRAM):
+                found.append(process)
+        except OSError:
+            pass
+    return found
+
+
+class EndOfJob(unittest.TestCase):
+    def fails(self, ranks, *arguments, status, within=5):
+        """Runs the job and returns its one message."""
+        begin = time.monotonic()
+        run = subprocess.run(
+            [os.environ["MPIRUN"], "--oversubscribe", "--bind-to", "none", "-n", str(ranks), PROGRAM, *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertLess(time.monotonic() - begin, within + 1, "seconds, one of them for the launcher")
+        self.assertEqual(run.returncode, status, run.stderr)
+        messages = [line for line in run.stderr.splitlines() if "error:" in line]
+        self.assertEqual(len(messages), 1, run.stderr)
+        self.assertEqual(left_behind(), [])
+        self.assertEqual(run.stdout, "")
+        return messages[0]
+
+    def test_a_rank_that_fails_alone_is_named_and_takes_those_along_that_wait_for_it(self):
+        for rank in range(3):
+            self.assertEqual(self.fails(3, "barrier", "1", str(rank), status=1), f"error: rank {rank} on {HOST}: the sky fell")
+
+    def test_a_rank_that_fails_alone_takes_those_along_that_do_something_else(self):
+        self.assertEqual(self.fails(3, "asleep", "1", "2", status=1), f"error: rank 2 on {HOST}: the sky fell")
+
+    def test_its_exit_status_is_the_jobs(self):
+        self.assertEqual(self.fails(3, "barrier", "2", "1", status=2), f"error: rank 1 on {HOST}: the sky fell")
+
+    def test_a_mistake_that_all_ranks_meet_is_told_once_and_of_no_rank(self):
+        for ranks in 1, 2, 4:
+            self.assertEqual(self.fails(ranks, "barrier", "2", "all", status=2), "error: the sky fell")
+
+    def test_of_some_ranks_that_fail_the_lowest_speaks(self):
+        for _ in range(3):
+            self.assertEqual(self.fails(4, "barrier", "1", "1,2,3", status=1), f"error: rank 1 on {HOST}: the sky fell")
+
+    def test_of_ranks_that_all_fail_differently_the_lowest_speaks(self):
+        self.assertEqual(self.fails(3, "apart", "1", "all", status=1), f"error: rank 0 on {HOST}: the sky fell on 0")
+
+    def test_a_rank_that_never_comes_ends_the_wait_of_the_others(self):
+        message = self.fails(3, "absent", "1", "1", "0.5", status=1)
+        self.assertRegex(message, "^error: " + re.escape(f"rank 0 on {HOST} waited 0.5 s in barrier; another rank did not arrive"))
+
+
+if __name__ == "__main__":
+    unittest.main()

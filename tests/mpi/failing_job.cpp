@@ -1,0 +1,46 @@
+// A job that fails as it is told to, for end_of_job.py:
+//   failing_job HOW CODE RANKS [TIMEOUT]
+// The RANKS (0,2 or all) fail with exit code CODE; the others wait for them as HOW says:
+//   barrier   in a collective, whose limit is TIMEOUT seconds
+//   asleep    outside of MPI
+//   absent    as barrier, but the RANKS never come
+//   apart     as barrier; each of the RANKS fails with a message of its own
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "comm/environment.h"
+
+namespace elbo {
+namespace {
+
+void run(const Environment& environment, const std::vector<std::string>& words) {
+  const std::string& how = words.at(0);
+  const std::string rank = std::to_string(environment.rank());
+  const std::vector<std::string> failing = split(words.at(2), ',');
+  const bool fails = words.at(2) == "all" || std::find(failing.begin(), failing.end(), rank) != failing.end();
+  const std::unique_ptr<Communicator> world =
+      environment.make_world(words.size() > 3 ? std::stod(words[3]) : 60);
+  world->barrier();
+  if (fails && how != "absent")
+    throw Error(static_cast<ExitCode>(std::stoi(words.at(1))),
+                "the sky fell" + (how == "apart" ? " on " + rank : ""));
+  if (fails || how == "asleep") std::this_thread::sleep_for(std::chrono::minutes(1));
+  world->barrier();
+}
+
+}  // namespace
+}  // namespace elbo
+
+int main(int argc, char** argv) {
+  const elbo::Environment environment;
+  elbo::log::set_enabled(environment.rank() == 0);
+  try {
+    elbo::run(environment, {argv + 1, argv + argc});
+    return 0;
+  } catch (const elbo::Error& error) {
+    return environment.end_job(error);
+  }
+}
