@@ -54,4 +54,10 @@ std::vector<int64_t> offsets_of(const std::vector<int64_t>& counts) {
   return offsets;
 }
 
+std::vector<size_t> peers_of(int rank, int size) {
+  std::vector<size_t> peers;
+  for (int step = 1; step < size; ++step) peers.push_back(static_cast<size_t>((rank + step) % size));
+  return peers;
+}
+
 }  // namespace elbo

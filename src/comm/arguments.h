@@ -19,6 +19,10 @@ void check_all_reduce(
 // Where each rank's elements begin: the running sum of `counts`, with the total behind it.
 std::vector<int64_t> offsets_of(const std::vector<int64_t>& counts);
 
+// The other ranks, each rank beginning with its neighbour, so that not all of them call on the same one
+// first.
+std::vector<size_t> peers_of(int rank, int size);
+
 // A tensor where a world can reach it: itself, or a copy on the world's device that bring_home() writes back.
 class Reachable {
  public:

@@ -74,9 +74,9 @@ class MpiCommunicator final : public Communicator {
 
     const auto me = static_cast<size_t>(rank());
     run("all_to_all", {from, *to}, send.numel() * item, [&](Requests& requests) {
-      for (const size_t peer : peers())
+      for (const size_t peer : peers_of(rank(), size_))
         post_receive(target + to_at[peer] * item, split.receive[peer] * item, peer, requests);
-      for (const size_t peer : peers())
+      for (const size_t peer : peers_of(rank(), size_))
         post_send(source + from_at[peer] * item, split.send[peer] * item, peer, requests);
       std::memcpy(target + to_at[me] * item, source + from_at[me] * item,
                   static_cast<size_t>(split.send[me] * item));
@@ -93,9 +93,10 @@ class MpiCommunicator final : public Communicator {
     auto* data = static_cast<char*>(here->mutable_data_ptr());
     const auto me = static_cast<size_t>(rank());
     run("all_gather", {*here}, all.numel() * item, [&](Requests& requests) {
-      for (const size_t peer : peers())
+      for (const size_t peer : peers_of(rank(), size_))
         post_receive(data + at[peer] * item, counts[peer] * item, peer, requests);
-      for (const size_t peer : peers()) post_send(data + at[me] * item, counts[me] * item, peer, requests);
+      for (const size_t peer : peers_of(rank(), size_))
+        post_send(data + at[me] * item, counts[me] * item, peer, requests);
     });
     here.bring_home();
   }
@@ -138,14 +139,6 @@ class MpiCommunicator final : public Communicator {
 
  private:
   using Requests = std::vector<MPI_Request>;
-
-  // The other ranks, each rank beginning with its neighbour, so that not all of them call on the same one
-  // first.
-  std::vector<size_t> peers() const {
-    std::vector<size_t> result;
-    for (int step = 1; step < size_; ++step) result.push_back(static_cast<size_t>((rank() + step) % size_));
-    return result;
-  }
 
   // Pieces between two ranks arrive in the order in which they were posted, so one tag serves all.
   void post_receive(char* data, int64_t bytes, size_t peer, Requests& requests) {

@@ -88,7 +88,7 @@ class NcclCommunicator final : public Communicator {
     const auto me = static_cast<size_t>(rank());
     to->view({-1}).narrow(0, to_at[me], split.receive[me]).copy_(from.narrow(0, from_at[me], split.send[me]));
     run("all_to_all", send.numel() * item, [&](Group& group) {
-      for (const size_t peer : peers()) {
+      for (const size_t peer : peers_of(rank(), size_)) {
         group.send(source + from_at[peer] * item, split.send[peer] * item, peer);
         group.receive(target + to_at[peer] * item, split.receive[peer] * item, peer);
       }
@@ -105,7 +105,7 @@ class NcclCommunicator final : public Communicator {
     auto* data = static_cast<char*>(here->mutable_data_ptr());
     const auto me = static_cast<size_t>(rank());
     run("all_gather", all.numel() * item, [&](Group& group) {
-      for (const size_t peer : peers()) {
+      for (const size_t peer : peers_of(rank(), size_)) {
         group.send(data + at[me] * item, counts[me] * item, peer);
         group.receive(data + at[peer] * item, counts[peer] * item, peer);
       }
@@ -133,12 +133,6 @@ class NcclCommunicator final : public Communicator {
   }
 
  private:
-  std::vector<size_t> peers() const {
-    std::vector<size_t> result;
-    for (int step = 1; step < size_; ++step) result.push_back(static_cast<size_t>((rank() + step) % size_));
-    return result;
-  }
-
   void reduce(const char* call, int64_t bytes, torch::Tensor& tensor, ReduceOp op) {
     const torch::NoGradGuard no_grad;
     Reachable here(tensor, device_);
