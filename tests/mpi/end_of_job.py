@@ -54,12 +54,29 @@ class EndOfJob(unittest.TestCase):
         for _ in range(3):
             self.assertEqual(self.fails(4, "barrier", "1", "1,2,3", status=1), f"error: rank 1 on {HOST}: the sky fell")
 
+    def test_of_ranks_that_fail_in_turn_one_speaks(self):
+        for ranks in "1,2,3", "1,3", "1,2", "2,3":
+            self.assertRegex(self.fails(4, "in_turn", "1", ranks, status=1), f"^error: rank [{ranks}] on {HOST}: the sky fell$")
+
     def test_of_ranks_that_all_fail_differently_the_lowest_speaks(self):
         self.assertEqual(self.fails(3, "apart", "1", "all", status=1), f"error: rank 0 on {HOST}: the sky fell on 0")
 
     def test_a_rank_that_never_comes_ends_the_wait_of_the_others(self):
         message = self.fails(3, "absent", "1", "1", "0.5", status=1)
         self.assertRegex(message, "^error: " + re.escape(f"rank 0 on {HOST} waited 0.5 s in barrier; another rank did not arrive"))
+
+    def run_plainly(self, **variables):
+        return subprocess.run([PROGRAM, "barrier", "0", "none"], env={"PATH": "/usr/bin", **variables}, timeout=60,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def test_a_process_of_a_batch_script_is_a_world_of_one(self):
+        run = self.run_plainly(SLURM_JOB_ID="7", SLURM_NTASKS="4", SLURM_PROCID="0")
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+
+    def test_processes_that_do_not_know_of_one_another_are_no_job(self):
+        run = self.run_plainly(SLURM_JOB_ID="7", SLURM_STEP_NUM_TASKS="4", SLURM_PROCID="2")
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("error: the launcher started 4 processes, but MPI knows of 1: use ", run.stderr)
 
 
 if __name__ == "__main__":

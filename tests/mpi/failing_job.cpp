@@ -5,6 +5,7 @@
 //   asleep    outside of MPI
 //   absent    as barrier, but the RANKS never come
 //   apart     as barrier; each of the RANKS fails with a message of its own
+//   in_turn   as barrier; the RANKS fail one after the other, the highest first
 #include <cstdlib>
 #include <string>
 #include <thread>
@@ -24,6 +25,8 @@ void run(const Environment& environment, const std::vector<std::string>& words) 
   const std::unique_ptr<Communicator> world =
       environment.make_world(words.size() > 3 ? std::stod(words[3]) : 60);
   world->barrier();
+  if (fails && how == "in_turn")
+    std::this_thread::sleep_for(std::chrono::milliseconds(300 * (environment.size() - environment.rank())));
   if (fails && how != "absent")
     throw Error(static_cast<ExitCode>(std::stoi(words.at(1))),
                 "the sky fell" + (how == "apart" ? " on " + rank : ""));
