@@ -11,8 +11,25 @@ namespace {
 
 constexpr uint64_t golden = 0x9e3779b97f4a7c15ULL;
 
+// LibTorch's generator on the CPU takes no more than 32 bits of a seed, so that among a million leaves some
+// hundred would share their noise. Its whole state is filled from the key instead.
+at::mt19937 make_engine(uint64_t seed) {
+  at::mt19937_data_pod state{.seed_ = seed, .left_ = 1, .seeded_ = true, .next_ = 0, .state_ = {}};
+  for (uint32_t& word : state.state_) {
+    seed += golden;
+    word = static_cast<uint32_t>(scramble(seed) >> 32);
+  }
+  at::mt19937 engine;
+  engine.set_data(state);
+  return engine;
+}
+
 torch::Generator make_generator(uint64_t seed, torch::Device device) {
-  if (device.is_cpu()) return at::make_generator<at::CPUGeneratorImpl>(seed);
+  if (device.is_cpu()) {
+    torch::Generator generator = at::make_generator<at::CPUGeneratorImpl>();
+    generator.get<at::CPUGeneratorImpl>()->set_engine(make_engine(seed));
+    return generator;
+  }
   torch::Generator generator =
       at::globalContext().getAcceleratorHooksInterface(device.type()).getNewGenerator(device.index());
   generator.set_current_seed(seed);

@@ -20,6 +20,8 @@ check "format (deps/clang_format/data/bin/clang-format -i FILE mends it)" \
   deps/clang_format/data/bin/clang-format --dry-run -Werror "${code[@]}"
 check "includes follow the order of dependence" tests/lint/include_direction.py
 check "the check of includes finds violations" tests/lint/include_direction.py --self-test
+check "no draw from the global generator" tests/lint/global_generator.py
+check "the check of draws finds violations" tests/lint/global_generator.py --self-test
 check "shell scripts" shellcheck -x "${scripts[@]}"
 check "headers compile alone" tests/lint/headers_alone.py
 check "clang-tidy" tests/lint/tidy.py
