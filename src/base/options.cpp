@@ -203,7 +203,7 @@ std::string OptionTable::help() const {
     }
     const std::string name =
         fmt::format("--{}={}", option.key, option.default_text.empty() ? "…" : option.default_text);
-    text += fmt::format("  {:<38} {}\n", name, option.help);
+    text += fmt::format("  {:<38} {} ({})\n", name, option.help, option.expected);
   }
   return text;
 }

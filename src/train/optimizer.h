@@ -25,7 +25,7 @@ struct OptimizerOptions {
   std::string schedule = "constant";  // constant | cosine | step | milestones
   int64_t warmup_steps = 0;           // linear from lr/warmup_steps to lr, before the schedule
   int64_t schedule_steps = 0;         // cosine: its length (0: the run's); step: the interval
-  std::vector<int64_t> milestones;    // steps after which lr is multiplied by gamma
+  std::vector<int64_t> milestones{};  // steps after which lr is multiplied by gamma
   double gamma = 0.1;                 // step, milestones
   double min_lr = 0;                  // cosine ends here
   void bind(OptionTable& table);      // under optimizer.*

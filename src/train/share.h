@@ -1,6 +1,9 @@
 // A checkpoint that rank 0 has read, on every rank.
 #pragma once
+#include <torch/nn/module.h>
+
 #include <optional>
+#include <string>
 
 #include "comm/communicator.h"
 #include "train/checkpoint.h"

@@ -1,0 +1,88 @@
+#include "base/file.h"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "base/sha256.h"
+#include "base/text.h"
+
+namespace elbo {
+namespace {
+
+namespace fs = std::filesystem;
+
+class FileTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "elbo_file_XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  std::vector<std::string> names() const {
+    std::vector<std::string> result;
+    for (const auto& entry : fs::directory_iterator(folder_)) result.push_back(entry.path().filename());
+    return result;
+  }
+  fs::path folder_;
+};
+
+TEST_F(FileTest, AFileAppearsWhole) {
+  write_file(folder_ / "a", "one");
+  write_file(folder_ / "a", "two");
+  EXPECT_EQ(read_file(folder_ / "a"), "two");
+  EXPECT_EQ(names(), std::vector<std::string>{"a"});
+}
+
+TEST_F(FileTest, OrNotAtAll) {
+  write_file(folder_ / "a", "old");
+  {
+    AtomicFile file(folder_ / "a");
+    std::ofstream(file.temporary_path()) << "half of it";
+  }
+  EXPECT_EQ(read_file(folder_ / "a"), "old");
+  EXPECT_EQ(names(), std::vector<std::string>{"a"});
+}
+
+TEST_F(FileTest, WhatCannotBeReadIsAMistakeOfTheUser) {
+  for (const fs::path& path : {folder_ / "none", folder_}) {
+    try {
+      read_file(path);
+      ADD_FAILURE() << path;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      EXPECT_THAT(error.what(), testing::HasSubstr(path.string()));
+    }
+  }
+}
+
+TEST_F(FileTest, Sha256IsThatOfTheStandard) {
+  // FIPS 180-4's examples.
+  EXPECT_EQ(sha256("abc", 3), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(sha256("", 0), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  write_file(folder_ / "f", "__abc");
+  EXPECT_EQ(sha256_of_file(folder_ / "f", 2), sha256("abc", 3));
+}
+
+TEST(Text, SizesAndDurationsReadNaturally) {
+  EXPECT_EQ(human_bytes(1.5 * 1024 * 1024), "1.5 MiB");
+  EXPECT_EQ(human_duration(12), "12 s");
+  EXPECT_EQ(human_duration(245), "4 min 05 s");
+  EXPECT_EQ(human_duration(3 * 3600 + 12 * 60), "3 h 12 min");
+}
+
+TEST(Text, TheNearestNameIsOneThatCouldHaveBeenMeant) {
+  EXPECT_EQ(nearest_name("trian", {"evaluate", "train"}), "train");
+  EXPECT_EQ(nearest_name("zebra", {"evaluate", "train"}), "");
+}
+
+TEST(Text, SplitAndJoinAreInverse) {
+  EXPECT_EQ(split(" a, b ,c", ','), (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(join({"a", "b"}, ", "), "a, b");
+  EXPECT_TRUE(split("", ',').empty());
+}
+
+}  // namespace
+}  // namespace elbo

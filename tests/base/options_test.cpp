@@ -1,0 +1,121 @@
+#include "base/options.h"
+
+#include <gmock/gmock.h>
+
+#include "base/error.h"
+
+namespace elbo {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+struct Settings {
+  int64_t batch = 8;
+  double lr = 0.1;
+  bool exact = true;
+  std::string name = "adam", every = "epoch", path;
+  std::vector<int64_t> hidden{400, 200};
+  OptionTable table() {
+    OptionTable table;
+    table.add("train.batch", batch, "samples a step", Range::at_least(1));
+    table.add("train.exact", exact, "same bits");
+    table.add("optimizer.lr", lr, "learning rate", Range::above(0));
+    table.add_choice("optimizer.name", name, {"adam", "sgd"}, "the optimiser");
+    table.add_number_or("evaluate.every", every, {"epoch", "never"}, "how often", Range::at_least(1));
+    table.add("data.path", path, "a file");
+    table.add("network.hidden", hidden, "widths", Range::at_least(1));
+    return table;
+  }
+};
+
+std::string refusal(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    return error.what();
+  }
+  return "nothing was refused";
+}
+
+std::string refusal(const std::string& key, const std::string& value) {
+  Settings settings;
+  OptionTable table = settings.table();
+  return refusal([&] { table.set({key, value}, "--"); });
+}
+
+TEST(OptionTable, SettingsReachTheirVariables) {
+  Settings settings;
+  OptionTable table = settings.table();
+  for (const Setting& setting : {Setting{"train.batch", "32"},
+                                 {"train.exact", "false"},
+                                 {"optimizer.lr", "1e-3"},
+                                 {"optimizer.name", "sgd"},
+                                 {"evaluate.every", "50"},
+                                 {"data.path", "a b.h5"},
+                                 {"network.hidden", "10, 20,30"}})
+    table.set(setting, "--");
+  EXPECT_EQ(settings.batch, 32);
+  EXPECT_FALSE(settings.exact);
+  EXPECT_EQ(settings.lr, 1e-3);
+  EXPECT_EQ(settings.name, "sgd");
+  EXPECT_EQ(settings.every, "50");
+  EXPECT_EQ(settings.path, "a b.h5");
+  EXPECT_EQ(settings.hidden, (std::vector<int64_t>{10, 20, 30}));
+  EXPECT_TRUE(table.is_set("train.batch"));
+}
+
+TEST(OptionTable, AMisspeltKeyIsToldWithTheNearest) {
+  EXPECT_THAT(refusal("trian.batch", "3"),
+              AllOf(HasSubstr("trian.batch"), HasSubstr("did you mean train.batch?")));
+  EXPECT_THAT(refusal("optimizer.learning", "3"), HasSubstr("no such option"));
+}
+
+TEST(OptionTable, AValueThatDoesNotFitIsToldWithWhatDoes) {
+  EXPECT_THAT(refusal("train.batch", "0"), AllOf(HasSubstr("train.batch=0"), HasSubstr("at least 1")));
+  EXPECT_THAT(refusal("train.batch", "1.5"), HasSubstr("whole number"));
+  EXPECT_THAT(refusal("train.batch", "99999999999999999999"), HasSubstr("whole number"));
+  EXPECT_THAT(refusal("train.batch", ""), HasSubstr("whole number"));
+  EXPECT_THAT(refusal("optimizer.lr", "0"), HasSubstr("above 0"));
+  EXPECT_THAT(refusal("optimizer.lr", "nan"), HasSubstr("number"));
+  EXPECT_THAT(refusal("train.exact", "maybe"), HasSubstr("true or false"));
+  EXPECT_THAT(refusal("optimizer.name", "adma"), HasSubstr("adam, sgd"));
+  EXPECT_THAT(refusal("evaluate.every", "often"), HasSubstr("epoch or never"));
+  EXPECT_THAT(refusal("network.hidden", "10,x"), HasSubstr("separated by commas"));
+}
+
+TEST(OptionTable, ItsIniReadsBackToTheSameValues) {
+  Settings settings;
+  settings.lr = 0.1 + 0.2;  // more digits than a short text would keep
+  settings.hidden = {};
+  settings.path = "folder with spaces/data.h5";
+  const std::string ini = settings.table().ini();
+  Settings again;
+  OptionTable table = again.table();
+  for (const Setting& setting : parse_ini(ini, "run.ini")) table.set(setting, "run.ini");
+  EXPECT_EQ(again.lr, settings.lr);
+  EXPECT_EQ(again.hidden, settings.hidden);
+  EXPECT_EQ(again.path, settings.path);
+  EXPECT_EQ(table.ini(), ini);
+}
+
+TEST(ParseIni, KeepsOrderAndSections) {
+  const auto settings = parse_ini("[a]\nx = 1  # why\n\n# a remark\n[b]\ny= two words\n", "f.ini");
+  EXPECT_EQ(settings, (std::vector<Setting>{{"a.x", "1"}, {"b.y", "two words"}}));
+}
+
+TEST(ParseIni, WhatIsNoIniIsToldWithItsFile) {
+  EXPECT_THAT(refusal([] { parse_ini("[a]\nx = 1\nnonsense\n", "f.ini"); }), HasSubstr("f.ini"));
+}
+
+TEST(CommandLine, WordsFlagsAndSettingsAreToldApart) {
+  const CommandLine line = parse_command_line({"run", "--n=3", "--force", "--out=a=b", "--help"});
+  EXPECT_EQ(line.positional, std::vector<std::string>{"run"});
+  EXPECT_EQ(line.settings, (std::vector<Setting>{{"n", "3"}, {"force", "true"}, {"out", "a=b"}}));
+  EXPECT_TRUE(line.help);
+  EXPECT_THAT(refusal([] { parse_command_line({"-n"}); }), HasSubstr("--name=value"));
+}
+
+}  // namespace
+}  // namespace elbo

@@ -1,0 +1,124 @@
+#include "eval/evaluate.h"
+
+#include <gtest/gtest.h>
+#include <png.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <filesystem>
+#include <numbers>
+
+#include "comm/self.h"
+#include "eval/pictures.h"
+#include "models/registry.h"
+#include "objectives/bounds.h"
+
+namespace elbo {
+namespace {
+
+// A prime number of images that need no file.
+class Images final : public RowSource {
+ public:
+  Images() : x_(Noise(Key(1)).uniform({97, 1, 4, 4})) {}
+  int64_t rows() const override { return 97; }
+  int64_t rows_per_chunk() const override { return 10; }
+  int64_t bytes_per_row() const override { return 64; }
+  Batch read(const std::vector<int64_t>& ids) const override {
+    const torch::Tensor index = torch::tensor(ids);
+    return {x_.index_select(0, index), {}, index};
+  }
+  const torch::Tensor& x() const { return x_; }
+
+ private:
+  torch::Tensor x_;
+};
+
+std::shared_ptr<Model> make_model() {
+  ModelContext context;
+  context.data = {.x = {1, 4, 4}, .kind = "image"};
+  context.network.kind = "mlp";
+  context.network.hidden = {8};
+  Noise init(Key(1));
+  return find_model("vae")->build(context, init);
+}
+
+Evaluation run(int threads, const EvaluationOptions& options) {
+  const auto world = make_self_communicator();
+  Workers workers(threads);
+  std::vector<std::shared_ptr<Model>> models;
+  for (int i = 0; i < threads; ++i) models.push_back(make_model());
+  return evaluate(*world, workers, models, Images(), options);
+}
+
+TEST(Evaluate, IsTheMeanOverEveryRowOnce) {
+  const Evaluation result = run(1, {.microbatch = 10});
+  const auto model = make_model();
+  const torch::NoGradGuard no_grad;
+  const Images images;
+  const Batch all = images.read([] {
+    std::vector<int64_t> ids(97);
+    for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int64_t>(i);
+    return ids;
+  }());
+  const Code code = model->encode(all);
+  const torch::Tensor kl = 0.5 * (code.z.square() + code.logvar->exp() - 1 - *code.logvar);
+  EXPECT_EQ(result.rows, 97);
+  ASSERT_EQ(result.terms.size(), 2U);
+  EXPECT_EQ(result.terms[1].first, "kl");
+  EXPECT_NEAR(result.terms[1].second, kl.sum(1).mean().item<double>(), 1e-4);
+  for (int64_t i = 0; i < 20; ++i)
+    EXPECT_NEAR(result.kl_per_dim[static_cast<size_t>(i)], kl.mean(0)[i].item<double>(), 1e-5);
+  const torch::Tensor error = (model->decode(code.z) - all.x).square().flatten(1).mean(1);
+  EXPECT_NEAR(result.mse, error.mean().item<double>(), 1e-6);
+  EXPECT_NEAR(*result.psnr, (-10 * error.log10()).mean().item<double>(), 1e-4);
+  EXPECT_EQ(*result.active_units, (code.z.var(0, false) > 0.01).sum().item<int64_t>());
+  EXPECT_NEAR(result.loss, result.terms[0].second + result.terms[1].second, 1e-6);
+  EXPECT_EQ(*result.elbo, -result.loss);
+  EXPECT_NEAR(*result.bits_per_dim, result.loss / (16 * std::numbers::ln2), 1e-12);
+}
+
+TEST(Evaluate, HasTheSameDigitsForEveryNumberOfThreads) {
+  const EvaluationOptions options{.microbatch = 8, .importance_samples = 3, .binarize = "dynamic", .seed = 4};
+  const Evaluation one = run(1, options);
+  for (const int threads : {2, 3, 5}) {
+    const Evaluation other = run(threads, options);
+    EXPECT_EQ(one.loss, other.loss);
+    EXPECT_EQ(one.nll, other.nll);
+    EXPECT_EQ(one.kl_per_dim, other.kl_per_dim);
+    EXPECT_EQ(one.mse, other.mse);
+  }
+}
+
+TEST(Evaluate, MoreImportanceSamplesTightenTheBound) {
+  const double few = *run(1, {.microbatch = 50, .importance_samples = 1}).nll;
+  const double many = *run(1, {.microbatch = 50, .importance_samples = 500}).nll;
+  EXPECT_LT(many, few);
+  EXPECT_NEAR(few, run(1, {.microbatch = 50}).loss, 0.5);  // K = 1 is the ELBO, by another draw
+}
+
+TEST(Pictures, AGridHasItsImagesWhereTheyBelong) {
+  const torch::Tensor images =
+      torch::stack({torch::zeros({1, 3, 4}), torch::ones({1, 3, 4}), torch::full({1, 3, 4}, 0.2F)});
+  const torch::Tensor grid = image_grid(images, 2);
+  EXPECT_EQ(grid.sizes(), (std::vector<int64_t>{2 * 5 + 2, 2 * 6 + 2, 1}));
+  EXPECT_EQ(grid[2][2][0].item<int>(), 0);
+  EXPECT_EQ(grid[2][8][0].item<int>(), 255);
+  EXPECT_EQ(grid[7][2][0].item<int>(), 51);
+}
+
+TEST(Pictures, APngHoldsThePixels) {
+  const torch::Tensor pixels = (Noise(Key(1)).uniform({5, 7, 3}) * 255).to(torch::kUInt8);
+  const std::filesystem::path path = std::filesystem::temp_directory_path() / "elbo_pictures_test.png";
+  write_png(path, pixels);
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  ASSERT_NE(png_image_begin_read_from_file(&image, path.c_str()), 0);
+  image.format = PNG_FORMAT_RGB;
+  torch::Tensor back = torch::empty({image.height, image.width, 3}, torch::kUInt8);
+  ASSERT_NE(png_image_finish_read(&image, nullptr, back.mutable_data_ptr<uint8_t>(), 0, nullptr), 0);
+  EXPECT_TRUE(torch::equal(back, pixels));
+  std::filesystem::remove(path);
+}
+
+}  // namespace
+}  // namespace elbo

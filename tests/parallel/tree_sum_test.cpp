@@ -1,0 +1,113 @@
+#include "parallel/tree_sum.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <bit>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace elbo {
+namespace {
+
+std::vector<torch::Tensor> leaves_of(int64_t count) {
+  Noise noise(Key(static_cast<uint64_t>(count)));
+  std::vector<torch::Tensor> leaves;
+  for (int64_t i = 0; i < count; ++i)
+    leaves.push_back(noise.normal({64}) * std::pow(10.0, static_cast<double>(i % 5)));
+  return leaves;
+}
+
+// What `owners` of contiguous shares make of the leaves together.
+torch::Tensor sum_by(int64_t owners, const std::vector<torch::Tensor>& leaves) {
+  const auto count = static_cast<int64_t>(leaves.size());
+  std::vector<Part> parts;
+  for (int64_t owner = 0; owner < owners; ++owner) {
+    LeafAccumulator accumulator(count, 64, torch::kCPU);
+    const LeafRange own = share_of({0, count}, owner, owners);
+    for (int64_t leaf = own.first; leaf < own.end; ++leaf) {
+      accumulator.add(leaf, [&](const torch::Tensor& buffer, bool accumulate) {
+        if (accumulate) {
+          buffer.add_(leaves[static_cast<size_t>(leaf)]);
+        } else {
+          buffer.copy_(leaves[static_cast<size_t>(leaf)]);
+        }
+      });
+      EXPECT_LE(accumulator.parts().size(),
+                static_cast<size_t>(std::bit_width(static_cast<uint64_t>(count))) + 1);
+    }
+    const std::vector<Node> expected = maximal_subtrees(own, count);
+    EXPECT_EQ(accumulator.parts().size(), expected.size());
+    for (const Part& part : accumulator.parts()) parts.push_back({part.node, part.sum.clone()});
+  }
+  return canonical_sum({0, count}, parts);
+}
+
+TEST(CanonicalSum, HasTheSameBitsWhoeverOwnsWhichLeaves) {
+  for (int64_t count = 1; count <= 25; ++count) {
+    const std::vector<torch::Tensor> leaves = leaves_of(count);
+    const torch::Tensor alone = sum_by(1, leaves);
+    for (const int64_t owners : {2, 3, 4, 5, 6, 7, 8, 30})
+      EXPECT_TRUE(torch::equal(alone, sum_by(owners, leaves))) << count << " leaves, " << owners << " owners";
+  }
+}
+
+TEST(CanonicalSum, IsTheSumUpToRounding) {
+  const std::vector<torch::Tensor> leaves = leaves_of(24);
+  const torch::Tensor sum = sum_by(1, leaves);
+  for (int64_t i = 0; i < 64; ++i) {
+    long double exact = 0, magnitude = 0;
+    for (const torch::Tensor& leaf : leaves) {
+      exact += static_cast<long double>(leaf[i].item<float>());
+      magnitude += std::abs(static_cast<long double>(leaf[i].item<float>()));
+    }
+    // A tree of depth 5 errs at most five roundings of what it adds.
+    EXPECT_LE(std::abs(static_cast<long double>(sum[i].item<float>()) - exact), 5 * 0x1p-24L * magnitude);
+  }
+}
+
+TEST(CanonicalSum, OfScalarsFollowsTheSameTree) {
+  for (int64_t count = 1; count <= 25; ++count) {
+    std::vector<double> values;
+    std::vector<Part> parts;
+    for (int64_t i = 0; i < count; ++i) {
+      values.push_back(std::pow(0.1, static_cast<double>(i % 7)) * static_cast<double>(i + 1));
+      parts.push_back({{i, i + 1}, torch::tensor({values.back()}, torch::kFloat64)});
+    }
+    EXPECT_EQ(canonical_sum(values), canonical_sum({0, count}, parts).item<double>());
+  }
+  EXPECT_EQ(canonical_sum(std::vector<double>{}), 0);
+}
+
+TEST(CanonicalSum, AMissingLeafIsToldAndNotLeftOut) {
+  EXPECT_THROW(canonical_sum({0, 3}, {{{0, 1}, torch::zeros({1})}, {{2, 3}, torch::zeros({1})}}), Error);
+}
+
+TEST(Tree, SplitsAtTheLargestPowerOfTwoBelowItsCount) {
+  EXPECT_EQ(split_of({0, 2}), 1);
+  EXPECT_EQ(split_of({0, 7}), 4);
+  EXPECT_EQ(split_of({0, 8}), 4);
+  EXPECT_EQ(split_of({4, 7}), 6);
+  EXPECT_TRUE(are_siblings({0, 4}, {4, 7}, 7));
+  EXPECT_FALSE(are_siblings({2, 4}, {4, 6}, 7));
+}
+
+TEST(ShareOf, CoversAllLeavesOnceAndEvenly) {
+  for (int64_t n = 0; n <= 20; ++n)
+    for (int64_t owners = 1; owners <= 9; ++owners) {
+      int64_t next = 0;
+      for (int64_t owner = 0; owner < owners; ++owner) {
+        const LeafRange share = share_of({0, n}, owner, owners);
+        EXPECT_EQ(share.first, next);
+        EXPECT_GE(share.size(), n / owners);
+        EXPECT_LE(share.size(), n / owners + 1);
+        next = share.end;
+      }
+      EXPECT_EQ(next, n);
+    }
+}
+
+}  // namespace
+}  // namespace elbo
