@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""What the documents say is what the program does."""
+import pathlib
+import re
+import unittest
+
+from program import ROOT, ProgramTest
+
+
+class Documents(ProgramTest):
+    def test_every_option_is_explained_with_its_default(self):
+        helped = re.findall(r"^  --(\w+)\.(\w+)=(\S+) ", self.succeed(0, "train", "--help").stdout, re.MULTILINE)
+        explained = []
+        for line in (ROOT / "docs/configuration.md").read_text().splitlines():
+            if heading := re.match(r"## \[(\w+)\]", line):
+                section = heading[1]
+            elif row := re.match(r"\| (\w+) \| (?:`(.*?)`)? *\| .+ \|$", line):
+                if row[1] != "key":
+                    explained.append((section, row[1], row[2] or "…"))
+        self.assertEqual(explained, helped)
+        self.assertGreater(len(helped), 40)
+
+    def test_links_and_named_files_exist(self):
+        for document in [ROOT / "README.md", ROOT / "src/README.md", *(ROOT / "docs").glob("*.md")]:
+            for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+                self.assertTrue((document.parent / target).exists(), f"{document.name}: {target}")
+
+    def test_every_configuration_trains(self):
+        for config in sorted((ROOT / "configs").glob("*.ini")):
+            self.train(2, config.stem, "--train.steps=2", "--evaluate.every=never", config=config)
+
+    def test_source_files_are_listed(self):
+        listed = (ROOT / "src/README.md").read_text()
+        for file in sorted((ROOT / "src").glob("*/*.h")):
+            self.assertIn(f"`{file.stem}`", listed.replace("evaluate exact", "evaluate"), file)
+
+    def test_every_command_has_help(self):
+        overview = self.succeed(0, "--help").stdout
+        commands = re.findall(r"^  (\w+) ", overview, re.MULTILINE)
+        self.assertEqual(len(commands), len(list((ROOT / "src/commands").glob("*.cpp"))) - 1)
+        for command in commands:
+            self.assertIn(f"usage: elbo {command}", self.succeed(0, command, "--help").stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
