@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "nn/bernoulli.h"
 
 namespace elbo {
 namespace {
@@ -18,24 +19,6 @@ constexpr int64_t maps_of_draws = 2, maps_of_rows = 1;
 torch::Tensor sum_over_row(const torch::Tensor& elements) {
   return elements.flatten(2).sum(-1);
 }  // (k, b, …row) → (k, b)
-
-// Σ x·l - log(1 + eˡ) over the last dimension. By hand because autograd's own way keeps and passes over three
-// more tensors of the row's size; this is the largest piece of work besides the matrix multiplications.
-class BernoulliLogDensity : public torch::autograd::Function<BernoulliLogDensity> {
- public:
-  // logits (k, b, features), x (b, features) → (k, b)
-  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& logits,
-                               const torch::Tensor& x) {
-    context->save_for_backward({logits, x});
-    return (x * logits).sub_(torch::softplus(logits)).sum(-1);
-  }
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 const torch::autograd::variable_list& gradient) {
-    const torch::autograd::variable_list saved = context->get_saved_variables();
-    const auto& [logits, x] = std::tie(saved[0], saved[1]);
-    return {(x - torch::sigmoid(logits)) * gradient[0].unsqueeze(-1), torch::Tensor()};
-  }
-};
 
 class Bernoulli : public Likelihood {
  public:
@@ -50,7 +33,7 @@ class Bernoulli : public Likelihood {
 
  private:
   torch::Tensor log_density_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const override {
-    return BernoulliLogDensity::apply(decoded.flatten(2), x.flatten(1));
+    return bernoulli_log_density(decoded.flatten(2), x.flatten(1));
   }
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "parallel/block_norm.h"
 
 namespace elbo {
 namespace {
@@ -102,7 +103,7 @@ StepSums Exchange::finish(size_t phase, const std::vector<double>& notice) {
   const size_t width = state.names.size();
   std::vector<double> mine;
   for (const std::vector<double>& leaf : scalars_) mine.insert(mine.end(), leaf.begin(), leaf.end());
-  const std::vector<double> squares = block_square_sums(state.gradient);
+  const std::vector<double> squares = block_square_sums(state.gradient, workers_);
   mine.insert(mine.end(), squares.begin(), squares.end());
   mine.insert(mine.end(), notice.begin(), notice.end());
 
@@ -214,21 +215,6 @@ void Exchange::reduce_by_library(size_t phase, std::vector<Part> own) {
     for (size_t i = 1; i < own.size(); ++i) state.gradient.add_(own[i].sum);
   }
   bulk_.all_reduce(state.gradient, ReduceOp::sum);
-}
-
-std::vector<double> Exchange::block_square_sums(const torch::Tensor& values) {
-  const int64_t blocks = values.numel() / block_elements;
-  torch::Tensor sums = torch::empty({blocks}, values.options().dtype(torch::kFloat64));
-  workers_.run([&](int worker) {
-    const LeafRange share = share_of({0, blocks}, worker, workers_.count());
-    if (share.size() == 0) return;
-    const torch::NoGradGuard no_grad;
-    const torch::Tensor rows = values.view({blocks, block_elements}).narrow(0, share.first, share.size());
-    sums.narrow(0, share.first, share.size())
-        .copy_(torch::linalg_vector_norm(rows, 2, {1}, false, torch::kFloat64).square_());
-  });
-  const torch::Tensor host = sums.cpu();
-  return {host.const_data_ptr<double>(), host.const_data_ptr<double>() + blocks};
 }
 
 void Exchange::publish(size_t phase) {

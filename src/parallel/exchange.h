@@ -79,7 +79,6 @@ class Exchange {
   // Runs canonical_sum(node) over the elements of [0, elements), shared among the workers; the result is the
   // first part's tensor.
   torch::Tensor sum_in_parallel(Node node, const std::vector<Part>& parts, int64_t elements);
-  std::vector<double> block_square_sums(const torch::Tensor& values);
   void agree_on_names(PhaseState& state);
 
   Communicator& host_;

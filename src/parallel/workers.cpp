@@ -1,22 +1,37 @@
 #include "parallel/workers.h"
 
 #include <ATen/Parallel.h>
+#include <sched.h>
 
-#include <condition_variable>
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <exception>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 namespace elbo {
 
+namespace {
+
+// Waits until `value` is no longer `old`. A round is often followed by the next within microseconds, which is
+// less than falling asleep and being woken takes; yielding lets whoever needs the core have it meanwhile.
+template <typename Number>
+void wait_while(const std::atomic<Number>& value, Number old) {
+  constexpr auto patience = std::chrono::microseconds(200);
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (value.load() == old) {
+    if (std::chrono::steady_clock::now() > end) return value.wait(old);
+    ::sched_yield();
+  }
+}
+
+}  // namespace
+
 struct Workers::State {
-  std::mutex mutex;
-  std::condition_variable start, done;
-  const std::function<void(int)>* task = nullptr;
-  int64_t round = 0;  // counts run() calls; a worker starts when it rises
-  int running = 0;
-  bool quit = false;
+  const std::function<void(int)>* task = nullptr;  // null: the threads end
+  std::atomic<int64_t> round = 0;                  // counts run() calls; a worker starts when it rises
+  std::atomic<int> running = 0;
   std::vector<std::exception_ptr> errors;
   std::vector<std::jthread> threads;
 
@@ -28,18 +43,20 @@ struct Workers::State {
     }
   }
 
+  void begin(const std::function<void(int)>* work) {
+    task = work;
+    running = static_cast<int>(threads.size());
+    ++round;
+    round.notify_all();
+  }
+
   void loop(int worker) {
     at::set_num_threads(1);
-    for (int64_t seen = 0;;) {
-      std::unique_lock lock(mutex);
-      start.wait(lock, [&] { return quit || round > seen; });
-      if (quit) return;
-      seen = round;
-      const std::function<void(int)>& work = *task;
-      lock.unlock();
-      attempt(work, worker);
-      lock.lock();
-      if (--running == 0) done.notify_one();
+    for (int64_t seen = 0;; ++seen) {
+      wait_while(round, seen);
+      if (task == nullptr) return;
+      attempt(*task, worker);
+      if (--running == 0) running.notify_one();
     }
   }
 };
@@ -52,11 +69,7 @@ Workers::Workers(int count) : state_(std::make_unique<State>()) {
 }
 
 Workers::~Workers() {
-  {
-    const std::lock_guard lock(state_->mutex);
-    state_->quit = true;
-  }
-  state_->start.notify_all();
+  state_->begin(nullptr);
   state_->threads.clear();  // joins
 }
 
@@ -65,16 +78,9 @@ int Workers::count() const { return static_cast<int>(state_->errors.size()); }
 void Workers::run(const std::function<void(int)>& task) {
   State& s = *state_;
   std::ranges::fill(s.errors, nullptr);
-  {
-    const std::lock_guard lock(s.mutex);
-    s.task = &task;
-    s.running = count() - 1;
-    ++s.round;
-  }
-  s.start.notify_all();
+  s.begin(&task);
   s.attempt(task, 0);
-  std::unique_lock lock(s.mutex);
-  s.done.wait(lock, [&] { return s.running == 0; });
+  for (int left = s.running; left > 0; left = s.running) wait_while(s.running, left);
   for (const std::exception_ptr& error : s.errors)
     if (error) std::rethrow_exception(error);
 }
