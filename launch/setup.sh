@@ -73,6 +73,7 @@ want libboost-program-options-dev own_boost
 want libfmt-dev header fmt/format.h
 want nlohmann-json3-dev header nlohmann/json.hpp
 want libpng-dev header png.h
+want libjemalloc-dev header jemalloc/jemalloc.h
 want libssl-dev header openssl/evp.h
 want zlib1g-dev header zlib.h
 want python3 program python3

@@ -1,6 +1,7 @@
 // The environment, the table of commands, and the only catch.
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -73,10 +74,24 @@ int guarded_run(const Environment& environment, const std::vector<std::string>& 
   }
 }
 
+// Every microbatch makes and drops the same tensors of a megabyte or two. By default malloc gives such memory
+// back to the system and has it zeroed again each time: a fifth of a step on some ranks, nothing on others.
+void keep_freed_memory() {
+  constexpr int largest = 32 << 20;  // what malloc itself serves, at most; larger blocks are the system's
+  ::mallopt(M_MMAP_THRESHOLD, largest);
+  ::mallopt(M_TRIM_THRESHOLD, 16 * largest);
+}
+
 }  // namespace
 }  // namespace elbo
 
+// Read by jemalloc, where the program is linked to it: tensors lie in huge pages, which matrix kernels and
+// copies between ranks pass over faster.
+extern "C" const char* malloc_conf;
+const char* malloc_conf = "thp:always";
+
 int main(int argc, char** argv) {
+  elbo::keep_freed_memory();
   // Threads are workers: no library may split a kernel. Read when LibTorch and OpenMP start.
   ::setenv("OMP_NUM_THREADS", "1", 1);
   at::set_num_threads(1);

@@ -24,7 +24,8 @@ void check_contiguous(const char* call, const torch::Tensor& tensor) {
   if (!tensor.defined() || !tensor.is_contiguous()) fail("{}: the tensor is not contiguous", call);
 }
 
-void check_all_to_all(const torch::Tensor& send, const torch::Tensor& receive, const Split& split, int size) {
+void check_all_to_all(const torch::Tensor& send, const torch::Tensor& receive, const Split& split, int rank,
+                      int size) {
   constexpr const char* call = "all_to_all";
   check_contiguous(call, send);
   check_contiguous(call, receive);
@@ -33,6 +34,10 @@ void check_all_to_all(const torch::Tensor& send, const torch::Tensor& receive, c
          send.device().str(), torch::toString(receive.scalar_type()), receive.device().str());
   check_counts(call, split.send, size, send.numel());
   check_counts(call, split.receive, size, receive.numel());
+  const auto me = static_cast<size_t>(rank);
+  if (split.receive[me] != split.send[me] && split.receive[me] != 0)
+    fail("{}: rank {} sends {} elements to itself and receives {}", call, rank, split.send[me],
+         split.receive[me]);
 }
 
 void check_all_gather(const torch::Tensor& all, const std::vector<int64_t>& counts, int size) {

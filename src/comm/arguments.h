@@ -11,7 +11,8 @@
 namespace elbo {
 
 void check_contiguous(const char* call, const torch::Tensor& tensor);
-void check_all_to_all(const torch::Tensor& send, const torch::Tensor& receive, const Split& split, int size);
+void check_all_to_all(const torch::Tensor& send, const torch::Tensor& receive, const Split& split, int rank,
+                      int size);
 void check_all_gather(const torch::Tensor& all, const std::vector<int64_t>& counts, int size);
 void check_all_reduce(
     const torch::Tensor& tensor);  // contiguous, of a type that can be summed by every library

@@ -26,7 +26,8 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  // Element counts as in `split`; send and receive have one dtype, one device, and do not overlap.
+  // Element counts as in `split`; send and receive have one dtype, one device, and do not overlap. The piece
+  // for oneself is not copied where receive[rank] is 0: it is at hand already.
   virtual void all_to_all(const torch::Tensor& send, torch::Tensor& receive, const Split& split) = 0;
 
   // `all` (sum of counts) holds this rank's counts[rank] elements at its place already (as in MPI_IN_PLACE);

@@ -63,7 +63,7 @@ class MpiCommunicator final : public Communicator {
   int size() const override { return size_; }
 
   void all_to_all(const torch::Tensor& send, torch::Tensor& receive, const Split& split) override {
-    check_all_to_all(send, receive, split, size_);
+    check_all_to_all(send, receive, split, rank(), size_);
     const torch::NoGradGuard no_grad;
     const torch::Tensor from = send.to(torch::kCPU);
     Reachable to(receive, torch::kCPU);
@@ -79,7 +79,7 @@ class MpiCommunicator final : public Communicator {
       for (const size_t peer : peers_of(rank(), size_))
         post_send(source + from_at[peer] * item, split.send[peer] * item, peer, requests);
       std::memcpy(target + to_at[me] * item, source + from_at[me] * item,
-                  static_cast<size_t>(split.send[me] * item));
+                  static_cast<size_t>(split.receive[me] * item));
     });
     to.bring_home();
   }

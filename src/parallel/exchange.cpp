@@ -183,27 +183,32 @@ void Exchange::exchange_slices(size_t phase, const std::vector<Part>& own) {
     nodes.push_back(maximal_subtrees(share_of({0, leaves_}, rank, world), leaves_));
     rounds = std::max(rounds, nodes.back().size());
   }
-  const int64_t mine = slice(phase).size();
+  const ElementRange range = state.range, mine = slice(phase);
   const torch::Tensor nothing = arena_.values().narrow(0, 0, 0);
   std::vector<Part> parts;
   for (size_t round = 0; round < rounds; ++round) {
     const bool sending = round < own.size();
+    const auto takes_part = [&](int rank) { return round < nodes[static_cast<size_t>(rank)].size(); };
     Split split;
     split.send = sending ? slice_sizes(phase) : std::vector<int64_t>(static_cast<size_t>(world), 0);
-    for (const std::vector<Node>& theirs : nodes) split.receive.push_back(round < theirs.size() ? mine : 0);
+    for (int rank = 0; rank < world; ++rank)
+      split.receive.push_back(rank != host_.rank() && takes_part(rank) ? mine.size() : 0);
     if (state.received.size() <= round)
       state.received.push_back(
           torch::empty({std::accumulate(split.receive.begin(), split.receive.end(), int64_t{0})},
                        arena_.values().options()));
     bulk_.all_to_all(sending ? own[round].sum : nothing, state.received[round], split);
     int64_t offset = 0;
-    for (const std::vector<Node>& theirs : nodes) {
-      if (round >= theirs.size()) continue;
-      parts.push_back({theirs[round], state.received[round].narrow(0, offset, mine)});
-      offset += mine;
+    for (int rank = 0; rank < world; ++rank) {
+      if (!takes_part(rank)) continue;
+      const bool at_hand = rank == host_.rank();
+      parts.push_back({nodes[static_cast<size_t>(rank)][round],
+                       at_hand ? own[round].sum.narrow(0, mine.first - range.first, mine.size())
+                               : state.received[round].narrow(0, offset, mine.size())});
+      if (!at_hand) offset += mine.size();
     }
   }
-  state.gradient = sum_in_parallel({0, leaves_}, parts, mine);
+  state.gradient = sum_in_parallel({0, leaves_}, parts, mine.size());
 }
 
 void Exchange::reduce_by_library(size_t phase, std::vector<Part> own) {

@@ -57,15 +57,17 @@ class CommunicatorContract : public testing::TestWithParam<KindOfWorld> {
     return values;
   }
 
+  // own: whether the piece for oneself is copied, too.
   template <typename Count>
-  void exchange_pieces(torch::ScalarType type, Count&& count) {
+  void exchange_pieces(torch::ScalarType type, Count&& count, bool own = true) {
     std::vector<std::pair<int, int>> outgoing, incoming;
     Split split;
     for (int other = 0; other < size; ++other) {
       outgoing.emplace_back(rank, other);
-      incoming.emplace_back(other, rank);
       split.send.push_back(count(rank, other));
-      split.receive.push_back(count(other, rank));
+      const bool comes = own || other != rank;
+      if (comes) incoming.emplace_back(other, rank);
+      split.receive.push_back(comes ? count(other, rank) : 0);
     }
     const torch::Tensor send = tensor_of(pieces(outgoing, count), type);
     const torch::Tensor expected = tensor_of(pieces(incoming, count), type);
@@ -101,6 +103,11 @@ TEST_P(CommunicatorContract, AllToAllLetsARankHaveNothingForAnybody) {
   exchange_pieces(torch::kFloat32,
                   [](int64_t from, int64_t to) { return from == 0 || to == 0 ? int64_t{0} : 5; });
   exchange_pieces(torch::kFloat32, [](int64_t, int64_t) { return int64_t{0}; });
+}
+
+TEST_P(CommunicatorContract, AllToAllNeedNotCopyThePieceForOneself) {
+  exchange_pieces(
+      torch::kFloat32, [](int64_t from, int64_t to) { return from + 2 * to + 1; }, false);
 }
 
 TEST_P(CommunicatorContract, AllToAllMovesMoreThanFitsIntoOneMessage) {

@@ -77,7 +77,7 @@ class NcclCommunicator final : public Communicator {
   int size() const override { return size_; }
 
   void all_to_all(const torch::Tensor& send, torch::Tensor& receive, const Split& split) override {
-    check_all_to_all(send, receive, split, size_);
+    check_all_to_all(send, receive, split, rank(), size_);
     const torch::NoGradGuard no_grad;
     const torch::Tensor from = send.to(device_).view({-1});
     Reachable to(receive, device_);
@@ -86,7 +86,10 @@ class NcclCommunicator final : public Communicator {
     const auto* source = static_cast<const char*>(from.const_data_ptr());
     auto* target = static_cast<char*>(to->mutable_data_ptr());
     const auto me = static_cast<size_t>(rank());
-    to->view({-1}).narrow(0, to_at[me], split.receive[me]).copy_(from.narrow(0, from_at[me], split.send[me]));
+    if (split.receive[me] > 0)
+      to->view({-1})
+          .narrow(0, to_at[me], split.receive[me])
+          .copy_(from.narrow(0, from_at[me], split.send[me]));
     run("all_to_all", send.numel() * item, [&](Group& group) {
       for (const size_t peer : peers_of(rank(), size_)) {
         group.send(source + from_at[peer] * item, split.send[peer] * item, peer);
