@@ -77,11 +77,13 @@ struct Loader::State {
       static_cast<void>(source.read({row}));
   }
 
-  // Waits for room; false once the loader stops.
+  // Waits for room; false once the loader stops. Once full it sleeps until half is gone: each time it is woken
+  // it takes a core from a worker.
   bool wait_for_room() {
     const auto capacity = static_cast<size_t>(options.prefetch * options.workers);
     std::unique_lock guard(mutex);
-    changed.wait(guard, [&] { return stopping || ready.size() < capacity; });
+    if (ready.size() >= capacity)
+      changed.wait(guard, [&] { return stopping || ready.size() <= capacity / 2; });
     return !stopping;
   }
 
@@ -93,8 +95,10 @@ struct Loader::State {
         for (const int64_t leaf : leaves) {
           if (!wait_for_room()) return;
           Batch batch = read({step, leaf});
-          const std::lock_guard guard(mutex);
-          ready.emplace(Place{step, leaf}, std::move(batch));
+          {
+            const std::lock_guard guard(mutex);
+            ready.emplace(Place{step, leaf}, std::move(batch));
+          }
           changed.notify_all();
         }
     } catch (...) {
@@ -129,6 +133,7 @@ Batch Loader::microbatch(int64_t step, int64_t leaf) {
   if (found == state_->ready.end()) std::rethrow_exception(state_->failure);
   Batch batch = std::move(found->second);
   state_->ready.erase(found);
+  guard.unlock();  // who is woken would only wait for the lock
   state_->changed.notify_all();
   return batch;
 }
