@@ -19,12 +19,13 @@ ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_R
 WARM = 50  # steps that are not counted
 
 
-def elbo(ranks, threads, steps):
+def elbo(ranks, threads, steps, *settings):
     """samples/s, and the share of the time that workers waited for data."""
     with tempfile.TemporaryDirectory() as folder:
         launcher = [] if ranks == 1 else ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)]
         subprocess.run([*launcher, ELBO, "train", "configs/mnist_vae.ini", f"--run.directory={folder}/run",
-                        f"--train.steps={WARM + steps}", f"--train.threads={threads}", "--evaluate.every=never"],
+                        f"--train.steps={WARM + steps}", f"--train.threads={threads}", "--evaluate.every=never",
+                        *settings],
                        cwd=ROOT, env=ENVIRONMENT, check=True, capture_output=True)
         lines = [json.loads(line) for line in pathlib.Path(folder, "run/metrics.jsonl").read_text().splitlines()]
     first, last = lines[WARM - 1], lines[-1]
@@ -72,4 +73,5 @@ def main():
         print(f"| {ours} : {theirs} | {statistics.median(ratios):.2f} | {min(ratios):.2f} |")
 
 
-main()
+if __name__ == "__main__":
+    main()
