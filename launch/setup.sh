@@ -76,6 +76,7 @@ want libpng-dev header png.h
 want libjemalloc-dev header jemalloc/jemalloc.h
 want libssl-dev header openssl/evp.h
 want zlib1g-dev header zlib.h
+want libdeflate-dev header libdeflate.h
 want python3 program python3
 want python3-pip python_module pip
 want ca-certificates test -e /etc/ssl/certs/ca-certificates.crt

@@ -63,9 +63,16 @@ std::pair<double, int64_t> time_reading(const RowSource& rows) {
   const auto start = std::chrono::steady_clock::now();
   const int64_t pieces = (rows.rows() + rows.rows_per_chunk() - 1) / rows.rows_per_chunk();
   const int64_t taken = std::min<int64_t>(pieces, 16);
-  for (int64_t i = 0; i < taken; ++i) rows.read({i * pieces / taken * rows.rows_per_chunk()});
-  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
-          std::min(taken * rows.rows_per_chunk(), rows.rows())};
+  int64_t read = 0;
+  for (int64_t i = 0; i < taken; ++i) {
+    std::vector<int64_t> ids;
+    const int64_t first = i * pieces / taken * rows.rows_per_chunk();
+    for (int64_t row = first; row < std::min(first + rows.rows_per_chunk(), rows.rows()); ++row)
+      ids.push_back(row);
+    rows.read(ids);
+    read += static_cast<int64_t>(ids.size());
+  }
+  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), read};
 }
 
 std::string advice(const hdf5::DatasetInfo& info, int64_t row_bytes) {
@@ -94,6 +101,7 @@ void inspect_split(const hdf5::Handle& file, const Dataset& dataset, const std::
              info.filters.empty() ? "" : ", " + join(info.filters, ", "));
   const auto [seconds, read] = time_reading(rows);
   const double rate = static_cast<double>(read) / seconds;
+  fmt::print("  read       {}\n", rows.way());
   fmt::print("  read cost  {:.0f} rows/s here ({}/s), {} for all rows\n  advice     {}\n", rate,
              human_bytes(rate * static_cast<double>(row_bytes)),
              human_duration(static_cast<double>(info.shape.front()) / rate), advice(info, row_bytes));

@@ -44,7 +44,7 @@ void verify_data(const std::string& path) {
   const Dataset dataset(options);
   for (const std::string& split : dataset.splits()) {
     const RowSource& rows = dataset.split(split);
-    for (int64_t row = 0; row < rows.rows(); row += rows.rows_per_chunk()) rows.read({row});
+    rows.read_all();
     fmt::print("{}: {} of {} rows read\n", path, split, rows.rows());
   }
   fmt::print("{}: data fingerprint {}\n", path, dataset.fingerprint());

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "data/hdf5.h"
 #include "data/held_out.h"
+#include "data/row_reader.h"
 #include "data/stored_split.h"
 
 namespace elbo {
@@ -65,12 +66,14 @@ void DataOptions::bind(OptionTable& table) {
 struct Dataset::State {
   DataOptions options;
   hdf5::Handle file;
+  std::shared_ptr<const RawFile> raw;
   DataShape shape;
   std::map<std::string, std::shared_ptr<const RowSource>> splits;
   std::vector<SplitPaths> stored;
   mutable std::string fingerprint;
 
-  explicit State(const DataOptions& given) : options(given), file(hdf5::open_file(given.path)) {}
+  explicit State(const DataOptions& given)
+      : options(given), file(hdf5::open_file(given.path)), raw(std::make_shared<RawFile>(given.path)) {}
 
   [[noreturn]] void refuse(const std::string& what) const { usage_error("{}: {}", options.path, what); }
 
@@ -153,12 +156,12 @@ struct Dataset::State {
 
   // Largest label of a dataset of integers (N); throws for negative ones.
   int64_t largest_label(const std::string& path, int64_t rows) const {
-    const hdf5::Handle dataset = hdf5::open_dataset(file, path);
+    const std::unique_ptr<RowReader> reader = read_as(path, torch::kInt64);
     int64_t largest = 0;
     constexpr int64_t piece = 1 << 20;
     for (int64_t first = 0; first < rows; first += piece) {
       torch::Tensor labels = torch::empty({std::min(piece, rows - first)}, torch::kInt64);
-      hdf5::read_rows(dataset, first, labels.size(0), H5T_NATIVE_INT64, labels.mutable_data_ptr());
+      reader->read(first, labels.size(0), labels.mutable_data_ptr());
       const auto lowest = labels.argmin().item<int64_t>();
       if (const auto label = labels[lowest].item<int64_t>(); label < 0)
         refuse(
@@ -211,13 +214,14 @@ struct Dataset::State {
     }
     for (const SplitPaths& paths : stored)
       splits[paths.split] = std::make_shared<StoredSplit>(
-          file, StoredSplitOptions{.file = options.path,
-                                   .x = paths.x,
-                                   .label = paths.label,
-                                   .row_shape = shape.x,
-                                   .in_unit_interval = shape.kind == "image" || options.binarize != "none",
-                                   .classes = shape.classes,
-                                   .cache_bytes = 2 * options.window_bytes});
+          file, raw,
+          StoredSplitOptions{.file = options.path,
+                             .x = paths.x,
+                             .label = paths.label,
+                             .row_shape = shape.x,
+                             .in_unit_interval = shape.kind == "image" || options.binarize != "none",
+                             .classes = shape.classes,
+                             .window_bytes = options.window_bytes});
     hold_out_validation();
   }
 
@@ -233,18 +237,23 @@ struct Dataset::State {
   }
 
   void hash_rows(Sha256& hash, const std::string& path) const {
-    const hdf5::Handle dataset = hdf5::open_dataset(file, path);
-    const hdf5::DatasetInfo info = hdf5::describe(dataset);
+    const hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file, path));
     hash.update(fmt::format("{} {} {}\n", path, shape_text(info.shape), info.type_name));
+    const torch::ScalarType type = info.type_class == H5T_FLOAT ? torch::kFloat32
+                                   : is_bytes(info)             ? torch::kUInt8
+                                                                : torch::kInt64;
+    const std::unique_ptr<RowReader> reader = read_as(path, type);
     constexpr int64_t samples = 64;
     const int64_t rows = info.shape.front(), taken = std::min(rows, samples);
-    int64_t elements = 1;
-    for (size_t i = 1; i < info.shape.size(); ++i) elements *= info.shape[i];
-    const torch::Tensor row = torch::empty({elements}, torch::kFloat64);
+    const torch::Tensor row = torch::empty(at::IntArrayRef(info.shape).slice(1), type);
     for (int64_t i = 0; i < taken; ++i) {
-      hdf5::read_rows(dataset, i * rows / taken, 1, H5T_NATIVE_DOUBLE, row.mutable_data_ptr());
+      reader->read(i * rows / taken, 1, row.mutable_data_ptr());
       hash.update(row.const_data_ptr(), row.nbytes());
     }
+  }
+
+  std::unique_ptr<RowReader> read_as(const std::string& path, torch::ScalarType type) const {
+    return make_row_reader(raw, hdf5::open_dataset(file, path), type);
   }
 };
 

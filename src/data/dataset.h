@@ -39,6 +39,9 @@ class RowSource {
   // naming file, dataset and row for what is not finite or out of range, an Error for what cannot be read.
   // Chunks stay in memory, the least recently used ones leave: at most two windows (data.window_bytes).
   virtual Batch read(const std::vector<int64_t>& ids) const = 0;
+  // Reads every row once, so that what is wrong with any is thrown now.
+  virtual void read_all() const = 0;
+  virtual std::string way() const = 0;  // how rows are read, for people (data/row_reader.h)
 };
 
 class Dataset {

@@ -18,6 +18,8 @@ class HeldOut final : public RowSource {
   int64_t rows_per_chunk() const override;
   int64_t bytes_per_row() const override { return all_->bytes_per_row(); }
   Batch read(const std::vector<int64_t>& ids) const override;  // its ids are those of this part
+  void read_all() const override { all_->read_all(); }
+  std::string way() const override { return all_->way(); }
 
   int64_t row_of(int64_t id) const;  // in the source
 

@@ -72,13 +72,11 @@ struct Loader::State {
 
   // What fits into the window is read at once, so that what is wrong in it is told before the first step.
   void read_small_split() const {
-    if (source.rows() * source.bytes_per_row() > options.window_bytes) return;
-    for (int64_t row = 0; row < source.rows(); row += source.rows_per_chunk())
-      static_cast<void>(source.read({row}));
+    if (source.rows() * source.bytes_per_row() <= options.window_bytes) source.read_all();
   }
 
-  // Waits for room; false once the loader stops. Once full it sleeps until half is gone: each time it is woken
-  // it takes a core from a worker.
+  // Waits for room; false once the loader stops. Once full it sleeps until half is gone: each time it is
+  // woken it takes a core from a worker.
   bool wait_for_room() {
     const auto capacity = static_cast<size_t>(options.prefetch * options.workers);
     std::unique_lock guard(mutex);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "data/check_values.h"
 
 namespace elbo {
 namespace {
@@ -27,9 +28,11 @@ void scale_bytes(const uint8_t* bytes, int64_t n, float* out) {
 
 }  // namespace
 
-StoredSplit::StoredSplit(const hdf5::Handle& file, StoredSplitOptions options)
-    : options_(std::move(options)), x_(hdf5::open_dataset(file, options_.x)) {
-  const hdf5::DatasetInfo info = hdf5::describe(x_);
+StoredSplit::StoredSplit(const hdf5::Handle& file, std::shared_ptr<const RawFile> raw,
+                         StoredSplitOptions options)
+    : options_(std::move(options)) {
+  hdf5::Handle x = hdf5::open_dataset(file, options_.x);
+  const hdf5::DatasetInfo info = hdf5::describe(x);
   rows_ = info.shape.front();
   features_ = product(options_.row_shape);
   bytes_ = info.type_class == H5T_INTEGER && info.type_size == 1 && !info.is_signed;
@@ -37,9 +40,20 @@ StoredSplit::StoredSplit(const hdf5::Handle& file, StoredSplitOptions options)
   const int64_t stored = info.chunk.empty() ? 1 : std::min(info.chunk.front(), rows_);
   rows_per_chunk_ = std::min(rows_, stored * std::max<int64_t>(1, piece_bytes / (stored * bytes_per_row())));
   slots_.resize(static_cast<size_t>((rows_ + rows_per_chunk_ - 1) / rows_per_chunk_));
-  if (options_.label.empty()) return;
-  label_ = hdf5::open_dataset(file, options_.label);
-  integer_labels_ = hdf5::describe(label_).type_class == H5T_INTEGER;
+  x_ = make_row_reader(raw, std::move(x), stored_type());
+  apart_ = x_->rows_lie_apart();
+  if (apart_) announced_ = std::vector<std::atomic<int64_t>>(slots_.size());
+  if (!options_.label.empty()) open_labels(file, std::move(raw));
+}
+
+void StoredSplit::open_labels(const hdf5::Handle& file, std::shared_ptr<const RawFile> raw) {
+  hdf5::Handle label = hdf5::open_dataset(file, options_.label);
+  const hdf5::DatasetInfo info = hdf5::describe(label);
+  integer_labels_ = info.type_class == H5T_INTEGER;
+  label_shape_ = info.shape;
+  label_ = make_row_reader(std::move(raw), std::move(label), label_type());
+  const int64_t bytes = product(label_shape_) * static_cast<int64_t>(torch::elementSize(label_type()));
+  if (apart_ || bytes <= options_.window_bytes) labels_ = read_labels(0, rows_);
 }
 
 Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
@@ -48,8 +62,17 @@ Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
   shape.insert(shape.end(), options_.row_shape.begin(), options_.row_shape.end());
   Batch batch{torch::empty(shape), {}, torch::tensor(ids, torch::kInt64)};
   auto* x = batch.x.mutable_data_ptr<float>();
+  if (labels_.defined()) {
+    batch.label = labels_.index_select(0, batch.ids);
+  } else if (label_) {
+    batch.label = torch::empty(label_shape_of(n), label_type());
+  }
   for (int64_t i = 0; i < n; ++i) {
     const int64_t row = ids[static_cast<size_t>(i)];
+    if (apart_) {
+      read_row_apart(row, x + i * features_);
+      continue;
+    }
     const ChunkPointer from = chunk(row / rows_per_chunk_);
     const int64_t at = row % rows_per_chunk_;
     if (bytes_) {
@@ -58,27 +81,49 @@ Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
       std::memcpy(x + i * features_, from->x.const_data_ptr<float>() + at * features_,
                   static_cast<size_t>(features_) * sizeof(float));
     }
-    if (!label_) continue;
-    if (!batch.label.defined()) {
-      std::vector<int64_t> label_shape = from->label.sizes().vec();
-      label_shape.front() = n;
-      batch.label = torch::empty(label_shape, from->label.options());
-    }
-    const auto label_bytes = static_cast<int64_t>(from->label.nbytes()) / from->label.size(0);
-    std::memcpy(static_cast<char*>(batch.label.mutable_data_ptr()) + i * label_bytes,
-                static_cast<const char*>(from->label.const_data_ptr()) + at * label_bytes,
-                static_cast<size_t>(label_bytes));
+    if (label_ && !labels_.defined()) batch.label[i].copy_(from->label[at]);
   }
   return batch;
 }
 
+std::vector<int64_t> StoredSplit::label_shape_of(int64_t rows) const {
+  std::vector<int64_t> shape = label_shape_;
+  shape.front() = rows;
+  return shape;
+}
+
+void StoredSplit::read_row_apart(int64_t row, float* out) const {
+  const int64_t now = ++rows_read_, index = row / rows_per_chunk_;
+  std::atomic<int64_t>& announced = announced_[static_cast<size_t>(index)];
+  if (const int64_t before = announced.load(); before == 0 || now - before > rows_ / 2) {
+    announced = now;
+    const int64_t first = index * rows_per_chunk_;
+    x_->will_need(first, std::min(rows_per_chunk_, rows_ - first));
+  }
+  if (bytes_) {
+    thread_local std::vector<uint8_t> bytes;
+    bytes.resize(static_cast<size_t>(features_));
+    x_->read(row, 1, bytes.data());
+    scale_bytes(bytes.data(), features_, out);
+  } else {
+    x_->read(row, 1, out);
+    check_x(out, 1, row);
+  }
+}
+
+void StoredSplit::read_all() const {
+  for (int64_t index = 0; index < static_cast<int64_t>(slots_.size()); ++index) {
+    if (apart_) {
+      load(index);
+    } else {
+      chunk(index);
+    }
+  }
+}
+
 StoredSplit::ChunkPointer StoredSplit::chunk(int64_t index) const {
   if (ChunkPointer here = find(index)) return here;
-  const auto guard = hdf5::lock();
-  if (ChunkPointer here = find(index)) return here;  // another thread was quicker
-  ChunkPointer loaded = load(index);
-  keep(index, loaded);
-  return loaded;
+  return keep(index, load(index));
 }
 
 StoredSplit::ChunkPointer StoredSplit::find(int64_t index) const {
@@ -92,48 +137,47 @@ StoredSplit::ChunkPointer StoredSplit::load(int64_t index) const {
   const int64_t first = index * rows_per_chunk_;
   const int64_t count = std::min(rows_per_chunk_, rows_ - first);
   Chunk chunk;
-  chunk.x = torch::empty({count, features_}, bytes_ ? torch::kUInt8 : torch::kFloat32);
-  hdf5::read_rows(x_, first, count, bytes_ ? H5T_NATIVE_UINT8 : H5T_NATIVE_FLOAT, chunk.x.mutable_data_ptr());
-  if (!bytes_) check_x(chunk.x, first);
-  if (label_) {
-    std::vector<int64_t> shape = hdf5::describe(label_).shape;
-    shape.front() = count;
-    chunk.label = torch::empty(shape, integer_labels_ ? torch::kInt64 : torch::kFloat32);
-    hdf5::read_rows(label_, first, count, integer_labels_ ? H5T_NATIVE_INT64 : H5T_NATIVE_FLOAT,
-                    chunk.label.mutable_data_ptr());
-    check_label(chunk.label, first);
-  }
+  chunk.x = torch::empty({count, features_}, stored_type());
+  x_->read(first, count, chunk.x.mutable_data_ptr());
+  if (!bytes_) check_x(chunk.x.const_data_ptr<float>(), count, first);
+  if (label_ && !labels_.defined()) chunk.label = read_labels(first, count);
   return std::make_shared<const Chunk>(std::move(chunk));
 }
 
-void StoredSplit::keep(int64_t index, ChunkPointer loaded) const {
+torch::Tensor StoredSplit::read_labels(int64_t first, int64_t count) const {
+  torch::Tensor label = torch::empty(label_shape_of(count), label_type());
+  label_->read(first, count, label.mutable_data_ptr());
+  check_label(label, first);
+  return label;
+}
+
+// Another thread may have been quicker; then its chunk stays.
+StoredSplit::ChunkPointer StoredSplit::keep(int64_t index, ChunkPointer loaded) const {
   const std::lock_guard guard(mutex_);
+  ChunkPointer& place = slots_[static_cast<size_t>(index)].chunk;
+  if (place) return place;
   const int64_t bytes = rows_per_chunk_ * bytes_per_row();
-  while (kept_bytes_ > 0 && kept_bytes_ + bytes > options_.cache_bytes) {
+  while (kept_bytes_ > 0 && kept_bytes_ + bytes > 2 * options_.window_bytes) {
     Slot* oldest = nullptr;
     for (Slot& slot : slots_)
       if (slot.chunk && (oldest == nullptr || slot.last_use < oldest->last_use)) oldest = &slot;
     oldest->chunk.reset();
     kept_bytes_ -= bytes;
   }
-  slots_[static_cast<size_t>(index)].chunk = std::move(loaded);
   kept_bytes_ += bytes;
+  return place = std::move(loaded);
 }
 
-void StoredSplit::check_x(const torch::Tensor& x, int64_t first_row) const {
-  const auto first_bad = [&](const torch::Tensor& good) {
-    return first_row + good.all(1).logical_not().nonzero()[0][0].item<int64_t>();
-  };
-  const torch::Tensor finite = x.isfinite();
-  if (!finite.all().item<bool>())
+void StoredSplit::check_x(const float* x, int64_t rows, int64_t first_row) const {
+  if (are_data(x, rows * features_, options_.in_unit_interval)) return;
+  int64_t row = 0;
+  while (are_data(x + row * features_, features_, options_.in_unit_interval)) ++row;
+  if (!are_data(x + row * features_, features_, false))
     usage_error("{}: {} holds a value that is not finite (NaN or infinity) in row {}; remove or replace it",
-                options_.file, options_.x, first_bad(finite));
-  if (!options_.in_unit_interval) return;
-  const torch::Tensor inside = x.ge(0).logical_and(x.le(1));
-  if (!inside.all().item<bool>())
-    usage_error(
-        "{}: {} holds a value outside of [0, 1] in row {}; store images as uint8, or scale them to [0, 1]",
-        options_.file, options_.x, first_bad(inside));
+                options_.file, options_.x, first_row + row);
+  usage_error(
+      "{}: {} holds a value outside of [0, 1] in row {}; store images as uint8, or scale them to [0, 1]",
+      options_.file, options_.x, first_row + row);
 }
 
 void StoredSplit::check_label(const torch::Tensor& label, int64_t first_row) const {

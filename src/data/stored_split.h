@@ -1,5 +1,6 @@
 // The rows of one split as they lie in a file: a dataset of x and, where there is one, of labels.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "data/dataset.h"
 #include "data/hdf5.h"
+#include "data/row_reader.h"
 
 namespace elbo {
 
@@ -16,16 +18,19 @@ struct StoredSplitOptions {
   std::vector<int64_t> row_shape;  // of x, as models see it
   bool in_unit_interval = false;   // x must be in [0, 1] once scaled
   int64_t classes = 0;             // labels are 0 … classes-1
-  int64_t cache_bytes = 0;         // of chunks kept in memory
+  int64_t window_bytes = 0;        // data.window_bytes
 };
 
 class StoredSplit final : public RowSource {
  public:
-  StoredSplit(const hdf5::Handle& file, StoredSplitOptions options);
+  // raw: the same file as `file`.
+  StoredSplit(const hdf5::Handle& file, std::shared_ptr<const RawFile> raw, StoredSplitOptions options);
   int64_t rows() const override { return rows_; }
   int64_t rows_per_chunk() const override { return rows_per_chunk_; }
   int64_t bytes_per_row() const override { return features_ * item_bytes_; }
   Batch read(const std::vector<int64_t>& ids) const override;
+  void read_all() const override;
+  std::string way() const override { return x_->way(); }
 
  private:
   // Consecutive rows, decompressed: bytes as such, all other numbers as float32.
@@ -34,17 +39,33 @@ class StoredSplit final : public RowSource {
   };
   using ChunkPointer = std::shared_ptr<const Chunk>;
 
+  torch::ScalarType stored_type() const { return bytes_ ? torch::kUInt8 : torch::kFloat32; }
+  torch::ScalarType label_type() const { return integer_labels_ ? torch::kInt64 : torch::kFloat32; }
+  std::vector<int64_t> label_shape_of(int64_t rows) const;
+  void open_labels(const hdf5::Handle& file, std::shared_ptr<const RawFile> raw);
+  void read_row_apart(int64_t row, float* out) const;
+  torch::Tensor read_labels(int64_t first, int64_t count) const;
   ChunkPointer chunk(int64_t index) const;
   ChunkPointer find(int64_t index) const;
   ChunkPointer load(int64_t index) const;
-  void keep(int64_t index, ChunkPointer loaded) const;
-  void check_x(const torch::Tensor& x, int64_t first_row) const;
+  ChunkPointer keep(int64_t index, ChunkPointer loaded) const;
+  void check_x(const float* x, int64_t rows, int64_t first_row) const;
   void check_label(const torch::Tensor& label, int64_t first_row) const;
 
   StoredSplitOptions options_;
-  hdf5::Handle x_, label_;
+  std::unique_ptr<RowReader> x_, label_;
+  std::vector<int64_t> label_shape_;  // of the dataset
   int64_t rows_ = 0, rows_per_chunk_ = 1, features_ = 1, item_bytes_ = 4;
   bool bytes_ = false, integer_labels_ = false;
+
+  // Rows that lie apart are read one by one, straight into the batch: the system keeps their pages, one copy
+  // for all ranks of a host.
+  bool apart_ = false;
+  torch::Tensor labels_;  // all of them, where they are kept: for rows that lie apart, and where they are few
+  mutable std::atomic<int64_t> rows_read_ = 0;
+  // For each chunk the count of rows at which it was last announced to the system; then it is fetched in one
+  // piece, though its rows are wanted one by one.
+  mutable std::vector<std::atomic<int64_t>> announced_;
 
   mutable std::mutex mutex_;  // of what follows
   struct Slot {

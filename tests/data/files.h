@@ -16,6 +16,7 @@ namespace elbo {
 class DataTest : public testing::Test {
  protected:
   void SetUp() override {
+    hdf5::lock();  // prepares the library, before a test names one of its types
     std::string pattern = (std::filesystem::temp_directory_path() / "elbo_data_XXXXXX").string();
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;

@@ -27,6 +27,8 @@ class Images final : public RowSource {
     const torch::Tensor index = torch::tensor(ids);
     return {x_.index_select(0, index), {}, index};
   }
+  void read_all() const override {}
+  std::string way() const override { return "from memory"; }
   const torch::Tensor& x() const { return x_; }
 
  private:

@@ -1,0 +1,66 @@
+#include "data/raw_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace elbo {
+namespace {
+
+int64_t time_of_change(const struct stat& status) {
+  return int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+}
+
+}  // namespace
+
+RawFile::RawFile(std::string path) : path_(std::move(path)) {
+  require_readable_file(path_);
+  descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor_ < 0) usage_error("{}: cannot be opened: {}", path_, std::strerror(errno));
+  struct stat status = {};
+  if (::fstat(descriptor_, &status) != 0) {
+    const int error = errno;
+    ::close(descriptor_);
+    fail("{}: its size cannot be asked for: {}", path_, std::strerror(error));
+  }
+  size_ = static_cast<uint64_t>(status.st_size);
+  changed_ = time_of_change(status);
+}
+
+RawFile::~RawFile() { ::close(descriptor_); }
+
+void RawFile::read(uint64_t address, uint64_t size, void* out) const {
+  auto* target = static_cast<char*>(out);
+  while (size > 0) {
+    const ssize_t got = ::pread(descriptor_, target, std::min<uint64_t>(size, uint64_t{1} << 30),
+                                static_cast<off_t>(address));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail("{}: cannot be read at byte {}: {}", path_, address, std::strerror(errno));
+    if (got == 0) fail("{}: ends at byte {}, where data are expected: it was cut short", path_, address);
+    target += got;
+    address += static_cast<uint64_t>(got);
+    size -= static_cast<uint64_t>(got);
+  }
+}
+
+void RawFile::will_need(uint64_t address, uint64_t size) const {
+  // A hint: where the file system does not take it, reading is right all the same.
+  ::posix_fadvise(descriptor_, static_cast<off_t>(address), static_cast<off_t>(size), POSIX_FADV_WILLNEED);
+}
+
+void RawFile::require_unchanged() const {
+  struct stat status = {};
+  if (::fstat(descriptor_, &status) != 0)
+    fail("{}: its size cannot be asked for: {}", path_, std::strerror(errno));
+  if (static_cast<uint64_t>(status.st_size) != size_ || time_of_change(status) != changed_)
+    fail("{}: changed while it was read; train on a file that nobody writes to", path_);
+}
+
+}  // namespace elbo

@@ -1,0 +1,220 @@
+#include "data/storage.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+
+#include "data/chunk_index.h"
+#include "data/hdf5_check.h"
+
+namespace elbo {
+namespace {
+
+using hdf5::check;
+using hdf5::checked;
+using hdf5::Handle;
+
+constexpr H5Z_filter_t lzf = 32000;  // registered by h5py
+
+std::optional<ElementType> floating_type(hid_t type) {
+  size_t sign = 0, exponent_at = 0, exponent_bits = 0, mantissa_at = 0, mantissa_bits = 0;
+  if (H5Tget_fields(type, &sign, &exponent_at, &exponent_bits, &mantissa_at, &mantissa_bits) < 0)
+    return std::nullopt;
+  struct Format {
+    size_t size, exponent_bits, bias;
+    bool brain;
+  };
+  for (const Format& f : {Format{2, 5, 15, false}, Format{2, 8, 127, true}, Format{4, 8, 127, false},
+                          Format{8, 11, 1023, false}}) {
+    const size_t mantissa = 8 * f.size - 1 - f.exponent_bits;
+    if (H5Tget_size(type) == f.size && sign == 8 * f.size - 1 && exponent_at == mantissa &&
+        exponent_bits == f.exponent_bits && mantissa_at == 0 && mantissa_bits == mantissa &&
+        H5Tget_ebias(type) == f.bias && H5Tget_norm(type) == H5T_NORM_IMPLIED)
+      return ElementType{.kind = ElementType::Kind::floating,
+                         .size = static_cast<int>(f.size),
+                         .swapped = false,
+                         .brain_float = f.brain};
+  }
+  return std::nullopt;
+}
+
+// None for integers of 24 bits, numbers with padding and the like.
+std::optional<ElementType> element_type(hid_t type) {
+  const size_t size = H5Tget_size(type);
+  if (H5Tget_offset(type) != 0 || H5Tget_precision(type) != 8 * size) return std::nullopt;
+  const H5T_order_t order = H5Tget_order(type);
+  if (order != H5T_ORDER_LE && order != H5T_ORDER_BE) return std::nullopt;
+  std::optional<ElementType> found;
+  if (H5Tget_class(type) == H5T_FLOAT) {
+    found = floating_type(type);
+  } else if (H5Tget_class(type) == H5T_INTEGER && std::has_single_bit(size) && size <= 8) {
+    const bool is_signed = H5Tget_sign(type) == H5T_SGN_2;
+    found = ElementType{
+        .kind = is_signed ? ElementType::Kind::signed_integer : ElementType::Kind::unsigned_integer,
+        .size = static_cast<int>(size),
+        .swapped = false,
+        .brain_float = false};
+  }
+  const bool little = order == H5T_ORDER_LE;
+  if (found) found->swapped = size > 1 && little != (std::endian::native == std::endian::little);
+  return found;
+}
+
+std::optional<std::vector<Filter>> filters_of(hid_t properties, std::string& why_not) {
+  std::vector<Filter> filters;
+  const int count = H5Pget_nfilters(properties);
+  for (int i = 0; i < count; ++i) {
+    unsigned flags = 0;
+    size_t values = 0;
+    char name[64] = "";
+    const H5Z_filter_t filter = H5Pget_filter2(properties, static_cast<unsigned>(i), &flags, &values, nullptr,
+                                               sizeof name, name, nullptr);
+    switch (filter) {
+      case H5Z_FILTER_DEFLATE:
+        filters.push_back(Filter::deflate);
+        break;
+      case H5Z_FILTER_SHUFFLE:
+        filters.push_back(Filter::shuffle);
+        break;
+      case H5Z_FILTER_FLETCHER32:
+        filters.push_back(Filter::fletcher32);
+        break;
+      case lzf:
+        filters.push_back(Filter::lzf);
+        break;
+      default:
+        why_not = fmt::format("its filter {} is one that only the library knows",
+                              name[0] != '\0' ? name : std::to_string(filter));
+        return std::nullopt;
+    }
+  }
+  return filters;
+}
+
+std::vector<uint8_t> fill_value(hid_t properties, hid_t type, const Handle& dataset) {
+  std::vector<uint8_t> fill(H5Tget_size(type), 0);
+  H5D_fill_value_t state = H5D_FILL_VALUE_UNDEFINED;
+  check(H5Pfill_value_defined(properties, &state), dataset.get(), "ask for its fill value");
+  if (state != H5D_FILL_VALUE_UNDEFINED)
+    check(H5Pget_fill_value(properties, type, fill.data()), dataset.get(), "read its fill value");
+  return fill;
+}
+
+// Whether all but the first dimension are as long as they can get: only then do indexes of new files number
+// chunks as Storage does.
+bool only_rows_may_come(hid_t space, size_t rank) {
+  std::vector<hsize_t> now(rank), limit(rank);
+  H5Sget_simple_extent_dims(space, now.data(), limit.data());
+  return std::equal(now.begin() + 1, now.end(), limit.begin() + 1);
+}
+
+uint64_t header_address(const Handle& dataset) {
+  H5O_info_t info;
+  check(H5Oget_info_by_name1(dataset.get(), ".", &info, H5P_DEFAULT), dataset.get(), "find its header");
+  return info.addr;
+}
+
+// Bytes before the file's base address, which the library leaves out of chunks' addresses in some versions.
+uint64_t user_block(const Handle& dataset) {
+  const Handle file = checked(H5Iget_file_id(dataset.get()), H5Fclose, dataset.get(), "find its file");
+  const Handle creation =
+      checked(H5Fget_create_plist(file.get()), H5Pclose, dataset.get(), "read its file's properties");
+  hsize_t size = 0;
+  check(H5Pget_userblock(creation.get(), &size), dataset.get(), "read its file's user block");
+  return size;
+}
+
+// What the library says of a few chunks must be what was read.
+bool agrees_with_library(const Handle& dataset, const Storage& storage, std::string& why_not) {
+  hsize_t count = 0;
+  const Handle space = checked(H5Dget_space(dataset.get()), H5Sclose, dataset.get(), "read its shape");
+  check(H5Dget_num_chunks(dataset.get(), space.get(), &count), dataset.get(), "count its chunks");
+  const auto found = std::ranges::count_if(
+      storage.pieces, [](const StoredPiece& piece) { return piece.address != StoredPiece::nowhere; });
+  bool agrees = static_cast<hsize_t>(found) == count;
+  const uint64_t block = user_block(dataset);
+  for (hsize_t i = 0; agrees && i < std::min<hsize_t>(count, 4); ++i) {
+    std::vector<hsize_t> first(storage.shape.size());
+    unsigned skipped = 0;
+    haddr_t address = 0;
+    hsize_t size = 0;
+    check(H5Dget_chunk_info(dataset.get(), space.get(), i, first.data(), &skipped, &address, &size),
+          dataset.get(), "ask for a chunk");
+    uint64_t index = 0;
+    for (size_t d = 0; d < first.size(); ++d)
+      index = index * static_cast<uint64_t>(storage.chunks_along(d)) +
+              first[d] / static_cast<uint64_t>(storage.chunk[d]);
+    const StoredPiece& piece = storage.pieces[index];
+    agrees = (piece.address == address || piece.address == address + block) && piece.size == size &&
+             piece.skipped == skipped;
+  }
+  if (!agrees) why_not = "its chunk index reads otherwise than the library says";
+  return agrees;
+}
+
+}  // namespace
+
+uint64_t Storage::bytes_of_piece() const {
+  auto bytes = static_cast<uint64_t>(type.size);
+  for (const int64_t size : chunk) bytes *= static_cast<uint64_t>(size);
+  return bytes;
+}
+
+std::optional<Storage> find_storage(const RawFile& file, const Handle& dataset, std::string& why_not) {
+  const auto guard = hdf5::lock();
+  const Handle type = checked(H5Dget_type(dataset.get()), H5Tclose, dataset.get(), "read its type");
+  const Handle space = checked(H5Dget_space(dataset.get()), H5Sclose, dataset.get(), "read its shape");
+  const Handle properties =
+      checked(H5Dget_create_plist(dataset.get()), H5Pclose, dataset.get(), "read its layout");
+  const hdf5::DatasetInfo info = hdf5::describe(dataset);
+  const std::optional<ElementType> element = element_type(type.get());
+  if (!element) {
+    why_not = fmt::format("its type {} is one that only the library converts", info.type_name);
+    return std::nullopt;
+  }
+  Storage storage{.type = *element,
+                  .shape = info.shape,
+                  .chunk = info.shape,
+                  .filters = {},
+                  .fill = fill_value(properties.get(), type.get(), dataset),
+                  .pieces = {}};
+  switch (H5Pget_layout(properties.get())) {
+    case H5D_CONTIGUOUS: {
+      if (H5Pget_external_count(properties.get()) != 0) {
+        why_not = "it lies in external files";
+        return std::nullopt;
+      }
+      const haddr_t address = H5Dget_offset(dataset.get());
+      storage.pieces = {{.address = address == HADDR_UNDEF ? StoredPiece::nowhere : address,
+                         .size = storage.bytes_of_piece(),
+                         .skipped = 0}};
+      return storage;
+    }
+    case H5D_CHUNKED:
+      break;
+    default:
+      why_not = "its layout (compact or virtual) is one that only the library reads";
+      return std::nullopt;
+  }
+  unsigned options = 0;
+  if (H5Pget_chunk_opts(properties.get(), &options) < 0 || options != 0) {
+    why_not = "its chunks at the borders are stored otherwise";
+    return std::nullopt;
+  }
+  std::optional<std::vector<Filter>> filters = filters_of(properties.get(), why_not);
+  if (!filters) return std::nullopt;
+  if (!only_rows_may_come(space.get(), info.shape.size())) {
+    why_not = "more of its dimensions than the first can grow";
+    return std::nullopt;
+  }
+  storage.filters = std::move(*filters);
+  storage.chunk = info.chunk;
+  std::optional<std::vector<StoredPiece>> pieces =
+      read_chunk_index(file, header_address(dataset), storage, why_not);
+  if (!pieces) return std::nullopt;
+  storage.pieces = std::move(*pieces);
+  if (!agrees_with_library(dataset, storage, why_not)) return std::nullopt;
+  return storage;
+}
+
+}  // namespace elbo

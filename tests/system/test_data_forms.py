@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""The same rows in every form that a file can have: one fingerprint, on any number of ranks."""
+import unittest
+
+import h5py
+import numpy
+
+from program import ProgramTest, run
+
+ROWS, SHAPE = 211, (1, 9, 7)  # a prime number of rows
+
+FORMS = {
+    "contiguous": {},
+    "chunked": {"chunks": (16, *SHAPE)},
+    "chunked in parts of rows": {"chunks": (10, 1, 4, 3)},
+    "one chunk": {"chunks": (ROWS, *SHAPE)},
+    "big-endian": {"dtype": ">f4", "chunks": (16, *SHAPE)},
+    "float64": {"dtype": "<f8"},
+    "float16": {"dtype": "<f2", "chunks": (16, *SHAPE)},
+    "gzip": {"chunks": (16, *SHAPE), "compression": "gzip"},
+    "gzip, shuffle, Fletcher-32": {"chunks": (16, *SHAPE), "compression": "gzip", "shuffle": True, "fletcher32": True},
+    "lzf": {"chunks": (16, *SHAPE), "compression": "lzf", "shuffle": True},
+    "scale-offset": {"chunks": (16, *SHAPE), "scaleoffset": 9},
+    "extendible": {"chunks": (16, *SHAPE), "maxshape": (None, *SHAPE)},
+    "extendible in every direction": {"chunks": (16, *SHAPE), "maxshape": (None, None, None, None)},
+}
+
+
+class DataForms(ProgramTest):
+    def write(self, name, libver, form):
+        path = self.folder / f"{name}.h5"
+        values = numpy.random.default_rng(1).integers(0, 257, (ROWS, *SHAPE)) / 256  # exact in every type
+        with h5py.File(path, "w", libver=libver) as file:
+            file.attrs["kind"] = "image"
+            options = {"dtype": "<f4", **form}
+            file.create_dataset("train/x", data=values.astype(options["dtype"]), **options)
+            file["train/label"] = numpy.arange(ROWS) % 5
+        return path
+
+    def test_one_fingerprint(self):
+        seen = {}
+        for libver in ("earliest", "latest"):
+            for number, (form, options) in enumerate(FORMS.items()):
+                if "scaleoffset" in options:  # rounds what it stores
+                    continue
+                path = self.write(f"{libver}{number}", libver, options)
+                ranks = (0, 2, 3)[number % 3]
+                seen[libver, form] = self.train(ranks, f"run_{libver}{number}", "--train.steps=12", "--train.batch=30",
+                                                "--train.microbatch=10", config=path)
+        self.assertEqual(len(set(seen.values())), 1, seen)
+
+    def test_inspect_says_how_each_is_read(self):
+        library = {"scale-offset": "filter", "extendible in every direction": "can grow"}
+        for libver in ("earliest", "latest"):
+            for number, (form, options) in enumerate(FORMS.items()):
+                told = self.succeed(0, "inspect", self.write(f"{libver}{number}", libver, options)).stdout
+                way = next(line.split(None, 1)[1] for line in told.splitlines() if line.startswith("  read  "))
+                if form in library:
+                    self.assertIn("through the HDF5 library", way, form)
+                    self.assertIn(library[form], way)
+                else:
+                    self.assertEqual(way, "directly", form)
+
+    def test_rows_that_lie_elsewhere_are_read_or_refused_with_the_reason(self):
+        source = self.write("source", "latest", {})
+        path = self.folder / "virtual.h5"
+        with h5py.File(path, "w", libver="latest") as file:
+            layout = h5py.VirtualLayout((ROWS, *SHAPE), dtype="<f4")
+            layout[:] = h5py.VirtualSource(source, "train/x", (ROWS, *SHAPE))
+            file.create_virtual_dataset("train/x", layout)
+            file.attrs["kind"] = "image"
+        self.assertIn("virtual", self.succeed(0, "inspect", path).stdout)
+        settings = ("--train.steps=3", "--train.batch=30", "--train.microbatch=10")
+        self.assertEqual(self.train(2, "a", *settings, config=path), self.train(0, "b", *settings, config=source))
+
+    def test_damage_is_told_with_file_dataset_and_rows_or_does_no_harm(self):
+        path = self.write("whole", "latest", {"chunks": (16, *SHAPE), "compression": "gzip", "fletcher32": True})
+        content = path.read_bytes()
+        dice = numpy.random.default_rng(2)
+        damaged = self.folder / "damaged.h5"
+        told = 0
+        for turn in range(60):
+            if turn % 3 == 0:
+                damaged.write_bytes(content[:dice.integers(1, len(content))])
+            else:
+                changed = bytearray(content)
+                for place in dice.integers(0, len(content), 1 + turn % 5):
+                    changed[place] ^= 1 << int(dice.integers(0, 8))
+                damaged.write_bytes(changed)
+            result = run(0, "verify", damaged, seconds=20)
+            self.assertIn(result.returncode, (0, 1, 2), f"turn {turn}: {result.stderr}")
+            if result.returncode != 0:
+                told += 1
+                errors = result.stderr.splitlines()
+                self.assertEqual(len(errors), 1, f"turn {turn}: {result.stderr}")
+                self.assertIn("damaged.h5", errors[0])
+        self.assertGreater(told, 20)
+
+
+if __name__ == "__main__":
+    unittest.main()
