@@ -18,6 +18,7 @@ struct Command {
 };
 
 // One for each command, each defined in the .cpp of its name.
+Command bench_command();
 Command convert_command();
 Command encode_command();
 Command evaluate_command();

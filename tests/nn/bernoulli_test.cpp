@@ -24,7 +24,8 @@ TEST(BernoulliLogDensity, AndItsSlopeAreThoseOfDoublePrecisionForEveryLogit) {
       const torch::Tensor density = bernoulli_log_density(l, torch::full({1, 1}, x));
       density.sum().backward();
       const double expected = log_density(logit, x);
-      ASSERT_NEAR(density.item<double>(), expected, 3e-7 * std::max(std::abs(expected), std::abs(logit)) + 1e-30)
+      ASSERT_NEAR(density.item<double>(), expected,
+                  3e-7 * std::max(std::abs(expected), std::abs(logit)) + 1e-30)
           << logit << " " << x;
       ASSERT_NEAR(l.grad().item<double>(), x - sigmoid(logit), 2e-7) << logit << " " << x;
     }
@@ -33,7 +34,8 @@ TEST(BernoulliLogDensity, AndItsSlopeAreThoseOfDoublePrecisionForEveryLogit) {
 
 TEST(BernoulliLogDensity, OfASmallProbabilityKeepsItsDigits) {
   // log(1 - p) for p near e⁻²⁰: not 0, and right to float's precision.
-  const double density = bernoulli_log_density(torch::full({1, 1, 1}, -20.0F), torch::zeros({1, 1})).item<double>();
+  const double density =
+      bernoulli_log_density(torch::full({1, 1, 1}, -20.0F), torch::zeros({1, 1})).item<double>();
   EXPECT_NEAR(density / -std::log1p(std::exp(-20.0)), 1, 1e-6);
 }
 
