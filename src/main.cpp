@@ -4,6 +4,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <new>
 #include <string>
@@ -61,15 +62,22 @@ ExitCode run(const Environment& environment, std::vector<std::string> words) {
 // Other libraries' messages go on for many lines; the first one says what happened.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+Error out_of_memory() {
+  return {ExitCode::failure,
+          "memory ran out; a smaller network, train.microbatch, train.batch or data.window_bytes needs less"};
+}
+
 int guarded_run(const Environment& environment, const std::vector<std::string>& words) {
   try {
     return static_cast<int>(run(environment, words));
   } catch (const Error& error) {
     return environment.end_job(error);
   } catch (const std::bad_alloc&) {
-    return environment.end_job(Error(
-        ExitCode::failure, "memory ran out; a smaller train.microbatch or data.window_bytes needs less"));
+    return environment.end_job(out_of_memory());
   } catch (const std::exception& error) {
+    // LibTorch has no type of its own for it.
+    if (std::string_view(error.what()).find("can't allocate memory") != std::string_view::npos)
+      return environment.end_job(out_of_memory());
     return environment.end_job(Error(ExitCode::failure, first_line(error.what())));
   }
 }
@@ -92,6 +100,7 @@ const char* malloc_conf = "thp:always";
 
 int main(int argc, char** argv) {
   elbo::keep_freed_memory();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file larger than is allowed fails like a full disk, with a sentence
   // Threads are workers: no library may split a kernel. Read when LibTorch and OpenMP start.
   ::setenv("OMP_NUM_THREADS", "1", 1);
   at::set_num_threads(1);

@@ -146,16 +146,18 @@ void OptionTable::add_choice(std::string key, std::string& target, std::vector<s
 
 void OptionTable::add_number_or(std::string key, std::string& target, std::vector<std::string> words,
                                 std::string help, Range range) {
-  const std::string expected = fmt::format("{}, or {}", describe(range, "a number"), join(words, " or "));
+  const std::string expected =
+      fmt::format("{}, or {}", describe(range, "a whole number"), join(words, " or "));
   insert({.key = std::move(key),
           .help = std::move(help),
           .expected = expected,
           .default_text = "",
           .assign =
               [&target, words = std::move(words), range](const std::string& text) {
-                double value = 0;
+                int64_t value = 0;
                 const bool word = std::ranges::find(words, text) != words.end();
-                if (!word && !(parse_number(text, value) && contains(range, value))) return false;
+                if (!word && !(parse_number(text, value) && contains(range, static_cast<double>(value))))
+                  return false;
                 target = text;
                 return true;
               },
@@ -178,13 +180,24 @@ void OptionTable::set(const Setting& setting, std::string_view origin) {
   const auto& [key, value] = setting;
   auto* option = const_cast<Option*>(find(key));
   if (option == nullptr) {
-    const std::string nearest = nearest_name(key, keys());
+    const std::string nearest = nearest_key(key);
     if (nearest.empty()) usage_error("{}{}: no such option; --help lists the options", origin, key);
     usage_error("{}{}: no such option; did you mean {}?", origin, key, nearest);
   }
   if (!option->assign(value))
     usage_error("{}{}={}: expected {} ({})", origin, key, value, option->expected, option->help);
   option->set = true;
+}
+
+// By the whole key, or by its last part: --lr means optimizer.lr, and so does train.lr.
+std::string OptionTable::nearest_key(const std::string& key) const {
+  if (std::string nearest = nearest_name(key, keys()); !nearest.empty()) return nearest;
+  const auto last_part = [](const std::string& text) { return text.substr(text.rfind('.') + 1); };
+  std::vector<std::string> parts;
+  for (const std::string& known : keys()) parts.push_back(last_part(known));
+  const std::string nearest = nearest_name(last_part(key), parts);
+  const auto found = std::ranges::find(parts, nearest);
+  return nearest.empty() ? "" : keys()[static_cast<size_t>(found - parts.begin())];
 }
 
 std::vector<std::string> OptionTable::keys() const {
@@ -216,7 +229,12 @@ std::string OptionTable::ini() const {
       text += fmt::format("{}[{}]\n", section.empty() ? "" : "\n", section_of(option.key));
       section = section_of(option.key);
     }
-    text += fmt::format("{} = {}\n", option.key.substr(section.size() + 1), option.text());
+    const std::string value = option.text();
+    if (value != trim(value) || value.find_first_of("#\n\r") != std::string::npos)
+      usage_error(
+          "{}={}: cannot stand in an INI file: expected no '#', no line breaks and no blanks at its ends",
+          option.key, value);
+    text += fmt::format("{} = {}\n", option.key.substr(section.size() + 1), value);
   }
   return text;
 }

@@ -32,7 +32,7 @@ class OptionTable {
            Range range = {});  // "400,200"; "" is none
   // One of `choices`.
   void add_choice(std::string key, std::string& target, std::vector<std::string> choices, std::string help);
-  // A number, or one of `words`: `target` holds the text ("auto", "epoch", "500").
+  // A whole number, or one of `words`: `target` holds the text ("auto", "epoch", "500").
   void add_number_or(std::string key, std::string& target, std::vector<std::string> words, std::string help,
                      Range range = {});
 
@@ -57,6 +57,7 @@ class OptionTable {
   };
   void insert(Option option);
   const Option* find(std::string_view key) const;
+  std::string nearest_key(const std::string& key) const;  // "" if none is near
   std::vector<Option> options_;
 };
 

@@ -18,7 +18,7 @@ struct Options {
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
-    table.add("split", split, "train, validation or test; where the file has only one split, that one");
+    table.add("split", split, "train, validation or test");
     table.add("checkpoint", checkpoint, "newest, best, or a step");
     table.add_number_or("threads", threads, {"auto"},
                         "worker threads of a rank; auto: cores of the node / its ranks",
@@ -148,9 +148,7 @@ ExitCode encode(const Environment& environment, const CommandLine& line) {
   require_words(encode_command(), line, 2, 2, "the folder of a run and a data set");
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, line.positional[1]);
-  const std::vector<std::string> splits = run.dataset->splits();
-  const RowSource& source =
-      run.dataset->split(splits.size() == 1 && !table.is_set("split") ? splits.front() : options.split);
+  const RowSource& source = run.dataset->split(run.choose_split(options.split, table.is_set("split")));
 
   TrainOptions threads;
   threads.threads = options.threads;

@@ -26,7 +26,7 @@ struct Options {
     table.add("checkpoint", checkpoint, "newest, best, or a step");
     table.add("importance_samples", importance_samples,
               "K of the importance-weighted likelihood, besides the ELBO; 0: not computed; papers take 5000",
-              Range::at_least(0));
+              Range::between(0, 1e8));
     table.add("data", data, "another data set of the same shape; empty: the run's");
     table.add_number_or("threads", threads, {"auto"},
                         "worker threads of a rank; auto: cores of the node / its ranks",
@@ -73,8 +73,13 @@ ExitCode evaluate_run(const Environment& environment, const CommandLine& line) {
   }
   apply(line, table);
   require_words(evaluate_command(), line, 1, 1, "the folder of a run");
+  // What the run's own folder holds about it may be written anew; a file of the user's may not.
+  const std::string own = (std::filesystem::path(line.positional[0]) / "evaluation.json").string();
+  if (!options.out.empty() && options.out != own)
+    check_output({.out = options.out, .force = false}, {".json"});
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, options.data);
+  options.split = run.choose_split(options.split, table.is_set("split"));
   const RowSource& rows = run.dataset->split(options.split);
 
   TrainOptions threads;
@@ -82,18 +87,14 @@ ExitCode evaluate_run(const Environment& environment, const CommandLine& line) {
   Workers workers(worker_count(threads, environment, torch::kCPU, rows.rows()));
   std::vector<std::shared_ptr<Model>> models{run.model};
   while (static_cast<int>(models.size()) < workers.count()) models.push_back(run.replica());
-  const Evaluation result = evaluate(*world, workers, models, rows,
-                                     {.split = options.split,
-                                      .microbatch = run.config->evaluate.microbatch,
-                                      .importance_samples = options.importance_samples,
-                                      .binarize = run.config->data.binarize,
-                                      .seed = static_cast<uint64_t>(run.config->train.seed)});
+  const Evaluation result = *evaluate(*world, workers, models, rows,
+                                      {.split = options.split,
+                                       .microbatch = run.config->evaluate.microbatch,
+                                       .importance_samples = options.importance_samples,
+                                       .binarize = run.config->data.binarize,
+                                       .seed = static_cast<uint64_t>(run.config->train.seed)});
   if (environment.rank() != 0) return ExitCode::ok;
   const ordered_json json = to_json(run, result);
-  // What the run's own folder holds about it may be written anew; a file of the user's may not.
-  const std::string own = (std::filesystem::path(run.directory) / "evaluation.json").string();
-  if (!options.out.empty() && options.out != own)
-    check_output({.out = options.out, .force = false}, {".json"});
   write_file(options.out.empty() ? own : options.out, json.dump(2) + "\n");
   print_table(json);
   return ExitCode::ok;

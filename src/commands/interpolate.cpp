@@ -44,7 +44,8 @@ ExitCode interpolate(const Environment& environment, const CommandLine& line) {
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line.positional[0], options.checkpoint);
   if (environment.rank() != 0) return ExitCode::ok;
-  check_rows_output(options.output, run.dataset->shape());
+  options.split = run.choose_split(options.split, table.is_set("split"));
+  check_rows_output(options.output, run.checkpoint.data);
   const RowSource& source = run.dataset->split(options.split);
   if (source.rows() < 2 * options.n)
     usage_error("--n={}: needs {} rows, the {} split has {}; expected fewer walks", options.n, 2 * options.n,

@@ -37,7 +37,8 @@ ExitCode reconstruct(const Environment& environment, const CommandLine& line) {
   const SavedRun run = open_run(*world, line.positional[0], options.checkpoint,
                                 line.positional.size() > 1 ? line.positional[1] : "");
   if (environment.rank() != 0) return ExitCode::ok;
-  check_rows_output(options.output, run.dataset->shape());
+  options.split = run.choose_split(options.split, table.is_set("split"));
+  check_rows_output(options.output, run.checkpoint.data);
 
   const torch::NoGradGuard no_grad;
   const RowSource& source = run.dataset->split(options.split);

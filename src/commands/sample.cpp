@@ -33,9 +33,9 @@ ExitCode sample(const Environment& environment, const CommandLine& line) {
   apply(line, table);
   require_words(sample_command(), line, 1, 1, "the folder of a run");
   const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint);
+  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, "", DataNeed::none);
   if (environment.rank() != 0) return ExitCode::ok;
-  check_rows_output(options.output, run.dataset->shape());
+  check_rows_output(options.output, run.checkpoint.data);
 
   const torch::NoGradGuard no_grad;
   Noise noise(Key(static_cast<uint64_t>(options.seed)).with("sample"));

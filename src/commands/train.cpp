@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -12,8 +13,16 @@
 namespace elbo {
 namespace {
 
+// By its first bytes, or, where a user block stands before them, by its name.
 bool is_data(const std::filesystem::path& path) {
-  return path.extension() == ".h5" || path.extension() == ".hdf5";
+  std::string begin(8, '\0');
+  std::ifstream(path, std::ios::binary).read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  return begin == "\211HDF\r\n\032\n" || path.extension() == ".h5" || path.extension() == ".hdf5";
+}
+
+// The configuration that a run wrote belongs to the folder in which it lies, wherever that was moved to.
+bool is_of_run(const std::filesystem::path& path) {
+  return path.filename() == "run.ini" && std::filesystem::is_directory(path.parent_path() / "checkpoints");
 }
 
 // A configuration file, or a data set alone: then everything else has its default.
@@ -23,10 +32,12 @@ std::unique_ptr<RunConfig> read_config(const CommandLine& line) {
                 line.positional.size());
   const std::string& path = line.positional.front();
   require_readable_file(path);
-  if (!is_data(path)) return parse_config(read_file(path), path, line.settings);
-  std::vector<Setting> settings{{"data.path", path}};
+  std::vector<Setting> settings;
+  if (is_of_run(path))
+    settings.emplace_back("run.directory", std::filesystem::absolute(path).parent_path().string());
+  if (is_data(path)) settings.emplace_back("data.path", path);
   settings.insert(settings.end(), line.settings.begin(), line.settings.end());
-  return parse_config("", path, settings);
+  return parse_config(is_data(path) ? "" : read_file(path), path, settings);
 }
 
 // The options of the model that the command line names: elbo train --model.name=autoencoder --help.

@@ -40,7 +40,8 @@ class IdxFile {
       read(size.data(), size.size());
       shape_.push_back(int64_t{size[0]} << 24 | size[1] << 16 | size[2] << 8 | size[3]);
     }
-    if (rows() == 0) usage_error("{}: holds no rows", path);
+    for (const int64_t size : shape_)
+      if (size == 0) usage_error("{}: holds nothing: one of its sizes is 0", path);
   }
 
   const std::vector<int64_t>& shape() const { return shape_; }
@@ -89,6 +90,9 @@ std::string split_of(const std::string& path) {
 // (height, width) becomes (1, height, width).
 std::vector<int64_t> row_shape(const IdxFile& images) {
   const std::vector<int64_t>& shape = images.shape();
+  double bytes = 1;
+  for (size_t i = 1; i < shape.size(); ++i) bytes *= static_cast<double>(shape[i]);
+  if (bytes > 1e9) usage_error("{}: says that an image has {:g} bytes; it is damaged", images.path(), bytes);
   if (shape.size() == 3) return {1, shape[1], shape[2]};
   if (shape.size() == 4) return {shape[1], shape[2], shape[3]};
   usage_error("{}: has {} dimensions; expected images (3 or 4) or labels (1)", images.path(), shape.size());

@@ -65,13 +65,16 @@ class Evaluator {
   const Layout& layout() const { return layout_; }
   int64_t leaves() const { return (rows_.rows() + options_.microbatch - 1) / options_.microbatch; }
 
+  // What stands for a leaf that nobody will look at.
+  torch::Tensor nothing() const { return torch::zeros({layout_.size()}, torch::kFloat64); }
+
   // Sums over one leaf: (layout.size()) float64.
   torch::Tensor leaf_sums(int worker, int64_t leaf) const {
     const torch::NoGradGuard no_grad;
     Model& model = *models_[static_cast<size_t>(worker)];
     const int64_t first = leaf * options_.microbatch;
     const Batch batch = read(first, std::min(first + options_.microbatch, rows_.rows())).to(device_of(model));
-    torch::Tensor sums = torch::zeros({layout_.size()}, torch::kFloat64);
+    torch::Tensor sums = nothing();
     auto* at = sums.mutable_data_ptr<double>();
 
     at[Layout::rows] = static_cast<double>(batch.size());
@@ -130,7 +133,8 @@ class Evaluator {
 };
 
 // This rank's leaves, each worker its share, as sums of the maximal subtrees of the rank's range.
-std::vector<Part> sum_own_leaves(const Evaluator& evaluator, Workers& workers, LeafRange own) {
+std::vector<Part> sum_own_leaves(const Evaluator& evaluator, Workers& workers, LeafRange own,
+                                 const std::function<bool()>& interrupted) {
   const int64_t leaves = evaluator.leaves();
   std::vector<std::vector<Part>> parts(static_cast<size_t>(workers.count()));
   workers.run([&](int worker) {
@@ -138,7 +142,8 @@ std::vector<Part> sum_own_leaves(const Evaluator& evaluator, Workers& workers, L
       // A binary counter over the node's leaves keeps log₂ of them.
       std::vector<Part> open;
       for (int64_t leaf = node.first; leaf < node.end; ++leaf) {
-        open.push_back({{leaf, leaf + 1}, evaluator.leaf_sums(worker, leaf)});
+        open.push_back(
+            {{leaf, leaf + 1}, interrupted() ? evaluator.nothing() : evaluator.leaf_sums(worker, leaf)});
         while (open.size() > 1 && are_siblings(open[open.size() - 2].node, open.back().node, leaves)) {
           const Part right = open.back();
           open.pop_back();
@@ -223,11 +228,17 @@ Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const Evalu
 
 }  // namespace
 
-Evaluation evaluate(Communicator& comm, Workers& workers, const std::vector<std::shared_ptr<Model>>& models,
-                    const RowSource& rows, const EvaluationOptions& options) {
+std::optional<Evaluation> evaluate(Communicator& comm, Workers& workers,
+                                   const std::vector<std::shared_ptr<Model>>& models, const RowSource& rows,
+                                   const EvaluationOptions& options,
+                                   const std::function<bool()>& interrupted) {
   const Evaluator evaluator(models, rows, options);
   const LeafRange own = share_of({0, evaluator.leaves()}, comm.rank(), comm.size());
-  const torch::Tensor sums = sum_of_all(comm, evaluator, sum_own_leaves(evaluator, workers, own));
+  const std::vector<Part> parts = sum_own_leaves(evaluator, workers, own, interrupted);
+  torch::Tensor broken_off = torch::full({1}, interrupted() ? 1 : 0, torch::kInt32);
+  comm.all_reduce(broken_off, ReduceOp::max);
+  if (broken_off.item<int>() != 0) return std::nullopt;
+  const torch::Tensor sums = sum_of_all(comm, evaluator, parts);
   const int64_t features = rows.read({0}).x.numel();
   return conclude(evaluator.layout(), sums, options, models.front()->likelihood().get(), features);
 }

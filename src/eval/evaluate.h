@@ -2,6 +2,7 @@
 // number of them.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,8 +42,11 @@ struct Evaluation {
   std::vector<double> kl_per_dim;  // (latent)
 };
 
-// models: one replica a worker. Collective: every rank calls it, every rank gets the result.
-Evaluation evaluate(Communicator& comm, Workers& workers, const std::vector<std::shared_ptr<Model>>& models,
-                    const RowSource& rows, const EvaluationOptions& options);
+// models: one replica a worker. Collective: every rank calls it, every rank gets the result; none where
+// `interrupted` said so on any rank, which is asked between two leaves.
+std::optional<Evaluation> evaluate(
+    Communicator& comm, Workers& workers, const std::vector<std::shared_ptr<Model>>& models,
+    const RowSource& rows, const EvaluationOptions& options,
+    const std::function<bool()>& interrupted = [] { return false; });
 
 }  // namespace elbo

@@ -60,7 +60,7 @@ class AutoencoderSpec : public ModelSpec {
     return "Hinton & Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, Science 2006";
   }
   void bind(OptionTable& table) override {
-    table.add("model.latent", options_.latent, "dimensions of z", Range::at_least(1));
+    table.add("model.latent", options_.latent, "dimensions of z", Range::between(1, 1 << 24));
     options_.likelihood.bind(table);
   }
   std::shared_ptr<Model> build(const ModelContext& context, Noise& init) const override {

@@ -74,7 +74,7 @@ class VaeSpec : public ModelSpec {
     return "Kingma & Welling, Auto-Encoding Variational Bayes, ICLR 2014";
   }
   void bind(OptionTable& table) override {
-    table.add("model.latent", options_.latent, "dimensions of z", Range::at_least(1));
+    table.add("model.latent", options_.latent, "dimensions of z", Range::between(1, 1 << 24));
     options_.likelihood.bind(table);
     options_.kl.bind(table);
   }

@@ -81,8 +81,8 @@ std::pair<torch::Tensor, torch::Tensor> on_cpu(const torch::Tensor& logits, cons
   for (int64_t row = 0; row < rows; ++row)
     density.mutable_data_ptr<float>()[row] =
         log_density_of_row(logits.const_data_ptr<float>() + row * features,
-                       x.const_data_ptr<float>() + row % x.size(0) * features, features,
-                       slope.mutable_data_ptr<float>() + row * features);
+                           x.const_data_ptr<float>() + row % x.size(0) * features, features,
+                           slope.mutable_data_ptr<float>() + row * features);
   return {density, slope};
 }
 

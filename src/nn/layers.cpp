@@ -1,5 +1,7 @@
 #include "nn/layers.h"
 
+#include <fmt/ranges.h>
+#include <sys/sysinfo.h>
 #include <torch/torch.h>
 
 #include <cmath>
@@ -11,7 +13,24 @@
 namespace elbo {
 namespace {
 
+// A layer that the machine cannot hold is told by the settings that ask for it, before the system ends the
+// process for it. Training keeps a gradient and two numbers of the optimiser for each weight.
+void require_memory(torch::IntArrayRef sizes) {
+  double bytes = 4.0 * sizeof(float);
+  for (const int64_t size : sizes) bytes *= static_cast<double>(size);
+  struct sysinfo machine = {};
+  if (::sysinfo(&machine) != 0) return;
+  const double all = static_cast<double>(machine.totalram) * machine.mem_unit;
+  if (bytes > all)
+    usage_error(
+        "network.hidden, network.channels or model.latent: a layer of {} weights takes {} to train, this "
+        "machine "
+        "has {}; choose smaller ones",
+        fmt::join(sizes, "×"), human_bytes(bytes), human_bytes(all));
+}
+
 torch::Tensor initial_values(torch::IntArrayRef sizes, int64_t fan_in, Noise& init) {
+  require_memory(sizes);
   const double bound = 1.0 / std::sqrt(static_cast<double>(fan_in));
   return init.uniform(sizes).mul_(2.0 * bound).sub_(bound);
 }

@@ -159,9 +159,10 @@ void NetworkOptions::bind(OptionTable& table) {
   table.add_choice("network.kind", kind, {"auto", "mlp", "conv"},
                    "encoder and decoder; auto: conv for images of at least 16×16, mlp otherwise");
   table.add("network.hidden", hidden, "widths of the dense layers, from the data inwards",
-            Range::at_least(1));
+            Range::between(1, 1 << 30));
   table.add("network.channels", channels,
-            "conv: channels of the layers that halve the image, from the data inwards", Range::at_least(1));
+            "conv: channels of the layers that halve the image, from the data inwards",
+            Range::between(1, 1 << 20));
   table.add_choice("network.activation", activation, activation_names(), "the function between two layers");
 }
 

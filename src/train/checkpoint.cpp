@@ -1,6 +1,7 @@
 #include "train/checkpoint.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -86,6 +87,29 @@ T required(std::optional<T> value, const fs::path& path, const char* attribute) 
   return *value;
 }
 
+void write_shape(const hdf5::Handle& root, const DataShape& data) {
+  hdf5::write_attribute(root, "data_row", fmt::format("{}", fmt::join(data.x, ",")));
+  hdf5::write_attribute(root, "data_kind", data.kind);
+  hdf5::write_attribute(root, "data_integer", int64_t{data.integer_x});
+  hdf5::write_attribute(root, "data_classes", data.classes);
+  hdf5::write_attribute(root, "data_label_features", data.label_features);
+}
+
+DataShape read_shape(const hdf5::Handle& root, const fs::path& path) {
+  const auto integer = [&](const char* name) {
+    return required(hdf5::read_integer_attribute(root, name), path, name);
+  };
+  DataShape data;
+  for (const std::string& size :
+       split(required(hdf5::read_text_attribute(root, "data_row"), path, "data_row"), ','))
+    data.x.push_back(std::stoll(size));
+  data.kind = required(hdf5::read_text_attribute(root, "data_kind"), path, "data_kind");
+  data.integer_x = integer("data_integer") != 0;
+  data.classes = integer("data_classes");
+  data.label_features = integer("data_label_features");
+  return data;
+}
+
 }  // namespace
 
 void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
@@ -100,7 +124,9 @@ void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
     hdf5::write_attribute(root, "fingerprint", checkpoint.fingerprint);
     hdf5::write_attribute(root, "config", checkpoint.config);
     hdf5::write_attribute(root, "dataset_fingerprint", checkpoint.dataset_fingerprint);
+    write_shape(root, checkpoint.data);
     hdf5::write_attribute(root, "world_size", checkpoint.world_size);
+    if (checkpoint.evaluation_pending) hdf5::write_attribute(root, "evaluation_pending", int64_t{1});
     if (checkpoint.best_loss) {
       hdf5::write_attribute(root, "best_loss", *checkpoint.best_loss);
       hdf5::write_attribute(root, "best_step", checkpoint.best_step);
@@ -131,6 +157,8 @@ Checkpoint read_checkpoint(const fs::path& path) {
   checkpoint.config = required(hdf5::read_text_attribute(root, "config"), path, "config");
   checkpoint.dataset_fingerprint =
       required(hdf5::read_text_attribute(root, "dataset_fingerprint"), path, "dataset_fingerprint");
+  checkpoint.data = read_shape(root, path);
+  checkpoint.evaluation_pending = hdf5::read_integer_attribute(root, "evaluation_pending").value_or(0) != 0;
   checkpoint.world_size = required(hdf5::read_integer_attribute(root, "world_size"), path, "world_size");
   checkpoint.best_loss = hdf5::read_double_attribute(root, "best_loss");
   checkpoint.best_step = hdf5::read_integer_attribute(root, "best_step").value_or(0);
@@ -155,6 +183,8 @@ std::vector<int64_t> checkpoint_steps(const fs::path& run_directory) {
             name.data() + name.size() - 3)
       steps.push_back(step);
   }
+  if (error && error != std::errc::no_such_file_or_directory)
+    usage_error("{}: its checkpoints cannot be listed: {}", run_directory.string(), error.message());
   std::ranges::sort(steps);
   return steps;
 }
@@ -165,7 +195,7 @@ std::optional<Checkpoint> newest_valid_checkpoint(const fs::path& run_directory)
     try {
       return read_checkpoint(checkpoint_path(run_directory, steps.back()));
     } catch (const Error& error) {
-      log::warning("{}; the checkpoint before it is taken", error.what());
+      log::warning("{}{}", error.what(), steps.size() > 1 ? "; the checkpoint before it is taken" : "");
     }
   }
   return std::nullopt;

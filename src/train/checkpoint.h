@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "data/batch.h"
+
 namespace elbo {
 
 using NamedTensor = std::pair<std::string, torch::Tensor>;
@@ -20,9 +22,11 @@ struct Checkpoint {
   std::string fingerprint;  // of the parameters
   std::string config;       // resolved INI
   std::string dataset_fingerprint;
+  DataShape data;                   // of the data set that the model was built for
   int64_t world_size = 1;           // for information
   std::optional<double> best_loss;  // lowest validation loss so far, and its step
   int64_t best_step = 0;
+  bool evaluation_pending = false;      // an evaluation of this step was asked for and broken off
   std::vector<NamedTensor> parameters;  // in order of registration
   std::vector<NamedTensor> buffers;
   std::vector<NamedTensor> optimizer;  // "<phase>/<state>/<parameter>"

@@ -10,10 +10,11 @@
 namespace elbo {
 
 void TrainOptions::bind(OptionTable& table) {
-  table.add("train.steps", steps, "optimiser steps; 0: as many as train.epochs takes", Range::at_least(0));
+  table.add("train.steps", steps, "optimiser steps; 0: as many as train.epochs takes",
+            Range::between(0, 1e15));
   table.add("train.epochs", epochs, "passes over the training split, where train.steps is 0",
-            Range::at_least(1));
-  table.add("train.batch", batch, "samples of a step, over all ranks", Range::at_least(1));
+            Range::between(1, 1e9));
+  table.add("train.batch", batch, "samples of a step, over all ranks", Range::between(1, 1 << 24));
   table.add("train.microbatch", microbatch,
             "samples of one forward and backward pass; divides the batch; results depend on it, so it never "
             "follows from the "
@@ -38,8 +39,8 @@ void EvaluateOptions::bind(OptionTable& table) {
       "how often the validation split (else test) is evaluated: epoch, never, or a number of steps",
       Range::at_least(1));
   table.add("evaluate.importance_samples", importance_samples,
-            "K of the importance-weighted likelihood; 0: not computed", Range::at_least(0));
-  table.add("evaluate.microbatch", microbatch, "rows evaluated at once", Range::at_least(1));
+            "K of the importance-weighted likelihood; 0: not computed", Range::between(0, 1e8));
+  table.add("evaluate.microbatch", microbatch, "rows evaluated at once", Range::between(1, 1 << 20));
 }
 
 void CheckpointOptions::bind(OptionTable& table) {
@@ -103,10 +104,16 @@ std::unique_ptr<RunConfig> parse_config(const std::string& ini, const std::strin
   }
 
   TrainOptions& train = config->train;
+  constexpr int64_t most_leaves = 1 << 20;
   if (train.microbatch == 0) train.microbatch = std::min<int64_t>(train.batch, 64);
   if (train.batch % train.microbatch != 0)
     usage_error("train.microbatch={}: expected a divisor of train.batch={}; choose another of the two",
                 train.microbatch, train.batch);
+  if (config->leaves() > most_leaves)
+    usage_error(
+        "train.microbatch={}: makes {} microbatches of train.batch={}, at most {} can be; choose a larger "
+        "one",
+        train.microbatch, config->leaves(), train.batch, most_leaves);
   if (config->data.path.empty())
     usage_error(
         "data.path: no data set is named; give it in the configuration's [data] section or as elbo train "
@@ -114,6 +121,7 @@ std::unique_ptr<RunConfig> parse_config(const std::string& ini, const std::strin
   // run.ini and checkpoints mean the same files wherever the run is looked at from.
   config->data.path = std::filesystem::absolute(config->data.path).lexically_normal();
   config->run.directory = std::filesystem::absolute(config->directory()).lexically_normal();
+  static_cast<void>(config->table().ini());  // what cannot be written down is told now
   return config;
 }
 

@@ -18,13 +18,16 @@ using nlohmann::ordered_json;
 
 // Lines of steps that the resumed run will take again would otherwise stand there twice. A last line cut
 // short by a kill goes, too.
-void cut_back(const fs::path& path, int64_t step) {
+void cut_back(const fs::path& path, int64_t step, bool evaluates_again) {
   if (!fs::exists(path)) return;
   std::istringstream lines(read_file(path));
   std::string kept;
   for (std::string line; std::getline(lines, line);) {
     const auto parsed = nlohmann::json::parse(line, nullptr, false);
-    if (!parsed.is_discarded() && parsed.value("step", step + 1) <= step) kept += line + "\n";
+    if (parsed.is_discarded()) continue;
+    const auto done = parsed.value("step", step + 1);
+    const bool comes_again = done == step && evaluates_again && parsed.value("split", "") != "train";
+    if (done <= step && !comes_again) kept += line + "\n";
   }
   write_file(path, kept);
 }
@@ -36,7 +39,7 @@ ordered_json number(double value) {
 }  // namespace
 
 Coordinator::Coordinator(const RunConfig& config, bool leads, int64_t rows, int64_t first_step,
-                         int64_t end_step)
+                         int64_t end_step, bool evaluates_again)
     : config_(config),
       leads_(leads),
       rows_(rows),
@@ -46,7 +49,7 @@ Coordinator::Coordinator(const RunConfig& config, bool leads, int64_t rows, int6
       last_line_step_(first_step) {
   if (!leads_) return;
   const fs::path path = directory_ / "metrics.jsonl";
-  cut_back(path, first_step);
+  cut_back(path, first_step, evaluates_again);
   metrics_.open(path, std::ios::app);
   if (!metrics_) usage_error("{}: cannot be written; check the folder's permissions", path.string());
 }
@@ -151,6 +154,7 @@ void Coordinator::after_checkpoint(int64_t done, bool best) {
   const CheckpointOptions& keep = config_.checkpoint;
   if (keep.keep_last == 0) return;
   std::vector<int64_t> steps = checkpoint_steps(directory_);
+  std::erase_if(steps, [&](int64_t step) { return step > done; });  // of a longer history, not this run's
   if (steps.size() <= static_cast<size_t>(keep.keep_last)) return;
   steps.resize(steps.size() - static_cast<size_t>(keep.keep_last));
   for (const int64_t step : steps)

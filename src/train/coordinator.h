@@ -30,8 +30,10 @@ struct StepReport {
 
 class Coordinator {
  public:
-  // rows: of the training split. Rank 0 opens metrics.jsonl, cut back to `first_step` on a resume.
-  Coordinator(const RunConfig& config, bool leads, int64_t rows, int64_t first_step, int64_t end_step);
+  // rows: of the training split. Rank 0 opens metrics.jsonl, cut back to `first_step` on a resume, and to
+  // before its evaluation where that comes again.
+  Coordinator(const RunConfig& config, bool leads, int64_t rows, int64_t first_step, int64_t end_step,
+              bool evaluates_again);
 
   bool evaluation_due(int64_t done) const;  // done: steps completed
   bool checkpoint_due(int64_t done) const;  // by steps; by time only `wants_checkpoint` tells, on rank 0

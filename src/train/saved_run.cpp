@@ -14,7 +14,7 @@ namespace {
 
 std::shared_ptr<Model> build(const SavedRun& run) {
   Noise init(Key(static_cast<uint64_t>(run.config->train.seed)).with("init"));
-  std::shared_ptr<Model> model = run.config->model->build({run.dataset->shape(), run.config->network}, init);
+  std::shared_ptr<Model> model = run.config->model->build({run.checkpoint.data, run.config->network}, init);
   load_into(*model, run.checkpoint, run.directory);
   return model;
 }
@@ -49,18 +49,44 @@ Checkpoint read(const fs::path& directory, const std::string& which) {
   return read_checkpoint(checkpoint_path(directory, step));
 }
 
+std::string describe(const DataShape& data) {
+  return fmt::format("({}) of the kind {}", fmt::join(data.x, ", "),
+                     data.kind.empty() ? "unknown" : data.kind);
+}
+
+void require_same_rows(const SavedRun& run) {
+  const DataShape& here = run.dataset->shape();
+  const DataShape& trained = run.checkpoint.data;
+  if (here.x != trained.x || here.kind != trained.kind)
+    usage_error("{}: its rows are {}; {} was trained on rows {}", run.config->data.path, describe(here),
+                run.directory, describe(trained));
+}
+
 }  // namespace
 
 std::shared_ptr<Model> SavedRun::replica() const { return build(*this); }
 
+std::string SavedRun::choose_split(const std::string& split, bool chosen) const {
+  if (chosen || dataset->has(split)) return split;
+  for (const char* other : {"test", "validation", "train"})
+    if (dataset->has(other)) {
+      log::info("{} has no {} split: the {} split is taken", config->data.path, split, other);
+      return other;
+    }
+  return split;
+}
+
 SavedRun open_run(Communicator& comm, const std::string& directory, const std::string& which,
-                  const std::string& data_path) {
+                  const std::string& data_path, DataNeed need) {
   SavedRun run;
   run.directory = directory;
   run.checkpoint = *share(comm, comm.rank() == 0 ? std::optional(read(directory, which)) : std::nullopt);
   run.config = parse_config(run.checkpoint.config, directory, {});
   if (!data_path.empty()) run.config->data.path = data_path;
-  run.dataset = std::make_unique<Dataset>(run.config->data);
+  if (need == DataNeed::rows) {
+    run.dataset = std::make_unique<Dataset>(run.config->data);
+    require_same_rows(run);
+  }
   run.model = build(run);
   return run;
 }

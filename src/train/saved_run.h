@@ -15,17 +15,22 @@ struct SavedRun {
   std::string directory;
   std::unique_ptr<RunConfig> config;  // as the checkpoint keeps it
   Checkpoint checkpoint;
-  std::unique_ptr<Dataset> dataset;  // config.data, or `data_path` in its place
+  std::unique_ptr<Dataset> dataset;  // config.data, or `data_path` in its place; null if not asked for
   std::shared_ptr<Model> model;      // with the checkpoint's parameters
 
   // A replica for another worker thread.
   std::shared_ptr<Model> replica() const;
+
+  // The rows of `split`; where the user has not chosen it and the data set lacks it, those of the split that
+  // is nearest to a test.
+  std::string choose_split(const std::string& split, bool chosen) const;
 };
 
 // which: "newest", "best" or a step. data_path: "" for the run's own data set, else a file of the same shape
 // (checked). Rank 0 reads the checkpoint, the others receive it. Throws usage Errors: no run, no valid
 // checkpoint, other shape.
+enum class DataNeed { rows, none };
 SavedRun open_run(Communicator& comm, const std::string& directory, const std::string& which = "newest",
-                  const std::string& data_path = "");
+                  const std::string& data_path = "", DataNeed need = DataNeed::rows);
 
 }  // namespace elbo

@@ -56,6 +56,12 @@ std::optional<Checkpoint> share(Communicator& comm, std::optional<Checkpoint> re
              {"fingerprint", read->fingerprint},
              {"config", read->config},
              {"dataset_fingerprint", read->dataset_fingerprint},
+             {"data_row", read->data.x},
+             {"data_kind", read->data.kind},
+             {"data_integer", read->data.integer_x},
+             {"data_classes", read->data.classes},
+             {"data_label_features", read->data.label_features},
+             {"evaluation_pending", read->evaluation_pending},
              {"world_size", read->world_size},
              {"best_loss", read->best_loss ? json(*read->best_loss) : json()},
              {"best_step", read->best_step},
@@ -70,6 +76,12 @@ std::optional<Checkpoint> share(Communicator& comm, std::optional<Checkpoint> re
   result.fingerprint = about["fingerprint"];
   result.config = about["config"];
   result.dataset_fingerprint = about["dataset_fingerprint"];
+  result.data = {.x = about["data_row"].get<std::vector<int64_t>>(),
+                 .kind = about["data_kind"],
+                 .integer_x = about["data_integer"],
+                 .classes = about["data_classes"],
+                 .label_features = about["data_label_features"]};
+  result.evaluation_pending = about["evaluation_pending"];
   result.world_size = about["world_size"];
   if (!about["best_loss"].is_null()) result.best_loss = about["best_loss"].get<double>();
   result.best_step = about["best_step"];

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -38,6 +39,7 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
                   config.data.path, where);
     first_step_ = start->step;
     saved_step_ = start->step;
+    evaluation_pending_ = start->evaluation_pending;
   }
   end_step_ = steps_of_run();
   if (device_.is_cuda() && host_->size() > 1)
@@ -50,14 +52,22 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
                     config.train.exact);
   make_optimizers(start);
   make_loader();
-  if (host_->rank() == 0) prepare_run_directory(config);
-  coordinator_.emplace(config, host_->rank() == 0, rows_.rows(), first_step_, end_step_);
+  if (first_step_ >= end_step_) {
+    log::info("{} has {} steps behind it, this run ends at {}: a larger train.steps or train.epochs goes on",
+              config.directory(), first_step_, end_step_);
+  } else if (host_->rank() == 0) {
+    lock_ = prepare_run_directory(config, first_step_);
+  }
+  coordinator_.emplace(config, host_->rank() == 0, rows_.rows(), first_step_, end_step_, evaluation_pending_);
   if (start) coordinator_->restore_best(start->best_loss, start->best_step);
   warn_of_idle_ranks();
 }
 
 int64_t Trainer::steps_of_run() const {
   if (config_.train.steps > 0) return config_.train.steps;
+  if (static_cast<double>(config_.train.epochs) * static_cast<double>(rows_.rows()) > 1e18)
+    usage_error("train.epochs={}: is more than can be counted for {} rows; expected fewer",
+                config_.train.epochs, rows_.rows());
   return (config_.train.epochs * rows_.rows() + config_.train.batch - 1) / config_.train.batch;
 }
 
@@ -126,16 +136,17 @@ void Trainer::warn_of_idle_ranks() const {
 }
 
 TrainOutcome Trainer::run(const StopRequest& stop) {
-  bool stopped = false;
+  bool stopped = evaluation_pending_ && !evaluate(first_step_, stop);
+  if (best_) save(first_step_);
   int64_t step = first_step_;
   while (step < end_step_ && !stopped) {
     const StepReport report = take_step(step, stop);
     ++step;
     coordinator_->after_step(step, report);
     count_skipped(step, report);
-    const bool best = coordinator_->evaluation_due(step) && evaluate(step);
-    if (best || report.save || report.stop || coordinator_->checkpoint_due(step)) save(step, best);
-    stopped = report.stop && step < end_step_;
+    const bool evaluated = !coordinator_->evaluation_due(step) || evaluate(step, stop);
+    stopped = !evaluated || (report.stop && step < end_step_);
+    if (best_ || report.save || stopped || coordinator_->checkpoint_due(step)) save(step);
   }
   return {step, fingerprint(*arena_), stopped};
 }
@@ -208,37 +219,49 @@ void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepRepor
                           report.lr, scale, step + 1, *workers_);
 }
 
-void Trainer::count_skipped(int64_t step, const StepReport& report) {
-  skipped_ = report.usable ? 0 : skipped_ + 1;
-  if (skipped_ > config_.train.max_skipped)
-    fail(
-        "training diverged: the loss or its gradient was not finite in {} consecutive steps up to step {}; "
-        "lower optimizer.lr={:g}, "
-        "or set optimizer.clip_norm (the last checkpoint is in {})",
-        skipped_, step, config_.optimizer.lr, config_.directory());
+void Trainer::count_skipped(int64_t done, const StepReport& report) {
+  if (report.usable) {
+    skipped_ = 0;
+    return;
+  }
+  if (++skipped_ == 1) log::warning("step {} is skipped: the loss or its gradient is not finite", done);
+  if (skipped_ > config_.train.max_skipped || done == end_step_) fail_as_diverged(done);
 }
 
-bool Trainer::evaluate(int64_t done) {
+void Trainer::fail_as_diverged(int64_t done) const {
+  fail(
+      "training diverged: at step {} the loss, its gradient or the parameters are not finite{}; lower "
+      "optimizer.lr={:g}, set optimizer.clip_norm, or scale the data (the run is {})",
+      done, skipped_ > 1 ? fmt::format(", in {} steps in a row", skipped_) : "", config_.optimizer.lr,
+      config_.directory());
+}
+
+bool Trainer::evaluate(int64_t done, const StopRequest& stop) {
   const std::string split = dataset_.has("validation") ? "validation" : "test";
-  if (!dataset_.has(split)) return false;
+  if (!dataset_.has(split)) return true;
   std::vector<std::shared_ptr<Model>> models;
   for (const Replica& replica : replicas_) models.push_back(replica.model);
-  const Evaluation evaluation = elbo::evaluate(*host_, *workers_, models, dataset_.split(split),
-                                               {.split = split,
-                                                .microbatch = config_.evaluate.microbatch,
-                                                .importance_samples = config_.evaluate.importance_samples,
-                                                .binarize = config_.data.binarize,
-                                                .seed = static_cast<uint64_t>(config_.train.seed)});
-  return coordinator_->after_evaluation(done, evaluation);
+  const std::optional<Evaluation> evaluation =
+      elbo::evaluate(*host_, *workers_, models, dataset_.split(split),
+                     {.split = split,
+                      .microbatch = config_.evaluate.microbatch,
+                      .importance_samples = config_.evaluate.importance_samples,
+                      .binarize = config_.data.binarize,
+                      .seed = static_cast<uint64_t>(config_.train.seed)},
+                     [&] { return stop.made(); });
+  evaluation_pending_ = !evaluation;
+  if (evaluation) best_ = coordinator_->after_evaluation(done, *evaluation);
+  return evaluation.has_value();
 }
 
-void Trainer::save(int64_t done, bool best) {
+void Trainer::save(int64_t done) {
   if (done != saved_step_) {
+    if (!arena_->values().isfinite().all().item<bool>()) fail_as_diverged(done);
     const Checkpoint checkpoint = collect(done);
     if (host_->rank() == 0) write_checkpoint(checkpoint_path(config_.directory(), done), checkpoint);
     saved_step_ = done;
   }
-  coordinator_->after_checkpoint(done, best);
+  coordinator_->after_checkpoint(done, std::exchange(best_, false));
 }
 
 Checkpoint Trainer::collect(int64_t done) {
@@ -246,9 +269,11 @@ Checkpoint Trainer::collect(int64_t done) {
                         .fingerprint = fingerprint(*arena_),
                         .config = config_.table().ini(),
                         .dataset_fingerprint = dataset_.fingerprint(),
+                        .data = dataset_.shape(),
                         .world_size = host_->size(),
                         .best_loss = coordinator_->best_loss(),
                         .best_step = coordinator_->best_step(),
+                        .evaluation_pending = evaluation_pending_,
                         .parameters = {},
                         .buffers = {},
                         .optimizer = {}};

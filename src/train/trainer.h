@@ -20,6 +20,7 @@
 #include "train/config.h"
 #include "train/coordinator.h"
 #include "train/optimizer.h"
+#include "train/run_directory.h"
 #include "train/stop_request.h"
 
 namespace elbo {
@@ -57,15 +58,17 @@ class Trainer {
   // Adds what the ranks said with this phase's sums to the report, and updates the parameters where they can
   // be used.
   void update(size_t phase, int64_t step, const StepSums& sums, StepReport& report);
-  void count_skipped(int64_t step, const StepReport& report);
-  bool evaluate(int64_t done);  // whether it is the best so far
-  void save(int64_t done, bool best);
+  void count_skipped(int64_t done, const StepReport& report);
+  [[noreturn]] void fail_as_diverged(int64_t done) const;
+  bool evaluate(int64_t done, const StopRequest& stop);  // false: broken off on request
+  void save(int64_t done);
   Checkpoint collect(int64_t done);
   int64_t steps_of_run() const;
 
   RunConfig& config_;
   std::unique_ptr<Communicator> host_;
   std::unique_ptr<Communicator> nccl_;  // none on CPUs
+  std::unique_ptr<RunLock> lock_;       // rank 0's
   torch::Device device_ = torch::kCPU;
   Dataset dataset_;
   const RowSource& rows_;
@@ -77,7 +80,9 @@ class Trainer {
   std::vector<Optimizer> optimizers_;
   std::optional<Loader> loader_;
   std::optional<Coordinator> coordinator_;
-  std::vector<Batch> batches_;  // this rank's leaves of the step
+  std::vector<Batch> batches_;       // this rank's leaves of the step
+  bool best_ = false;                // the parameters are the best so far, and not saved yet
+  bool evaluation_pending_ = false;  // of the last step
   int64_t first_step_ = 0, end_step_ = 0, saved_step_ = -1, skipped_ = 0;
 };
 

@@ -49,7 +49,7 @@ Evaluation run(int threads, const EvaluationOptions& options) {
   Workers workers(threads);
   std::vector<std::shared_ptr<Model>> models;
   for (int i = 0; i < threads; ++i) models.push_back(make_model());
-  return evaluate(*world, workers, models, Images(), options);
+  return *evaluate(*world, workers, models, Images(), options);
 }
 
 TEST(Evaluate, IsTheMeanOverEveryRowOnce) {

@@ -61,6 +61,18 @@ class BadInput(ProgramTest):
         self.refuse(self.train("--train.microbatch=100"), ["train.microbatch=100", "divisor of train.batch=128"])
         self.refuse(self.train("--model.name=vea"), ["vea"])
 
+        self.refuse(self.train("--evaluate.every=2.5"), ["evaluate.every=2.5", "whole number"])
+        self.refuse(self.train("--train.batch=1000000000"), ["train.batch=1000000000"])
+        self.refuse(self.train("--run.name=a#b"), ["INI"])
+
+    def test_a_key_is_found_by_its_last_part(self):
+        self.refuse(self.train("--lr=1"), ["did you mean optimizer.lr?"])
+        self.refuse(self.train("--train.lr=1"), ["did you mean optimizer.lr?"])
+
+    def test_a_network_that_no_machine_holds(self):
+        self.refuse(self.train("--network.hidden=99999999"), ["network.hidden"])
+        self.refuse(self.train("--model.latent=9000000000000000000"), ["model.latent"])
+
     def test_unknown_command_and_missing_words(self):
         self.refuse(["trian", "x"], ["trian", "did you mean train?"])
         self.refuse([], ["--help"])
@@ -117,6 +129,11 @@ class BadInput(ProgramTest):
         self.make_run()
         self.refuse(self.train(), ["holds a run already", "--resume"])
 
+    def test_a_folder_that_holds_somebody_elses_metrics(self):
+        (self.folder / "run").mkdir()
+        (self.folder / "run" / "metrics.jsonl").write_text("precious")
+        self.refuse(self.train(), ["metrics.jsonl"])
+
     def test_resuming_another_experiment(self):
         self.make_run()
         self.refuse(self.train("--resume", "--optimizer.lr=0.1"), ["optimizer.lr=0.1", "0.001"])
@@ -129,7 +146,9 @@ class BadInput(ProgramTest):
         shutil.copytree(self.folder / "run", foreign)
         other = self.file("wide.h5", train__x=numpy.zeros((40, 1, 30, 30), "u1"))
         self.refuse(["reconstruct", foreign, other, f"--out={self.folder / 'x.png'}", "--split=train"],
-                    ["checkpoint of another model"])
+                    ["wide.h5", "(1, 30, 30)", "trained on rows (1, 28, 28)"])
+        flat = self.file("flat.h5", test__x=numpy.zeros((40, 784), "f4"))
+        self.refuse(["evaluate", foreign, f"--data={flat}"], ["flat.h5", "(784)"])
 
     def test_not_a_run_and_not_a_checkpoint(self):
         self.refuse(["evaluate", self.folder / "none"], ["none", "no such run"])
@@ -161,6 +180,14 @@ class BadInput(ProgramTest):
             self.assertIn("step_000000003.h5", errors[0])
             self.assertEqual(result.returncode, 1)
             self.assertEqual(os.listdir(folder / "checkpoints"), [])
+
+    def test_a_run_that_ends_without_a_usable_step(self):
+        x = numpy.full((40, 3), 1e30, "f4")
+        result = run(2, *self.train("--model.likelihood=auto", f"--data.path={self.file('big.h5', train__x=x)}"))
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertEqual(result.stderr.count("warning: step 1 is skipped"), 1, result.stderr)
+        self.assertIn("diverged", result.stderr.splitlines()[-1])
+        self.assertEqual(os.listdir(self.folder / "run" / "checkpoints"), [])
 
     def test_training_that_diverges(self):
         result = run(2, *self.train("--optimizer.name=sgd", "--optimizer.lr=1e30", "--train.steps=50"))

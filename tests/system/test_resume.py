@@ -78,6 +78,53 @@ class Resume(ProgramTest):
         self.succeed(0, "verify", self.folder / "run")
         self.assert_every_step_once("run")
 
+    def test_a_damaged_checkpoint_is_set_aside_and_sound_ones_stay(self):
+        self.train(1, "run", "--train.steps=40", "--checkpoint.every_steps=10", "--checkpoint.keep_last=2",
+                   "--evaluate.every=never")
+        folder = self.folder / "run" / "checkpoints"
+        newest = folder / "step_000000040.h5"
+        newest.write_bytes(newest.read_bytes()[:-10])
+        self.train(1, "run", "--resume", "--train.steps=39", "--checkpoint.every_steps=3", "--checkpoint.keep_last=1",
+                   "--evaluate.every=never")
+        self.assertEqual(sorted(os.listdir(folder)), ["step_000000039.h5", "step_000000040.h5.damaged"])
+
+    def test_a_run_that_was_moved_goes_on_where_it_is(self):
+        settings = ("--train.steps=30", *self.SETTINGS[1:])
+        whole = self.train(1, "whole", *settings)
+        self.train(1, "before", "--train.steps=20", *self.SETTINGS[1:])
+        os.rename(self.folder / "before", self.folder / "after")
+        result = self.succeed(2, "train", self.folder / "after" / "run.ini", "--resume", "--train.steps=30")
+        self.assertEqual(result.stdout.splitlines()[-1], whole)
+        self.assertFalse((self.folder / "before").exists())
+
+    def test_an_evaluation_is_broken_off_by_a_request_and_made_up_for(self):
+        settings = ("--train.steps=20", "--train.microbatch=16", "--evaluate.every=10", "--evaluate.importance_samples=40")
+        whole = self.train(2, "whole", *settings)
+        folder = self.folder / "stopped"
+        process = start(0, "train", "configs/mnist_vae.ini", f"--run.directory={folder}", *settings)
+        end = time.monotonic() + 60
+        while time.monotonic() < end and (not (folder / "metrics.jsonl").exists() or
+                                          len(self.metrics("stopped")) < 10):
+            time.sleep(0.005)
+        time.sleep(0.3)  # the evaluation takes many seconds
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 75)
+        self.assertEqual(len(self.metrics("stopped")), 10)
+        self.assertEqual(self.train(2, "stopped", "--resume", *settings), whole)
+        evaluations = [[json.loads(line)["nll"] for line in self.metrics(name) if '"nll"' in line]
+                       for name in ("whole", "stopped")]
+        self.assertEqual(*evaluations)
+        self.assertEqual(len(evaluations[0]), 2)
+
+    def test_two_cannot_train_in_one_folder(self):
+        process = self.start_and_wait_for_steps(0, "run", 5)
+        other = run(0, "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / 'run'}", "--resume", *self.SETTINGS)
+        self.assertEqual(other.returncode, 2, other.stderr)
+        self.assertIn("another elbo trains there", other.stderr)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0)
+
     def test_a_finished_run_says_its_fingerprint_again_and_a_longer_one_goes_on(self):
         whole = self.train(1, "whole", *self.SETTINGS)
         short = ("--train.steps=100", *self.SETTINGS[1:])

@@ -28,6 +28,7 @@ class CheckpointTest : public testing::Test {
     checkpoint.fingerprint = std::string(64, 'f');
     checkpoint.config = "[train]\nsteps = 3\n";
     checkpoint.dataset_fingerprint = std::string(64, 'd');
+    checkpoint.data = {.x = {1, 2, 3}, .kind = "image", .integer_x = true, .classes = 4, .label_features = 0};
     checkpoint.best_loss = 1.25;
     checkpoint.best_step = 2;
     checkpoint.parameters = {
@@ -55,6 +56,11 @@ TEST_F(CheckpointTest, ComesBackAsItWasInOrderOfRegistration) {
   EXPECT_EQ(read.step, 5);
   EXPECT_EQ(read.config, written.config);
   EXPECT_EQ(read.best_loss, 1.25);
+  EXPECT_EQ(read.data.x, written.data.x);
+  EXPECT_EQ(read.data.kind, "image");
+  EXPECT_TRUE(read.data.integer_x);
+  EXPECT_EQ(read.data.classes, 4);
+  EXPECT_FALSE(read.evaluation_pending);
   expect_equal(read.parameters, written.parameters);
   expect_equal(read.buffers, written.buffers);
   expect_equal(read.optimizer, written.optimizer);
