@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,6 +38,12 @@ RawFile::RawFile(std::string path) : path_(std::move(path)) {
 RawFile::~RawFile() { ::close(descriptor_); }
 
 void RawFile::read(uint64_t address, uint64_t size, void* out) const {
+  if (read_from_cache(address, size, out)) return;
+  constexpr uint64_t neighbourhood = uint64_t{256} << 10;
+  const uint64_t first = address / neighbourhood * neighbourhood;
+  // A hint: where it is not taken, reading is right all the same.
+  ::posix_fadvise(descriptor_, static_cast<off_t>(first),
+                  static_cast<off_t>(address - first + size + neighbourhood), POSIX_FADV_WILLNEED);
   auto* target = static_cast<char*>(out);
   while (size > 0) {
     const ssize_t got = ::pread(descriptor_, target, std::min<uint64_t>(size, uint64_t{1} << 30),
@@ -50,9 +57,11 @@ void RawFile::read(uint64_t address, uint64_t size, void* out) const {
   }
 }
 
-void RawFile::will_need(uint64_t address, uint64_t size) const {
-  // A hint: where the file system does not take it, reading is right all the same.
-  ::posix_fadvise(descriptor_, static_cast<off_t>(address), static_cast<off_t>(size), POSIX_FADV_WILLNEED);
+// False where not all bytes are at hand, or the file system cannot tell.
+bool RawFile::read_from_cache(uint64_t address, uint64_t size, void* out) const {
+  const iovec target{out, size};
+  return ::preadv2(descriptor_, &target, 1, static_cast<off_t>(address), RWF_NOWAIT) ==
+         static_cast<ssize_t>(size);
 }
 
 void RawFile::require_unchanged() const {

@@ -15,11 +15,9 @@ class RawFile {
   // Whether bytes [address, address + size) were part of the file when it was opened.
   bool holds(uint64_t address, uint64_t size) const { return address <= size_ && size <= size_ - address; }
 
-  // Throws Error where not all bytes can be read.
+  // Throws Error where not all bytes can be read. What is not in the system's page cache is fetched together
+  // with its neighbourhood, which in the order of training is wanted soon.
   void read(uint64_t address, uint64_t size, void* out) const;
-
-  // Lets the system begin to read the bytes, which will be wanted soon; returns at once.
-  void will_need(uint64_t address, uint64_t size) const;
 
   // Throws Error if the file is not the one that was opened: its size or its time of change differ.
   void require_unchanged() const;
@@ -27,6 +25,8 @@ class RawFile {
   const std::string& path() const { return path_; }
 
  private:
+  bool read_from_cache(uint64_t address, uint64_t size, void* out) const;
+
   std::string path_;
   int descriptor_ = -1;
   uint64_t size_ = 0;

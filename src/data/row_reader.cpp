@@ -23,7 +23,6 @@ class LibraryReader final : public RowReader {
     hdf5::read_rows(dataset_, first, count, type_, out);
   }
   bool rows_lie_apart() const override { return false; }
-  void will_need(int64_t, int64_t) const override {}
   std::string way() const override { return "through the HDF5 library, because " + reason_; }
 
  private:
@@ -65,17 +64,6 @@ class DirectReader final : public RowReader {
     }
   }
   bool rows_lie_apart() const override { return whole_rows_ && storage_.filters.empty(); }
-  void will_need(int64_t first, int64_t count) const override {
-    if (!rows_lie_apart()) return;
-    const int64_t rows = storage_.chunk.front();
-    for (int64_t row = first; row < first + count; row = (row / rows + 1) * rows) {
-      const int64_t n = std::min((row / rows + 1) * rows, first + count) - row;
-      const StoredPiece& from = piece(row / rows);
-      if (from.address != StoredPiece::nowhere)
-        file_->will_need(from.address + static_cast<uint64_t>(row % rows * row_bytes_),
-                         static_cast<uint64_t>(n * row_bytes_));
-    }
-  }
   std::string way() const override { return "directly"; }
 
  private:
@@ -201,17 +189,12 @@ class DirectReader final : public RowReader {
 
 }  // namespace
 
-std::unique_ptr<RowReader> make_library_reader(hdf5::Handle dataset, torch::ScalarType type,
-                                               const std::string& reason) {
-  return std::make_unique<LibraryReader>(std::move(dataset), type, reason);
-}
-
 std::unique_ptr<RowReader> make_row_reader(std::shared_ptr<const RawFile> file, hdf5::Handle dataset,
                                            torch::ScalarType type) {
   const auto guard = hdf5::lock();
   std::string why_not;
   std::optional<Storage> storage = find_storage(*file, dataset, why_not);
-  if (!storage) return make_library_reader(std::move(dataset), type, why_not);
+  if (!storage) return std::make_unique<LibraryReader>(std::move(dataset), type, why_not);
   return std::make_unique<DirectReader>(std::move(file), hdf5::name_of(dataset.get()), std::move(*storage),
                                         type);
 }

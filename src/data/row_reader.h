@@ -22,10 +22,6 @@ class RowReader {
   // Whether a single row costs no more than its own bytes: it lies in one piece that no filter changed.
   virtual bool rows_lie_apart() const = 0;
 
-  // Rows [first, first + count) will be read soon: where they lie apart, the system begins to fetch them in
-  // one piece.
-  virtual void will_need(int64_t first, int64_t count) const = 0;
-
   // How it reads, for people: "directly", or "through the HDF5 library, because …".
   virtual std::string way() const = 0;
 };
@@ -34,9 +30,5 @@ class RowReader {
 // that is safe (data/storage.h), otherwise through it. Both give the same numbers.
 std::unique_ptr<RowReader> make_row_reader(std::shared_ptr<const RawFile> file, hdf5::Handle dataset,
                                            torch::ScalarType type);
-
-// The slow one, for comparison.
-std::unique_ptr<RowReader> make_library_reader(hdf5::Handle dataset, torch::ScalarType type,
-                                               const std::string& reason);
 
 }  // namespace elbo

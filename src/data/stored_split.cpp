@@ -30,7 +30,7 @@ void scale_bytes(const uint8_t* bytes, int64_t n, float* out) {
 
 StoredSplit::StoredSplit(const hdf5::Handle& file, std::shared_ptr<const RawFile> raw,
                          StoredSplitOptions options)
-    : options_(std::move(options)) {
+    : options_(std::move(options)), raw_(std::move(raw)) {
   hdf5::Handle x = hdf5::open_dataset(file, options_.x);
   const hdf5::DatasetInfo info = hdf5::describe(x);
   rows_ = info.shape.front();
@@ -40,23 +40,23 @@ StoredSplit::StoredSplit(const hdf5::Handle& file, std::shared_ptr<const RawFile
   const int64_t stored = info.chunk.empty() ? 1 : std::min(info.chunk.front(), rows_);
   rows_per_chunk_ = std::min(rows_, stored * std::max<int64_t>(1, piece_bytes / (stored * bytes_per_row())));
   slots_.resize(static_cast<size_t>((rows_ + rows_per_chunk_ - 1) / rows_per_chunk_));
-  x_ = make_row_reader(raw, std::move(x), stored_type());
+  x_ = make_row_reader(raw_, std::move(x), stored_type());
   apart_ = x_->rows_lie_apart();
-  if (apart_) announced_ = std::vector<std::atomic<int64_t>>(slots_.size());
-  if (!options_.label.empty()) open_labels(file, std::move(raw));
+  if (!options_.label.empty()) open_labels(file);
 }
 
-void StoredSplit::open_labels(const hdf5::Handle& file, std::shared_ptr<const RawFile> raw) {
+void StoredSplit::open_labels(const hdf5::Handle& file) {
   hdf5::Handle label = hdf5::open_dataset(file, options_.label);
   const hdf5::DatasetInfo info = hdf5::describe(label);
   integer_labels_ = info.type_class == H5T_INTEGER;
   label_shape_ = info.shape;
-  label_ = make_row_reader(std::move(raw), std::move(label), label_type());
+  label_ = make_row_reader(raw_, std::move(label), label_type());
   const int64_t bytes = product(label_shape_) * static_cast<int64_t>(torch::elementSize(label_type()));
   if (apart_ || bytes <= options_.window_bytes) labels_ = read_labels(0, rows_);
 }
 
 Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
+  raw_->require_unchanged();
   const auto n = static_cast<int64_t>(ids.size());
   std::vector<int64_t> shape{n};
   shape.insert(shape.end(), options_.row_shape.begin(), options_.row_shape.end());
@@ -93,13 +93,6 @@ std::vector<int64_t> StoredSplit::label_shape_of(int64_t rows) const {
 }
 
 void StoredSplit::read_row_apart(int64_t row, float* out) const {
-  const int64_t now = ++rows_read_, index = row / rows_per_chunk_;
-  std::atomic<int64_t>& announced = announced_[static_cast<size_t>(index)];
-  if (const int64_t before = announced.load(); before == 0 || now - before > rows_ / 2) {
-    announced = now;
-    const int64_t first = index * rows_per_chunk_;
-    x_->will_need(first, std::min(rows_per_chunk_, rows_ - first));
-  }
   if (bytes_) {
     thread_local std::vector<uint8_t> bytes;
     bytes.resize(static_cast<size_t>(features_));

@@ -1,6 +1,5 @@
 // The rows of one split as they lie in a file: a dataset of x and, where there is one, of labels.
 #pragma once
-#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -42,7 +41,7 @@ class StoredSplit final : public RowSource {
   torch::ScalarType stored_type() const { return bytes_ ? torch::kUInt8 : torch::kFloat32; }
   torch::ScalarType label_type() const { return integer_labels_ ? torch::kInt64 : torch::kFloat32; }
   std::vector<int64_t> label_shape_of(int64_t rows) const;
-  void open_labels(const hdf5::Handle& file, std::shared_ptr<const RawFile> raw);
+  void open_labels(const hdf5::Handle& file);
   void read_row_apart(int64_t row, float* out) const;
   torch::Tensor read_labels(int64_t first, int64_t count) const;
   ChunkPointer chunk(int64_t index) const;
@@ -53,6 +52,7 @@ class StoredSplit final : public RowSource {
   void check_label(const torch::Tensor& label, int64_t first_row) const;
 
   StoredSplitOptions options_;
+  std::shared_ptr<const RawFile> raw_;
   std::unique_ptr<RowReader> x_, label_;
   std::vector<int64_t> label_shape_;  // of the dataset
   int64_t rows_ = 0, rows_per_chunk_ = 1, features_ = 1, item_bytes_ = 4;
@@ -62,11 +62,6 @@ class StoredSplit final : public RowSource {
   // for all ranks of a host.
   bool apart_ = false;
   torch::Tensor labels_;  // all of them, where they are kept: for rows that lie apart, and where they are few
-  mutable std::atomic<int64_t> rows_read_ = 0;
-  // For each chunk the count of rows at which it was last announced to the system; then it is fetched in one
-  // piece, though its rows are wanted one by one.
-  mutable std::vector<std::atomic<int64_t>> announced_;
-
   mutable std::mutex mutex_;  // of what follows
   struct Slot {
     ChunkPointer chunk;

@@ -174,5 +174,20 @@ TEST_F(DatasetTest, AMissingSplitIsToldWithThoseThatAreThere) {
   }
 }
 
+TEST_F(DatasetTest, AFileThatChangesWhileItIsReadIsNoticed) {
+  const std::string file = make("changing.h5", {{"/train/x", torch::rand({20, 3})}});
+  const Dataset dataset(options(file));
+  dataset.split("train").read({1, 2});
+  std::filesystem::last_write_time(file,
+                                   std::filesystem::file_time_type::clock::now() + std::chrono::hours(1));
+  try {
+    dataset.split("train").read({1, 2});
+    FAIL() << "the change was not noticed";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(),
+                testing::AllOf(testing::HasSubstr("changing.h5"), testing::HasSubstr("changed")));
+  }
+}
+
 }  // namespace
 }  // namespace elbo
