@@ -2,14 +2,14 @@
 
 #include <torch/torch.h>
 
-#include <cstring>
+#include <algorithm>
 #include <numeric>
 
 namespace elbo {
 namespace {
 
 void write_text(const std::string& text, const torch::Tensor& bytes, int64_t offset) {
-  std::memcpy(bytes.mutable_data_ptr<uint8_t>() + offset, text.data(), text.size());
+  std::ranges::copy(text, bytes.mutable_data_ptr<uint8_t>() + offset);
 }
 
 std::string read_text(const torch::Tensor& bytes, int64_t offset, int64_t size) {

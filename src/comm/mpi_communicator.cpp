@@ -78,6 +78,7 @@ class MpiCommunicator final : public Communicator {
         post_receive(target + to_at[peer] * item, split.receive[peer] * item, peer, requests);
       for (const size_t peer : peers_of(rank(), size_))
         post_send(source + from_at[peer] * item, split.send[peer] * item, peer, requests);
+      if (split.receive[me] == 0) return;
       std::memcpy(target + to_at[me] * item, source + from_at[me] * item,
                   static_cast<size_t>(split.receive[me] * item));
     });
