@@ -250,7 +250,7 @@ CommandLine parse_command_line(const std::vector<std::string>& words) {
       const size_t equals = word.find('=');
       const std::string value = equals == std::string::npos ? "true" : trim(word.substr(equals + 1));
       line.settings.emplace_back(word.substr(2, equals == std::string::npos ? equals : equals - 2), value);
-    } else if (word.starts_with("-") && word.size() > 1) {
+    } else if (word.starts_with('-') && word.size() > 1) {
       usage_error("{}: no such option; options are written --name=value", word);
     } else {
       line.positional.push_back(word);

@@ -30,7 +30,7 @@ bool launched() {
 // How many processes the launcher says that it started.
 int launched_processes() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
-    if (const char* value = std::getenv(name)) return std::atoi(value);
+    if (const char* value = std::getenv(name)) return static_cast<int>(std::strtol(value, nullptr, 10));
   return 1;
 }
 

@@ -360,9 +360,10 @@ class Indexer {
       throw Unreadable("an extensible array of impossible size");
     array.offset_bytes = (index_bits + 7) / 8;
     array.page = uint64_t{1} << page_bits;
-    const auto super_blocks =
-        static_cast<uint64_t>(1 + static_cast<int>(index_bits) - std::countr_zero(array.least));
-    const auto direct = static_cast<uint64_t>(2 * std::countr_zero(least_pointers));  // super blocks
+    const auto least_bits = static_cast<uint64_t>(std::countr_zero(array.least));
+    const uint64_t direct = 2 * static_cast<uint64_t>(std::countr_zero(least_pointers));  // super blocks
+    if (index_bits < least_bits) throw Unreadable("an extensible array of impossible size");
+    const uint64_t super_blocks = 1 + index_bits - least_bits;
     if (super_blocks < direct) throw Unreadable("an extensible array of impossible size");
     const uint64_t direct_blocks = 2 * (least_pointers - 1);
 

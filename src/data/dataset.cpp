@@ -85,7 +85,8 @@ struct Dataset::State {
         names.push_back("/" + name);
         continue;
       }
-      for (const std::string& inner : hdf5::list(file, "/" + name)) names.push_back("/" + name + "/" + inner);
+      for (const std::string& inner : hdf5::list(file, "/" + name))
+        names.push_back(fmt::format("/{}/{}", name, inner));
     }
     if (names.size() > 12) {
       names.resize(12);

@@ -79,7 +79,8 @@ std::unique_lock<std::recursive_mutex> lock() {
   return std::unique_lock(mutex);
 }
 
-Handle::~Handle() {
+// The lock was taken when the handle was made, so taking it does not fail.
+Handle::~Handle() {  // NOLINT(bugprone-exception-escape)
   if (id_ < 0) return;
   const auto guard = lock();
   close_(id_);

@@ -45,7 +45,7 @@ std::optional<Number> read_number(const Handle& object, const std::string& name,
 void write_attribute(const Handle& object, const std::string& name, const std::string& value) {
   const auto guard = lock();
   const char* text = value.c_str();
-  write(object.get(), name, text_type(object.get()).get(), &text);
+  write(object.get(), name, text_type(object.get()).get(), static_cast<const void*>(&text));
 }
 
 void write_attribute(const Handle& object, const std::string& name, int64_t value) {
@@ -68,8 +68,8 @@ std::optional<std::string> read_text_attribute(const Handle& object, const std::
     return text.substr(0, text.find('\0'));
   }
   char* stored = nullptr;
-  check(H5Aread(attribute.get(), type.get(), &stored), object.get(), "read an attribute");
-  const std::string text = stored == nullptr ? "" : stored;
+  check(H5Aread(attribute.get(), type.get(), static_cast<void*>(&stored)), object.get(), "read an attribute");
+  std::string text = stored == nullptr ? "" : stored;
   H5free_memory(stored);
   return text;
 }

@@ -33,7 +33,7 @@ void write_group(const hdf5::Handle& file, const std::string& group,
   std::vector<std::string> order;
   for (const auto& [name, tensor] : tensors) {
     const torch::Tensor host = tensor.cpu().contiguous();
-    const std::string path = group + "/" + name;
+    const std::string path = fmt::format("{}/{}", group, name);
     const hdf5::Handle dataset = hdf5::write_tensor(file, path, host);
     hdf5::write_attribute(dataset, "sha256", tensor_digest(host));
     order.push_back(name);
@@ -48,7 +48,7 @@ std::vector<NamedTensor> read_group(const hdf5::Handle& file, const std::string&
   if (!order) fail("{}: {} lacks its attribute order: not a checkpoint of elbo", name, group);
   std::vector<NamedTensor> tensors;
   for (const std::string& member : split(*order, '\n')) {
-    const hdf5::Handle dataset = hdf5::open_dataset(file, group + "/" + member);
+    const hdf5::Handle dataset = hdf5::open_dataset(file, fmt::format("{}/{}", group, member));
     torch::Tensor tensor = hdf5::read_tensor(dataset);
     if (hdf5::read_text_attribute(dataset, "sha256") != tensor_digest(tensor))
       fail("{}: {}/{} does not match its checksum: the file is damaged", name, group, member);

@@ -40,7 +40,7 @@ torch::Device choose_device(const TrainOptions& options, const Environment& envi
     return torch::kCPU;
   }
   load_cuda();
-  const auto devices = static_cast<int>(torch::cuda::device_count());
+  const auto devices = int{static_cast<uint8_t>(torch::cuda::device_count())};
   return {torch::kCUDA, static_cast<c10::DeviceIndex>(environment.local_rank() % devices)};
 }
 

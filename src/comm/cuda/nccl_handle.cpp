@@ -24,7 +24,7 @@ NcclHandle::~NcclHandle() {
       wait_for(ncclCommFinalize(comm_), Wait(name_, "ending the NCCL world", 0, limit));
       ncclCommDestroy(std::exchange(comm_, nullptr));
     }
-  } catch (const Error&) {
+  } catch (const Error&) {  // NOLINT(bugprone-empty-catch)
     // The results are there already; a rank that does not come to the end is told by who misses it elsewhere.
   }
   abort();
