@@ -123,6 +123,7 @@ void OptionTable::add(std::string key, std::vector<int64_t>& target, std::string
           .text =
               [&target] {
                 std::vector<std::string> parts;
+                parts.reserve(target.size());
                 for (const int64_t value : target) parts.push_back(fmt::format("{}", value));
                 return join(parts, ",");
               }});
@@ -202,6 +203,7 @@ std::string OptionTable::nearest_key(const std::string& key) const {
 
 std::vector<std::string> OptionTable::keys() const {
   std::vector<std::string> result;
+  result.reserve(options_.size());
   for (const Option& option : options_) result.push_back(option.key);
   return result;
 }

@@ -103,7 +103,7 @@ int Environment::end_job(const Error& error) const {
   const int status = static_cast<int>(error.code());
   const std::string what = error.what();
   log::set_enabled(true);
-  if (size() == 1) {
+  if (size() == 1 || !state_->last_words) {
     log::write("error: ", what);
     return status;
   }

@@ -11,7 +11,7 @@ namespace elbo {
 namespace {
 
 // MPI counts with int; longer buffers go in pieces.
-constexpr int64_t max_count = int64_t{1} << 30;
+constexpr int64_t max_count = int64_t{1024} * 1024 * 1024;
 
 MPI_Datatype mpi_type(torch::ScalarType type) {
   switch (type) {

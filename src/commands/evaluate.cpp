@@ -87,14 +87,15 @@ ExitCode evaluate_run(const Environment& environment, const CommandLine& line) {
   Workers workers(worker_count(threads, environment, torch::kCPU, rows.rows()));
   std::vector<std::shared_ptr<Model>> models{run.model};
   while (static_cast<int>(models.size()) < workers.count()) models.push_back(run.replica());
-  const Evaluation result = *evaluate(*world, workers, models, rows,
-                                      {.split = options.split,
-                                       .microbatch = run.config->evaluate.microbatch,
-                                       .importance_samples = options.importance_samples,
-                                       .binarize = run.config->data.binarize,
-                                       .seed = static_cast<uint64_t>(run.config->train.seed)});
+  const std::optional<Evaluation> result = evaluate(*world, workers, models, rows,
+                                                    {.split = options.split,
+                                                     .microbatch = run.config->evaluate.microbatch,
+                                                     .importance_samples = options.importance_samples,
+                                                     .binarize = run.config->data.binarize,
+                                                     .seed = static_cast<uint64_t>(run.config->train.seed)});
+  if (!result) fail("{}: the evaluation was broken off", run.directory);
   if (environment.rank() != 0) return ExitCode::ok;
-  const ordered_json json = to_json(run, result);
+  const ordered_json json = to_json(run, *result);
   write_file(options.out.empty() ? own : options.out, json.dump(2) + "\n");
   print_table(json);
   return ExitCode::ok;

@@ -83,7 +83,7 @@ std::string advice(const hdf5::DatasetInfo& info, int64_t row_bytes) {
     return fmt::format(
         "chunks of {} are small, their index costs more than their bytes: chunks of 256 KiB to 1 MiB",
         human_bytes(static_cast<double>(chunk_rows * row_bytes)));
-  if (chunk_rows * row_bytes > (int64_t{64} << 20))
+  if (chunk_rows * row_bytes > (int64_t{64} * 1024 * 1024))
     return fmt::format(
         "chunks of {} are large, and one is the least that can be read: chunks of 256 KiB to 1 MiB",
         human_bytes(static_cast<double>(chunk_rows * row_bytes)));
@@ -95,10 +95,11 @@ void inspect_split(const hdf5::Handle& file, const Dataset& dataset, const std::
   const hdf5::DatasetInfo info = hdf5::describe(x);
   const RowSource& rows = dataset.split(split);
   const int64_t row_bytes = product(info.shape) / info.shape.front() * static_cast<int64_t>(info.type_size);
+  std::string filters;
+  for (const hdf5::DatasetInfo::FilterInfo& filter : info.filters) filters += ", " + filter.name;
   fmt::print("\n/{}/x\n  shape      {} {}, {}\n  layout     {}{}\n", split, shape_text(info.shape),
              info.type_name, human_bytes(static_cast<double>(row_bytes * info.shape.front())),
-             info.chunk.empty() ? "contiguous" : "chunks of " + shape_text(info.chunk),
-             info.filters.empty() ? "" : ", " + join(info.filters, ", "));
+             info.chunk.empty() ? "contiguous" : "chunks of " + shape_text(info.chunk), filters);
   const auto [seconds, read] = time_reading(rows);
   const double rate = static_cast<double>(read) / seconds;
   fmt::print("  read       {}\n", rows.way());

@@ -161,7 +161,7 @@ class Indexer {
     if (prefix.number(1) != 2) throw Unreadable("an object header of unknown version");
     const uint64_t flags = prefix.number(1);
     const uint64_t before = 6 + ((flags & 0x20) != 0 ? 16 : 0) + ((flags & 0x10) != 0 ? 4 : 0);
-    const int width = 1 << (flags & 3);
+    const auto width = static_cast<int>(uint64_t{1} << (flags & 3));
     Cursor sizes = at(header, before + static_cast<uint64_t>(width));
     sizes.skip(before);
     const uint64_t size = sizes.number(width);

@@ -17,7 +17,7 @@ namespace elbo {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t chunk_bytes = int64_t{256} << 10;
+constexpr int64_t chunk_bytes = int64_t{256} * 1024;
 constexpr unsigned deflate_level = 9;
 
 // One IDX file: two zero bytes, the type (8 is unsigned bytes), the number of dimensions, their sizes as
@@ -38,7 +38,8 @@ class IdxFile {
     for (int i = 0; i < magic[3]; ++i) {
       std::array<uint8_t, 4> size{};
       read(size.data(), size.size());
-      shape_.push_back(int64_t{size[0]} << 24 | size[1] << 16 | size[2] << 8 | size[3]);
+      shape_.push_back(int64_t{uint32_t{size[0]} << 24 | uint32_t{size[1]} << 16 | uint32_t{size[2]} << 8 |
+                               uint32_t{size[3]}});
     }
     for (const int64_t size : shape_)
       if (size == 0) usage_error("{}: holds nothing: one of its sizes is 0", path);
@@ -127,7 +128,7 @@ struct Inputs {
 void convert_split(const hdf5::Handle& out, const std::string& split, Inputs& inputs) {
   if (!inputs.images)
     usage_error("{}: holds labels for which there are no images; name the {} images, too",
-                inputs.labels->path(), split);
+                inputs.labels ? inputs.labels->path() : "the command line", split);
   if (inputs.labels && inputs.labels->rows() != inputs.images->rows())
     usage_error("{}: holds {} labels for the {} images of {}; expected as many", inputs.labels->path(),
                 inputs.labels->rows(), inputs.images->rows(), inputs.images->path());

@@ -24,6 +24,7 @@ struct SplitPaths {
 
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::vector<std::string> sizes;
+  sizes.reserve(shape.size());
   for (const int64_t size : shape) sizes.push_back(std::to_string(size));
   return "(" + join(sizes, ", ") + ")";
 }

@@ -21,7 +21,7 @@ struct DataOptions {
   double validation_fraction =
       0;  // of the training rows, chosen by key, when the file has no validation split
   std::string binarize = "none";  // none | static | dynamic
-  int64_t window_bytes = int64_t{256} << 20;
+  int64_t window_bytes = int64_t{256} * 1024 * 1024;
   int64_t prefetch = 4;           // microbatches read ahead, per worker
   void bind(OptionTable& table);  // under data.*
 };

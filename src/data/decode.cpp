@@ -61,7 +61,7 @@ void expand_lzf(Bytes& bytes, size_t largest) {
     size_t length = control >> 5;
     if (length == 7) length += next();
     length += 2;
-    const size_t distance = ((control & 31U) << 8 | next()) + 1;
+    const size_t distance = ((control & 31U) << 8 | unsigned{next()}) + 1;
     if (distance > out.size()) damaged("its LZF stream refers to bytes before its beginning");
     if (out.size() + length > largest) damaged("its LZF stream is longer than a chunk");
     for (size_t i = 0; i < length; ++i) out.push_back(out[out.size() - distance]);
@@ -92,7 +92,7 @@ uint32_t fletcher32(const uint8_t* data, size_t size) {
     const size_t block = std::min<size_t>(words, 360);  // so many additions do not overflow
     words -= block;
     for (size_t i = 0; i < block; ++i, data += 2) {
-      low += uint32_t{data[0]} << 8 | data[1];
+      low += uint32_t{data[0]} << 8 | uint32_t{data[1]};
       high += low;
     }
     low = fold(low);

@@ -47,8 +47,8 @@ std::string describe_type(hid_t type) {
   }
 }
 
-std::vector<std::string> filters_of(hid_t properties) {
-  std::vector<std::string> filters;
+std::vector<DatasetInfo::FilterInfo> filters_of(hid_t properties) {
+  std::vector<DatasetInfo::FilterInfo> filters;
   const int count = H5Pget_nfilters(properties);
   for (int i = 0; i < count; ++i) {
     unsigned flags = 0;
@@ -56,7 +56,7 @@ std::vector<std::string> filters_of(hid_t properties) {
     char name[64] = "";
     const H5Z_filter_t filter = H5Pget_filter2(properties, static_cast<unsigned>(i), &flags, &values, nullptr,
                                                sizeof name, name, nullptr);
-    filters.emplace_back(name[0] != '\0' ? name : fmt::format("filter {}", static_cast<int>(filter)));
+    filters.push_back({filter, name[0] != '\0' ? name : fmt::format("filter {}", filter)});
   }
   return filters;
 }

@@ -46,7 +46,11 @@ struct DatasetInfo {
   bool is_signed = true;
   std::vector<int64_t> chunk;  // empty: contiguous or compact
   std::string type_name;       // "uint8", "float32 big-endian", "string"
-  std::vector<std::string> filters;
+  struct FilterInfo {
+    H5Z_filter_t id = 0;
+    std::string name;
+  };
+  std::vector<FilterInfo> filters;  // in the order of writing
   bool numeric() const { return type_class == H5T_INTEGER || type_class == H5T_FLOAT; }
 };
 

@@ -60,35 +60,20 @@ std::optional<ElementType> element_type(hid_t type) {
   return found;
 }
 
-std::optional<std::vector<Filter>> filters_of(hid_t properties, std::string& why_not) {
-  std::vector<Filter> filters;
-  const int count = H5Pget_nfilters(properties);
-  for (int i = 0; i < count; ++i) {
-    unsigned flags = 0;
-    size_t values = 0;
-    char name[64] = "";
-    const H5Z_filter_t filter = H5Pget_filter2(properties, static_cast<unsigned>(i), &flags, &values, nullptr,
-                                               sizeof name, name, nullptr);
-    switch (filter) {
-      case H5Z_FILTER_DEFLATE:
-        filters.push_back(Filter::deflate);
-        break;
-      case H5Z_FILTER_SHUFFLE:
-        filters.push_back(Filter::shuffle);
-        break;
-      case H5Z_FILTER_FLETCHER32:
-        filters.push_back(Filter::fletcher32);
-        break;
-      case lzf:
-        filters.push_back(Filter::lzf);
-        break;
-      default:
-        why_not = fmt::format("its filter {} is one that only the library knows",
-                              name[0] != '\0' ? name : std::to_string(filter));
-        return std::nullopt;
-    }
+// None for a filter that only the library knows.
+std::optional<Filter> known_filter(H5Z_filter_t id) {
+  switch (id) {
+    case H5Z_FILTER_DEFLATE:
+      return Filter::deflate;
+    case H5Z_FILTER_SHUFFLE:
+      return Filter::shuffle;
+    case H5Z_FILTER_FLETCHER32:
+      return Filter::fletcher32;
+    case lzf:
+      return Filter::lzf;
+    default:
+      return std::nullopt;
   }
-  return filters;
 }
 
 std::vector<uint8_t> fill_value(hid_t properties, hid_t type, const Handle& dataset) {
@@ -201,13 +186,18 @@ std::optional<Storage> find_storage(const RawFile& file, const Handle& dataset, 
     why_not = "its chunks at the borders are stored otherwise";
     return std::nullopt;
   }
-  std::optional<std::vector<Filter>> filters = filters_of(properties.get(), why_not);
-  if (!filters) return std::nullopt;
+  for (const hdf5::DatasetInfo::FilterInfo& filter : info.filters) {
+    const std::optional<Filter> known = known_filter(filter.id);
+    if (!known) {
+      why_not = fmt::format("its filter {} is one that only the library knows", filter.name);
+      return std::nullopt;
+    }
+    storage.filters.push_back(*known);
+  }
   if (!only_rows_may_come(space.get(), info.shape.size())) {
     why_not = "more of its dimensions than the first can grow";
     return std::nullopt;
   }
-  storage.filters = std::move(*filters);
   storage.chunk = info.chunk;
   std::optional<std::vector<StoredPiece>> pieces =
       read_chunk_index(file, header_address(dataset), storage, why_not);

@@ -13,7 +13,7 @@ namespace {
 
 // Rows that are read at once where the file's own chunks are smaller, or where it has none. Large enough that
 // a call of HDF5 costs little beside it.
-constexpr int64_t piece_bytes = int64_t{256} << 10;
+constexpr int64_t piece_bytes = int64_t{256} * 1024;
 
 int64_t product(const std::vector<int64_t>& sizes) {
   int64_t result = 1;

@@ -120,8 +120,9 @@ class Evaluator {
     const int64_t at_once = std::max<int64_t>(1, decoded_rows / batch.size());
     std::vector<torch::Tensor> log_weights;
     for (int64_t done = 0; done < options_.importance_samples; done += at_once)
-      log_weights.push_back(
-          *model.log_weights(batch, std::min(at_once, options_.importance_samples - done), noise));
+      if (const auto drawn =
+              model.log_weights(batch, std::min(at_once, options_.importance_samples - done), noise))
+        log_weights.push_back(*drawn);
     return -sum_of(importance_weighted_bound(torch::cat(log_weights)));
   }
 
@@ -183,6 +184,7 @@ torch::Tensor sum_of_all(Communicator& comm, const Evaluator& evaluator, const s
   for (const Part& part : own) all[place++].copy_(part.sum);
   comm.all_gather(all, counts);
   std::vector<Part> parts;
+  parts.reserve(nodes.size());
   for (size_t i = 0; i < nodes.size(); ++i) parts.push_back({nodes[i], all[static_cast<int64_t>(i)]});
   return canonical_sum({0, evaluator.leaves()}, parts);
 }

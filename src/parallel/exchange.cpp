@@ -35,6 +35,7 @@ void deposit(const Arena& arena, ElementRange range, std::vector<torch::Tensor>&
 
 std::vector<Part> narrowed(const std::vector<Part>& parts, ElementRange range) {
   std::vector<Part> result;
+  result.reserve(parts.size());
   for (const Part& part : parts) result.push_back({part.node, part.sum.narrow(0, range.first, range.size())});
   return result;
 }
@@ -68,6 +69,7 @@ ElementRange Exchange::slice(size_t phase) const { return slice_of(phase, host_.
 
 std::vector<int64_t> Exchange::slice_sizes(size_t phase) const {
   std::vector<int64_t> sizes;
+  sizes.reserve(static_cast<size_t>(host_.size()));
   for (int rank = 0; rank < host_.size(); ++rank) sizes.push_back(slice_of(phase, rank).size());
   return sizes;
 }

@@ -163,6 +163,7 @@ void Optimizer::step(const Tensor& parameters, const Tensor& gradient, double lr
     const Tensor p = part(parameters);
     const Tensor g = part(gradient);
     std::vector<Tensor> states;
+    states.reserve(states_.size());
     for (const State& state : states_) states.push_back(part(state.second));
     if (gradient_scale != 1) g.mul_(gradient_scale);
     if (!rule.decays_itself && options_.weight_decay > 0) g.add_(p, options_.weight_decay);

@@ -80,7 +80,10 @@ SavedRun open_run(Communicator& comm, const std::string& directory, const std::s
                   const std::string& data_path, DataNeed need) {
   SavedRun run;
   run.directory = directory;
-  run.checkpoint = *share(comm, comm.rank() == 0 ? std::optional(read(directory, which)) : std::nullopt);
+  std::optional<Checkpoint> shared =
+      share(comm, comm.rank() == 0 ? std::optional(read(directory, which)) : std::nullopt);
+  if (!shared) fail("{}: rank 0 has sent no checkpoint", directory);
+  run.checkpoint = std::move(*shared);
   run.config = parse_config(run.checkpoint.config, directory, {});
   if (!data_path.empty()) run.config->data.path = data_path;
   if (need == DataNeed::rows) {

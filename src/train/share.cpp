@@ -71,7 +71,7 @@ std::optional<Checkpoint> share(Communicator& comm, std::optional<Checkpoint> re
   }
   about = json::parse(broadcast_text(comm, about.dump(), 0));
   if (about.is_null()) return std::nullopt;
-  Checkpoint result = comm.rank() == 0 ? std::move(*read) : Checkpoint{};
+  Checkpoint result = comm.rank() == 0 && read ? std::move(*read) : Checkpoint{};
   result.step = about["step"];
   result.fingerprint = about["fingerprint"];
   result.config = about["config"];

@@ -46,10 +46,10 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
     nccl_ = environment.make_nccl_world(*host_, device_, config.run.timeout);
 
   const LeafRange leaves = share_of({0, config.leaves()}, host_->rank(), host_->size());
-  workers_.emplace(worker_count(config.train, environment, device_, leaves.size()));
+  workers_ = std::make_unique<Workers>(worker_count(config.train, environment, device_, leaves.size()));
   make_replicas(start);
-  exchange_.emplace(*host_, nccl_ ? *nccl_ : *host_, *workers_, *arena_, phases_.size(), config.leaves(),
-                    config.train.exact);
+  exchange_ = std::make_unique<Exchange>(*host_, nccl_ ? *nccl_ : *host_, *workers_, *arena_, phases_.size(),
+                                         config.leaves(), config.train.exact);
   make_optimizers(start);
   make_loader();
   if (first_step_ >= end_step_) {
@@ -58,7 +58,8 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
   } else if (host_->rank() == 0) {
     lock_ = prepare_run_directory(config, first_step_);
   }
-  coordinator_.emplace(config, host_->rank() == 0, rows_.rows(), first_step_, end_step_, evaluation_pending_);
+  coordinator_ = std::make_unique<Coordinator>(config, host_->rank() == 0, rows_.rows(), first_step_,
+                                               end_step_, evaluation_pending_);
   if (start) coordinator_->restore_best(start->best_loss, start->best_step);
   warn_of_idle_ranks();
 }
@@ -81,7 +82,7 @@ void Trainer::make_replicas(const std::optional<Checkpoint>& start) {
   }
   Model& first = *replicas_.front().model;
   phases_ = first.phases();
-  arena_.emplace(first, phases_);
+  arena_ = std::make_unique<Arena>(first, phases_);
   host_->broadcast(arena_->values(), 0);
   for (Replica& replica : replicas_) {
     arena_->bind(*replica.model);
@@ -113,16 +114,16 @@ void Trainer::make_optimizers(const std::optional<Checkpoint>& start) {
 
 void Trainer::make_loader() {
   batches_.resize(static_cast<size_t>(exchange_->leaves_of_rank().size()));
-  loader_.emplace(rows_, LoaderOptions{.batch = config_.train.batch,
-                                       .microbatch = config_.train.microbatch,
-                                       .leaves = exchange_->leaves_of_rank(),
-                                       .binarize = config_.data.binarize,
-                                       .window_bytes = config_.data.window_bytes,
-                                       .prefetch = config_.data.prefetch,
-                                       .workers = workers_->count(),
-                                       .seed = static_cast<uint64_t>(config_.train.seed),
-                                       .first_step = first_step_,
-                                       .end_step = end_step_});
+  loader_ = std::make_unique<Loader>(rows_, LoaderOptions{.batch = config_.train.batch,
+                                                          .microbatch = config_.train.microbatch,
+                                                          .leaves = exchange_->leaves_of_rank(),
+                                                          .binarize = config_.data.binarize,
+                                                          .window_bytes = config_.data.window_bytes,
+                                                          .prefetch = config_.data.prefetch,
+                                                          .workers = workers_->count(),
+                                                          .seed = static_cast<uint64_t>(config_.train.seed),
+                                                          .first_step = first_step_,
+                                                          .end_step = end_step_});
 }
 
 void Trainer::warn_of_idle_ranks() const {
@@ -240,6 +241,7 @@ bool Trainer::evaluate(int64_t done, const StopRequest& stop) {
   const std::string split = dataset_.has("validation") ? "validation" : "test";
   if (!dataset_.has(split)) return true;
   std::vector<std::shared_ptr<Model>> models;
+  models.reserve(replicas_.size());
   for (const Replica& replica : replicas_) models.push_back(replica.model);
   const std::optional<Evaluation> evaluation =
       elbo::evaluate(*host_, *workers_, models, dataset_.split(split),

@@ -73,13 +73,13 @@ class Trainer {
   Dataset dataset_;
   const RowSource& rows_;
   std::vector<Phase> phases_;
-  std::optional<Workers> workers_;
+  std::unique_ptr<Workers> workers_;
   std::vector<Replica> replicas_;
-  std::optional<Arena> arena_;
-  std::optional<Exchange> exchange_;
+  std::unique_ptr<Arena> arena_;
+  std::unique_ptr<Exchange> exchange_;
   std::vector<Optimizer> optimizers_;
-  std::optional<Loader> loader_;
-  std::optional<Coordinator> coordinator_;
+  std::unique_ptr<Loader> loader_;
+  std::unique_ptr<Coordinator> coordinator_;
   std::vector<Batch> batches_;       // this rank's leaves of the step
   bool best_ = false;                // the parameters are the best so far, and not saved yet
   bool evaluation_pending_ = false;  // of the last step
