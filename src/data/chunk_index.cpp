@@ -4,91 +4,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
-#include <stdexcept>
 #include <string_view>
+
+#include "data/file_structure.h"
 
 namespace elbo {
 namespace {
-
-// What the file's structures do not allow to be read; caught where the reading began.
-struct Unreadable : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-// Bytes of the file from one place on, taken little-endian and in order.
-class Cursor {
- public:
-  Cursor(const RawFile& file, uint64_t address, uint64_t size) : bytes_(size) {
-    if (size > (uint64_t{1} << 30)) throw Unreadable("a structure of impossible size");
-    if (!file.holds(address, size)) throw Unreadable("a structure that lies behind the end of the file");
-    file.read(address, size, bytes_.data());
-  }
-  uint64_t number(int size) {
-    require(static_cast<size_t>(size));
-    uint64_t value = 0;
-    for (int i = 0; i < size; ++i) value |= uint64_t{bytes_[at_ + static_cast<size_t>(i)]} << (8 * i);
-    at_ += static_cast<size_t>(size);
-    return value;
-  }
-  void expect(std::string_view signature) {
-    require(signature.size());
-    if (std::memcmp(bytes_.data() + at_, signature.data(), signature.size()) != 0)
-      throw Unreadable(fmt::format("a structure without its signature {}", signature));
-    at_ += signature.size();
-  }
-  bool begins_with(std::string_view signature) const {
-    return left() >= signature.size() &&
-           std::memcmp(bytes_.data() + at_, signature.data(), signature.size()) == 0;
-  }
-  void skip(size_t size) {
-    require(size);
-    at_ += size;
-  }
-  size_t at() const { return at_; }
-  size_t left() const { return bytes_.size() - at_; }
-
- private:
-  void require(size_t size) const {
-    if (left() < size) throw Unreadable("a structure that is cut short");
-  }
-  std::vector<uint8_t> bytes_;
-  size_t at_ = 0;
-};
-
-// Sizes of addresses and lengths, and what addresses are counted from.
-struct Superblock {
-  int offset_size = 8, length_size = 8;
-  uint64_t base = 0;
-};
-
-Superblock read_superblock(const RawFile& file) {
-  constexpr std::string_view signature = "\211HDF\r\n\032\n";
-  for (uint64_t at = 0;; at = at == 0 ? 512 : 2 * at) {  // behind a user block, whose size is a power of two
-    if (!file.holds(at, 64)) throw Unreadable("no superblock");
-    Cursor cursor(file, at, 64);
-    if (!cursor.begins_with(signature)) continue;
-    cursor.expect(signature);
-    const uint64_t version = cursor.number(1);
-    Superblock result;
-    if (version <= 1) {
-      cursor.skip(4);
-      result.offset_size = static_cast<int>(cursor.number(1));
-      result.length_size = static_cast<int>(cursor.number(1));
-      cursor.skip(version == 0 ? 9 : 13);
-    } else if (version <= 3) {
-      result.offset_size = static_cast<int>(cursor.number(1));
-      result.length_size = static_cast<int>(cursor.number(1));
-      cursor.skip(1);
-    } else {
-      throw Unreadable(fmt::format("superblock version {}", version));
-    }
-    for (const int size : {result.offset_size, result.length_size})
-      if (size != 2 && size != 4 && size != 8) throw Unreadable("addresses of an unknown size");
-    result.base = cursor.number(result.offset_size);
-    return result;
-  }
-}
 
 // The number that Storage gives to the chunk with this first element; none where that is no chunk of the grid
 // (a dataset may have shrunk).
@@ -107,7 +28,7 @@ uint64_t chunks_of(const Storage& storage) {
   uint64_t count = 1;
   for (size_t d = 0; d < storage.shape.size(); ++d) {
     count *= static_cast<uint64_t>(storage.chunks_along(d));
-    if (count > (uint64_t{1} << 32)) throw Unreadable("more chunks than can be kept in memory");
+    if (count > (uint64_t{1} << 26)) throw Unreadable("more chunks than can be kept in memory");
   }
   return count;
 }

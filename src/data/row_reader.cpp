@@ -121,9 +121,7 @@ class DirectReader final : public RowReader {
       fill(bytes);
       return;
     }
-    if (!file_->holds(from.address, from.size))
-      fail("{}: the chunk of rows {} lies behind the end of the file: it was cut short", name_,
-           rows_of(index));
+    require_in_file(from.address, from.size, index);  // before memory is taken for it
     bytes.resize(from.size);
     fetch(from.address, from.size, bytes.data(), index);
     try {
@@ -165,10 +163,14 @@ class DirectReader final : public RowReader {
   }
 
   void fetch(uint64_t address, uint64_t size, uint8_t* out, int64_t index) const {
+    require_in_file(address, size, index);
+    file_->read(address, size, out);
+  }
+
+  void require_in_file(uint64_t address, uint64_t size, int64_t index) const {
     if (!file_->holds(address, size))
       fail("{}: the chunk of rows {} lies behind the end of the file: it was cut short", name_,
            rows_of(index));
-    file_->read(address, size, out);
   }
 
   std::string rows_of(int64_t index) const {

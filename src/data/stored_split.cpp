@@ -11,6 +11,9 @@
 namespace elbo {
 namespace {
 
+// Of which it is remembered whether they are in memory; with pieces of that size, 16 TiB.
+constexpr int64_t most_chunks = int64_t{64} * 1024 * 1024;
+
 // Rows that are read at once where the file's own chunks are smaller, or where it has none. Large enough that
 // a call of HDF5 costs little beside it.
 constexpr int64_t piece_bytes = int64_t{256} * 1024;
@@ -39,7 +42,13 @@ StoredSplit::StoredSplit(const hdf5::Handle& file, std::shared_ptr<const RawFile
   item_bytes_ = bytes_ ? 1 : 4;
   const int64_t stored = info.chunk.empty() ? 1 : std::min(info.chunk.front(), rows_);
   rows_per_chunk_ = std::min(rows_, stored * std::max<int64_t>(1, piece_bytes / (stored * bytes_per_row())));
-  slots_.resize(static_cast<size_t>((rows_ + rows_per_chunk_ - 1) / rows_per_chunk_));
+  const int64_t chunks = (rows_ + rows_per_chunk_ - 1) / rows_per_chunk_;
+  if (chunks > most_chunks)
+    usage_error(
+        "{}: {} says that it has {} rows, more than can be kept count of; it is damaged, or its chunks are "
+        "too small",
+        options_.file, options_.x, rows_);
+  slots_.resize(static_cast<size_t>(chunks));
   x_ = make_row_reader(raw_, std::move(x), stored_type());
   apart_ = x_->rows_lie_apart();
   if (!options_.label.empty()) open_labels(file);
