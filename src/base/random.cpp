@@ -70,7 +70,7 @@ torch::Tensor Noise::bernoulli(const torch::Tensor& probabilities) {
 
 Permutation::Permutation(uint64_t n, Key key)
     : n_(n),
-      half_bits_(std::max(1, (static_cast<int>(std::bit_width(n > 0 ? n - 1 : 0)) + 1) / 2)),
+      half_bits_(std::max(1U, (static_cast<unsigned>(std::bit_width(n > 0 ? n - 1 : 0)) + 1) / 2)),
       round_keys_{} {
   uint64_t round = 0;
   for (uint64_t& round_key : round_keys_) round_key = key.with("feistel").with(round++).value();

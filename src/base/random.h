@@ -56,7 +56,7 @@ class Permutation {
 
  private:
   uint64_t n_;
-  int half_bits_;
+  unsigned half_bits_;
   uint64_t round_keys_[6];
 };
 

@@ -52,7 +52,7 @@ class Indexer {
 
  private:
   uint64_t undefined() const {
-    return super_.offset_size == 8 ? ~uint64_t{0} : (uint64_t{1} << (8 * super_.offset_size)) - 1;
+    return ~uint64_t{0} >> (64U - 8U * static_cast<unsigned>(super_.offset_size));
   }
   Cursor at(uint64_t address, uint64_t size) const { return {file_, super_.base + address, size}; }
   uint64_t address(Cursor& cursor) const { return cursor.number(super_.offset_size); }

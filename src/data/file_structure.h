@@ -29,7 +29,7 @@ class Cursor {
   uint64_t number(int size) {
     require(static_cast<size_t>(size));
     uint64_t value = 0;
-    for (int i = 0; i < size; ++i) value |= uint64_t{bytes_[at_ + static_cast<size_t>(i)]} << (8 * i);
+    for (size_t i = 0; i < static_cast<size_t>(size); ++i) value |= uint64_t{bytes_[at_ + i]} << (8 * i);
     at_ += static_cast<size_t>(size);
     return value;
   }
