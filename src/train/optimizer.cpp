@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "base/vectorize.h"
 #include "parallel/arena.h"
 
 namespace elbo {
@@ -20,31 +21,77 @@ struct Update {
   int64_t count;  // from 1
 };
 
-// LibTorch's fused kernel: all of an update in one pass over memory.
+// LibTorch's kernel for devices.
 using FusedAdam = void (*)(at::TensorList parameters, at::TensorList gradients, at::TensorList exp_avgs,
                            at::TensorList exp_avg_sqs, at::TensorList max_exp_avg_sqs,
                            at::TensorList state_steps, double lr, double beta1, double beta2,
                            double weight_decay, double eps, bool amsgrad, bool maximize,
                            const std::optional<Tensor>& grad_scale, const std::optional<Tensor>& found_inf);
 
-void adam_by(FusedAdam kernel, const Tensor& parameters, const Tensor& gradient,
+// What an element of Adam needs, worked out in double precision once an update.
+struct AdamFactors {
+  float decay;   // of the parameter: decoupled weight decay
+  float l2;      // of the parameter, added to the gradient
+  float first;   // 1 - β₁
+  float second;  // 1 - β₂
+  float beta2;
+  float step;        // the learning rate without the first moment's bias
+  float correction;  // 1 by the root of the second moment's bias
+  float epsilon;
+};
+
+// One pass over memory for all of an update; the library's kernel divides and rounds by the machine's
+// instruction set.
+ELBO_VECTORIZE void adam_pass(int64_t n, const AdamFactors& factors, const float* __restrict gradient,
+                              float* __restrict parameters, float* __restrict exp_avg,
+                              float* __restrict exp_avg_sq) {
+  const AdamFactors f = factors;
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = gradient[i] + f.l2 * parameters[i];
+    const float m = exp_avg[i] + f.first * (g - exp_avg[i]);
+    const float v = f.beta2 * exp_avg_sq[i] + f.second * g * g;
+    exp_avg[i] = m;
+    exp_avg_sq[i] = v;
+    parameters[i] = f.decay * parameters[i] - f.step * m / (std::sqrt(v) * f.correction + f.epsilon);
+  }
+}
+
+void adam_by(bool decoupled, const Tensor& parameters, const Tensor& gradient,
              const std::vector<Tensor>& state, const Update& u) {
   const OptimizerOptions& o = u.options;
-  const Tensor count = torch::full({}, static_cast<double>(u.count), parameters.options());
-  kernel({parameters}, {gradient}, {state[0]}, {state[1]}, {}, {count}, u.lr, o.beta1, o.beta2,
-         o.weight_decay, o.epsilon, false, false, {}, {});
+  if (!parameters.is_cpu()) {
+    const Tensor count = torch::full({}, static_cast<double>(u.count), parameters.options());
+    constexpr FusedAdam fused_adam = &at::_fused_adam_, fused_adamw = &at::_fused_adamw_;
+    (decoupled ? fused_adamw : fused_adam)({parameters}, {gradient}, {state[0]}, {state[1]}, {}, {count},
+                                           u.lr, o.beta1, o.beta2, o.weight_decay, o.epsilon, false, false,
+                                           {}, {});
+    return;
+  }
+  const double bias1 = 1 - std::pow(o.beta1, static_cast<double>(u.count));
+  const double bias2 = 1 - std::pow(o.beta2, static_cast<double>(u.count));
+  const AdamFactors factors{.decay = static_cast<float>(decoupled ? 1 - u.lr * o.weight_decay : 1.0),
+                            .l2 = static_cast<float>(decoupled ? 0.0 : o.weight_decay),
+                            .first = static_cast<float>(1 - o.beta1),
+                            .second = static_cast<float>(1 - o.beta2),
+                            .beta2 = static_cast<float>(o.beta2),
+                            .step = static_cast<float>(u.lr / bias1),
+                            .correction = static_cast<float>(1 / std::sqrt(bias2)),
+                            .epsilon = static_cast<float>(o.epsilon)};
+  adam_pass(parameters.numel(), factors, gradient.const_data_ptr<float>(),
+            parameters.mutable_data_ptr<float>(), state[0].mutable_data_ptr<float>(),
+            state[1].mutable_data_ptr<float>());
 }
 
 // Kingma & Ba 2015, algorithm 1.
 void adam(const Tensor& parameters, const Tensor& gradient, const std::vector<Tensor>& state,
           const Update& u) {
-  adam_by(&at::_fused_adam_, parameters, gradient, state, u);
+  adam_by(false, parameters, gradient, state, u);
 }
 
 // Decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
 void adamw(const Tensor& parameters, const Tensor& gradient, const std::vector<Tensor>& state,
            const Update& u) {
-  adam_by(&at::_fused_adamw_, parameters, gradient, state, u);
+  adam_by(true, parameters, gradient, state, u);
 }
 
 // Kingma & Ba 2015, algorithm 2.
