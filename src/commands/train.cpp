@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "commands/command.h"
+#include "data/data_files.h"
 #include "train/config.h"
 #include "train/stop_request.h"
 #include "train/trainer.h"
@@ -25,19 +28,24 @@ bool is_of_run(const std::filesystem::path& path) {
   return path.filename() == "run.ini" && std::filesystem::is_directory(path.parent_path() / "checkpoints");
 }
 
-// A configuration file, or a data set alone: then everything else has its default.
+// A configuration file, or data alone, as one file, a pattern or all the files that a shell made of one: then
+// everything else has its default.
 std::unique_ptr<RunConfig> read_config(const CommandLine& line) {
-  if (line.positional.size() != 1)
-    usage_error("elbo train: expected one CONFIG.ini or DATA.h5, got {}; elbo train --help shows how",
-                line.positional.size());
-  const std::string& path = line.positional.front();
-  require_readable_file(path);
+  if (line.positional.empty())
+    usage_error("elbo train: expected a CONFIG.ini or DATA.h5; elbo train --help shows how");
+  const std::string path = join(line.positional, ",");
+  const std::vector<std::string> files = data_files(path);
+  std::ranges::for_each(files, require_readable_file);
+  const auto other = std::ranges::find_if_not(files, is_data);
+  if (other != files.end() && files.size() > 1)
+    usage_error("elbo train: {} is no HDF5 file; expected one CONFIG.ini, or data sets only", *other);
   std::vector<Setting> settings;
+  const bool data = other == files.end();
   if (is_of_run(path))
     settings.emplace_back("run.directory", std::filesystem::absolute(path).parent_path().string());
-  if (is_data(path)) settings.emplace_back("data.path", path);
+  if (data) settings.emplace_back("data.path", path);
   settings.insert(settings.end(), line.settings.begin(), line.settings.end());
-  return parse_config(is_data(path) ? "" : read_file(path), path, settings);
+  return parse_config(data ? "" : read_file(path), path, settings);
 }
 
 // The options of the model that the command line names: elbo train --model.name=autoencoder --help.
@@ -69,7 +77,7 @@ ExitCode train(const Environment& environment, const CommandLine& line) {
 }  // namespace
 
 Command train_command() {
-  return {"train", "CONFIG.ini|DATA.h5 [--section.key=value …] [--resume]",
+  return {"train", "CONFIG.ini|DATA.h5 … [--section.key=value …] [--resume]",
           "trains a model; an interrupted run goes on with --resume, on any number of ranks", train};
 }
 

@@ -4,21 +4,36 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "data/data_files.h"
 #include "data/hdf5.h"
 #include "data/held_out.h"
+#include "data/joined_rows.h"
 #include "data/row_reader.h"
 #include "data/stored_split.h"
 
 namespace elbo {
 namespace {
 
-// What lies where in the file for one split.
+struct DataFile {
+  std::string path;
+  hdf5::Handle handle;
+  std::shared_ptr<const RawFile> raw;
+
+  explicit DataFile(const std::string& name)
+      : path(name), handle(hdf5::open_file(name)), raw(std::make_shared<RawFile>(name)) {}
+  [[noreturn]] void refuse(const std::string& what) const { usage_error("{}: {}", path, what); }
+};
+
+// What lies where for one split, in one of the files.
 struct SplitPaths {
+  const DataFile* file;
   std::string split, x, label;
 };
 
@@ -27,6 +42,10 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   sizes.reserve(shape.size());
   for (const int64_t size : shape) sizes.push_back(std::to_string(size));
   return "(" + join(sizes, ", ") + ")";
+}
+
+int64_t product(const std::vector<int64_t>& sizes) {
+  return std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
 }
 
 bool is_bytes(const hdf5::DatasetInfo& info) {
@@ -40,7 +59,10 @@ std::string path_in(const std::string& group, const std::string& name) {
 }  // namespace
 
 void DataOptions::bind(OptionTable& table) {
-  table.add("data.path", path, "HDF5 file (docs/data_format.md)");
+  table.add("data.path", path,
+            "HDF5 file (docs/data_format.md), a pattern (shards/*.h5), or several with commas between: many "
+            "files are one "
+            "data set");
   table.add("data.train", train, "group of the training split");
   table.add("data.validation", validation, "group of the validation split, if the file has one");
   table.add("data.test", test, "group of the test split, if the file has one");
@@ -66,27 +88,26 @@ void DataOptions::bind(OptionTable& table) {
 
 struct Dataset::State {
   DataOptions options;
-  hdf5::Handle file;
-  std::shared_ptr<const RawFile> raw;
+  std::vector<std::unique_ptr<DataFile>> files;
   DataShape shape;
   std::map<std::string, std::shared_ptr<const RowSource>> splits;
   std::vector<SplitPaths> stored;
+  int64_t rows_of_first_split = 0;
   mutable std::string fingerprint;
 
-  explicit State(const DataOptions& given)
-      : options(given), file(hdf5::open_file(given.path)), raw(std::make_shared<RawFile>(given.path)) {}
-
-  [[noreturn]] void refuse(const std::string& what) const { usage_error("{}: {}", options.path, what); }
+  explicit State(const DataOptions& given) : options(given) {
+    for (const std::string& path : data_files(given.path)) files.push_back(std::make_unique<DataFile>(path));
+  }
 
   // The names of what could have been meant.
-  std::string contents() const {
+  static std::string contents(const DataFile& file) {
     std::vector<std::string> names;
-    for (const std::string& name : hdf5::list(file, "/")) {
-      if (!hdf5::is_group(file, "/" + name)) {
+    for (const std::string& name : hdf5::list(file.handle, "/")) {
+      if (!hdf5::is_group(file.handle, "/" + name)) {
         names.push_back("/" + name);
         continue;
       }
-      for (const std::string& inner : hdf5::list(file, "/" + name))
+      for (const std::string& inner : hdf5::list(file.handle, "/" + name))
         names.push_back(fmt::format("/{}/{}", name, inner));
     }
     if (names.size() > 12) {
@@ -96,54 +117,57 @@ struct Dataset::State {
     return names.empty() ? "nothing" : join(names, ", ");
   }
 
-  std::vector<SplitPaths> find_splits() const {
+  std::vector<SplitPaths> find_splits(const DataFile& file) const {
     const auto label_if_there = [&](const std::string& path) {
-      return hdf5::exists(file, path) ? path : std::string();
+      return hdf5::exists(file.handle, path) ? path : std::string();
     };
     if (options.x.starts_with('/')) {
-      if (!hdf5::exists(file, options.x))
-        refuse(fmt::format("there is no dataset {} (data.x); the file holds {}", options.x, contents()));
-      return {{"train", options.x, options.label.starts_with('/') ? label_if_there(options.label) : ""}};
+      if (!hdf5::exists(file.handle, options.x))
+        file.refuse(
+            fmt::format("there is no dataset {} (data.x); the file holds {}", options.x, contents(file)));
+      return {
+          {&file, "train", options.x, options.label.starts_with('/') ? label_if_there(options.label) : ""}};
     }
     std::vector<SplitPaths> found;
     for (const auto& [split, group] :
          {std::pair{"train", options.train}, {"validation", options.validation}, {"test", options.test}}) {
       const std::string root = path_in("", group).substr(group.starts_with('/') ? 0 : 1);
-      if (!hdf5::is_group(file, root)) continue;
+      if (!hdf5::is_group(file.handle, root)) continue;
       const std::string x = path_in(root, options.x);
-      if (!hdf5::exists(file, x))
-        refuse(
+      if (!hdf5::exists(file.handle, x))
+        file.refuse(
             fmt::format("the group {} has no dataset {}; name the right one with data.x (the file holds {})",
-                        root, options.x, contents()));
-      found.push_back({split, x, label_if_there(path_in(root, options.label))});
+                        root, options.x, contents(file)));
+      found.push_back({&file, split, x, label_if_there(path_in(root, options.label))});
     }
     if (found.empty())
-      refuse(fmt::format(
+      file.refuse(fmt::format(
           "there is none of the groups {}, {}, {}; name the rows with data.x=/path/in/file (the file "
           "holds {})",
-          options.train, options.validation, options.test, contents()));
+          options.train, options.validation, options.test, contents(file)));
     return found;
   }
 
   // The dataset's description, if rows can be taken from it.
-  hdf5::DatasetInfo require_rows(const std::string& path, size_t least_rank) const {
-    if (hdf5::is_group(file, path)) refuse(fmt::format("{} is a group; expected a dataset", path));
-    hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file, path));
-    if (!info.numeric()) refuse(fmt::format("{} holds {}; expected numbers", path, info.type_name));
+  static hdf5::DatasetInfo require_rows(const DataFile& file, const std::string& path, size_t least_rank) {
+    if (hdf5::is_group(file.handle, path))
+      file.refuse(fmt::format("{} is a group; expected a dataset", path));
+    hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file.handle, path));
+    if (!info.numeric()) file.refuse(fmt::format("{} holds {}; expected numbers", path, info.type_name));
     if (info.shape.size() < least_rank)
-      refuse(fmt::format("{} has the shape {}; expected (rows, …) with at least {} dimensions", path,
-                         shape_text(info.shape), least_rank));
+      file.refuse(fmt::format("{} has the shape {}; expected (rows, …) with at least {} dimensions", path,
+                              shape_text(info.shape), least_rank));
     for (const int64_t size : info.shape)
       if (size == 0)
-        refuse(fmt::format("{} is empty: its shape is {}; expected one row at least", path,
-                           shape_text(info.shape)));
+        file.refuse(fmt::format("{} is empty: its shape is {}; expected one row at least", path,
+                                shape_text(info.shape)));
     return info;
   }
 
-  void find_shape(const hdf5::DatasetInfo& info, const std::string& path) {
+  void find_shape(const DataFile& file, const hdf5::DatasetInfo& info, const std::string& path) {
     const std::vector<int64_t> row(info.shape.begin() + 1, info.shape.end());
     shape.integer_x = info.type_class == H5T_INTEGER;
-    shape.kind = hdf5::read_text_attribute(hdf5::open_group(file, "/"), "kind").value_or("");
+    shape.kind = hdf5::read_text_attribute(hdf5::open_group(file.handle, "/"), "kind").value_or("");
     if (shape.kind.empty()) {
       const bool pictures = row.size() == 3 || (row.size() == 2 && is_bytes(info));
       shape.kind = pictures ? "image" : row.size() == 1 ? "tabular" : "";
@@ -152,13 +176,13 @@ struct Dataset::State {
     if (shape.kind != "image") return;
     if (row.size() == 2) shape.x = {1, row[0], row[1]};  // grey pictures without an axis for channels
     if (shape.x.size() != 3)
-      refuse(fmt::format("{} has the shape {}; expected (rows, channels, height, width) for images", path,
-                         shape_text(info.shape)));
+      file.refuse(fmt::format("{} has the shape {}; expected (rows, channels, height, width) for images",
+                              path, shape_text(info.shape)));
   }
 
   // Largest label of a dataset of integers (N); throws for negative ones.
-  int64_t largest_label(const std::string& path, int64_t rows) const {
-    const std::unique_ptr<RowReader> reader = read_as(path, torch::kInt64);
+  static int64_t largest_label(const SplitPaths& paths, int64_t rows) {
+    const std::unique_ptr<RowReader> reader = read_as(*paths.file, paths.label, torch::kInt64);
     int64_t largest = 0;
     constexpr int64_t piece = 1 << 20;
     for (int64_t first = 0; first < rows; first += piece) {
@@ -166,65 +190,108 @@ struct Dataset::State {
       reader->read(first, labels.size(0), labels.mutable_data_ptr());
       const auto lowest = labels.argmin().item<int64_t>();
       if (const auto label = labels[lowest].item<int64_t>(); label < 0)
-        refuse(
-            fmt::format("{} holds the label {} in row {}; expected 0 or more", path, label, first + lowest));
+        paths.file->refuse(fmt::format("{} holds the label {} in row {}; expected 0 or more", paths.label,
+                                       label, first + lowest));
       largest = std::max(largest, labels.max().item<int64_t>());
     }
     return largest;
   }
 
-  void find_labels(const SplitPaths& paths, int64_t rows) {
-    const hdf5::DatasetInfo info = require_rows(paths.label, 1);
+  // The labels of one file; `classes_known`: labels beyond shape.classes are wrong.
+  void find_labels(const SplitPaths& paths, int64_t rows, bool classes_known) {
+    const DataFile& file = *paths.file;
+    const hdf5::DatasetInfo info = require_rows(file, paths.label, 1);
     if (info.shape.front() != rows)
-      refuse(fmt::format("{} has {} rows, {} has {}; expected as many labels as rows", paths.label,
-                         info.shape.front(), paths.x, rows));
+      file.refuse(fmt::format("{} has {} rows, {} has {}; expected as many labels as rows", paths.label,
+                              info.shape.front(), paths.x, rows));
     if (info.type_class == H5T_FLOAT) {
       if (info.shape.size() > 2)
-        refuse(fmt::format("{} has the shape {}; expected (rows) or (rows, k)", paths.label,
-                           shape_text(info.shape)));
-      shape.label_features = info.shape.size() == 2 ? info.shape[1] : 1;
+        file.refuse(fmt::format("{} has the shape {}; expected (rows) or (rows, k)", paths.label,
+                                shape_text(info.shape)));
+      const int64_t features = info.shape.size() == 2 ? info.shape[1] : 1;
+      if (shape.label_features != 0 && shape.label_features != features)
+        file.refuse(fmt::format("{} has the shape {}; the labels before it have {} values a row", paths.label,
+                                shape_text(info.shape), shape.label_features));
+      shape.label_features = features;
       return;
     }
     if (info.shape.size() != 1)
-      refuse(fmt::format("{} has the shape {}; expected (rows), one integer a row", paths.label,
-                         shape_text(info.shape)));
+      file.refuse(fmt::format("{} has the shape {}; expected (rows), one integer a row", paths.label,
+                              shape_text(info.shape)));
     // The converters write how many classes there are; otherwise the training labels tell.
-    const auto declared = hdf5::read_integer_attribute(hdf5::open_dataset(file, paths.label), "classes");
-    const int64_t largest = largest_label(paths.label, rows);
-    const int64_t limit = declared.value_or(shape.classes > 0 ? shape.classes : rows);
+    const auto declared =
+        hdf5::read_integer_attribute(hdf5::open_dataset(file.handle, paths.label), "classes");
+    const int64_t largest = largest_label(paths, rows);
+    const int64_t limit = declared.value_or(classes_known ? shape.classes : rows_of_first_split);
     if (largest >= limit)
-      refuse(fmt::format("{} holds the label {}; expected 0 to {} ({})", paths.label, largest, limit - 1,
-                         declared            ? "its attribute classes"
-                         : shape.classes > 0 ? "the training split's classes"
-                                             : "there cannot be more classes than rows"));
-    if (shape.classes == 0) shape.classes = declared.value_or(largest + 1);
+      file.refuse(fmt::format("{} holds the label {}; expected 0 to {} ({})", paths.label, largest, limit - 1,
+                              declared        ? "its attribute classes"
+                              : classes_known ? "the training split's classes"
+                                              : "there cannot be more classes than rows"));
+    if (!classes_known) shape.classes = std::max(shape.classes, declared.value_or(largest + 1));
   }
 
+  // Finds the splits of all files and checks that they agree.
   void open_splits() {
-    stored = find_splits();
-    for (const SplitPaths& paths : stored) {
-      const hdf5::DatasetInfo info = require_rows(paths.x, 2);
-      if (shape.x.empty()) find_shape(info, paths.x);
-      int64_t elements = 1;
-      for (size_t i = 1; i < info.shape.size(); ++i) elements *= info.shape[i];
-      if (elements != shape.features() || (info.type_class == H5T_INTEGER) != shape.integer_x)
-        refuse(fmt::format(
-            "{} has rows of the shape {} and type {}; the rows of {} have {}: expected all splits alike",
-            paths.x, shape_text({info.shape.begin() + 1, info.shape.end()}), info.type_name, stored.front().x,
-            shape_text(shape.x)));
-      if (!paths.label.empty()) find_labels(paths, info.shape.front());
+    for (const auto& file : files)
+      for (SplitPaths& paths : find_splits(*file)) stored.push_back(std::move(paths));
+    // In this order, since training labels say how many classes there are.
+    std::ranges::stable_sort(stored, {}, [](const SplitPaths& paths) {
+      return paths.split == "train" ? 0 : paths.split == "validation" ? 1 : 2;
+    });
+    std::vector<int64_t> rows;
+    for (const SplitPaths& paths : stored) rows.push_back(check_rows(paths));
+    for (size_t i = 0; i < stored.size(); ++i)
+      if (stored[i].split == stored.front().split) rows_of_first_split += rows[i];
+    for (size_t i = 0; i < stored.size(); ++i) {
+      if (stored[i].label.empty() != stored.front().label.empty() && stored[i].split == stored.front().split)
+        stored[i].file->refuse(fmt::format("{} has {}labels, {} of {} has {}; expected all files alike",
+                                           stored[i].x, stored[i].label.empty() ? "no " : "",
+                                           stored.front().x, stored.front().file->path,
+                                           stored.front().label.empty() ? "none" : "some"));
+      if (!stored[i].label.empty())
+        find_labels(stored[i], rows[i], stored[i].split != stored.front().split && shape.classes > 0);
     }
     for (const SplitPaths& paths : stored)
-      splits[paths.split] = std::make_shared<StoredSplit>(
-          file, raw,
-          StoredSplitOptions{.file = options.path,
-                             .x = paths.x,
-                             .label = paths.label,
-                             .row_shape = shape.x,
-                             .in_unit_interval = shape.kind == "image" || options.binarize != "none",
-                             .classes = shape.classes,
-                             .window_bytes = options.window_bytes});
+      if (!splits.contains(paths.split)) splits[paths.split] = open_split(paths.split);
     hold_out_validation();
+  }
+
+  // Rows of one file's split, which must look as those of the first.
+  int64_t check_rows(const SplitPaths& paths) {
+    const hdf5::DatasetInfo info = require_rows(*paths.file, paths.x, 2);
+    if (shape.x.empty()) find_shape(*paths.file, info, paths.x);
+    const SplitPaths& first = stored.front();
+    if (product({info.shape.begin() + 1, info.shape.end()}) != shape.features() ||
+        (info.type_class == H5T_INTEGER) != shape.integer_x || is_bytes(info) != is_bytes(first_info(first)))
+      paths.file->refuse(fmt::format(
+          "{} has rows of the shape {} and type {}; the rows of {} have {} and {}{}: expected all alike",
+          paths.x, shape_text({info.shape.begin() + 1, info.shape.end()}), info.type_name, first.x,
+          shape_text(shape.x), first_info(first).type_name,
+          paths.file == first.file ? "" : " in " + first.file->path));
+    return info.shape.front();
+  }
+
+  static hdf5::DatasetInfo first_info(const SplitPaths& first) {
+    return hdf5::describe(hdf5::open_dataset(first.file->handle, first.x));
+  }
+
+  std::shared_ptr<const RowSource> open_split(const std::string& split) const {
+    const auto cache = std::make_shared<ChunkCache>(2 * options.window_bytes);
+    std::vector<std::shared_ptr<const RowSource>> parts;
+    for (const SplitPaths& paths : stored)
+      if (paths.split == split)
+        parts.push_back(std::make_shared<StoredSplit>(
+            paths.file->handle, paths.file->raw, cache,
+            StoredSplitOptions{.file = paths.file->path,
+                               .x = paths.x,
+                               .label = paths.label,
+                               .row_shape = shape.x,
+                               .in_unit_interval = shape.kind == "image" || options.binarize != "none",
+                               .classes = shape.classes,
+                               .labels_bytes = options.window_bytes,
+                               .number = static_cast<int64_t>(parts.size())}));
+    return parts.size() == 1 ? parts.front() : std::make_shared<JoinedRows>(std::move(parts));
   }
 
   void hold_out_validation() {
@@ -238,13 +305,13 @@ struct Dataset::State {
                   options.validation_fraction, all->rows());
   }
 
-  void hash_rows(Sha256& hash, const std::string& path) const {
-    const hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file, path));
+  static void hash_rows(Sha256& hash, const DataFile& file, const std::string& path) {
+    const hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file.handle, path));
     hash.update(fmt::format("{} {} {}\n", path, shape_text(info.shape), info.type_name));
     const torch::ScalarType type = info.type_class == H5T_FLOAT ? torch::kFloat32
                                    : is_bytes(info)             ? torch::kUInt8
                                                                 : torch::kInt64;
-    const std::unique_ptr<RowReader> reader = read_as(path, type);
+    const std::unique_ptr<RowReader> reader = read_as(file, path, type);
     constexpr int64_t samples = 64;
     const int64_t rows = info.shape.front(), taken = std::min(rows, samples);
     const torch::Tensor row = torch::empty(at::IntArrayRef(info.shape).slice(1), type);
@@ -254,8 +321,9 @@ struct Dataset::State {
     }
   }
 
-  std::unique_ptr<RowReader> read_as(const std::string& path, torch::ScalarType type) const {
-    return make_row_reader(raw, hdf5::open_dataset(file, path), type);
+  static std::unique_ptr<RowReader> read_as(const DataFile& file, const std::string& path,
+                                            torch::ScalarType type) {
+    return make_row_reader(file.raw, hdf5::open_dataset(file.handle, path), type);
   }
 };
 
@@ -291,8 +359,8 @@ std::string Dataset::fingerprint() const {
   if (state_->fingerprint.empty()) {
     Sha256 hash;
     for (const SplitPaths& paths : state_->stored) {
-      state_->hash_rows(hash, paths.x);
-      if (!paths.label.empty()) state_->hash_rows(hash, paths.label);
+      State::hash_rows(hash, *paths.file, paths.x);
+      if (!paths.label.empty()) State::hash_rows(hash, *paths.file, paths.label);
     }
     state_->fingerprint = hash.hex();
   }
@@ -300,7 +368,7 @@ std::string Dataset::fingerprint() const {
 }
 
 std::string Dataset::attribute(const std::string& name) const {
-  return hdf5::read_text_attribute(hdf5::open_group(state_->file, "/"), name).value_or("");
+  return hdf5::read_text_attribute(hdf5::open_group(state_->files.front()->handle, "/"), name).value_or("");
 }
 
 }  // namespace elbo

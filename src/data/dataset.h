@@ -1,5 +1,5 @@
-// A data set in HDF5 files: which splits there are, what a row looks like, and its rows by number. Reads what
-// interface docs/data_format.md describes, and any other file by naming its datasets.
+// A data set in one or many HDF5 files: which splits there are, what a row looks like, and its rows by
+// number. Reads what interface docs/data_format.md describes, and any other file by naming its datasets.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -13,7 +13,7 @@
 namespace elbo {
 
 struct DataOptions {
-  std::string path;  // HDF5 file
+  std::string path;  // HDF5 files (data/data_files.h)
   std::string train = "train", validation = "validation",
               test = "test";  // groups, or for custom layouts ignored
   std::string x = "x",

@@ -11,9 +11,6 @@
 namespace elbo {
 namespace {
 
-// Of which it is remembered whether they are in memory; with pieces of that size, 16 TiB.
-constexpr int64_t most_chunks = int64_t{64} * 1024 * 1024;
-
 // Rows that are read at once where the file's own chunks are smaller, or where it has none. Large enough that
 // a call of HDF5 costs little beside it.
 constexpr int64_t piece_bytes = int64_t{256} * 1024;
@@ -32,8 +29,8 @@ void scale_bytes(const uint8_t* bytes, int64_t n, float* out) {
 }  // namespace
 
 StoredSplit::StoredSplit(const hdf5::Handle& file, std::shared_ptr<const RawFile> raw,
-                         StoredSplitOptions options)
-    : options_(std::move(options)), raw_(std::move(raw)) {
+                         std::shared_ptr<ChunkCache> cache, StoredSplitOptions options)
+    : options_(std::move(options)), raw_(std::move(raw)), cache_(std::move(cache)) {
   hdf5::Handle x = hdf5::open_dataset(file, options_.x);
   const hdf5::DatasetInfo info = hdf5::describe(x);
   rows_ = info.shape.front();
@@ -42,13 +39,7 @@ StoredSplit::StoredSplit(const hdf5::Handle& file, std::shared_ptr<const RawFile
   item_bytes_ = bytes_ ? 1 : 4;
   const int64_t stored = info.chunk.empty() ? 1 : std::min(info.chunk.front(), rows_);
   rows_per_chunk_ = std::min(rows_, stored * std::max<int64_t>(1, piece_bytes / (stored * bytes_per_row())));
-  const int64_t chunks = (rows_ + rows_per_chunk_ - 1) / rows_per_chunk_;
-  if (chunks > most_chunks)
-    usage_error(
-        "{}: {} says that it has {} rows, more than can be kept count of; it is damaged, or its chunks are "
-        "too small",
-        options_.file, options_.x, rows_);
-  slots_.resize(static_cast<size_t>(chunks));
+  chunks_ = (rows_ + rows_per_chunk_ - 1) / rows_per_chunk_;
   x_ = make_row_reader(raw_, std::move(x), stored_type());
   apart_ = x_->rows_lie_apart();
   if (!options_.label.empty()) open_labels(file);
@@ -61,7 +52,7 @@ void StoredSplit::open_labels(const hdf5::Handle& file) {
   label_shape_ = info.shape;
   label_ = make_row_reader(raw_, std::move(label), label_type());
   const int64_t bytes = product(label_shape_) * static_cast<int64_t>(torch::elementSize(label_type()));
-  if (apart_ || bytes <= options_.window_bytes) labels_ = read_labels(0, rows_);
+  if (apart_ || bytes <= options_.labels_bytes) labels_ = read_labels(0, rows_);
 }
 
 Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
@@ -82,7 +73,7 @@ Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
       read_row_apart(row, x + i * features_);
       continue;
     }
-    const ChunkPointer from = chunk(row / rows_per_chunk_);
+    const ChunkCache::Pointer from = chunk(row / rows_per_chunk_);
     const int64_t at = row % rows_per_chunk_;
     if (bytes_) {
       scale_bytes(from->x.const_data_ptr<uint8_t>() + at * features_, features_, x + i * features_);
@@ -114,7 +105,7 @@ void StoredSplit::read_row_apart(int64_t row, float* out) const {
 }
 
 void StoredSplit::read_all() const {
-  for (int64_t index = 0; index < static_cast<int64_t>(slots_.size()); ++index) {
+  for (int64_t index = 0; index < chunks_; ++index) {
     if (apart_) {
       load(index);
     } else {
@@ -123,19 +114,11 @@ void StoredSplit::read_all() const {
   }
 }
 
-StoredSplit::ChunkPointer StoredSplit::chunk(int64_t index) const {
-  if (ChunkPointer here = find(index)) return here;
-  return keep(index, load(index));
+ChunkCache::Pointer StoredSplit::chunk(int64_t index) const {
+  return cache_->get({options_.number, index}, [&] { return load(index); });
 }
 
-StoredSplit::ChunkPointer StoredSplit::find(int64_t index) const {
-  const std::lock_guard guard(mutex_);
-  Slot& slot = slots_[static_cast<size_t>(index)];
-  slot.last_use = ++clock_;
-  return slot.chunk;
-}
-
-StoredSplit::ChunkPointer StoredSplit::load(int64_t index) const {
+Chunk StoredSplit::load(int64_t index) const {
   const int64_t first = index * rows_per_chunk_;
   const int64_t count = std::min(rows_per_chunk_, rows_ - first);
   Chunk chunk;
@@ -143,7 +126,7 @@ StoredSplit::ChunkPointer StoredSplit::load(int64_t index) const {
   x_->read(first, count, chunk.x.mutable_data_ptr());
   if (!bytes_) check_x(chunk.x.const_data_ptr<float>(), count, first);
   if (label_ && !labels_.defined()) chunk.label = read_labels(first, count);
-  return std::make_shared<const Chunk>(std::move(chunk));
+  return chunk;
 }
 
 torch::Tensor StoredSplit::read_labels(int64_t first, int64_t count) const {
@@ -151,23 +134,6 @@ torch::Tensor StoredSplit::read_labels(int64_t first, int64_t count) const {
   label_->read(first, count, label.mutable_data_ptr());
   check_label(label, first);
   return label;
-}
-
-// Another thread may have been quicker; then its chunk stays.
-StoredSplit::ChunkPointer StoredSplit::keep(int64_t index, ChunkPointer loaded) const {
-  const std::lock_guard guard(mutex_);
-  ChunkPointer& place = slots_[static_cast<size_t>(index)].chunk;
-  if (place) return place;
-  const int64_t bytes = rows_per_chunk_ * bytes_per_row();
-  while (kept_bytes_ > 0 && kept_bytes_ + bytes > 2 * options_.window_bytes) {
-    Slot* oldest = nullptr;
-    for (Slot& slot : slots_)
-      if (slot.chunk && (oldest == nullptr || slot.last_use < oldest->last_use)) oldest = &slot;
-    oldest->chunk.reset();
-    kept_bytes_ -= bytes;
-  }
-  kept_bytes_ += bytes;
-  return place = std::move(loaded);
 }
 
 void StoredSplit::check_x(const float* x, int64_t rows, int64_t first_row) const {

@@ -1,10 +1,10 @@
 // The rows of one split as they lie in a file: a dataset of x and, where there is one, of labels.
 #pragma once
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "data/chunk_cache.h"
 #include "data/dataset.h"
 #include "data/hdf5.h"
 #include "data/row_reader.h"
@@ -17,13 +17,15 @@ struct StoredSplitOptions {
   std::vector<int64_t> row_shape;  // of x, as models see it
   bool in_unit_interval = false;   // x must be in [0, 1] once scaled
   int64_t classes = 0;             // labels are 0 … classes-1
-  int64_t window_bytes = 0;        // data.window_bytes
+  int64_t labels_bytes = 0;        // labels up to that size are kept in memory
+  int64_t number = 0;              // of the file among those of the split
 };
 
 class StoredSplit final : public RowSource {
  public:
-  // raw: the same file as `file`.
-  StoredSplit(const hdf5::Handle& file, std::shared_ptr<const RawFile> raw, StoredSplitOptions options);
+  // raw: the same file as `file`; cache: of all files of the split.
+  StoredSplit(const hdf5::Handle& file, std::shared_ptr<const RawFile> raw, std::shared_ptr<ChunkCache> cache,
+              StoredSplitOptions options);
   int64_t rows() const override { return rows_; }
   int64_t rows_per_chunk() const override { return rows_per_chunk_; }
   int64_t bytes_per_row() const override { return features_ * item_bytes_; }
@@ -32,44 +34,29 @@ class StoredSplit final : public RowSource {
   std::string way() const override { return x_->way(); }
 
  private:
-  // Consecutive rows, decompressed: bytes as such, all other numbers as float32.
-  struct Chunk {
-    torch::Tensor x, label;  // (rows, features), (rows) or (rows, k)
-  };
-  using ChunkPointer = std::shared_ptr<const Chunk>;
-
   torch::ScalarType stored_type() const { return bytes_ ? torch::kUInt8 : torch::kFloat32; }
   torch::ScalarType label_type() const { return integer_labels_ ? torch::kInt64 : torch::kFloat32; }
   std::vector<int64_t> label_shape_of(int64_t rows) const;
   void open_labels(const hdf5::Handle& file);
   void read_row_apart(int64_t row, float* out) const;
   torch::Tensor read_labels(int64_t first, int64_t count) const;
-  ChunkPointer chunk(int64_t index) const;
-  ChunkPointer find(int64_t index) const;
-  ChunkPointer load(int64_t index) const;
-  ChunkPointer keep(int64_t index, ChunkPointer loaded) const;
+  ChunkCache::Pointer chunk(int64_t index) const;
+  Chunk load(int64_t index) const;
   void check_x(const float* x, int64_t rows, int64_t first_row) const;
   void check_label(const torch::Tensor& label, int64_t first_row) const;
 
   StoredSplitOptions options_;
   std::shared_ptr<const RawFile> raw_;
+  std::shared_ptr<ChunkCache> cache_;
   std::unique_ptr<RowReader> x_, label_;
   std::vector<int64_t> label_shape_;  // of the dataset
-  int64_t rows_ = 0, rows_per_chunk_ = 1, features_ = 1, item_bytes_ = 4;
+  int64_t rows_ = 0, rows_per_chunk_ = 1, chunks_ = 1, features_ = 1, item_bytes_ = 4;
   bool bytes_ = false, integer_labels_ = false;
 
   // Rows that lie apart are read one by one, straight into the batch: the system keeps their pages, one copy
   // for all ranks of a host.
   bool apart_ = false;
   torch::Tensor labels_;  // all of them, where they are kept: for rows that lie apart, and where they are few
-  mutable std::mutex mutex_;  // of what follows
-  struct Slot {
-    ChunkPointer chunk;
-    uint64_t last_use = 0;
-  };
-  mutable std::vector<Slot> slots_;  // one a chunk, empty where it is not in memory
-  mutable int64_t kept_bytes_ = 0;
-  mutable uint64_t clock_ = 0;
 };
 
 }  // namespace elbo

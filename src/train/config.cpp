@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "data/data_files.h"
 
 namespace elbo {
 
@@ -119,7 +120,7 @@ std::unique_ptr<RunConfig> parse_config(const std::string& ini, const std::strin
         "data.path: no data set is named; give it in the configuration's [data] section or as elbo train "
         "DATA.h5");
   // run.ini and checkpoints mean the same files wherever the run is looked at from.
-  config->data.path = std::filesystem::absolute(config->data.path).lexically_normal();
+  config->data.path = absolute_data_path(config->data.path);
   config->run.directory = std::filesystem::absolute(config->directory()).lexically_normal();
   static_cast<void>(config->table().ini());  // what cannot be written down is told now
   return config;

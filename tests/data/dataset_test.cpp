@@ -56,6 +56,44 @@ TEST_F(DatasetTest, AnEvictedChunkIsReadAgain) {
       EXPECT_TRUE(torch::equal(dataset.split("train").read({row}).x[0], x[row]));
 }
 
+TEST_F(DatasetTest, ManyFilesAreOneDataSet) {
+  const torch::Tensor x = ramp({90, 6}), label = torch::arange(90, torch::kInt64).remainder(4);
+  int64_t first = 0;
+  for (const int64_t rows : {40, 1, 49}) {  // chunked, contiguous, chunked
+    const auto part = [&](const torch::Tensor& whole) { return whole.narrow(0, first, rows).contiguous(); };
+    make(fmt::format("part{}.h5", first), {{"/train/x", part(x)}, {"/train/label", part(label)}}, "",
+         rows > 1 ? 8 : 0);
+    first += rows;
+  }
+  make("test.h5", {{"/test/x", ramp({5, 6})}});
+  for (const std::string& where : {path("part*.h5") + "," + path("test.h5"), path("*.h5")}) {
+    const Dataset dataset(options(where));
+    EXPECT_THAT(dataset.splits(), testing::ElementsAre("train", "test"));
+    EXPECT_EQ(dataset.shape().classes, 4);
+    EXPECT_EQ(dataset.split("train").rows(), 90);
+    const std::vector<int64_t> ids{89, 0, 39, 40, 41, 39, 7};
+    const Batch batch = dataset.split("train").read(ids);
+    const torch::Tensor index = torch::tensor(ids);
+    EXPECT_TRUE(torch::equal(batch.x, x.index_select(0, index)));
+    EXPECT_TRUE(torch::equal(batch.label, label.index_select(0, index)));
+    EXPECT_TRUE(torch::equal(batch.ids, index));
+  }
+}
+
+TEST_F(DatasetTest, FilesThatDoNotAgreeAreRefused) {
+  const torch::Tensor label = torch::zeros({10}, torch::kInt64);
+  make("a.h5", {{"/train/x", ramp({10, 4})}, {"/train/label", label}});
+  make("b.h5", {{"/train/x", ramp({10, 5})}, {"/train/label", label}});
+  make("c.h5", {{"/train/x", ramp({10, 4})}});
+  const auto together = [&](const std::string& other) {
+    return refusal(options(path("a.h5") + "," + path(other)));
+  };
+  EXPECT_THAT(together("b.h5"), AllOf(HasSubstr("b.h5: /train/x"), HasSubstr("a.h5"), HasSubstr("(5)")));
+  EXPECT_THAT(together("c.h5"), AllOf(HasSubstr("c.h5: /train/x has no labels"), HasSubstr("a.h5")));
+  EXPECT_THAT(together("a.h5"), HasSubstr("twice"));
+  EXPECT_THAT(refusal(options(path("none*.h5"))), HasSubstr("matches no file"));
+}
+
 TEST_F(DatasetTest, AnyOtherLayoutWorksByNamingItsDatasets) {
   const torch::Tensor x = ramp({200, 6});
   DataOptions custom =
@@ -106,7 +144,7 @@ TEST_F(DatasetTest, DatasetsThatHoldNoRowsAreRefused) {
   EXPECT_THAT(refusal(options(make("d.h5", {{"/train/x", torch::empty({0, 4})}}))), HasSubstr("is empty"));
   EXPECT_THAT(refusal(options(make("e.h5", {{"/train/x/y", x}}))), HasSubstr("is a group"));
   EXPECT_THAT(refusal(options(make("f.h5", {{"/train/x", x}, {"/test/x", ramp({10, 5})}}))),
-              HasSubstr("expected all splits alike"));
+              HasSubstr("expected all alike"));
   EXPECT_THAT(refusal(options(make("g.h5", {{"/train/x", ramp({10, 4})}}, "image"))),
               HasSubstr("(rows, channels, height, width)"));
 }

@@ -49,6 +49,23 @@ class DataForms(ProgramTest):
                                                 "--train.microbatch=10", config=path)
         self.assertEqual(len(set(seen.values())), 1, seen)
 
+    def test_many_files_are_one_data_set(self):
+        whole = self.write("whole", "latest", FORMS["chunked"])
+        arguments = "--train.steps=12", "--train.batch=30", "--train.microbatch=10"
+        expected = self.train(0, "whole_run", *arguments, config=whole)
+        with h5py.File(whole) as file:
+            x, label = file["train/x"][()], file["train/label"][()]
+        for number, (first, end) in enumerate(((0, 100), (100, 103), (103, ROWS))):
+            with h5py.File(self.folder / f"part{number}.h5", "w") as file:
+                file.attrs["kind"] = "image"
+                file.create_dataset("train/x", data=x[first:end], chunks=(min(16, end - first), *SHAPE) if number != 1 else None)
+                file["train/label"] = label[first:end]
+        for ranks in (0, 2, 3):
+            self.assertEqual(self.train(ranks, f"parts{ranks}", *arguments, config=self.folder / "part*.h5"), expected)
+        told = run(0, "train", self.folder / "part0.h5", self.folder / "part0.h5")
+        self.assertEqual(told.returncode, 2)
+        self.assertIn("twice", told.stderr)
+
     def test_inspect_says_how_each_is_read(self):
         library = {"scale-offset": "filter", "extendible in every direction": "can grow"}
         for libver in ("earliest", "latest"):
