@@ -29,9 +29,9 @@ struct Options {
 };
 
 // The rows in the order of training, in groups of a microbatch.
-std::vector<std::vector<int64_t>> in_training_order(const RowSource& rows, const Options& options) {
-  const Order order(rows.rows(), rows.rows_per_chunk(), options.data.window_bytes / rows.bytes_per_row(),
-                    Key(1));
+std::vector<std::vector<int64_t>> in_training_order(const RowSource& rows, int64_t window_bytes,
+                                                    const Options& options) {
+  const Order order(rows.rows(), rows.rows_per_chunk(), window_bytes / rows.bytes_per_row(), Key(1));
   const int64_t count = options.rows == 0 ? rows.rows() : std::min(options.rows, rows.rows());
   std::vector<std::vector<int64_t>> groups;
   for (int64_t first = 0; first < count; first += options.microbatch) {
@@ -92,7 +92,7 @@ ExitCode bench_data(const std::string& path, Options& options) {
   options.data.path = path;
   const Dataset dataset(options.data);
   const RowSource& rows = dataset.split(options.split);
-  const std::vector<std::vector<int64_t>> groups = in_training_order(rows, options);
+  const std::vector<std::vector<int64_t>> groups = in_training_order(rows, dataset.window_bytes(), options);
   const hdf5::Handle x = hdf5::open_dataset(hdf5::open_file(path), "/" + options.split + "/x");
   const int64_t features = dataset.shape().features();
 

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "commands/command.h"
 #include "data/data_files.h"
+#include "train/choose_settings.h"
 #include "train/config.h"
 #include "train/stop_request.h"
 #include "train/trainer.h"
@@ -28,24 +29,45 @@ bool is_of_run(const std::filesystem::path& path) {
   return path.filename() == "run.ini" && std::filesystem::is_directory(path.parent_path() / "checkpoints");
 }
 
-// A configuration file, or data alone, as one file, a pattern or all the files that a shell made of one: then
-// everything else has its default.
-std::unique_ptr<RunConfig> read_config(const CommandLine& line) {
+struct Request {
+  std::unique_ptr<RunConfig> config;
+  std::vector<Choice> choices;  // made because only data were given
+};
+
+// Where only data are given, what the user does not set follows from them.
+Request choose_config(const std::string& path, const CommandLine& line) {
+  std::vector<Setting> settings{{"data.path", path}};
+  settings.insert(settings.end(), line.settings.begin(), line.settings.end());
+  const std::unique_ptr<RunConfig> given = parse_config("", path, settings);
+  OptionTable table = given->table();
+  std::vector<Choice> choices = choose_settings(Dataset(given->data));
+  std::erase_if(choices, [&](const Choice& choice) {
+    const std::string& key = choice.setting.first;
+    return !table.knows(key) || std::ranges::count(line.settings, key, &Setting::first) > 0;
+  });
+  std::vector<Setting> all;
+  for (const Choice& choice : choices) all.push_back(choice.setting);
+  all.insert(all.end(), settings.begin(), settings.end());
+  choices.insert(choices.begin(), {{"data.path", given->data.path}, ""});
+  return {parse_config("", path, all), std::move(choices)};
+}
+
+// A configuration file, or data alone, as one file, a pattern or all the files that a shell made of one.
+Request read_request(const CommandLine& line) {
   if (line.positional.empty())
     usage_error("elbo train: expected a CONFIG.ini or DATA.h5; elbo train --help shows how");
   const std::string path = join(line.positional, ",");
   const std::vector<std::string> files = data_files(path);
   std::ranges::for_each(files, require_readable_file);
   const auto other = std::ranges::find_if_not(files, is_data);
-  if (other != files.end() && files.size() > 1)
+  if (other == files.end()) return choose_config(path, line);
+  if (files.size() > 1)
     usage_error("elbo train: {} is no HDF5 file; expected one CONFIG.ini, or data sets only", *other);
   std::vector<Setting> settings;
-  const bool data = other == files.end();
   if (is_of_run(path))
     settings.emplace_back("run.directory", std::filesystem::absolute(path).parent_path().string());
-  if (data) settings.emplace_back("data.path", path);
   settings.insert(settings.end(), line.settings.begin(), line.settings.end());
-  return parse_config(data ? "" : read_file(path), path, settings);
+  return {parse_config(read_file(path), path, settings), {}};
 }
 
 // The options of the model that the command line names: elbo train --model.name=autoencoder --help.
@@ -63,8 +85,11 @@ ExitCode train(const Environment& environment, const CommandLine& line) {
     return ExitCode::ok;
   }
   const StopRequest stop;
-  const std::unique_ptr<RunConfig> config = read_config(line);
-  Trainer trainer(environment, *config);
+  const Request request = read_request(line);
+  if (environment.rank() == 0 && !request.choices.empty())
+    fmt::print("# Decided from the data; these lines are a configuration to keep and change.\n{}\n",
+               as_ini(request.choices));
+  Trainer trainer(environment, *request.config);
   const TrainOutcome outcome = trainer.run(stop);
   if (environment.rank() == 0) {
     if (outcome.stopped)

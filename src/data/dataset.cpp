@@ -3,12 +3,14 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <map>
 #include <numeric>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "data/data_files.h"
@@ -20,6 +22,8 @@
 
 namespace elbo {
 namespace {
+
+constexpr int64_t least_window = 1 << 20;
 
 struct DataFile {
   std::string path;
@@ -77,11 +81,11 @@ void DataOptions::bind(OptionTable& table) {
   table.add_choice("data.binarize", binarize, {"none", "static", "dynamic"},
                    "draw each value of x in [0, 1] as 0 or 1 with that probability: static, one draw for "
                    "each row; dynamic, a new one whenever a row comes (test rows: always static)");
-  table.add(
-      "data.window_bytes", window_bytes,
-      "bytes of rows that are shuffled with one another, and kept in memory twice; data sets up to that "
-      "size are shuffled whole",
-      Range::at_least(1 << 20));
+  table.add("data.window_bytes", window_bytes,
+            "bytes of rows that are shuffled with one another, and kept in memory twice; data sets up to "
+            "that size are "
+            "shuffled whole; 0: a power of two near a sixteenth of the free memory when the run begins",
+            Range::at_least(0));
   table.add("data.prefetch", prefetch, "microbatches read ahead, for each worker thread",
             Range::between(1, 1024));
 }
@@ -96,6 +100,10 @@ struct Dataset::State {
   mutable std::string fingerprint;
 
   explicit State(const DataOptions& given) : options(given) {
+    if (options.window_bytes == 0) options.window_bytes = usual_window_bytes();
+    if (options.window_bytes < least_window)
+      usage_error("data.window_bytes={}: expected {} at least, or 0 for what the free memory allows",
+                  options.window_bytes, least_window);
     for (const std::string& path : data_files(given.path)) files.push_back(std::make_unique<DataFile>(path));
   }
 
@@ -327,6 +335,12 @@ struct Dataset::State {
   }
 };
 
+int64_t usual_window_bytes() {
+  const auto share =
+      static_cast<uint64_t>(std::clamp(free_memory() / 16, int64_t{64} << 20, int64_t{16} << 30));
+  return static_cast<int64_t>(std::bit_floor(share));
+}
+
 Dataset::Dataset(const DataOptions& options) {
   const auto guard = hdf5::lock();
   state_ = std::make_unique<State>(options);
@@ -353,6 +367,8 @@ const RowSource& Dataset::split(const std::string& split) const {
     usage_error("{}: has no {} split; it has {}", state_->options.path, split, join(splits(), ", "));
   return *found->second;
 }
+
+int64_t Dataset::window_bytes() const { return state_->options.window_bytes; }
 
 std::string Dataset::fingerprint() const {
   const auto guard = hdf5::lock();

@@ -21,10 +21,14 @@ struct DataOptions {
   double validation_fraction =
       0;  // of the training rows, chosen by key, when the file has no validation split
   std::string binarize = "none";  // none | static | dynamic
-  int64_t window_bytes = int64_t{256} * 1024 * 1024;
+  int64_t window_bytes = 0;       // 0: usual_window_bytes()
   int64_t prefetch = 4;           // microbatches read ahead, per worker
   void bind(OptionTable& table);  // under data.*
 };
+
+// A power of two near a sixteenth of the memory that is free now: two windows are kept, by each rank of a
+// host.
+int64_t usual_window_bytes();
 
 // Rows of one split. Thread-safe: HDF5 is entered by one thread at a time, rows in memory by any number.
 class RowSource {
@@ -56,6 +60,7 @@ class Dataset {
   bool has(const std::string& split) const;
   const RowSource& split(
       const std::string& split) const;  // throws a usage Error that lists the splits there are
+  int64_t window_bytes() const;         // data.window_bytes, or what it was taken for
   std::string fingerprint() const;      // SHA-256 over splits, shapes, types and a sample of rows
   std::string attribute(const std::string& name) const;  // root attribute as text, "" where it is missing
 

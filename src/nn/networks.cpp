@@ -56,11 +56,6 @@ std::vector<Plane> plane_sizes(const NetworkOptions& options, const std::vector<
   return planes;
 }
 
-bool is_convolutional(const NetworkOptions& options, const std::vector<int64_t>& row) {
-  if (options.kind != "auto") return options.kind == "conv";
-  return row.size() == 3 && row[1] >= smallest_conv_side && row[2] >= smallest_conv_side;
-}
-
 class MlpEncoder : public Encoder {
  public:
   MlpEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs, Noise& init)
@@ -164,6 +159,11 @@ void NetworkOptions::bind(OptionTable& table) {
             "conv: channels of the layers that halve the image, from the data inwards",
             Range::between(1, 1 << 20));
   table.add_choice("network.activation", activation, activation_names(), "the function between two layers");
+}
+
+bool is_convolutional(const NetworkOptions& options, const std::vector<int64_t>& row) {
+  if (options.kind != "auto") return options.kind == "conv";
+  return row.size() == 3 && row[1] >= smallest_conv_side && row[2] >= smallest_conv_side;
 }
 
 Mlp::Mlp(const std::vector<int64_t>& widths, Activation activation, Noise& init) : activation_(activation) {

@@ -44,6 +44,10 @@ class Decoder : public torch::nn::Module {
   virtual torch::Tensor forward(const torch::Tensor& z) = 0;  // (b, latent) → (b, maps, …row)
 };
 
+// Whether the networks for such rows are convolutional: as `kind` says or, for auto, where rows are large
+// images.
+bool is_convolutional(const NetworkOptions& options, const std::vector<int64_t>& row);
+
 // The last layer of both is linear: `outputs` and `maps` are parameters of distributions. Both throw a usage
 // Error where the options do not suit the row: conv for what is not (channels, height, width), an image too
 // small for the depth.

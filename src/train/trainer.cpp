@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "train/device.h"
 #include "train/run_directory.h"
 #include "train/share.h"
@@ -27,19 +28,14 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
     : config_(config),
       host_(environment.make_world(config.run.timeout)),
       device_(choose_device(config.train, environment)),
-      dataset_(config.data),
+      start_(share(*host_, host_->rank() == 0 ? find_start(config) : std::nullopt)),
+      dataset_(open_data()),
       rows_(dataset_.split("train")) {
-  const std::optional<Checkpoint> start =
-      share(*host_, host_->rank() == 0 ? find_start(config) : std::nullopt);
-  if (start) {
-    const std::string where = config.directory() + ", step " + std::to_string(start->step);
-    require_same_experiment(config, *parse_config(start->config, where, {}), where);
-    if (start->dataset_fingerprint != dataset_.fingerprint())
-      usage_error("data.path={}: is not the data set that {} was trained on; resume with that one",
-                  config.data.path, where);
-    first_step_ = start->step;
-    saved_step_ = start->step;
-    evaluation_pending_ = start->evaluation_pending;
+  if (start_) {
+    require_same_run();
+    first_step_ = start_->step;
+    saved_step_ = start_->step;
+    evaluation_pending_ = start_->evaluation_pending;
   }
   end_step_ = steps_of_run();
   if (device_.is_cuda() && host_->size() > 1)
@@ -47,10 +43,10 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
 
   const LeafRange leaves = share_of({0, config.leaves()}, host_->rank(), host_->size());
   workers_ = std::make_unique<Workers>(worker_count(config.train, environment, device_, leaves.size()));
-  make_replicas(start);
+  make_replicas();
   exchange_ = std::make_unique<Exchange>(*host_, nccl_ ? *nccl_ : *host_, *workers_, *arena_, phases_.size(),
                                          config.leaves(), config.train.exact);
-  make_optimizers(start);
+  make_optimizers();
   make_loader();
   if (first_step_ >= end_step_) {
     log::info("{} has {} steps behind it, this run ends at {}: a larger train.steps or train.epochs goes on",
@@ -60,8 +56,30 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
   }
   coordinator_ = std::make_unique<Coordinator>(config, host_->rank() == 0, rows_.rows(), first_step_,
                                                end_step_, evaluation_pending_);
-  if (start) coordinator_->restore_best(start->best_loss, start->best_step);
+  if (start_) coordinator_->restore_best(start_->best_loss, start_->best_step);
+  start_.reset();
+  tell_of_large_data();
   warn_of_idle_ranks();
+}
+
+Dataset Trainer::open_data() const {
+  int64_t& window = config_.data.window_bytes;
+  if (window == 0 && start_)
+    window = parse_config(start_->config, config_.directory(), {})->data.window_bytes;
+  if (window == 0) {
+    torch::Tensor said = torch::tensor(usual_window_bytes());
+    host_->broadcast(said, 0);
+    window = said.item<int64_t>();
+  }
+  return Dataset(config_.data);
+}
+
+void Trainer::require_same_run() const {
+  const std::string where = config_.directory() + ", step " + std::to_string(start_->step);
+  require_same_experiment(config_, *parse_config(start_->config, where, {}), where);
+  if (start_->dataset_fingerprint != dataset_.fingerprint())
+    usage_error("data.path={}: is not the data set that {} was trained on; resume with that one",
+                config_.data.path, where);
 }
 
 int64_t Trainer::steps_of_run() const {
@@ -72,11 +90,11 @@ int64_t Trainer::steps_of_run() const {
   return (config_.train.epochs * rows_.rows() + config_.train.batch - 1) / config_.train.batch;
 }
 
-void Trainer::make_replicas(const std::optional<Checkpoint>& start) {
+void Trainer::make_replicas() {
   for (int worker = 0; worker < workers_->count(); ++worker) {
     Noise init(run_key(config_).with("init"));
     std::shared_ptr<Model> model = config_.model->build({dataset_.shape(), config_.network}, init);
-    if (start) load_into(*model, *start, config_.directory());
+    if (start_) load_into(*model, *start_, config_.directory());
     model->to(device_);
     replicas_.push_back({model, {}});
   }
@@ -91,18 +109,18 @@ void Trainer::make_replicas(const std::optional<Checkpoint>& start) {
   }
 }
 
-void Trainer::make_optimizers(const std::optional<Checkpoint>& start) {
+void Trainer::make_optimizers() {
   for (size_t phase = 0; phase < phases_.size(); ++phase) {
     const ElementRange slice = exchange_->slice(phase), range = arena_->range(phase);
     optimizers_.emplace_back(config_.optimizer, arena_->values().narrow(0, slice.first, slice.size()));
-    if (!start) continue;
+    if (!start_) continue;
     for (auto& [state, values] : optimizers_.back().states()) {
       torch::Tensor whole = torch::zeros({range.size()}, arena_->values().options());
       for (const Arena::Item& item : arena_->items()) {
         if (item.offset < range.first || item.offset >= range.end) continue;
-        const auto saved =
-            std::ranges::find(start->optimizer, state_name(phases_[phase], state, item), &NamedTensor::first);
-        if (saved == start->optimizer.end())
+        const auto saved = std::ranges::find(start_->optimizer, state_name(phases_[phase], state, item),
+                                             &NamedTensor::first);
+        if (saved == start_->optimizer.end())
           fail("{}: its checkpoint lacks the optimiser's {}", config_.directory(),
                state_name(phases_[phase], state, item));
         Arena::view(whole, item, range.first).copy_(saved->second);
@@ -124,6 +142,17 @@ void Trainer::make_loader() {
                                                           .seed = static_cast<uint64_t>(config_.train.seed),
                                                           .first_step = first_step_,
                                                           .end_step = end_step_});
+}
+
+// Whoever repeats the run elsewhere needs to know that its order depends on the window.
+void Trainer::tell_of_large_data() const {
+  const int64_t bytes = rows_.rows() * rows_.bytes_per_row();
+  if (host_->rank() == 0 && bytes > config_.data.window_bytes)
+    log::info(
+        "{} of training rows are shuffled in windows of data.window_bytes={} ({}); the same bits need that "
+        "value",
+        human_bytes(static_cast<double>(bytes)), config_.data.window_bytes,
+        human_bytes(static_cast<double>(config_.data.window_bytes)));
 }
 
 void Trainer::warn_of_idle_ranks() const {

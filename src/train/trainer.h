@@ -48,9 +48,13 @@ class Trainer {
     std::vector<torch::Tensor> parameters;  // in order of registration
   };
 
-  void make_replicas(const std::optional<Checkpoint>& start);
-  void make_optimizers(const std::optional<Checkpoint>& start);
+  // Opens the data with the window that the run began with, or begins with now.
+  Dataset open_data() const;
+  void require_same_run() const;
+  void make_replicas();
+  void make_optimizers();
   void make_loader();
+  void tell_of_large_data() const;
   void warn_of_idle_ranks() const;
 
   StepReport take_step(int64_t step, const StopRequest& stop);
@@ -70,6 +74,7 @@ class Trainer {
   std::unique_ptr<Communicator> nccl_;  // none on CPUs
   std::unique_ptr<RunLock> lock_;       // rank 0's
   torch::Device device_ = torch::kCPU;
+  std::optional<Checkpoint> start_;  // where the run goes on; only while the trainer is made
   Dataset dataset_;
   const RowSource& rows_;
   std::vector<Phase> phases_;

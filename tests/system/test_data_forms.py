@@ -66,6 +66,21 @@ class DataForms(ProgramTest):
         self.assertEqual(told.returncode, 2)
         self.assertIn("twice", told.stderr)
 
+    def test_data_alone_decide_the_settings_and_the_printed_ones_train_the_same(self):
+        image = self.write("image", "latest", {})
+        table = self.folder / "table.h5"
+        with h5py.File(table, "w") as file:
+            file["train/x"] = numpy.random.default_rng(1).normal(5, 2, (300, 6)).astype("f4")
+        for data, expected in ((image, "likelihood = bernoulli"), (table, "likelihood = gaussian")):
+            arguments = "--train.steps=5", f"--run.directory={self.folder / data.stem}"
+            told = self.succeed(0, "train", data, *arguments, "--model.latent=3").stdout
+            self.assertIn(expected, told)
+            self.assertNotIn("latent =", told)  # it was given
+            kept = self.folder / f"{data.stem}.ini"
+            kept.write_text(told[:told.index("fingerprint")])
+            again = self.train(2, f"{data.stem}_again", "--train.steps=5", "--model.latent=3", config=kept)
+            self.assertEqual(again, told.splitlines()[-1])
+
     def test_inspect_says_how_each_is_read(self):
         library = {"scale-offset": "filter", "extendible in every direction": "can grow"}
         for libver in ("earliest", "latest"):
