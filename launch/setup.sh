@@ -85,6 +85,7 @@ if [ -n "$tests" ]; then
   want libgmock-dev header gmock/gmock.h
   want shellcheck program shellcheck
   want python3-h5py python_module h5py
+  want hdf5-tools program h5repack
 fi
 
 # ---- System packages ----------------------------------------------------------------------------------------------

@@ -9,7 +9,10 @@
 #include "commands/command.h"
 #include "data/dataset.h"
 #include "data/hdf5.h"
+#include "data/raw_file.h"
+#include "data/survey.h"
 #include "train/checkpoint.h"
+#include "train/choose_settings.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
@@ -75,40 +78,72 @@ std::pair<double, int64_t> time_reading(const RowSource& rows) {
   return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), read};
 }
 
-std::string advice(const hdf5::DatasetInfo& info, int64_t row_bytes) {
-  const int64_t chunk_rows = info.chunk.empty() ? 0 : info.chunk.front();
-  if (!info.chunk.empty() && product(info.chunk) / chunk_rows < product(info.shape) / info.shape.front())
-    return "chunks hold parts of rows, so a row is read from several: chunk by whole rows";
-  if (chunk_rows > 0 && chunk_rows * row_bytes < (16 << 10) && info.shape.front() > chunk_rows)
-    return fmt::format(
-        "chunks of {} are small, their index costs more than their bytes: chunks of 256 KiB to 1 MiB",
-        human_bytes(static_cast<double>(chunk_rows * row_bytes)));
-  if (chunk_rows * row_bytes > (int64_t{64} * 1024 * 1024))
-    return fmt::format(
-        "chunks of {} are large, and one is the least that can be read: chunks of 256 KiB to 1 MiB",
-        human_bytes(static_cast<double>(chunk_rows * row_bytes)));
-  return "none: the layout suits training";
+void print_values(const std::shared_ptr<const RawFile>& raw, hdf5::Handle dataset) {
+  std::optional<ValueSurvey> survey;
+  try {
+    survey = survey_values(raw, std::move(dataset));
+  } catch (const Error& error) {  // the rest of the file may be worth a look
+    fmt::print("  values     cannot be read: {}\n", error.what());
+    return;
+  }
+  if (!survey) return;
+  fmt::print("  values     {:.6g} to {:.6g}, mean {:.6g}, in a sample of {} rows\n", survey->lowest,
+             survey->highest, survey->mean, survey->rows);
+  if (survey->not_finite > 0)
+    fmt::print("  NOT FINITE {} values of the sample are NaN or infinite: training refuses them\n",
+               survey->not_finite);
 }
 
-void inspect_split(const hdf5::Handle& file, const Dataset& dataset, const std::string& split) {
-  const hdf5::Handle x = hdf5::open_dataset(file, "/" + split + "/x");
-  const hdf5::DatasetInfo info = hdf5::describe(x);
-  const RowSource& rows = dataset.split(split);
-  const int64_t row_bytes = product(info.shape) / info.shape.front() * static_cast<int64_t>(info.type_size);
+void print_storage(const std::string& path, const hdf5::DatasetInfo& info) {
+  int64_t bytes = static_cast<int64_t>(info.type_size);
+  for (const int64_t size : info.shape) bytes *= size;
   std::string filters;
   for (const hdf5::DatasetInfo::FilterInfo& filter : info.filters) filters += ", " + filter.name;
-  fmt::print("\n/{}/x\n  shape      {} {}, {}\n  layout     {}{}\n", split, shape_text(info.shape),
-             info.type_name, human_bytes(static_cast<double>(row_bytes * info.shape.front())),
+  fmt::print("\n{}\n  shape      {} {}, {}\n  layout     {}{}\n", path, shape_text(info.shape),
+             info.type_name, human_bytes(static_cast<double>(bytes)),
              info.chunk.empty() ? "contiguous" : "chunks of " + shape_text(info.chunk), filters);
+}
+
+void inspect_split(const hdf5::Handle& file, const Dataset& dataset, const std::string& split,
+                   const std::string& file_name) {
+  const std::string path = "/" + split + "/x";
+  const hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file, path));
+  const RowSource& rows = dataset.split(split);
+  const auto raw = std::make_shared<const RawFile>(file_name);
+  print_storage(path, info);
+  print_values(raw, hdf5::open_dataset(file, path));
   const auto [seconds, read] = time_reading(rows);
   const double rate = static_cast<double>(read) / seconds;
-  fmt::print("  read       {}\n", rows.way());
-  fmt::print("  read cost  {:.0f} rows/s here ({}/s), {} for all rows\n  advice     {}\n", rate,
-             human_bytes(rate * static_cast<double>(row_bytes)),
-             human_duration(static_cast<double>(info.shape.front()) / rate), advice(info, row_bytes));
-  if (!hdf5::exists(file, "/" + split + "/label")) return;
-  const hdf5::DatasetInfo label = hdf5::describe(hdf5::open_dataset(file, "/" + split + "/label"));
-  fmt::print("/{}/label\n  shape      {} {}\n", split, shape_text(label.shape), label.type_name);
+  const double row_bytes =
+      static_cast<double>(product(info.shape) / info.shape.front()) * static_cast<double>(info.type_size);
+  fmt::print("  read       {}\n  read cost  {:.0f} rows/s here ({}/s), {} for all rows\n", rows.way(), rate,
+             human_bytes(rate * row_bytes), human_duration(static_cast<double>(info.shape.front()) / rate));
+  constexpr int64_t usual_batch = 128;
+  const std::string window = human_bytes(static_cast<double>(dataset.window_bytes()));
+  if (rows.rows() * rows.bytes_per_row() <= dataset.window_bytes()) {
+    fmt::print("  shuffle    whole: it fits the window of {}\n", window);
+  } else {
+    fmt::print("  shuffle    in windows of {} (data.window_bytes)\n", window);
+    if (const auto order = survey_order(rows, dataset.window_bytes(), usual_batch))
+      fmt::print(
+          "  its price  {:.2f} bytes read for each one used; rows of a batch of {} come from one chunk "
+          "{:.1f} times "
+          "as often as in a perfect shuffle\n",
+          order->bytes_read, usual_batch, order->same_chunk);
+  }
+  const std::string repack = repack_line(file_name, path, info, rows.way());
+  fmt::print("  advice     {}\n",
+             repack.empty() ? "none: the layout suits training" : "store it anew: " + repack);
+  const std::string label = "/" + split + "/label";
+  if (!hdf5::exists(file, label)) return;
+  print_storage(label, hdf5::describe(hdf5::open_dataset(file, label)));
+  print_values(raw, hdf5::open_dataset(file, label));
+}
+
+// What `elbo train FILE` would do with it.
+void print_choices(const Dataset& dataset) {
+  if (!dataset.has("train")) return;
+  fmt::print("\nelbo train with nothing but this file would take\n{}", as_ini(choose_settings(dataset)));
 }
 
 void inspect_data(const std::string& path) {
@@ -123,21 +158,23 @@ void inspect_data(const std::string& path) {
   fmt::print("row          {}\n", shape_text(dataset.shape().x));
   if (dataset.shape().classes > 0) fmt::print("classes      {}\n", dataset.shape().classes);
   fmt::print("fingerprint  {}\n", dataset.fingerprint());
-  for (const std::string& split : dataset.splits()) inspect_split(file, dataset, split);
+  for (const std::string& split : dataset.splits()) inspect_split(file, dataset, split, path);
+  print_choices(dataset);
 }
 
 // A file of any other layout: its datasets, and how to name them.
 void inspect_layout(const std::string& path) {
   const hdf5::Handle file = hdf5::open_file(path);
   fmt::print("HDF5 file {}; train on one of its datasets with --data.x=PATH\n", path);
+  const auto raw = std::make_shared<const RawFile>(path);
   const std::function<void(const std::string&)> walk = [&](const std::string& group) {
     for (const std::string& name : hdf5::list(file, group)) {
       const std::string inner = (group == "/" ? "" : group) + "/" + name;
       if (hdf5::is_group(file, inner)) {
         walk(inner);
       } else {
-        const hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file, inner));
-        fmt::print("  {:<32} {} {}\n", inner, shape_text(info.shape), info.type_name);
+        print_storage(inner, hdf5::describe(hdf5::open_dataset(file, inner)));
+        print_values(raw, hdf5::open_dataset(file, inner));
       }
     }
   };

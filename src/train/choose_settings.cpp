@@ -83,7 +83,7 @@ std::vector<Choice> choose_settings(const Dataset& data) {
   const int64_t steps = std::max<int64_t>(1, rows_there / batch);
   choose("train.epochs", std::clamp<int64_t>((fewest_steps + steps - 1) / steps, 10, 1000),
          fmt::format("about {} steps or ten epochs, whichever is more", fewest_steps));
-  if (steps < steps_between_evaluations)
+  if (2 * steps <= steps_between_evaluations)
     choose("evaluate.every", steps_between_evaluations, "steps, since an epoch is short");
   return choices;
 }

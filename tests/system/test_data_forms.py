@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """The same rows in every form that a file can have: one fingerprint, on any number of ranks."""
+import re
+import subprocess
 import unittest
 
 import h5py
@@ -92,6 +94,27 @@ class DataForms(ProgramTest):
                     self.assertIn(library[form], way)
                 else:
                     self.assertEqual(way, "directly", form)
+
+    def test_the_line_that_inspect_advises_makes_a_file_that_is_read_directly(self):
+        for name, form in {"parts": {"chunks": (10, 1, 4, 3)}, "filter": {"chunks": (16, *SHAPE), "dtype": "<i4", "scaleoffset": 9}}.items():
+            path = self.write(name, "earliest", form)
+            told = self.succeed(0, "inspect", path).stdout
+            line = re.search("h5repack .*", told).group()
+            subprocess.run(line, shell=True, check=True)
+            repacked = self.folder / f"{name}_repacked.h5"
+            self.assertIn("advice     none", self.succeed(0, "inspect", repacked).stdout)
+            with h5py.File(path) as before, h5py.File(repacked) as after:
+                numpy.testing.assert_array_equal(before["train/x"], after["train/x"])
+
+    def test_inspect_counts_values_that_are_not_finite_in_any_file(self):
+        path = self.folder / "other.h5"
+        with h5py.File(path, "w") as file:
+            file["deep/inside/numbers"] = numpy.array([[1, numpy.nan], [-3, 7]])
+            file["text"] = "words"
+        told = self.succeed(0, "inspect", path).stdout
+        self.assertIn("/deep/inside/numbers", told)
+        self.assertIn("-3 to 7", told)
+        self.assertIn("1 values", told)
 
     def test_rows_that_lie_elsewhere_are_read_or_refused_with_the_reason(self):
         source = self.write("source", "latest", {})

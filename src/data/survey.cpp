@@ -1,0 +1,136 @@
+#include "data/survey.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <list>
+#include <numeric>
+#include <unordered_map>
+
+#include "data/order.h"
+#include "data/row_reader.h"
+
+namespace elbo {
+namespace {
+
+int64_t row_elements(const hdf5::DatasetInfo& info) {
+  return std::accumulate(info.shape.begin() + 1, info.shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+// Chunks in memory, of which the least recently used leaves.
+class Cache {
+ public:
+  explicit Cache(int64_t most) : most_(std::max<int64_t>(1, most)) {}
+  bool holds(int64_t chunk) {  // afterwards it does
+    const auto place = places_.find(chunk);
+    const bool held = place != places_.end();
+    if (held) {
+      order_.splice(order_.begin(), order_, place->second);
+    } else {
+      order_.push_front(chunk);
+      places_[chunk] = order_.begin();
+      if (static_cast<int64_t>(places_.size()) > most_) {
+        places_.erase(order_.back());
+        order_.pop_back();
+      }
+    }
+    return held;
+  }
+
+ private:
+  int64_t most_;
+  std::list<int64_t> order_;
+  std::unordered_map<int64_t, std::list<int64_t>::iterator> places_;
+};
+
+constexpr int64_t good_chunk = 512 << 10, small_chunk = 16 << 10, large_chunk = int64_t{64} << 20;
+
+}  // namespace
+
+std::optional<ValueSurvey> survey_values(const std::shared_ptr<const RawFile>& raw, hdf5::Handle dataset) {
+  const auto guard = hdf5::lock();
+  const hdf5::DatasetInfo info = hdf5::describe(dataset);
+  if (!info.numeric() || info.shape.empty() || info.shape.front() == 0) return std::nullopt;
+  constexpr int64_t most_elements = 8 << 20, places = 64;
+  const int64_t rows = info.shape.front(), elements = row_elements(info);
+  if (elements == 0 || elements > most_elements) return std::nullopt;
+  const int64_t taken = std::clamp<int64_t>(most_elements / elements / places, 1, 256);  // at each place
+  ValueSurvey survey{.rows = 0, .lowest = INFINITY, .highest = -INFINITY, .mean = 0, .not_finite = 0};
+  const std::unique_ptr<RowReader> reader = make_row_reader(raw, std::move(dataset), torch::kFloat32);
+  std::vector<float> values;
+  int64_t finite = 0;
+  for (int64_t place = 0, next = 0; place < places && next < rows; ++place) {
+    const int64_t first = std::max(next, place * rows / places), count = std::min(taken, rows - first);
+    if (count <= 0) break;
+    values.resize(static_cast<size_t>(count * elements));
+    reader->read(first, count, values.data());
+    for (const float stored : values) {
+      const auto value = static_cast<double>(stored);
+      if (!std::isfinite(value)) {
+        ++survey.not_finite;
+        continue;
+      }
+      survey.lowest = std::min(survey.lowest, value);
+      survey.highest = std::max(survey.highest, value);
+      survey.mean += (value - survey.mean) / static_cast<double>(++finite);
+    }
+    survey.rows += count;
+    next = first + count;
+  }
+  return survey;
+}
+
+std::optional<OrderSurvey> survey_order(const RowSource& rows, int64_t window_bytes, int64_t batch) {
+  const int64_t chunk_rows = rows.rows_per_chunk(), window_rows = window_bytes / rows.bytes_per_row();
+  const Order order(rows.rows(), chunk_rows, window_rows, Key(1));
+  const int64_t taken = std::min(rows.rows(), std::max<int64_t>(1 << 20, 4 * window_rows));
+  if (taken > int64_t{16} << 20) return std::nullopt;
+  Cache cache(2 * window_rows / chunk_rows);
+  int64_t loaded = 0, batches = 0;
+  double same = 0;
+  std::unordered_map<int64_t, int64_t> in_batch;
+  for (int64_t place = 0; place < taken; ++place) {
+    const int64_t chunk = order.row_at(place) / chunk_rows;
+    if (!cache.holds(chunk)) loaded += std::min(chunk_rows, rows.rows() - chunk * chunk_rows);
+    same += static_cast<double>(in_batch[chunk]++);  // pairs with those before it
+    if ((place + 1) % batch == 0) {
+      in_batch.clear();
+      ++batches;
+    }
+  }
+  OrderSurvey survey;
+  survey.bytes_read = std::max(1.0, static_cast<double>(loaded) / static_cast<double>(taken));
+  const double pairs =
+      static_cast<double>(batches) * static_cast<double>(batch) * static_cast<double>(batch - 1) / 2;
+  const double perfect = pairs * static_cast<double>(chunk_rows - 1) /
+                         static_cast<double>(std::max<int64_t>(1, rows.rows() - 1));
+  if (perfect > 0) survey.same_chunk = same / perfect;
+  return survey;
+}
+
+std::string repack_line(const std::string& file, const std::string& path, const hdf5::DatasetInfo& info,
+                        const std::string& way) {
+  const int64_t elements = row_elements(info);
+  const int64_t row_bytes = elements * static_cast<int64_t>(info.type_size);
+  int64_t chunk_bytes = static_cast<int64_t>(info.type_size);
+  for (const int64_t size : info.chunk) chunk_bytes *= size;
+  const bool parts =
+      !info.chunk.empty() && !std::equal(info.chunk.begin() + 1, info.chunk.end(), info.shape.begin() + 1);
+  const bool many = !info.chunk.empty() && info.shape.front() > info.chunk.front();
+  const bool foreign = way != "directly";
+  if (!foreign && !parts && !(many && chunk_bytes < small_chunk) && !(chunk_bytes > large_chunk)) return "";
+  std::vector<int64_t> chunk = info.shape;
+  chunk.front() = std::clamp<int64_t>(good_chunk / std::max<int64_t>(1, row_bytes), 1, info.shape.front());
+  const std::filesystem::path source(file);
+  const std::string target = (source.parent_path() / (source.stem().string() + "_repacked.h5")).string();
+  return fmt::format(
+      "h5repack -l {}:CHUNK={}{} {} {}", path, fmt::join(chunk, "x"),
+      foreign && !info.filters.empty() ? fmt::format(" -f {}:SHUF -f {}:GZIP=4", path, path) : "", file,
+      target);
+}
+
+}  // namespace elbo
