@@ -297,7 +297,7 @@ class Indexer {
     uint64_t first = in_index_block;
     for (uint64_t s = 0; s < direct; ++s)
       for (uint64_t i = 0; i < blocks_of(s); ++i, first += array.elements_of(s))
-        read_data_block(array, address(block), first, array.elements_of(s), nullptr);
+        read_data_block(array, address(block), first, array.elements_of(s), nullptr, 0);
     for (uint64_t s = direct; s < super_blocks && first < chunks_; ++s) {
       const uint64_t where = address(block);
       if (where != undefined()) read_super_block(array, where, s, first);
@@ -324,23 +324,24 @@ class Indexer {
     Cursor cursor = at(where, head + blocks * bitmap_bytes + blocks * offset);
     read_array_head(cursor, "EASB");
     cursor.skip(offset + array.offset_bytes);
-    std::vector<std::vector<uint8_t>> written(blocks, std::vector<uint8_t>(bitmap_bytes));
-    for (std::vector<uint8_t>& bitmap : written)
-      for (uint8_t& byte : bitmap) byte = static_cast<uint8_t>(cursor.number(1));
+    // One bit a page, of one data block behind the other, though space is kept for whole bytes of each.
+    std::vector<uint8_t> written(blocks * bitmap_bytes);
+    for (uint8_t& byte : written) byte = static_cast<uint8_t>(cursor.number(1));
+    const uint64_t pages = array.pages_of(s);
     for (uint64_t i = 0; i < blocks && first < chunks_; ++i, first += array.elements_of(s))
-      read_data_block(array, address(cursor), first, array.elements_of(s), &written[i]);
+      read_data_block(array, address(cursor), first, array.elements_of(s), &written, i * pages);
   }
 
-  // written: of its pages, where it has any.
+  // written: which pages are, this block's from `first_page` on; null or empty where there are no pages.
   void read_data_block(const ExtensibleArray& array, uint64_t where, uint64_t first, uint64_t elements,
-                       const std::vector<uint8_t>* written) {
+                       const std::vector<uint8_t>* written, uint64_t first_page) {
     if (where == undefined() || first >= chunks_) return;
     const uint64_t head = 6 + static_cast<uint64_t>(super_.offset_size) + array.offset_bytes;
     Cursor prefix = at(where, head);
     read_array_head(prefix, "EADB");
     if (written != nullptr && !written->empty())
       return read_pages(where + head + 4, first, elements, array.element_size, array.page,
-                        [&](uint64_t number) { return bit(*written, number); });
+                        [&](uint64_t number) { return bit(*written, first_page + number); });
     Cursor cursor = at(where + head, elements * array.element_size);
     read_elements(cursor, first, elements, array.element_size);
   }

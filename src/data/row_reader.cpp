@@ -53,8 +53,9 @@ class DirectReader final : public RowReader {
     auto* target = static_cast<uint8_t*>(out);
     for (int64_t row = first; row < first + count;) {
       const int64_t group = row / rows;  // of chunks that hold the same rows
-      const int64_t n = std::min((group + 1) * rows, first + count) - row;
+      int64_t n = std::min((group + 1) * rows, first + count) - row;
       if (rows_lie_apart()) {
+        n = std::min(rows_behind_one_another(group, first + count) - row, first + count - row);
         read_apart(group, row - group * rows, n, target);
       } else {
         read_from_chunks(group, row - group * rows, n, target);
@@ -69,7 +70,17 @@ class DirectReader final : public RowReader {
  private:
   const StoredPiece& piece(int64_t index) const { return storage_.pieces[static_cast<size_t>(index)]; }
 
-  // Rows [at, at + n) of a chunk that holds nothing but whole rows, unfiltered.
+  // The row behind those that follow the chunk's first one without a gap in the file: small chunks are read
+  // many at once.
+  int64_t rows_behind_one_another(int64_t chunk, int64_t end) const {
+    const int64_t rows = storage_.chunk.front();
+    if (piece(chunk).address == StoredPiece::nowhere) return (chunk + 1) * rows;
+    while ((chunk + 1) * rows < end && piece(chunk + 1).address == piece(chunk).address + piece(chunk).size)
+      ++chunk;
+    return (chunk + 1) * rows;
+  }
+
+  // Rows [at, at + n) from a chunk on that holds nothing but whole rows, unfiltered.
   void read_apart(int64_t chunk, int64_t at, int64_t n, uint8_t* out) const {
     const StoredPiece& from = piece(chunk);
     const auto bytes = static_cast<uint64_t>(n * row_bytes_);

@@ -171,6 +171,26 @@ TEST_F(RowReaderTest, ReadsIndexesOfManyChunks) {
         }
 }
 
+TEST_F(RowReaderTest, ReadsIndexesInPages) {
+  // The blocks of an extensible array are cut into pages from about 131,000 chunks on; some are never
+  // written.
+  constexpr hsize_t chunks = 200'000;
+  const std::string file = make_file({.type = H5T_STD_U8LE,
+                                      .shape = {chunks, 2},
+                                      .chunk = {1, 2},
+                                      .extendible = true,
+                                      .newest = true,
+                                      .written = 180'000},
+                                     1);
+  const std::unique_ptr<RowReader> direct = open(file, torch::kUInt8);
+  EXPECT_EQ(direct->way(), "directly");
+  torch::Tensor here = torch::empty({chunks, 2}, torch::kUInt8), there = torch::empty_like(here);
+  direct->read(0, chunks, here.mutable_data_ptr());
+  hdf5::read_rows(hdf5::open_dataset(hdf5::open_file(file), "/x"), 0, chunks, H5T_NATIVE_UINT8,
+                  there.mutable_data_ptr());
+  EXPECT_TRUE(torch::equal(here, there));
+}
+
 TEST_F(RowReaderTest, ReadsContiguousFilesAndThoseBehindAUserBlock) {
   expect_equal(make_file({.shape = {33, 4, 2}}, 1), torch::kFloat32, 1);
   expect_equal(make_file({.shape = {33, 4}, .user_block = true}, 2), torch::kFloat32, 2);
