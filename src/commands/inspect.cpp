@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <filesystem>
 
@@ -104,9 +106,23 @@ void print_storage(const std::string& path, const hdf5::DatasetInfo& info) {
              info.chunk.empty() ? "contiguous" : "chunks of " + shape_text(info.chunk), filters);
 }
 
+void inspect_sparse_split(const hdf5::Handle& file, const Dataset& dataset, const std::string& split) {
+  const RowSource& rows = dataset.split(split);
+  for (const std::string name : {"/offsets", "/indices", "/values"})
+    if (hdf5::exists(file, "/" + split + name))
+      print_storage("/" + split + name, hdf5::describe(hdf5::open_dataset(file, "/" + split + name)));
+  const auto [seconds, read] = time_reading(rows);
+  fmt::print(
+      "  sparse     {} rows of {} columns, {} a row as stored\n  read       {}\n  read cost  {:.0f} rows/s "
+      "here\n",
+      rows.rows(), dataset.shape().features(), human_bytes(static_cast<double>(rows.bytes_per_row())),
+      rows.way(), static_cast<double>(read) / seconds);
+}
+
 void inspect_split(const hdf5::Handle& file, const Dataset& dataset, const std::string& split,
                    const std::string& file_name) {
   const std::string path = "/" + split + "/x";
+  if (!hdf5::exists(file, path)) return inspect_sparse_split(file, dataset, split);
   const hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file, path));
   const RowSource& rows = dataset.split(split);
   const auto raw = std::make_shared<const RawFile>(file_name);
@@ -181,6 +197,12 @@ void inspect_layout(const std::string& path) {
   walk("/");
 }
 
+bool holds_splits(const std::string& path) {
+  const hdf5::Handle file = hdf5::open_file(path);
+  return std::ranges::any_of(std::array{"/train/x", "/test/x", "/train/offsets", "/test/offsets"},
+                             [&](const char* name) { return hdf5::exists(file, name); });
+}
+
 ExitCode inspect(const Environment& environment, const CommandLine& line) {
   OptionTable none;
   if (line.help) {
@@ -195,8 +217,7 @@ ExitCode inspect(const Environment& environment, const CommandLine& line) {
     inspect_run(path);
   } else if (is_checkpoint(path)) {
     inspect_checkpoint(path);
-  } else if (hdf5::exists(hdf5::open_file(path), "/train/x") ||
-             hdf5::exists(hdf5::open_file(path), "/test/x")) {
+  } else if (holds_splits(path)) {
     inspect_data(path);
   } else {
     inspect_layout(path);

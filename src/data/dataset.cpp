@@ -13,11 +13,12 @@
 #include "base/memory.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "data/data_file.h"
 #include "data/data_files.h"
 #include "data/hdf5.h"
 #include "data/held_out.h"
 #include "data/joined_rows.h"
-#include "data/row_reader.h"
+#include "data/sparse_rows.h"
 #include "data/stored_split.h"
 
 namespace elbo {
@@ -25,20 +26,12 @@ namespace {
 
 constexpr int64_t least_window = 1 << 20;
 
-struct DataFile {
-  std::string path;
-  hdf5::Handle handle;
-  std::shared_ptr<const RawFile> raw;
-
-  explicit DataFile(const std::string& name)
-      : path(name), handle(hdf5::open_file(name)), raw(std::make_shared<RawFile>(name)) {}
-  [[noreturn]] void refuse(const std::string& what) const { usage_error("{}: {}", path, what); }
-};
-
 // What lies where for one split, in one of the files.
 struct SplitPaths {
   const DataFile* file;
-  std::string split, x, label;
+  std::string split, x, label;  // x of sparse rows: their group
+  std::string length;
+  bool sparse = false;
 };
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -133,20 +126,25 @@ struct Dataset::State {
       if (!hdf5::exists(file.handle, options.x))
         file.refuse(
             fmt::format("there is no dataset {} (data.x); the file holds {}", options.x, contents(file)));
-      return {
-          {&file, "train", options.x, options.label.starts_with('/') ? label_if_there(options.label) : ""}};
+      return {{&file, "train", options.x, options.label.starts_with('/') ? label_if_there(options.label) : "",
+               "", false}};
     }
     std::vector<SplitPaths> found;
     for (const auto& [split, group] :
          {std::pair{"train", options.train}, {"validation", options.validation}, {"test", options.test}}) {
       const std::string root = path_in("", group).substr(group.starts_with('/') ? 0 : 1);
       if (!hdf5::is_group(file.handle, root)) continue;
-      const std::string x = path_in(root, options.x);
+      const std::string x = path_in(root, options.x), length = label_if_there(path_in(root, "length"));
+      if (!hdf5::exists(file.handle, x) && holds_sparse_rows(file, root)) {
+        found.push_back(
+            {.file = &file, .split = split, .x = root, .label = "", .length = "", .sparse = true});
+        continue;
+      }
       if (!hdf5::exists(file.handle, x))
         file.refuse(
             fmt::format("the group {} has no dataset {}; name the right one with data.x (the file holds {})",
                         root, options.x, contents(file)));
-      found.push_back({&file, split, x, label_if_there(path_in(root, options.label))});
+      found.push_back({&file, split, x, label_if_there(path_in(root, options.label)), length, false});
     }
     if (found.empty())
       file.refuse(fmt::format(
@@ -190,7 +188,7 @@ struct Dataset::State {
 
   // Largest label of a dataset of integers (N); throws for negative ones.
   static int64_t largest_label(const SplitPaths& paths, int64_t rows) {
-    const std::unique_ptr<RowReader> reader = read_as(*paths.file, paths.label, torch::kInt64);
+    const std::unique_ptr<RowReader> reader = paths.file->reader(paths.label, torch::kInt64);
     int64_t largest = 0;
     constexpr int64_t piece = 1 << 20;
     for (int64_t first = 0; first < rows; first += piece) {
@@ -267,6 +265,16 @@ struct Dataset::State {
 
   // Rows of one file's split, which must look as those of the first.
   int64_t check_rows(const SplitPaths& paths) {
+    if (paths.sparse != stored.front().sparse)
+      paths.file->refuse(fmt::format("{} has {} rows, {} has {}: expected all alike", paths.x,
+                                     paths.sparse ? "sparse" : "dense", stored.front().x,
+                                     stored.front().sparse ? "sparse" : "dense"));
+    if (paths.sparse) {
+      const SparseRows rows(*paths.file, paths.x, shape.features_or_none(), nullptr, 0);
+      shape.x = {rows.features()};
+      shape.kind = "interactions";
+      return rows.rows();
+    }
     const hdf5::DatasetInfo info = require_rows(*paths.file, paths.x, 2);
     if (shape.x.empty()) find_shape(*paths.file, info, paths.x);
     const SplitPaths& first = stored.front();
@@ -287,8 +295,11 @@ struct Dataset::State {
   std::shared_ptr<const RowSource> open_split(const std::string& split) const {
     const auto cache = std::make_shared<ChunkCache>(2 * options.window_bytes);
     std::vector<std::shared_ptr<const RowSource>> parts;
-    for (const SplitPaths& paths : stored)
-      if (paths.split == split)
+    for (const SplitPaths& paths : stored) {
+      const auto number = static_cast<int64_t>(parts.size());
+      if (paths.split == split && paths.sparse)
+        parts.push_back(std::make_shared<SparseRows>(*paths.file, paths.x, shape.features(), cache, number));
+      if (paths.split == split && !paths.sparse)
         parts.push_back(std::make_shared<StoredSplit>(
             paths.file->handle, paths.file->raw, cache,
             StoredSplitOptions{.file = paths.file->path,
@@ -298,7 +309,9 @@ struct Dataset::State {
                                .in_unit_interval = shape.kind == "image" || options.binarize != "none",
                                .classes = shape.classes,
                                .labels_bytes = options.window_bytes,
-                               .number = static_cast<int64_t>(parts.size())}));
+                               .length = paths.length,
+                               .number = number}));
+    }
     return parts.size() == 1 ? parts.front() : std::make_shared<JoinedRows>(std::move(parts));
   }
 
@@ -319,7 +332,7 @@ struct Dataset::State {
     const torch::ScalarType type = info.type_class == H5T_FLOAT ? torch::kFloat32
                                    : is_bytes(info)             ? torch::kUInt8
                                                                 : torch::kInt64;
-    const std::unique_ptr<RowReader> reader = read_as(file, path, type);
+    const std::unique_ptr<RowReader> reader = file.reader(path, type);
     constexpr int64_t samples = 64;
     const int64_t rows = info.shape.front(), taken = std::min(rows, samples);
     const torch::Tensor row = torch::empty(at::IntArrayRef(info.shape).slice(1), type);
@@ -327,11 +340,6 @@ struct Dataset::State {
       reader->read(i * rows / taken, 1, row.mutable_data_ptr());
       hash.update(row.const_data_ptr(), row.nbytes());
     }
-  }
-
-  static std::unique_ptr<RowReader> read_as(const DataFile& file, const std::string& path,
-                                            torch::ScalarType type) {
-    return make_row_reader(file.raw, hdf5::open_dataset(file.handle, path), type);
   }
 };
 
@@ -375,6 +383,12 @@ std::string Dataset::fingerprint() const {
   if (state_->fingerprint.empty()) {
     Sha256 hash;
     for (const SplitPaths& paths : state_->stored) {
+      if (paths.sparse) {
+        for (const char* part : {"/offsets", "/indices", "/values"})
+          if (hdf5::exists(paths.file->handle, paths.x + part))
+            State::hash_rows(hash, *paths.file, paths.x + part);
+        continue;
+      }
       State::hash_rows(hash, *paths.file, paths.x);
       if (!paths.label.empty()) State::hash_rows(hash, *paths.file, paths.label);
     }

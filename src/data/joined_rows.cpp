@@ -50,6 +50,7 @@ Batch JoinedRows::read(const std::vector<int64_t>& ids) const {
     };
     scatter(batch.x, some.x);
     scatter(batch.label, some.label);
+    scatter(batch.length, some.length);
   }
   batch.ids = torch::tensor(ids, torch::kInt64);
   return batch;

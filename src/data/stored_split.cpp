@@ -43,6 +43,24 @@ StoredSplit::StoredSplit(const hdf5::Handle& file, std::shared_ptr<const RawFile
   x_ = make_row_reader(raw_, std::move(x), stored_type());
   apart_ = x_->rows_lie_apart();
   if (!options_.label.empty()) open_labels(file);
+  if (!options_.length.empty()) open_lengths(file);
+}
+
+void StoredSplit::open_lengths(const hdf5::Handle& file) {
+  hdf5::Handle length = hdf5::open_dataset(file, options_.length);
+  const hdf5::DatasetInfo info = hdf5::describe(length);
+  if (info.type_class != H5T_INTEGER || info.shape != std::vector<int64_t>{rows_})
+    usage_error("{}: {} is not one integer for each of the {} rows; expected how many steps of each count",
+                options_.file, options_.length, rows_);
+  lengths_ = torch::empty({rows_}, torch::kInt64);
+  make_row_reader(raw_, std::move(length), torch::kInt64)->read(0, rows_, lengths_.mutable_data_ptr());
+  const int64_t steps = options_.row_shape.front();
+  const torch::Tensor wrong = lengths_.lt(0).logical_or(lengths_.gt(steps)).nonzero();
+  if (wrong.numel() > 0) {
+    const auto row = wrong[0][0].item<int64_t>();
+    usage_error("{}: {} holds the length {} in row {}; expected 0 to {}", options_.file, options_.length,
+                lengths_[row].item<int64_t>(), row, steps);
+  }
 }
 
 void StoredSplit::open_labels(const hdf5::Handle& file) {
@@ -60,7 +78,8 @@ Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
   const auto n = static_cast<int64_t>(ids.size());
   std::vector<int64_t> shape{n};
   shape.insert(shape.end(), options_.row_shape.begin(), options_.row_shape.end());
-  Batch batch{torch::empty(shape), {}, torch::tensor(ids, torch::kInt64)};
+  Batch batch{torch::empty(shape), {}, {}, torch::tensor(ids, torch::kInt64)};
+  if (lengths_.defined()) batch.length = lengths_.index_select(0, batch.ids);
   auto* x = batch.x.mutable_data_ptr<float>();
   if (labels_.defined()) {
     batch.label = labels_.index_select(0, batch.ids);

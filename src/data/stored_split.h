@@ -18,6 +18,7 @@ struct StoredSplitOptions {
   bool in_unit_interval = false;   // x must be in [0, 1] once scaled
   int64_t classes = 0;             // labels are 0 … classes-1
   int64_t labels_bytes = 0;        // labels up to that size are kept in memory
+  std::string length{};            // absolute path of the rows' lengths; "": none
   int64_t number = 0;              // of the file among those of the split
 };
 
@@ -38,6 +39,7 @@ class StoredSplit final : public RowSource {
   torch::ScalarType label_type() const { return integer_labels_ ? torch::kInt64 : torch::kFloat32; }
   std::vector<int64_t> label_shape_of(int64_t rows) const;
   void open_labels(const hdf5::Handle& file);
+  void open_lengths(const hdf5::Handle& file);
   void read_row_apart(int64_t row, float* out) const;
   torch::Tensor read_labels(int64_t first, int64_t count) const;
   ChunkCache::Pointer chunk(int64_t index) const;
@@ -56,6 +58,7 @@ class StoredSplit final : public RowSource {
   // Rows that lie apart are read one by one, straight into the batch: the system keeps their pages, one copy
   // for all ranks of a host.
   bool apart_ = false;
+  torch::Tensor lengths_;  // (rows) int64, undefined where all rows are whole
   torch::Tensor labels_;  // all of them, where they are kept: for rows that lie apart, and where they are few
 };
 

@@ -80,6 +80,16 @@ TEST_F(DatasetTest, ManyFilesAreOneDataSet) {
   }
 }
 
+TEST_F(DatasetTest, LengthsFollowTheirRows) {
+  const torch::Tensor x = ramp({30, 5, 2}), length = torch::arange(30, torch::kInt64).remainder(6);
+  const Dataset dataset(options(make("a.h5", {{"/train/x", x}, {"/train/length", length}}, "sequence")));
+  EXPECT_TRUE(torch::equal(dataset.split("train").read({29, 4}).length, torch::tensor({5, 4})));
+  EXPECT_THAT(refusal(options(make("b.h5", {{"/train/x", x}, {"/train/length", length + 1}}, "sequence"))),
+              HasSubstr("/train/length holds the length 6 in row 5; expected 0 to 5"));
+  EXPECT_THAT(refusal(options(make("c.h5", {{"/train/x", x}, {"/train/length", ramp({30})}}, "sequence"))),
+              HasSubstr("one integer for each of the 30 rows"));
+}
+
 TEST_F(DatasetTest, FilesThatDoNotAgreeAreRefused) {
   const torch::Tensor label = torch::zeros({10}, torch::kInt64);
   make("a.h5", {{"/train/x", ramp({10, 4})}, {"/train/label", label}});

@@ -1,0 +1,67 @@
+#include "data/sparse_rows.h"
+
+#include <gmock/gmock.h>
+
+#include "files.h"
+
+namespace elbo {
+namespace {
+
+using testing::HasSubstr;
+
+class SparseRowsTest : public DataTest {
+ protected:
+  // 500 rows of 40 columns, of which a tenth is not zero; some rows are empty. Returns the dense rows.
+  torch::Tensor make_sparse(const std::string& name, bool values, int64_t chunk_rows) {
+    torch::manual_seed(1);
+    torch::Tensor dense = torch::rand({500, 40});
+    dense =
+        torch::where(dense < 0.1, values ? dense * 50 : torch::ones_like(dense), torch::zeros_like(dense));
+    dense.narrow(0, 100, 20).zero_();
+    const torch::Tensor places = dense.nonzero();
+    const torch::Tensor counts = dense.ne(0).sum(1);
+    const torch::Tensor offsets = torch::cat({torch::zeros({1}, torch::kInt64), counts.cumsum(0)});
+    std::vector<std::pair<std::string, torch::Tensor>> tensors{
+        {"/train/indices", places.select(1, 1).contiguous()}, {"/train/offsets", offsets}};
+    if (values) tensors.emplace_back("/train/values", dense.masked_select(dense.ne(0)));
+    make(name, tensors, "interactions", chunk_rows);
+    return dense;
+  }
+};
+
+TEST_F(SparseRowsTest, RowsAreThoseThatWereStored) {
+  for (const bool values : {false, true})
+    for (const int64_t chunk_rows : {0, 64}) {
+      const std::string name = fmt::format("{}{}.h5", values, chunk_rows);
+      const torch::Tensor dense = make_sparse(name, values, chunk_rows);
+      const Dataset dataset(options(path(name)));
+      const RowSource& rows = dataset.split("train");
+      ASSERT_EQ(rows.rows(), 500);
+      EXPECT_EQ(dataset.shape().kind, "interactions");
+      EXPECT_EQ(dataset.shape().x, std::vector<int64_t>{40});
+      EXPECT_LT(rows.bytes_per_row(), 40 * 4);
+      const std::vector<int64_t> ids{499, 0, 110, 7, 7, 250};
+      EXPECT_TRUE(torch::equal(rows.read(ids).x, dense.index_select(0, torch::tensor(ids))));
+      rows.read_all();
+    }
+}
+
+TEST_F(SparseRowsTest, WhatDoesNotFitTogetherIsRefused) {
+  const torch::Tensor indices = torch::tensor({0, 3, 1}, torch::kInt64);
+  const auto told = [&](const char* name, const torch::Tensor& offsets, const torch::Tensor& values) {
+    return refusal(options(
+        make(name, {{"/train/indices", indices}, {"/train/offsets", offsets}, {"/train/values", values}})));
+  };
+  const torch::Tensor good = torch::tensor({0, 2, 3}, torch::kInt64);
+  EXPECT_THAT(told("a.h5", torch::tensor({0, 2, 9}, torch::kInt64), torch::ones({3})),
+              HasSubstr("offsets holds 9"));
+  EXPECT_THAT(told("b.h5", torch::tensor({2, 0, 3}, torch::kInt64), torch::ones({3})),
+              HasSubstr("offsets holds 0"));
+  EXPECT_THAT(told("c.h5", good, torch::ones({2})), HasSubstr("/train/values holds 2 numbers for 3"));
+  EXPECT_THAT(told("d.h5", good, torch::tensor({1.0F, INFINITY, 1.0F})), HasSubstr("not finite"));
+  EXPECT_THAT(told("e.h5", torch::tensor({0}, torch::kInt64), torch::ones({3})),
+              HasSubstr("one more than there are rows"));
+}
+
+}  // namespace
+}  // namespace elbo
