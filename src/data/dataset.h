@@ -13,7 +13,8 @@
 namespace elbo {
 
 struct DataOptions {
-  std::string path;  // HDF5 files (data/data_files.h)
+  std::string path;   // HDF5 files (data/data_files.h)
+  std::string stage;  // folder of this host to which they are copied first (data/stage.h); "": none
   std::string train = "train", validation = "validation",
               test = "test";  // groups, or for custom layouts ignored
   std::string x = "x",

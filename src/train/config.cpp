@@ -128,9 +128,9 @@ std::unique_ptr<RunConfig> parse_config(const std::string& ini, const std::strin
 
 void require_same_experiment(RunConfig& now, RunConfig& before, const std::string& where) {
   // What a continued run may change: its length, its resources, its cadence, where things lie.
-  static const std::vector<std::string> free{"data.path",        "data.prefetch", "train.steps",
-                                             "train.epochs",     "train.device",  "train.threads",
-                                             "train.max_skipped"};
+  static const std::vector<std::string> free{"data.path",     "data.prefetch",    "data.stage",
+                                             "train.steps",   "train.epochs",     "train.device",
+                                             "train.threads", "train.max_skipped"};
   const auto decides = [](const std::string& key) {
     const std::string section = key.substr(0, key.find('.'));
     return section != "run" && section != "checkpoint" && section != "evaluate" &&

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "data/stage.h"
 #include "train/device.h"
 #include "train/run_directory.h"
 #include "train/share.h"
@@ -29,7 +30,7 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
       host_(environment.make_world(config.run.timeout)),
       device_(choose_device(config.train, environment)),
       start_(share(*host_, host_->rank() == 0 ? find_start(config) : std::nullopt)),
-      dataset_(open_data()),
+      dataset_(open_data(environment)),
       rows_(dataset_.split("train")) {
   if (start_) {
     require_same_run();
@@ -62,7 +63,7 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
   warn_of_idle_ranks();
 }
 
-Dataset Trainer::open_data() const {
+Dataset Trainer::open_data(const Environment& environment) const {
   int64_t& window = config_.data.window_bytes;
   if (window == 0 && start_)
     window = parse_config(start_->config, config_.directory(), {})->data.window_bytes;
@@ -71,7 +72,18 @@ Dataset Trainer::open_data() const {
     host_->broadcast(said, 0);
     window = said.item<int64_t>();
   }
-  return Dataset(config_.data);
+  DataOptions options = config_.data;
+  if (!options.stage.empty()) {
+    Stage stage(options.path, options.stage);
+    // In pieces, because no rank may wait for the others longer than run.timeout.
+    torch::Tensor more = torch::ones({}, torch::kInt64);
+    while (more.item<int64_t>() != 0) {
+      more.fill_(environment.local_rank() == 0 && stage.copy_some() ? 1 : 0);
+      host_->all_reduce(more, ReduceOp::max);
+    }
+    options.path = stage.path();
+  }
+  return Dataset(options);
 }
 
 void Trainer::require_same_run() const {

@@ -68,6 +68,27 @@ class DataForms(ProgramTest):
         self.assertEqual(told.returncode, 2)
         self.assertIn("twice", told.stderr)
 
+    def test_staged_copies_train_the_same_and_are_used_again(self):
+        path = self.write("source", "latest", FORMS["gzip"])
+        arguments = "--train.steps=5", "--train.batch=30", "--train.microbatch=10"
+        stage = self.folder / "stage"
+        told = self.run_and_fail_to_stage(path, stage)
+        self.assertIn("data.stage", told)
+        stage.mkdir()
+        staged = f"--data.stage={stage}"
+        expected = self.train(0, "plain", *arguments, config=path)
+        self.assertEqual(self.train(2, "first", *arguments, staged, config=path), expected)
+        copy, = stage.iterdir()
+        self.assertEqual(copy.read_bytes(), path.read_bytes())
+        before = copy.stat().st_ino
+        self.assertEqual(self.train(2, "second", *arguments, staged, config=path), expected)
+        self.assertEqual([one.stat().st_ino for one in stage.iterdir()], [before])
+
+    def run_and_fail_to_stage(self, path, stage):
+        result = run(2, "train", path, f"--data.stage={stage}", f"--run.directory={self.folder / 'none'}")
+        self.assertEqual(result.returncode, 2)
+        return result.stderr
+
     def test_data_alone_decide_the_settings_and_the_printed_ones_train_the_same(self):
         image = self.write("image", "latest", {})
         table = self.folder / "table.h5"

@@ -1,0 +1,94 @@
+#include "data/stage.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/sha256.h"
+#include "base/text.h"
+#include "data/data_files.h"
+
+namespace elbo {
+namespace fs = std::filesystem;
+
+struct Stage::Copy {
+  fs::path source, target;
+  uint64_t size;
+  std::optional<AtomicFile> file;
+  std::ifstream in;
+  std::ofstream out;
+  bool done = false;
+
+  Copy(const fs::path& from, const fs::path& folder) : source(fs::absolute(from).lexically_normal()) {
+    require_readable_file(source);
+    size = fs::file_size(source);
+    Sha256 hash;
+    hash.update(fmt::format("{} {} {}", source.string(), size,
+                            fs::last_write_time(source).time_since_epoch().count()));
+    target = folder / fmt::format("elbo-{}{}", hash.hex().substr(0, 16), source.extension().string());
+  }
+
+  // Copies up to so many bytes and returns how many it were.
+  uint64_t copy(uint64_t most) {
+    if (fs::exists(target) && fs::file_size(target) == size) {
+      done = true;
+      return 0;
+    }
+    if (!file) {
+      file.emplace(target);
+      in.open(source, std::ios::binary);
+      out.open(file->temporary_path(), std::ios::binary);
+    }
+    std::vector<char> piece(8 << 20);
+    uint64_t copied = 0;
+    while (copied < most && in) {
+      in.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+      out.write(piece.data(), in.gcount());
+      copied += static_cast<uint64_t>(in.gcount());
+      if (!out)
+        fail("data.stage={}: {} cannot be copied there ({}); free space on it, or train without data.stage",
+             target.parent_path().string(), source.string(), std::strerror(errno));
+    }
+    if (!in) finish();
+    return copied;
+  }
+
+  void finish() {
+    out.close();
+    if (!out || fs::file_size(file->temporary_path()) != size)
+      fail("data.stage={}: {} has changed or could not be read while it was copied",
+           target.parent_path().string(), source.string());
+    file->commit();
+    done = true;
+  }
+};
+
+Stage::Stage(const std::string& path, const std::string& folder) {
+  if (!fs::is_directory(folder) || folder.find(',') != std::string::npos)
+    usage_error("data.stage={}: expected a folder that is there, without commas in its name", folder);
+  for (const std::string& file : data_files(path)) copies_.push_back(std::make_unique<Copy>(file, folder));
+}
+
+Stage::~Stage() = default;
+
+bool Stage::copy_some() {
+  uint64_t left = uint64_t{1} << 30;
+  for (const auto& copy : copies_) {
+    while (!copy->done && left > 0) left -= std::min(left, copy->copy(left));
+    if (left == 0) return true;
+  }
+  return false;
+}
+
+std::string Stage::path() const {
+  std::vector<std::string> paths;
+  for (const auto& copy : copies_) paths.push_back(copy->target.string());
+  return join(paths, ",");
+}
+
+}  // namespace elbo
