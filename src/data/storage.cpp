@@ -4,6 +4,7 @@
 
 #include <bit>
 
+#include "base/error.h"
 #include "data/chunk_index.h"
 #include "data/hdf5_check.h"
 
@@ -180,6 +181,12 @@ bool agrees_with_library(const RawFile& file, const Handle& dataset, const Stora
 
 }  // namespace
 
+double Storage::bytes() const {
+  double bytes = type.size;
+  for (const int64_t size : shape) bytes *= static_cast<double>(size);
+  return bytes;
+}
+
 uint64_t Storage::bytes_of_piece() const {
   auto bytes = static_cast<uint64_t>(type.size);
   for (const int64_t size : chunk) bytes *= static_cast<uint64_t>(size);
@@ -211,7 +218,12 @@ std::optional<Storage> find_storage(const RawFile& file, const Handle& dataset, 
         return std::nullopt;
       }
       const haddr_t address = H5Dget_offset(dataset.get());
-      storage.pieces = {{.address = address == HADDR_UNDEF ? StoredPiece::nowhere : address,
+      const bool written = address != HADDR_UNDEF;
+      if (written && !(storage.bytes() < 1e18 && file.holds(address, storage.bytes_of_piece())))
+        usage_error(
+            "{}: should have {:g} bytes from {} on, which the file has not; it was cut short or is damaged",
+            hdf5::name_of(dataset.get()), storage.bytes(), address);
+      storage.pieces = {{.address = written ? address : StoredPiece::nowhere,
                          .size = storage.bytes_of_piece(),
                          .skipped = 0}};
       return storage;

@@ -40,6 +40,7 @@ struct Storage {
   int64_t chunks_along(size_t dimension) const {
     return (shape[dimension] + chunk[dimension] - 1) / chunk[dimension];
   }
+  double bytes() const;             // of all elements, before any filter; a damaged file says any number
   uint64_t bytes_of_piece() const;  // before any filter
 };
 
