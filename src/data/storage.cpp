@@ -170,11 +170,19 @@ bool are_chunks_of_library(const RawFile& file, const Handle& dataset, const Sto
   return true;
 }
 
+// Where the few chunks of a dataset are not those that the library finds, the file is damaged, and the
+// library is not to be trusted with it: it takes what a chunk should hold for what it holds. An index of many
+// chunks, of which only some are looked at, may be of a kind that is not known here.
 bool agrees_with_library(const RawFile& file, const Handle& dataset, const Storage& storage,
                          std::string& why_not) {
   constexpr uint64_t few = 10'000;
-  const bool agrees = storage.pieces.size() <= few ? is_index_of_library(dataset, storage)
-                                                   : are_chunks_of_library(file, dataset, storage);
+  if (storage.pieces.size() <= few) {
+    if (!is_index_of_library(dataset, storage))
+      usage_error("{}: its index of chunks contradicts itself; the file is damaged",
+                  hdf5::name_of(dataset.get()));
+    return true;
+  }
+  const bool agrees = are_chunks_of_library(file, dataset, storage);
   if (!agrees) why_not = "its chunk index reads otherwise than the library says";
   return agrees;
 }
@@ -230,8 +238,14 @@ std::optional<Storage> find_storage(const RawFile& file, const Handle& dataset, 
     }
     case H5D_CHUNKED:
       break;
+    case H5D_COMPACT:  // the library copies as many bytes as there should be, whether they are there or not
+      if (static_cast<double>(H5Dget_storage_size(dataset.get())) < storage.bytes())
+        usage_error("{}: should have {:g} bytes, but only {} are stored; it is damaged",
+                    hdf5::name_of(dataset.get()), storage.bytes(), H5Dget_storage_size(dataset.get()));
+      why_not = "its layout (compact) is one that only the library reads";
+      return std::nullopt;
     default:
-      why_not = "its layout (compact or virtual) is one that only the library reads";
+      why_not = "its layout (virtual) is one that only the library reads";
       return std::nullopt;
   }
   unsigned options = 0;
