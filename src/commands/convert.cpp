@@ -2,40 +2,55 @@
 
 #include "base/log.h"
 #include "commands/command.h"
-#include "data/convert_idx.h"
+#include "convert/format.h"
 
 namespace elbo {
 namespace {
 
+void print_formats() {
+  fmt::print("usage: elbo convert {}\n\n{}\n\nformats and what they take:\n", convert_command().usage,
+             convert_command().summary);
+  for (const Format& format : all_formats())
+    fmt::print("  {:<14}{}\n  {:<14}{}\n", format.name, format.takes, "", format.summary);
+  fmt::print("\nelbo convert FORMAT --help lists a format's options.\n");
+}
+
+// The command as it is for one format, for its help and its messages.
+Command command_of(const Format& format) {
+  return {.name = "convert",
+          .usage = fmt::format("{} {} --out=DATA.h5", format.name, format.takes),
+          .summary = format.summary,
+          .run = {}};
+}
+
 ExitCode convert(const Environment& environment, const CommandLine& line) {
-  ConvertOptions options;
+  if (line.help && line.positional.empty()) {
+    print_formats();
+    return ExitCode::ok;
+  }
+  if (line.positional.empty())
+    usage_error("elbo convert: expected a format and its files; elbo convert --help lists the formats");
+  const Format format = find_format(line.positional[0]);
+  Target target;
   OptionTable table;
-  table.add("out", options.out, "HDF5 file to write; must not exist");
-  table.add("name", options.name, "what the data set is called; empty: the file's name");
-  table.add("source", options.source, "where the data come from");
-  table.add("license", options.license, "under which licence");
+  target.bind(table);
+  const Format::Conversion run = format.bind(table);
   if (line.help) {
-    print_help(convert_command(), table);
+    print_help(command_of(format), table);
     return ExitCode::ok;
   }
   apply(line, table);
-  require_words(convert_command(), line, 2, 1000, "a format and its files");
-  const std::string& format = line.positional[0];
-  if (format != "idx") usage_error("elbo convert {}: unknown format; expected idx", format);
-  if (options.out.empty()) usage_error("--out: names no file; expected one to write, as --out=DATA.h5");
+  require_words(command_of(format), line, 1 + format.least, 1 + format.most, "a format and its files");
   if (environment.rank() != 0) return ExitCode::ok;
-  convert_idx({line.positional.begin() + 1, line.positional.end()}, options);
-  log::info("{} is written; elbo inspect {} shows what it holds", options.out, options.out);
+  run({line.positional.begin() + 1, line.positional.end()}, target);
+  log::info("{} is written; elbo inspect {} shows what it holds", target.out, target.out);
   return ExitCode::ok;
 }
 
 }  // namespace
 
 Command convert_command() {
-  return {"convert", "idx IMAGES [LABELS] … --out=DATA.h5",
-          "makes a data set of other formats (idx: MNIST and its relatives; files named t10k… or …test… "
-          "become the test split)",
-          convert};
+  return {"convert", "FORMAT INPUT… --out=DATA.h5", "makes a data set of files of other formats", convert};
 }
 
 }  // namespace elbo

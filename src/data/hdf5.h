@@ -70,18 +70,21 @@ void read_rows(const Handle& dataset, int64_t first, int64_t count, hid_t memory
 
 torch::Tensor read_tensor(
     const Handle& dataset);  // the whole dataset: float32, float64, int64, int32 or uint8 as stored
-// Contiguous tensors of those types. chunk_rows > 0: chunked and, where deflate > 0, compressed (shuffle +
-// deflate level).
+// Contiguous tensors of those types, int16 and int8. chunk_rows > 0: chunked and, where deflate > 0,
+// compressed (shuffle + deflate level).
 Handle write_tensor(const Handle& location, const std::string& path, const torch::Tensor& tensor,
                     int64_t chunk_rows = 0, unsigned deflate = 0);
 // An extendible dataset of rows (0, …), for converters that stream; append() adds rows to it.
 Handle create_rows(const Handle& location, const std::string& path, const std::vector<int64_t>& row_shape,
                    torch::ScalarType type, int64_t chunk_rows, unsigned deflate);
 void append(const Handle& dataset, const torch::Tensor& rows);
+// UTF-8 texts of any length, a dataset (N); h5py reads them as str.
+Handle write_texts(const Handle& location, const std::string& path, const std::vector<std::string>& texts);
 
 void write_attribute(const Handle& object, const std::string& name, const std::string& value);
 void write_attribute(const Handle& object, const std::string& name, int64_t value);
 void write_attribute(const Handle& object, const std::string& name, double value);
+void write_attribute(const Handle& object, const std::string& name, const std::vector<std::string>& values);
 std::optional<std::string> read_text_attribute(const Handle& object, const std::string& name);
 std::optional<int64_t> read_integer_attribute(const Handle& object, const std::string& name);
 std::optional<double> read_double_attribute(const Handle& object, const std::string& name);

@@ -12,6 +12,18 @@ Handle text_type(hid_t object) {
   return type;
 }
 
+std::vector<const char*> pointers(const std::vector<std::string>& values) {
+  std::vector<const char*> texts;
+  texts.reserve(values.size());
+  for (const std::string& value : values) texts.push_back(value.c_str());
+  return texts;
+}
+
+Handle list_space(hid_t object, size_t count) {
+  const hsize_t size = count;
+  return checked(H5Screate_simple(1, &size, nullptr), H5Sclose, object, "describe a list");
+}
+
 void write(hid_t object, const std::string& name, hid_t type, const void* value) {
   const auto guard = lock();
   const Handle space = checked(H5Screate(H5S_SCALAR), H5Sclose, object, "describe an attribute");
@@ -46,6 +58,35 @@ void write_attribute(const Handle& object, const std::string& name, const std::s
   const auto guard = lock();
   const char* text = value.c_str();
   write(object.get(), name, text_type(object.get()).get(), static_cast<const void*>(&text));
+}
+
+void write_attribute(const Handle& object, const std::string& name, const std::vector<std::string>& values) {
+  const auto guard = lock();
+  const std::vector<const char*> texts = pointers(values);
+  const Handle type = text_type(object.get());
+  const Handle attribute =
+      checked(H5Acreate2(object.get(), name.c_str(), type.get(), list_space(object.get(), texts.size()).get(),
+                         H5P_DEFAULT, H5P_DEFAULT),
+              H5Aclose, object.get(), "make an attribute");
+  check(H5Awrite(attribute.get(), type.get(), static_cast<const void*>(texts.data())), object.get(),
+        "write an attribute");
+}
+
+Handle write_texts(const Handle& location, const std::string& path, const std::vector<std::string>& values) {
+  const auto guard = lock();
+  const std::vector<const char*> texts = pointers(values);
+  const Handle type = text_type(location.get());
+  const Handle parents(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
+  check(H5Pset_create_intermediate_group(parents.get(), 1), location.get(), "prepare a dataset");
+  Handle dataset = checked(
+      H5Dcreate2(location.get(), path.c_str(), type.get(), list_space(location.get(), texts.size()).get(),
+                 parents.get(), H5P_DEFAULT, H5P_DEFAULT),
+      H5Dclose, location.get(), "make a dataset");
+  if (!texts.empty())
+    check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT,
+                   static_cast<const void*>(texts.data())),
+          dataset.get(), "write it");
+  return dataset;
 }
 
 void write_attribute(const Handle& object, const std::string& name, int64_t value) {

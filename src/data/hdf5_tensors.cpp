@@ -74,6 +74,10 @@ hid_t memory_type(torch::ScalarType type) {
       return H5T_NATIVE_INT64;
     case torch::kInt32:
       return H5T_NATIVE_INT32;
+    case torch::kInt16:
+      return H5T_NATIVE_INT16;
+    case torch::kInt8:
+      return H5T_NATIVE_INT8;
     case torch::kUInt8:
       return H5T_NATIVE_UINT8;
     default:

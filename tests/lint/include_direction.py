@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds every #include of src/ against the order of dependence:
 
-    base ← {comm, data, nn} ← {parallel, objectives} ← models ← eval ← train ← commands ← main
+    base ← {comm, data, nn} ← {parallel, objectives, convert} ← models ← eval ← train ← commands ← main
 
 Folders in braces do not know each other. MPI and NCCL stay behind comm/, HDF5 behind data/ and the checkpoint.
 
@@ -13,7 +13,7 @@ import re
 import sys
 import tempfile
 
-LAYERS = [["base"], ["comm", "data", "nn"], ["parallel", "objectives"], ["models"], ["eval"], ["train"], ["commands"]]
+LAYERS = [["base"], ["comm", "data", "nn"], ["parallel", "objectives", "convert"], ["models"], ["eval"], ["train"], ["commands"]]
 # library header → the files that may include it
 RESERVED = {
     r"mpi\w*\.h": r"comm/",

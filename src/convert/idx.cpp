@@ -1,4 +1,4 @@
-#include "data/convert_idx.h"
+// IDX files (the format of MNIST and its relatives: LeCun, Cortes & Burges 1998).
 
 #include <torch/torch.h>
 #include <zlib.h>
@@ -11,14 +11,15 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "data/hdf5.h"
+#include "convert/dataset_writer.h"
+#include "convert/format.h"
+#include "convert/splits.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t chunk_bytes = int64_t{256} * 1024;
-constexpr unsigned deflate_level = 9;
+constexpr int64_t piece_bytes = int64_t{1} << 20;
 
 // One IDX file: two zero bytes, the type (8 is unsigned bytes), the number of dimensions, their sizes as
 // big-endian 32-bit numbers, the elements.
@@ -99,46 +100,32 @@ std::vector<int64_t> row_shape(const IdxFile& images) {
   usage_error("{}: has {} dimensions; expected images (3 or 4) or labels (1)", images.path(), shape.size());
 }
 
-void write_images(const hdf5::Handle& out, const std::string& split, IdxFile& images) {
-  const std::vector<int64_t> row = row_shape(images);
-  const int64_t row_bytes = row[0] * row[1] * row[2];
-  const int64_t chunk_rows = std::clamp<int64_t>(chunk_bytes / row_bytes, 1, images.rows());
-  const hdf5::Handle x =
-      hdf5::create_rows(out, "/" + split + "/x", row, torch::kUInt8, chunk_rows, deflate_level);
-  for (int64_t done = 0; done < images.rows();) {
-    const int64_t rows = std::min(chunk_rows, images.rows() - done);
-    hdf5::append(x, images.next(rows).reshape({rows, row[0], row[1], row[2]}));
-    done += rows;
-  }
-  images.require_end();
-}
-
-void write_labels(const hdf5::Handle& out, const std::string& split, IdxFile& labels) {
-  const torch::Tensor all = labels.next(labels.rows());
-  labels.require_end();
-  const hdf5::Handle dataset =
-      hdf5::write_tensor(out, "/" + split + "/label", all, labels.rows(), deflate_level);
-  hdf5::write_attribute(dataset, "classes", all.max().item<int64_t>() + 1);
-}
-
 struct Inputs {
   std::optional<IdxFile> images, labels;
 };
 
-void convert_split(const hdf5::Handle& out, const std::string& split, Inputs& inputs) {
+void convert_split(RowWriter& out, const std::string& split, Inputs& inputs) {
   if (!inputs.images)
     usage_error("{}: holds labels for which there are no images; name the {} images, too",
                 inputs.labels ? inputs.labels->path() : "the command line", split);
-  if (inputs.labels && inputs.labels->rows() != inputs.images->rows())
+  IdxFile& images = *inputs.images;
+  if (inputs.labels && inputs.labels->rows() != images.rows())
     usage_error("{}: holds {} labels for the {} images of {}; expected as many", inputs.labels->path(),
-                inputs.labels->rows(), inputs.images->rows(), inputs.images->path());
-  write_images(out, split, *inputs.images);
-  if (inputs.labels) write_labels(out, split, *inputs.labels);
+                inputs.labels->rows(), images.rows(), images.path());
+  const std::vector<int64_t> row = row_shape(images);
+  const int64_t piece = std::max<int64_t>(1, piece_bytes / (row[0] * row[1] * row[2]));
+  for (int64_t done = 0; done < images.rows();) {
+    const int64_t count = std::min(piece, images.rows() - done);
+    Rows rows{{"x", images.next(count).reshape({count, row[0], row[1], row[2]})}};
+    if (inputs.labels) rows.emplace_back("label", inputs.labels->next(count));
+    out.append(rows, split);
+    done += count;
+  }
+  images.require_end();
+  if (inputs.labels) inputs.labels->require_end();
 }
 
-}  // namespace
-
-void convert_idx(const std::vector<std::string>& inputs, const ConvertOptions& options) {
+void convert_idx(const std::vector<std::string>& inputs, const Target& target, const SplitOptions& options) {
   Inputs train, test;
   for (const std::string& path : inputs) {
     IdxFile file(path);
@@ -150,23 +137,30 @@ void convert_idx(const std::vector<std::string>& inputs, const ConvertOptions& o
                   is_test ? "test" : "train", file.holds_labels() ? "labels" : "images");
     place.emplace(std::move(file));
   }
-  if (fs::exists(options.out))
-    usage_error("--out={}: exists already; choose another name, or remove it first", options.out);
-  make_parent(options.out);
-  AtomicFile target(options.out);
-  {
-    const auto guard = hdf5::lock();
-    const hdf5::Handle out = hdf5::create_file(target.temporary_path());
-    if (train.images || train.labels) convert_split(out, "train", train);
-    if (test.images || test.labels) convert_split(out, "test", test);
-    const hdf5::Handle root = hdf5::open_group(out, "/");
-    hdf5::write_attribute(root, "kind", std::string("image"));
-    hdf5::write_attribute(root, "name",
-                          options.name.empty() ? fs::path(options.out).stem().string() : options.name);
-    if (!options.source.empty()) hdf5::write_attribute(root, "source", options.source);
-    if (!options.license.empty()) hdf5::write_attribute(root, "license", options.license);
-  }
-  target.commit();
+  DatasetWriter out(target, "image");
+  RowWriter rows(out, options);
+  if (train.images || train.labels) convert_split(rows, "train", train);
+  if (test.images || test.labels) convert_split(rows, "test", test);
+  rows.finish();
+  out.commit();
+}
+
+}  // namespace
+
+Format idx_format() {
+  return {
+      .name = "idx",
+      .takes = "IMAGES [LABELS] …",
+      .summary = "MNIST and its relatives, gzipped or not; files named t10k… or …test… become the test split",
+      .least = 1,
+      .most = 4,
+      .bind = [](OptionTable& table) -> Format::Conversion {
+        const auto options = std::make_shared<SplitOptions>();
+        options->bind(table);
+        return [options](const std::vector<std::string>& inputs, const Target& target) {
+          convert_idx(inputs, target, *options);
+        };
+      }};
 }
 
 }  // namespace elbo

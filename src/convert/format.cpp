@@ -1,0 +1,23 @@
+#include "convert/format.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace elbo {
+
+std::vector<Format> all_formats() { return {idx_format(), npy_format(), npz_format()}; }
+
+Format find_format(const std::string& name) {
+  std::vector<std::string> names;
+  for (Format& format : all_formats()) {
+    if (format.name == name) return std::move(format);
+    names.push_back(format.name);
+  }
+  const std::string nearest = nearest_name(name, names);
+  usage_error("elbo convert {}: unknown format{}; expected one of {}", name,
+              nearest.empty() ? "" : fmt::format(", did you mean {}?", nearest), join(names, ", "));
+}
+
+}  // namespace elbo

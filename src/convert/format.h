@@ -1,0 +1,32 @@
+// The formats that elbo converts from: one table. A format is one file: its options, and how it is read.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/options.h"
+#include "convert/dataset_writer.h"
+
+namespace elbo {
+
+struct Format {
+  // Reads the inputs, writes target.out.
+  using Conversion = std::function<void(const std::vector<std::string>& inputs, const Target& target)>;
+  std::string name;
+  std::string takes;           // "X.npy [LABELS.npy]"
+  std::string summary;         // one line
+  size_t least = 1, most = 1;  // inputs
+  // Adds the format's own options to the table; what it returns knows their values.
+  std::function<Conversion(OptionTable& table)> bind;
+};
+
+// One for each format, each defined in the .cpp of its name.
+Format idx_format();
+Format npy_format();
+Format npz_format();
+
+std::vector<Format> all_formats();
+// Throws a usage Error that names the nearest format.
+Format find_format(const std::string& name);
+
+}  // namespace elbo

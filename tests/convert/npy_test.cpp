@@ -1,0 +1,92 @@
+#include "conversion.h"
+#include "convert/npy_reader.h"
+
+namespace elbo {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class NpyTest : public ConversionTest {
+ protected:
+  // The bytes of a file as numpy.save() writes them.
+  static std::string npy(const std::string& description, const std::string& shape,
+                         const std::string& elements, bool fortran = false, char version = 1) {
+    std::string header = "{'descr': '" + description + "', 'fortran_order': " + (fortran ? "True" : "False") +
+                         ", 'shape': " + shape + ", }\n";
+    std::string size{static_cast<char>(header.size()), 0};
+    if (version > 1) size += std::string(2, '\0');
+    return "\x93NUMPY" + std::string{version, 0} + size + header + elements;
+  }
+  torch::Tensor read_all(const std::string& bytes) const {
+    NpyReader reader(open_bytes(write("one.npy", bytes)));
+    torch::Tensor rows = reader.next(reader.rows());
+    reader.require_end();
+    return rows;
+  }
+};
+
+TEST_F(NpyTest, EveryTypeAndByteOrderIsRead) {
+  using namespace std::string_literals;
+  EXPECT_THAT(numbers(read_all(npy("|b1", "(2,)", "\1\0"s))), ElementsAre(1, 0));
+  EXPECT_THAT(numbers(read_all(npy("|i1", "(2,)", "\xff\x7f"s))), ElementsAre(-1, 127));
+  EXPECT_THAT(numbers(read_all(npy(">i2", "(2,)", "\xff\xfe\x01\x00"s))), ElementsAre(-2, 256));
+  EXPECT_THAT(numbers(read_all(npy("<u2", "(1,)", "\xff\xff"s))), ElementsAre(65535));
+  EXPECT_THAT(numbers(read_all(npy(">u4", "(1,)", "\xff\xff\xff\xff"s))), ElementsAre(4294967295));
+  EXPECT_THAT(numbers(read_all(npy("<i8", "(1,)", "\1\0\0\0\1\0\0\0"s))), ElementsAre(4294967297));
+  EXPECT_THAT(numbers(read_all(npy("<f2", "(2,)", "\x00\x3c\x00\xc0"s))), ElementsAre(1, -2));
+  EXPECT_THAT(numbers(read_all(npy(">f4", "(1,)", "\x3f\xc0\0\0"s))), ElementsAre(1.5));
+  EXPECT_THAT(numbers(read_all(npy(">f8", "(1,)", "\x3f\xf8\0\0\0\0\0\0"s))), ElementsAre(1.5));
+  EXPECT_THAT(numbers(read_all(npy("|u1", "(2,)", "ab", false, 2))), ElementsAre('a', 'b'));
+}
+
+TEST_F(NpyTest, ColumnsThatComeFirstAreTurnedIntoRows) {
+  // x[i, j, k] = 100 i + 10 j + k of shape (2, 3, 2): the first index runs fastest in the file.
+  std::string elements;
+  for (int k = 0; k < 2; ++k)
+    for (int j = 0; j < 3; ++j)
+      for (int i = 0; i < 2; ++i) elements += static_cast<char>(100 * i + 10 * j + k);
+  NpyReader reader(open_bytes(write("one.npy", npy("|u1", "(2, 3, 2)", elements, true))));
+  EXPECT_THAT(numbers(reader.next(1)), ElementsAre(0, 1, 10, 11, 20, 21));
+  EXPECT_THAT(numbers(reader.next(1)), ElementsAre(100, 101, 110, 111, 120, 121));
+}
+
+TEST_F(NpyTest, RowsAndLabelsBecomeADataSet) {
+  std::string elements, labels;
+  for (int i = 0; i < 1000 * 2; ++i) elements += static_cast<char>(i / 2 % 256);
+  for (int i = 0; i < 1000; ++i) labels += static_cast<char>(i % 5);
+  convert("npy",
+          {write("x.npy", npy("|u1", "(1000, 2)", elements)), write("y.npy", npy("|u1", "(1000,)", labels))},
+          {{"validation_fraction", "0.2"}, {"test_fraction", "0.1"}, {"seed", "3"}});
+  EXPECT_EQ(kind(), "tabular");
+  EXPECT_EQ(read("/train/x").sizes(), (std::vector<int64_t>{700, 2}));
+  EXPECT_EQ(read("/validation/x").sizes(), (std::vector<int64_t>{200, 2}));
+  EXPECT_EQ(read("/test/label").sizes(), (std::vector<int64_t>{100}));
+  EXPECT_EQ(integer_attribute("/test/label", "classes"), 5);
+  const int64_t sum =
+      (read("/train/label").sum() + read("/validation/label").sum() + read("/test/label").sum())
+          .item<int64_t>();
+  EXPECT_EQ(sum, 1000 * 2);  // every row is somewhere, once
+}
+
+TEST_F(NpyTest, WhatIsNotAnArrayOfNumbersIsRefused) {
+  EXPECT_THAT(refusal_of("npy", {write("a.npy", "hello, world")}), HasSubstr("is not an array of NumPy"));
+  EXPECT_THAT(refusal_of("npy", {write("b.npy", npy("<U5", "(2,)", ""))}), HasSubstr("type '<U5'"));
+  EXPECT_THAT(refusal_of("npy", {write("c.npy", npy("<f4", "(2,)", "1234"))}), HasSubstr("is cut short"));
+  EXPECT_THAT(refusal_of("npy", {write("d.npy", npy("|u1", "(2,)", "123"))}), HasSubstr("goes on behind"));
+  EXPECT_THAT(refusal_of("npy", {write("e.npy", npy("|u1", "(2, 0)", ""))}), HasSubstr("is empty"));
+  EXPECT_THAT(refusal_of("npy", {write("f.npy", npy("|u1", "()", "1"))}), HasSubstr("is a single value"));
+  EXPECT_THAT(refusal_of("npy", {write("g.npy", npy("|u1", "(2, 99999999999)", "1"))}),
+              HasSubstr("a row has"));
+  EXPECT_THAT(refusal_of("npy", {write("h.npy", npy("|u1", "(2,)", "12")),
+                                 write("l.npy", npy("|i1", "(3,)", "123"))}),
+              HasSubstr("3 labels for the 2 rows"));
+  EXPECT_THAT(refusal_of("npy", {write("i.npy", npy("|u1", "(2,)", "12")),
+                                 write("m.npy", npy("|i1", "(2,)", "\1\xff"))}),
+              HasSubstr("the label of row 1 is -1"));
+  EXPECT_THAT(refusal_of("npy", {write("j.npy", npy("|u1", "(2,)", "12"))}, {{"test_fraction", "0.01"}}),
+              HasSubstr("too few"));
+}
+
+}  // namespace
+}  // namespace elbo
