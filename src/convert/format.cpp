@@ -7,7 +7,9 @@
 
 namespace elbo {
 
-std::vector<Format> all_formats() { return {idx_format(), npy_format(), npz_format()}; }
+std::vector<Format> all_formats() {
+  return {idx_format(), npy_format(), npz_format(), csv_format(), tsv_format()};
+}
 
 Format find_format(const std::string& name) {
   std::vector<std::string> names;

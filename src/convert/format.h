@@ -24,6 +24,8 @@ struct Format {
 Format idx_format();
 Format npy_format();
 Format npz_format();
+Format csv_format();
+Format tsv_format();
 
 std::vector<Format> all_formats();
 // Throws a usage Error that names the nearest format.
