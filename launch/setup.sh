@@ -78,6 +78,7 @@ want libssl-dev header openssl/evp.h
 want zlib1g-dev header zlib.h
 want libdeflate-dev header libdeflate.h
 want libzip-dev header zip.h
+want libturbojpeg0-dev header turbojpeg.h
 want python3 program python3
 want python3-pip python_module pip
 want ca-certificates test -e /etc/ssl/certs/ca-certificates.crt

@@ -26,6 +26,7 @@ Format npy_format();
 Format npz_format();
 Format csv_format();
 Format tsv_format();
+Format images_format();
 
 std::vector<Format> all_formats();
 // Throws a usage Error that names the nearest format.

@@ -1,0 +1,105 @@
+// A folder of pictures: its sub-folders are classes, and perhaps splits above them.
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "convert/folder.h"
+#include "convert/format.h"
+#include "convert/image_file.h"
+#include "convert/splits.h"
+
+namespace elbo {
+namespace {
+
+struct ImagesOptions {
+  ImageSize size;
+  int64_t channels = 3;
+  bool skip_damaged = false;
+  SplitOptions splits;
+  void bind(OptionTable& table) {
+    size.bind(table);
+    table.add("channels", channels, "1: grey; 3: colour", Range::between(1, 3));
+    table.add("skip_damaged", skip_damaged, "leave out pictures that cannot be read, with a warning");
+    splits.bind(table);
+  }
+};
+
+// All rows of a data set have one shape: the first picture's where no size is asked for.
+class OneSize {
+ public:
+  explicit OneSize(const ImageSize& options) : fit_(options.fit) {
+    std::tie(height_, width_) = options.pixels();
+  }
+  torch::Tensor operator()(const torch::Tensor& image, const std::string& path) {
+    const bool asked = height_ > 0 && first_.empty();
+    if (asked) return fit_image(image, height_, width_, fit_);
+    if (first_.empty()) {
+      first_ = path;
+      height_ = image.size(1);
+      width_ = image.size(2);
+    }
+    if (image.size(1) != height_ || image.size(2) != width_)
+      usage_error("{}: has {} x {} pixels, {} has {} x {}; --size=HEIGHTxWIDTH brings them to one size", path,
+                  image.size(1), image.size(2), first_, height_, width_);
+    return image;
+  }
+
+ private:
+  std::string fit_, first_;
+  int64_t height_ = 0, width_ = 0;
+};
+
+void convert_images(const std::string& folder, const Target& target, const ImagesOptions& options) {
+  if (options.channels == 2) usage_error("--channels=2: expected 1 (grey) or 3 (colour)");
+  const std::vector<FolderFile> files = files_of_splits(folder, is_image_file);
+  if (files.empty()) usage_error("{}: holds no pictures; expected files named .png, .jpg or .jpeg", folder);
+  const std::vector<std::string> classes = classes_of(files, folder);
+  DatasetWriter out(target, "image");
+  RowWriter rows(out, options.splits);
+  OneSize one_size(options.size);
+  int64_t skipped = 0;
+  for (const FolderFile& file : files) {
+    torch::Tensor image;
+    try {
+      image = read_image(file.path, options.channels);
+    } catch (const Error& error) {
+      if (!options.skip_damaged) usage_error("{} (--skip_damaged does)", error.what());
+      log::warning("{}", error.what());
+      ++skipped;
+      continue;
+    }
+    Rows row{{"x", one_size(image, file.path).unsqueeze(0)}};
+    if (!classes.empty())
+      row.emplace_back(
+          "label", torch::full({1}, std::ranges::find(classes, file.label) - classes.begin(), torch::kInt32));
+    rows.append(row, file.split);
+  }
+  if (skipped > 0) log::warning("{} of {} pictures are left out", skipped, files.size());
+  rows.name_classes(classes);
+  rows.finish();
+  out.commit();
+}
+
+}  // namespace
+
+Format images_format() {
+  return {
+      .name = "images",
+      .takes = "FOLDER",
+      .summary = "PNG and JPEG files; sub-folders are classes, above them perhaps train, validation and test",
+      .least = 1,
+      .most = 1,
+      .bind = [](OptionTable& table) -> Format::Conversion {
+        const auto options = std::make_shared<ImagesOptions>();
+        options->bind(table);
+        return [options](const std::vector<std::string>& inputs, const Target& target) {
+          convert_images(inputs.front(), target, *options);
+        };
+      }};
+}
+
+}  // namespace elbo

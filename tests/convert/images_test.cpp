@@ -1,0 +1,108 @@
+#include <png.h>
+#include <turbojpeg.h>
+
+#include "conversion.h"
+#include "convert/image_file.h"
+
+namespace elbo {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class ImagesTest : public ConversionTest {
+ protected:
+  // A PNG file of (height, width, channels) bytes, 1 to 4 channels.
+  std::string png(const std::string& name, const torch::Tensor& pixels) const {
+    std::filesystem::create_directories(std::filesystem::path(path(name)).parent_path());
+    constexpr std::array<png_uint_32, 4> formats{PNG_FORMAT_GRAY, PNG_FORMAT_GA, PNG_FORMAT_RGB,
+                                                 PNG_FORMAT_RGBA};
+    png_image image{};
+    image.version = PNG_IMAGE_VERSION;
+    image.height = static_cast<png_uint_32>(pixels.size(0));
+    image.width = static_cast<png_uint_32>(pixels.size(1));
+    image.format = formats.at(static_cast<size_t>(pixels.size(2) - 1));
+    png_image_write_to_file(&image, path(name).c_str(), 0, pixels.const_data_ptr<uint8_t>(), 0, nullptr);
+    return path(name);
+  }
+  std::string plain(const std::string& name, int64_t height, int64_t width, int value) const {
+    return png(name, torch::full({height, width, 1}, value, torch::kUInt8));
+  }
+  static std::string jpeg(const torch::Tensor& pixels) {
+    tjhandle encoder = tjInitCompress();
+    unsigned char* bytes = nullptr;
+    unsigned long size = 0;
+    tjCompress2(encoder, pixels.const_data_ptr<uint8_t>(), static_cast<int>(pixels.size(1)), 0,
+                static_cast<int>(pixels.size(0)), TJPF_RGB, &bytes, &size, TJSAMP_444, 95, 0);
+    std::string result(reinterpret_cast<const char*>(bytes), size);
+    tjFree(bytes);
+    tjDestroy(encoder);
+    return result;
+  }
+};
+
+TEST_F(ImagesTest, TransparentPixelsLieOverWhiteAndGreyIsLuma) {
+  const torch::Tensor pixels =
+      torch::tensor({255, 0, 0, 255, 0, 0, 0, 0, 0, 0, 0, 51}, torch::kUInt8).reshape({1, 3, 4});
+  const std::string file = png("a.png", pixels);
+  EXPECT_THAT(numbers(read_image(file, 3)), ElementsAre(255, 255, 204, 0, 255, 204, 0, 255, 204));
+  EXPECT_THAT(numbers(read_image(file, 1)), ElementsAre(76, 255, 204));  // 0.299 of 255
+}
+
+TEST_F(ImagesTest, JpegIsReadNearlyAsItWasWritten) {
+  const torch::Tensor pixels = torch::tensor({200, 100, 50}, torch::kUInt8).expand({16, 8, 3}).contiguous();
+  const torch::Tensor image = read_image(write("a.jpg", jpeg(pixels)), 3);
+  EXPECT_EQ(image.sizes(), (std::vector<int64_t>{3, 16, 8}));
+  EXPECT_LT((image.to(torch::kInt32) - pixels.permute({2, 0, 1}).to(torch::kInt32)).abs().max().item<int>(),
+            4);
+}
+
+TEST_F(ImagesTest, PicturesComeToOneSize) {
+  // Two rows of 0 and 200 and two columns of white on either side.
+  const torch::Tensor image =
+      torch::tensor({255, 0, 200, 255, 255, 0, 200, 255}, torch::kUInt8).reshape({1, 2, 4});
+  EXPECT_THAT(numbers(fit_image(image, 2, 2, "crop")), ElementsAre(0, 200, 0, 200));
+  EXPECT_THAT(numbers(fit_image(image, 1, 1, "crop")), ElementsAre(100));
+  EXPECT_THAT(numbers(fit_image(image, 4, 4, "pad").select(1, 0)), ElementsAre(255, 255, 255, 255));
+  EXPECT_THAT(numbers(fit_image(image, 4, 4, "pad").select(1, 1)), ElementsAre(255, 0, 200, 255));
+  EXPECT_EQ(fit_image(image, 3, 5, "stretch").sizes(), (std::vector<int64_t>{1, 3, 5}));
+}
+
+TEST_F(ImagesTest, FoldersAreClassesBelowSplits) {
+  plain("set/train/b/1.png", 2, 3, 10), plain("set/train/a/2.png", 2, 3, 20),
+      plain("set/test/b/3.PNG", 2, 3, 30);
+  convert("images", {path("set")}, {{"channels", "1"}});
+  EXPECT_EQ(kind(), "image");
+  EXPECT_EQ(read("/train/x").sizes(), (std::vector<int64_t>{2, 1, 2, 3}));
+  EXPECT_THAT(numbers(read("/train/x").flatten(1).select(1, 0)), ElementsAre(20, 10));  // sorted by path
+  EXPECT_THAT(numbers(read("/train/label")), ElementsAre(0, 1));
+  EXPECT_THAT(numbers(read("/test/label")), ElementsAre(1));
+}
+
+TEST_F(ImagesTest, DamagedPicturesAreRefusedOrLeftOut) {
+  plain("set/1.png", 2, 2, 1);
+  write("set/2.png", "\x89PNG\r\n\x1a\nrubbish");
+  write("set/3.jpg", jpeg(torch::zeros({32, 32, 3}, torch::kUInt8)).substr(0, 640));
+  EXPECT_THAT(refusal_of("images", {path("set")}), HasSubstr("2.png: is damaged"));
+  convert("images", {path("set")}, {{"skip_damaged", "true"}});
+  EXPECT_EQ(read("/train/x").size(0), 1);
+  EXPECT_FALSE(has("/train/label"));
+}
+
+TEST_F(ImagesTest, WhatIsWrongIsNamed) {
+  EXPECT_THAT(refusal_of("images", {path("none")}), HasSubstr("is no folder"));
+  plain("set/1.png", 2, 2, 1), plain("set/2.png", 2, 3, 1);
+  EXPECT_THAT(refusal_of("images", {path("set")}), HasSubstr("2.png: has 2 x 3 pixels"));
+  plain("set/a/3.png", 2, 2, 1);
+  EXPECT_THAT(refusal_of("images", {path("set")}), HasSubstr("1.png: lies in no sub-folder"));
+  plain("set/test/3.png", 2, 2, 1);
+  EXPECT_THAT(refusal_of("images", {path("set")}), HasSubstr("lies beside"));
+  EXPECT_THAT(refusal_of("images", {path("set/a")}, {{"size", "0x4"}}), HasSubstr("--size=0x4"));
+  std::string huge = "\x89PNG\r\n\x1a\n";
+  huge += std::string("\0\0\0\x0dIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08\0\0\0\0", 21) + "\xd3\xd9\x7a\x6a";
+  write("huge/1.png", huge);
+  EXPECT_THAT(refusal_of("images", {path("huge")}), HasSubstr("1.png: "));
+}
+
+}  // namespace
+}  // namespace elbo
