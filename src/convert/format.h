@@ -27,6 +27,8 @@ Format npz_format();
 Format csv_format();
 Format tsv_format();
 Format images_format();
+Format text_format();
+Format smiles_format();
 
 std::vector<Format> all_formats();
 // Throws a usage Error that names the nearest format.

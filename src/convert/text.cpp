@@ -1,0 +1,93 @@
+// Texts, a sentence a line, as rows of tokens.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "base/error.h"
+#include "convert/byte_pairs.h"
+#include "convert/format.h"
+#include "convert/tokens.h"
+
+namespace elbo {
+namespace {
+
+struct TextOptions {
+  std::string tokens = "words";
+  bool lowercase = false;
+  TokenOptions rows;
+  void bind(OptionTable& table) {
+    table.add_choice("tokens", tokens, {"characters", "words", "byte_pairs"},
+                     "what a line is cut into: characters, words and marks, or frequent pieces of words");
+    table.add("lowercase", lowercase, "capitals A to Z become small letters first");
+    rows.bind(table);
+  }
+};
+
+std::string lowered(std::string line) {
+  for (char& c : line)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return line;
+}
+
+constexpr int64_t usual_byte_pairs = 8192;
+constexpr int64_t special_tokens = 4;
+
+void convert_byte_pairs(const Lines& lines, const Tokenizer& words, TokenOptions options,
+                        const Target& target) {
+  if (options.vocabulary == 0) options.vocabulary = usual_byte_pairs;
+  std::unordered_map<std::string, int64_t> counts;
+  lines([&](const TextLine& line) {
+    if (!is_training(line)) return;
+    for (const std::string& word : words(line.text)) ++counts[word];
+  });
+  const std::vector<Merge> merges = learn_merges(counts, options.vocabulary - special_tokens);
+  BytePairs pairs(merges);
+  const Tokenizer pieces = [&](const std::string& line) {
+    std::vector<std::string> result;
+    for (const std::string& word : words(line)) {
+      const std::vector<std::string>& more = pairs.pieces_of(word);
+      result.insert(result.end(), more.begin(), more.end());
+    }
+    return result;
+  };
+  convert_tokens(lines, pieces, "byte_pairs", options, target, [&](DatasetWriter& out) {
+    std::vector<std::string> texts;
+    for (const auto& [left, right] : merges) texts.push_back(left + " " + right);
+    out.write_texts("/merges", texts);
+  });
+}
+
+void convert_text(const std::vector<std::string>& inputs, const Target& target, const TextOptions& options) {
+  const Tokenizer cut = options.tokens == "characters" ? characters_of : words_of;
+  const Tokenizer tokenizer = [&](const std::string& line) {
+    return cut(options.lowercase ? lowered(line) : line);
+  };
+  const Lines lines = lines_of_files(inputs);
+  if (options.tokens == "byte_pairs") {
+    convert_byte_pairs(lines, tokenizer, options.rows, target);
+  } else {
+    convert_tokens(lines, tokenizer, options.tokens, options.rows, target);
+  }
+}
+
+}  // namespace
+
+Format text_format() {
+  return {.name = "text",
+          .takes = "FILE…",
+          .summary =
+              "texts in UTF-8, a sentence a line, gzipped or not; files named train, validation or test give "
+              "the splits",
+          .least = 1,
+          .most = 1000,
+          .bind = [](OptionTable& table) -> Format::Conversion {
+            const auto options = std::make_shared<TextOptions>();
+            options->bind(table);
+            return [options](const std::vector<std::string>& inputs, const Target& target) {
+              convert_text(inputs, target, *options);
+            };
+          }};
+}
+
+}  // namespace elbo

@@ -1,0 +1,74 @@
+#include "convert/tokens.h"
+
+#include "conversion.h"
+#include "convert/byte_pairs.h"
+
+namespace elbo {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class TokensTest : public ConversionTest {};
+
+TEST_F(TokensTest, LinesAreCutIntoCharactersWordsAndAtoms) {
+  EXPECT_THAT(characters_of("né 1"), ElementsAre("n", "é", " ", "1"));
+  EXPECT_THAT(words_of("It's  3%, naïve_1!"), ElementsAre("It's", "3", "%", ",", "naïve_1", "!"));
+  EXPECT_THAT(smiles_of("C[C@@H](Br)Cl%12=c1"),
+              ElementsAre("C", "[C@@H]", "(", "Br", ")", "Cl", "%12", "=", "c", "1"));
+}
+
+TEST_F(TokensTest, MergesAreThoseOfThePaper) {
+  // Sennrich et al. 2016, section 3.2, with the mark of the word's end on its last letter.
+  const std::vector<Merge> merges =
+      learn_merges({{"low", 5}, {"lower", 2}, {"newest", 6}, {"widest", 3}}, 17);
+  EXPECT_THAT(merges, ElementsAre(Merge{"e", "s"}, Merge{"es", "t</w>"}, Merge{"l", "o"}, Merge{"e", "w"},
+                                  Merge{"ew", "est</w>"}, Merge{"n", "ewest</w>"}));
+  BytePairs pairs(merges);
+  EXPECT_THAT(pairs.pieces_of("lowest"), ElementsAre("lo", "w", "est</w>"));
+  EXPECT_THAT(pairs.pieces_of("newest"), ElementsAre("newest</w>"));
+}
+
+TEST_F(TokensTest, RowsBeginEndAndArePadded) {
+  convert("text", {write("train.txt", "a b a\na\n\nc b a d\n"), write("test.txt", "z a\n")},
+          {{"length", "5"}, {"longer", "drop"}});
+  EXPECT_EQ(kind(), "tokens");
+  // By count, then by bytes, behind the four special ones: a is 4, b 5.
+  EXPECT_THAT(numbers(read("/train/x")), ElementsAre(1, 4, 5, 4, 2, 1, 4, 2, 0, 0));
+  EXPECT_THAT(numbers(read("/train/length")), ElementsAre(5, 3));
+  EXPECT_THAT(numbers(read("/test/x")), ElementsAre(1, 3, 4, 2, 0));
+  std::filesystem::remove(out());
+  convert("text", {path("train.txt")}, {{"length", "4"}, {"longer", "cut"}, {"vocabulary", "5"}});
+  EXPECT_THAT(numbers(read("/train/x")), ElementsAre(1, 4, 3, 2, 1, 4, 2, 0, 1, 3, 3, 2));
+}
+
+TEST_F(TokensTest, BytePairsStoreTheirMerges) {
+  convert("text", {write("a.txt", "low low lowest\n")}, {{"tokens", "byte_pairs"}, {"vocabulary", "20"}});
+  EXPECT_TRUE(has("/merges"));
+  EXPECT_EQ(read("/train/x").size(0), 1);
+}
+
+TEST_F(TokensTest, MoleculesAreTheFirstColumn) {
+  convert("smiles", {write("train.csv.gz", "SMILES,split\nCCl,train\n[NH4+],train\n", true),
+                     write("valid.smi", "ClC 7\n")});
+  EXPECT_THAT(numbers(read("/train/x")), ElementsAre(1, 4, 5, 2, 1, 6, 2, 0));
+  EXPECT_THAT(numbers(read("/validation/x")), ElementsAre(1, 5, 4, 2));
+}
+
+TEST_F(TokensTest, WhatIsWrongIsNamed) {
+  const std::string text = write("a.txt", "fine\n\xff\n");
+  EXPECT_THAT(refusal_of("text", {text}), HasSubstr("a.txt, line 2: is not UTF-8"));
+  EXPECT_THAT(refusal_of("text", {write("b.txt", "\n\n")}), HasSubstr("b.txt: has no lines"));
+  EXPECT_THAT(refusal_of("text", {write("test.txt", "a\n")}), HasSubstr("no training lines"));
+  EXPECT_THAT(refusal_of("text", {write("c.txt", "abc\n")}, {{"length", "2"}}),
+              HasSubstr("expected 3 at least"));
+  EXPECT_THAT(
+      refusal_of("text", {write("d.txt", "abcdef\n")}, {{"tokens", "byte_pairs"}, {"vocabulary", "8"}}),
+      HasSubstr("the characters of the text alone are 6"));
+  EXPECT_THAT(refusal_of("smiles", {write("d.smi", "CC\nC[N\n")}),
+              HasSubstr("d.smi, line 2: 'C[N' is no SMILES"));
+  EXPECT_THAT(refusal_of("smiles", {write("e.smi", "CJ\n")}), HasSubstr("'J' (character 2)"));
+}
+
+}  // namespace
+}  // namespace elbo
