@@ -29,6 +29,7 @@ Format tsv_format();
 Format images_format();
 Format text_format();
 Format smiles_format();
+Format ratings_format();
 
 std::vector<Format> all_formats();
 // Throws a usage Error that names the nearest format.
