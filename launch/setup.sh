@@ -79,6 +79,7 @@ want zlib1g-dev header zlib.h
 want libdeflate-dev header libdeflate.h
 want libzip-dev header zip.h
 want libturbojpeg0-dev header turbojpeg.h
+want libsndfile1-dev header sndfile.h
 want python3 program python3
 want python3-pip python_module pip
 want ca-certificates test -e /etc/ssl/certs/ca-certificates.crt

@@ -30,6 +30,9 @@ Format images_format();
 Format text_format();
 Format smiles_format();
 Format ratings_format();
+Format audio_format();
+Format wav_format();
+Format flac_format();
 
 std::vector<Format> all_formats();
 // Throws a usage Error that names the nearest format.
