@@ -30,7 +30,15 @@ step() {
   printf '==> %s\n' "$1"
   advice=$2
 }
-trap 'status=$?; if [ $status != 0 ] && [ -n "$advice" ]; then printf "error: %s\n" "$advice" >&2; fi' EXIT
+
+# What is in leftovers is removed when the script ends, however it ends.
+leftovers=()
+at_exit() {
+  status=$?
+  rm -rf -- ${leftovers[@]+"${leftovers[@]}"}
+  if [ $status != 0 ] && [ -n "$advice" ]; then printf 'error: %s\n' "$advice" >&2; fi
+}
+trap at_exit EXIT
 
 # fail STATUS SENTENCE: ends the script with a sentence of its own.
 fail() {
