@@ -9,4 +9,4 @@ files=('recbole/dataset_example/ml-100k/ml-100k.inter')
 checksum=4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff
 inputs=("$unpacked/recbole/dataset_example/ml-100k/ml-100k.inter")
 convert=(ratings --leave_out=1)
-expect=("/items (1682)" "/users (943)" "/train/indices (99057)" "/train/held_out/indices (943)")
+expect=("/train/offsets (944) int64" "/train/indices (99057) int32")
