@@ -9,15 +9,15 @@
 namespace elbo {
 
 struct Batch {
-  torch::Tensor x;       // (b, …) float32; images scaled to [0, 1]
-  torch::Tensor label;   // (b) int64 or (b, k) float32; undefined where the data set has none
-  torch::Tensor length;  // (b) int64, how many steps of a sequence count; undefined where all do
-  torch::Tensor ids;     // (b) int64, row numbers within the split
+  torch::Tensor x;         // (b, …) float32; images scaled to [0, 1]
+  torch::Tensor label;     // (b) int64 or (b, k) float32; undefined where the data set has none
+  torch::Tensor ids;       // (b) int64, row numbers within the split
+  torch::Tensor length{};  // (b) int64, how many steps of a sequence count; undefined where all do
 
   int64_t size() const { return x.size(0); }
   Batch to(torch::Device device) const {
     const auto moved = [&](const torch::Tensor& part) { return part.defined() ? part.to(device) : part; };
-    return {moved(x), moved(label), moved(length), ids};
+    return {moved(x), moved(label), ids, moved(length)};
   }
 };
 

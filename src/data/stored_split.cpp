@@ -78,7 +78,7 @@ Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
   const auto n = static_cast<int64_t>(ids.size());
   std::vector<int64_t> shape{n};
   shape.insert(shape.end(), options_.row_shape.begin(), options_.row_shape.end());
-  Batch batch{torch::empty(shape), {}, {}, torch::tensor(ids, torch::kInt64)};
+  Batch batch{torch::empty(shape), {}, torch::tensor(ids, torch::kInt64)};
   if (lengths_.defined()) batch.length = lengths_.index_select(0, batch.ids);
   auto* x = batch.x.mutable_data_ptr<float>();
   if (labels_.defined()) {
