@@ -33,6 +33,10 @@ Format ratings_format();
 Format audio_format();
 Format wav_format();
 Format flac_format();
+Format moving_digits_format();
+Format sprites_format();
+Format video_format();
+Format piano_rolls_format();
 
 std::vector<Format> all_formats();
 // Throws a usage Error that names the nearest format.

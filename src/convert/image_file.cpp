@@ -9,6 +9,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -147,6 +148,23 @@ torch::Tensor fit_image(const torch::Tensor& image, int64_t height, int64_t widt
       .narrow(2, (width - part_w) / 2, part_w)
       .copy_(resize(image, part_h, part_w));
   return canvas;
+}
+
+OneSize::OneSize(const ImageSize& options) : fit_(options.fit) {
+  std::tie(height_, width_) = options.pixels();
+}
+
+torch::Tensor OneSize::operator()(const torch::Tensor& image, const std::string& path) {
+  if (height_ > 0 && first_.empty()) return fit_image(image, height_, width_, fit_);
+  if (first_.empty()) {
+    first_ = path;
+    height_ = image.size(1);
+    width_ = image.size(2);
+  }
+  if (image.size(1) != height_ || image.size(2) != width_)
+    usage_error("{}: has {} x {} pixels, {} has {} x {}; --size=HEIGHTxWIDTH brings them to one size", path,
+                image.size(1), image.size(2), first_, height_, width_);
+  return image;
 }
 
 }  // namespace elbo

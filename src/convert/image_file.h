@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <string>
+#include <utility>
 
 #include "base/options.h"
 
@@ -24,5 +25,17 @@ struct ImageSize {
 // Resized with a triangle filter as wide as the reduction, so that nothing aliases; crop cuts the longer side
 // to the wanted proportions first, pad adds white, stretch does neither.
 torch::Tensor fit_image(const torch::Tensor& image, int64_t height, int64_t width, const std::string& fit);
+
+// Brings picture after picture to the size that is asked for, or else refuses those that differ from the
+// first, with a usage Error naming both.
+class OneSize {
+ public:
+  explicit OneSize(const ImageSize& options);
+  torch::Tensor operator()(const torch::Tensor& image, const std::string& path);
+
+ private:
+  std::string fit_, first_;  // first_: the file that gave the size, "" where the user did
+  int64_t height_ = 0, width_ = 0;
+};
 
 }  // namespace elbo

@@ -2,7 +2,6 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 
 #include "base/error.h"
@@ -26,31 +25,6 @@ struct ImagesOptions {
     table.add("skip_damaged", skip_damaged, "leave out pictures that cannot be read, with a warning");
     splits.bind(table);
   }
-};
-
-// All rows of a data set have one shape: the first picture's where no size is asked for.
-class OneSize {
- public:
-  explicit OneSize(const ImageSize& options) : fit_(options.fit) {
-    std::tie(height_, width_) = options.pixels();
-  }
-  torch::Tensor operator()(const torch::Tensor& image, const std::string& path) {
-    const bool asked = height_ > 0 && first_.empty();
-    if (asked) return fit_image(image, height_, width_, fit_);
-    if (first_.empty()) {
-      first_ = path;
-      height_ = image.size(1);
-      width_ = image.size(2);
-    }
-    if (image.size(1) != height_ || image.size(2) != width_)
-      usage_error("{}: has {} x {} pixels, {} has {} x {}; --size=HEIGHTxWIDTH brings them to one size", path,
-                  image.size(1), image.size(2), first_, height_, width_);
-    return image;
-  }
-
- private:
-  std::string fit_, first_;
-  int64_t height_ = 0, width_ = 0;
 };
 
 void convert_images(const std::string& folder, const Target& target, const ImagesOptions& options) {

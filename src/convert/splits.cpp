@@ -69,6 +69,9 @@ SplitRule::SplitRule(const SplitOptions& options)
     : validation_(percent(options.validation_fraction)),
       test_(percent(options.test_fraction)),
       seed_(static_cast<uint64_t>(options.seed)) {
+  for (const double fraction : {options.validation_fraction, options.test_fraction})
+    if (std::abs(fraction * stratum - static_cast<double>(percent(fraction))) > 1e-6)
+      usage_error("{}: is no share in whole percents; expected one, as 0.1 or 0.15", fraction);
   if (validation_ + test_ > 90)
     usage_error(
         "--validation_fraction={} --test_fraction={}: leave too little for training; expected a sum of at "
