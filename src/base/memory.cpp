@@ -70,7 +70,7 @@ int64_t free_in_groups() {
 
 int64_t free_memory() {
   const int64_t free = std::min(free_in_machine(), free_in_groups());
-  return free == unknown ? int64_t{1} << 30 : std::max<int64_t>(free, 0);
+  return free == unknown ? int64_t{1024} * 1024 * 1024 : std::max<int64_t>(free, 0);
 }
 
 }  // namespace elbo

@@ -108,9 +108,10 @@ void print_storage(const std::string& path, const hdf5::DatasetInfo& info) {
 
 void inspect_sparse_split(const hdf5::Handle& file, const Dataset& dataset, const std::string& split) {
   const RowSource& rows = dataset.split(split);
-  for (const std::string name : {"/offsets", "/indices", "/values"})
-    if (hdf5::exists(file, "/" + split + name))
-      print_storage("/" + split + name, hdf5::describe(hdf5::open_dataset(file, "/" + split + name)));
+  for (const char* name : {"offsets", "indices", "values"}) {
+    const std::string path = fmt::format("/{}/{}", split, name);
+    if (hdf5::exists(file, path)) print_storage(path, hdf5::describe(hdf5::open_dataset(file, path)));
+  }
   const auto [seconds, read] = time_reading(rows);
   fmt::print(
       "  sparse     {} rows of {} columns, {} a row as stored\n  read       {}\n  read cost  {:.0f} rows/s "
@@ -130,8 +131,8 @@ void inspect_split(const hdf5::Handle& file, const Dataset& dataset, const std::
   print_values(raw, hdf5::open_dataset(file, path));
   const auto [seconds, read] = time_reading(rows);
   const double rate = static_cast<double>(read) / seconds;
-  const double row_bytes =
-      static_cast<double>(product(info.shape) / info.shape.front()) * static_cast<double>(info.type_size);
+  const double row_bytes = static_cast<double>(product(info.shape)) /
+                           static_cast<double>(info.shape.front()) * static_cast<double>(info.type_size);
   fmt::print("  read       {}\n  read cost  {:.0f} rows/s here ({}/s), {} for all rows\n", rows.way(), rate,
              human_bytes(rate * row_bytes), human_duration(static_cast<double>(info.shape.front()) / rate));
   constexpr int64_t usual_batch = 128;

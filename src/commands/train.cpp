@@ -46,6 +46,7 @@ Request choose_config(const std::string& path, const CommandLine& line) {
     return !table.knows(key) || std::ranges::count(line.settings, key, &Setting::first) > 0;
   });
   std::vector<Setting> all;
+  all.reserve(choices.size() + settings.size());
   for (const Choice& choice : choices) all.push_back(choice.setting);
   all.insert(all.end(), settings.begin(), settings.end());
   choices.insert(choices.begin(), {{"data.path", given->data.path}, ""});

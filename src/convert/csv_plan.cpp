@@ -59,6 +59,7 @@ void CsvOptions::bind(OptionTable& table) {
 CsvPlan::CsvPlan(const CsvOptions& options, TableFiles files)
     : options_(options), files_(std::move(files)), columns_(survey(files_)) {
   std::vector<std::string> names;
+  names.reserve(columns_.size());
   for (const Column& column : columns_) names.push_back(column.name);
   std::vector<size_t> taken;
   for (const std::string& name : split(options.columns, ','))
@@ -137,8 +138,9 @@ void CsvPlan::read_file(const std::string& path, const Take& take) const {
     std::optional<Line> line = parse(fields, table);
     if (!line) continue;
     if (options_.transform != "none") {
-      std::optional<Line> now = std::exchange(line, std::nullopt);
-      if (before) line = change(*before, *now, table);
+      Line now = std::move(*line);
+      line.reset();
+      if (before) line = change(*before, now, table);
       before = std::move(now);
       if (!line) continue;
     }

@@ -19,7 +19,7 @@ namespace elbo {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t piece_bytes = int64_t{1} << 20;
+constexpr int64_t piece_bytes = int64_t{1024} * 1024;
 
 // One IDX file: two zero bytes, the type (8 is unsigned bytes), the number of dimensions, their sizes as
 // big-endian 32-bit numbers, the elements.

@@ -79,13 +79,13 @@ torch::Tensor to_bytes(const torch::Tensor& image) { return image.clamp(0, 255).
 
 torch::Tensor resize(const torch::Tensor& image, int64_t height, int64_t width) {
   if (image.size(1) == height && image.size(2) == width) return image;
-  namespace F = torch::nn::functional;
-  const torch::Tensor resized =
-      F::interpolate(image.unsqueeze(0).to(torch::kFloat32), F::InterpolateFuncOptions()
-                                                                 .size(std::vector<int64_t>{height, width})
-                                                                 .mode(torch::kBilinear)
-                                                                 .align_corners(false)
-                                                                 .antialias(true));
+  namespace functional = torch::nn::functional;
+  const torch::Tensor resized = functional::interpolate(image.unsqueeze(0).to(torch::kFloat32),
+                                                        functional::InterpolateFuncOptions()
+                                                            .size(std::vector<int64_t>{height, width})
+                                                            .mode(torch::kBilinear)
+                                                            .align_corners(false)
+                                                            .antialias(true));
   return to_bytes(resized.squeeze(0));
 }
 

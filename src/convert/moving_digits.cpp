@@ -71,6 +71,7 @@ void make_split(RowWriter& out, const Dataset& source, const std::string& split,
                     .with(static_cast<uint64_t>(row)));
     const torch::Tensor draws = noise.uniform({options.digits, 4});  // which picture, y, x, angle
     std::vector<int64_t> ids;
+    ids.reserve(static_cast<size_t>(options.digits));
     for (int64_t i = 0; i < options.digits; ++i)
       ids.push_back(
           std::min(pictures.rows() - 1, static_cast<int64_t>(draws[i][0].item<float>() * available)));

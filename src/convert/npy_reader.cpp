@@ -22,8 +22,8 @@ namespace {
 
 constexpr size_t longest_header = size_t{1} << 20;
 constexpr double largest_row = 1 << 30;
-constexpr int64_t piece_bytes = int64_t{1} << 20;
-constexpr int64_t column_piece_bytes = int64_t{64} << 20;  // every piece visits all columns
+constexpr int64_t piece_bytes = int64_t{1024} * 1024;
+constexpr int64_t column_piece_bytes = int64_t{64} * 1024 * 1024;  // every piece visits all columns
 
 std::string field(const std::string& header, const std::string& pattern, const std::string& name) {
   std::smatch match;

@@ -19,8 +19,8 @@ struct NpzOptions {
 };
 
 constexpr std::string_view ending = ".npy";
-const std::vector<std::string> usual_rows{"x", "data", "images", "features", "arr_0"};
-const std::vector<std::string> usual_labels{"y", "label", "labels", "targets", "arr_1"};
+std::vector<std::string> usual_rows() { return {"x", "data", "images", "features", "arr_0"}; }
+std::vector<std::string> usual_labels() { return {"y", "label", "labels", "targets", "arr_1"}; }
 
 std::string lower(std::string text) {
   std::ranges::transform(text, text.begin(),
@@ -61,11 +61,11 @@ std::vector<std::string> arrays_in(const std::string& path) {
 
 void convert_npz(const std::string& path, const Target& target, const NpzOptions& options) {
   const std::vector<std::string> names = arrays_in(path);
-  const auto xs = find_arrays(names, options.x, usual_rows);
-  const auto labels = find_arrays(names, options.label, usual_labels);
+  const auto xs = find_arrays(names, options.x, usual_rows());
+  const auto labels = find_arrays(names, options.label, usual_labels());
   if (xs.empty())
     usage_error("{}: has no array {}; name the rows with --x=NAME (it holds {})", path,
-                options.x.empty() ? "called " + join(usual_rows, ", ") : options.x, join(names, ", "));
+                options.x.empty() ? "called " + join(usual_rows(), ", ") : options.x, join(names, ", "));
   if (!options.label.empty() && labels.empty())
     usage_error("--label={}: {} has no such array; it holds {}", options.label, path, join(names, ", "));
   const auto open = [&](const std::string& name) {

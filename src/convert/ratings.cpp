@@ -160,17 +160,22 @@ Interactions read_interactions(const std::string& path, const RatingsOptions& op
 }
 
 // By user, then by time and place in the file; of a pair that comes again the last is kept.
+// One number for a user and an item.
+uint64_t pair_of(const Interaction& each) {
+  return uint64_t{static_cast<uint32_t>(each.user)} << 32U | static_cast<uint32_t>(each.item);
+}
+
 void sort_by_user(std::vector<Interaction>& all) {
   std::ranges::stable_sort(all, [](const Interaction& a, const Interaction& b) {
     return a.user != b.user ? a.user < b.user : a.time < b.time;
   });
-  std::unordered_map<int64_t, size_t> last;
-  for (size_t i = 0; i < all.size(); ++i) last[int64_t{all[i].user} << 32 | all[i].item] = i;
+  std::unordered_map<uint64_t, size_t> last;
+  for (size_t i = 0; i < all.size(); ++i) last[pair_of(all[i])] = i;
   if (last.size() == all.size()) return;
   log::info("{} interactions come again; the last of each is kept", all.size() - last.size());
   size_t kept = 0;
   for (size_t i = 0; i < all.size(); ++i)
-    if (last[int64_t{all[i].user} << 32 | all[i].item] == i) all[kept++] = all[i];
+    if (last[pair_of(all[i])] == i) all[kept++] = all[i];
   all.resize(kept);
 }
 
@@ -208,6 +213,7 @@ class SparseWriter {
     const std::vector<Interaction> input(row.begin(), kept), held(kept, row.end());
     out_.append(fmt::format("/{}/indices", split), items_of(input));
     std::vector<float> values;
+    values.reserve(input.size());
     for (const Interaction& each : input) values.push_back(options_.values == "rating" ? each.rating : 1.0F);
     out_.append(fmt::format("/{}/values", split), torch::tensor(values));
     rows.offsets.push_back(rows.offsets.back() + static_cast<int64_t>(input.size()));

@@ -20,7 +20,7 @@ constexpr int64_t stratum = 100;
 constexpr size_t most_class_names = 2000;
 constexpr double quiet_seconds = 2;  // what takes less has no progress line
 
-const std::string train = "train", validation = "validation", test = "test";
+constexpr const char *train = "train", *validation = "validation", *test = "test";
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -79,7 +79,7 @@ SplitRule::SplitRule(const SplitOptions& options)
         options.validation_fraction, options.test_fraction);
 }
 
-const std::string& SplitRule::split_of(int64_t row) const {
+std::string SplitRule::split_of(int64_t row) const {
   if (validation_ + test_ == 0) return train;
   const Permutation order(stratum, Key(seed_).with("split").with(static_cast<uint64_t>(row / stratum)));
   const auto place = static_cast<int64_t>(order(static_cast<uint64_t>(row % stratum)));

@@ -32,7 +32,7 @@ class SplitRule {
  public:
   // Throws a usage Error unless something is left for training.
   explicit SplitRule(const SplitOptions& options);
-  const std::string& split_of(int64_t row) const;
+  std::string split_of(int64_t row) const;
 
  private:
   int64_t validation_, test_;  // rows of a hundred

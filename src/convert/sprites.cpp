@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t side = 64;
 constexpr std::array<int64_t, 5> grid{3, 6, 40, 32, 32};  // shape, scale, orientation, x, y
-constexpr int64_t images = 3 * 6 * 40 * 32 * 32;
+constexpr int64_t images = int64_t{3} * 6 * 40 * 32 * 32;
 constexpr double radius = 11;  // of the largest sprite, in pixels
 constexpr double margin = 12;  // of the centres
 

@@ -53,7 +53,8 @@ void convert_byte_pairs(const Lines& lines, const Tokenizer& words, TokenOptions
   };
   convert_tokens(lines, pieces, "byte_pairs", options, target, [&](DatasetWriter& out) {
     std::vector<std::string> texts;
-    for (const auto& [left, right] : merges) texts.push_back(left + " " + right);
+    texts.reserve(merges.size());
+    for (const auto& [left, right] : merges) texts.push_back(fmt::format("{} {}", left, right));
     out.write_texts("/merges", texts);
   });
 }

@@ -250,6 +250,7 @@ struct Dataset::State {
       return paths.split == "train" ? 0 : paths.split == "validation" ? 1 : 2;
     });
     std::vector<int64_t> rows;
+    rows.reserve(stored.size());
     for (const SplitPaths& paths : stored) rows.push_back(check_rows(paths));
     for (size_t i = 0; i < stored.size(); ++i)
       if (stored[i].split == stored.front().split) rows_of_first_split += rows[i];
@@ -348,8 +349,9 @@ struct Dataset::State {
 };
 
 int64_t usual_window_bytes() {
+  constexpr int64_t mebibyte = 1024 * 1024;
   const auto share =
-      static_cast<uint64_t>(std::clamp(free_memory() / 16, int64_t{64} << 20, int64_t{16} << 30));
+      static_cast<uint64_t>(std::clamp(free_memory() / 16, 64 * mebibyte, 16 * 1024 * mebibyte));
   return static_cast<int64_t>(std::bit_floor(share));
 }
 

@@ -9,8 +9,8 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t piece_entries = 32 * 1024;  // read at once
-constexpr int64_t entry_bytes = 12;           // an index and a value in memory
+constexpr int64_t piece_entries = 32'768;  // read at once
+constexpr int64_t entry_bytes = 12;        // an index and a value in memory
 
 // Length of a dataset of one dimension that holds what it should.
 int64_t length_of(const DataFile& file, const std::string& path, bool integers) {

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -19,7 +18,7 @@ namespace fs = std::filesystem;
 struct Stage::Copy {
   fs::path source, target;
   uint64_t size;
-  std::optional<AtomicFile> file;
+  std::unique_ptr<AtomicFile> file;
   std::ifstream in;
   std::ofstream out;
   bool done = false;
@@ -40,7 +39,7 @@ struct Stage::Copy {
       return 0;
     }
     if (!file) {
-      file.emplace(target);
+      file = std::make_unique<AtomicFile>(target);
       in.open(source, std::ios::binary);
       out.open(file->temporary_path(), std::ios::binary);
     }
@@ -87,6 +86,7 @@ bool Stage::copy_some() {
 
 std::string Stage::path() const {
   std::vector<std::string> paths;
+  paths.reserve(copies_.size());
   for (const auto& copy : copies_) paths.push_back(copy->target.string());
   return join(paths, ",");
 }

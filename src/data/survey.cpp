@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <list>
 #include <numeric>
 #include <unordered_map>
@@ -47,7 +48,7 @@ class Cache {
   std::unordered_map<int64_t, std::list<int64_t>::iterator> places_;
 };
 
-constexpr int64_t good_chunk = 512 << 10, small_chunk = 16 << 10, large_chunk = int64_t{64} << 20;
+constexpr int64_t good_chunk = 512 << 10, small_chunk = 16 << 10, large_chunk = int64_t{64} * 1024 * 1024;
 
 }  // namespace
 
@@ -56,10 +57,11 @@ std::optional<ValueSurvey> survey_values(const std::shared_ptr<const RawFile>& r
   const hdf5::DatasetInfo info = hdf5::describe(dataset);
   if (!info.numeric() || info.shape.empty() || info.shape.front() == 0) return std::nullopt;
   constexpr int64_t most_elements = 8 << 20, places = 64;
+  constexpr double infinity = std::numeric_limits<double>::infinity();
   const int64_t rows = info.shape.front(), elements = row_elements(info);
   if (elements == 0 || elements > most_elements) return std::nullopt;
   const int64_t taken = std::clamp<int64_t>(most_elements / elements / places, 1, 256);  // at each place
-  ValueSurvey survey{.rows = 0, .lowest = INFINITY, .highest = -INFINITY, .mean = 0, .not_finite = 0};
+  ValueSurvey survey{.rows = 0, .lowest = infinity, .highest = -infinity, .mean = 0, .not_finite = 0};
   const std::unique_ptr<RowReader> reader = make_row_reader(raw, std::move(dataset), torch::kFloat32);
   std::vector<float> values;
   int64_t finite = 0;
@@ -88,7 +90,7 @@ std::optional<OrderSurvey> survey_order(const RowSource& rows, int64_t window_by
   const int64_t chunk_rows = rows.rows_per_chunk(), window_rows = window_bytes / rows.bytes_per_row();
   const Order order(rows.rows(), chunk_rows, window_rows, Key(1));
   const int64_t taken = std::min(rows.rows(), std::max<int64_t>(1 << 20, 4 * window_rows));
-  if (taken > int64_t{16} << 20) return std::nullopt;
+  if (taken > int64_t{16} * 1024 * 1024) return std::nullopt;
   Cache cache(2 * window_rows / chunk_rows);
   int64_t loaded = 0, batches = 0;
   double same = 0;

@@ -22,6 +22,7 @@ struct Values {
 Values sample(const RowSource& rows) {
   const int64_t taken = std::min<int64_t>(rows.rows(), 1024);
   std::vector<int64_t> ids;
+  ids.reserve(static_cast<size_t>(taken));
   for (int64_t i = 0; i < taken; ++i) ids.push_back(i * rows.rows() / taken);
   const torch::Tensor x = rows.read(ids).x.to(torch::kFloat64);
   return {x.min().item<double>(), x.max().item<double>(), x.mean().item<double>(),

@@ -33,7 +33,7 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
       dataset_(open_data(environment)),
       rows_(dataset_.split("train")) {
   if (start_) {
-    require_same_run();
+    require_same_run(*start_);
     first_step_ = start_->step;
     saved_step_ = start_->step;
     evaluation_pending_ = start_->evaluation_pending;
@@ -86,10 +86,10 @@ Dataset Trainer::open_data(const Environment& environment) const {
   return Dataset(options);
 }
 
-void Trainer::require_same_run() const {
-  const std::string where = config_.directory() + ", step " + std::to_string(start_->step);
-  require_same_experiment(config_, *parse_config(start_->config, where, {}), where);
-  if (start_->dataset_fingerprint != dataset_.fingerprint())
+void Trainer::require_same_run(const Checkpoint& start) const {
+  const std::string where = config_.directory() + ", step " + std::to_string(start.step);
+  require_same_experiment(config_, *parse_config(start.config, where, {}), where);
+  if (start.dataset_fingerprint != dataset_.fingerprint())
     usage_error("data.path={}: is not the data set that {} was trained on; resume with that one",
                 config_.data.path, where);
 }

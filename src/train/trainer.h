@@ -50,7 +50,7 @@ class Trainer {
 
   // Opens the data with the window that the run began with, or begins with now.
   Dataset open_data(const Environment& environment) const;
-  void require_same_run() const;
+  void require_same_run(const Checkpoint& start) const;
   void make_replicas();
   void make_optimizers();
   void make_loader();
