@@ -349,9 +349,8 @@ struct Dataset::State {
 };
 
 int64_t usual_window_bytes() {
-  constexpr int64_t mebibyte = 1024 * 1024;
-  const auto share =
-      static_cast<uint64_t>(std::clamp(free_memory() / 16, 64 * mebibyte, 16 * 1024 * mebibyte));
+  constexpr int64_t mebibyte = 1'048'576;
+  const auto share = static_cast<uint64_t>(std::clamp(free_memory() / 16, 64 * mebibyte, 16'384 * mebibyte));
   return static_cast<int64_t>(std::bit_floor(share));
 }
 
