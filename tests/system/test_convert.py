@@ -14,7 +14,7 @@ import zlib
 import h5py
 import numpy
 
-from program import ProgramTest, run, start
+from program import ROOT, ProgramTest, run, start
 
 
 def png(path, pixels):
