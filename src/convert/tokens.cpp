@@ -141,6 +141,7 @@ std::vector<std::string> words_of(const std::string& line) {
 
 std::vector<std::string> smiles_of(const std::string& line) {
   std::vector<std::string> result;
+  characters_of(line);  // refuses what is not UTF-8, and NUL, which ends texts in the file
   for (size_t place = 0; place < line.size();) {
     const size_t size = smiles_token(line, place);
     if (size == 0)

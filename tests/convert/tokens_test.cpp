@@ -68,6 +68,9 @@ TEST_F(TokensTest, WhatIsWrongIsNamed) {
   EXPECT_THAT(refusal_of("smiles", {write("d.smi", "CC\nC[N\n")}),
               HasSubstr("d.smi, line 2: 'C[N' is no SMILES"));
   EXPECT_THAT(refusal_of("smiles", {write("e.smi", "CJ\n")}), HasSubstr("'J' (character 2)"));
+  EXPECT_THAT(refusal_of("smiles", {write("f.smi", std::string("C\0\n", 3))}),
+              HasSubstr("(byte 2 of the line is 0x00)"));
+  EXPECT_THAT(refusal_of("smiles", {write("g.smi", "C[\xff]\n")}), HasSubstr("is not UTF-8"));
 }
 
 }  // namespace
