@@ -1,6 +1,7 @@
 // Small texts for people: sizes, durations, the nearest of some names.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,5 +17,7 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 std::vector<std::string> split(std::string_view text, char separator);  // parts are trimmed; "" gives none
 std::string trim(std::string_view text);
+std::string shape_text(std::span<const int64_t> shape);  // "(60000, 28, 28)"
+std::string lower_case(std::string text);                // of the letters A to Z
 
 }  // namespace elbo

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <memory>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -182,13 +181,7 @@ Format sound_format(const std::string& name, const std::string& summary) {
           .summary = summary,
           .least = 1,
           .most = 100000,
-          .bind = [](OptionTable& table) -> Format::Conversion {
-            const auto options = std::make_shared<AudioOptions>();
-            options->bind(table);
-            return [options](const std::vector<std::string>& inputs, const Target& target) {
-              convert_audio(inputs, target, *options);
-            };
-          }};
+          .bind = with_options(convert_audio)};
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <deque>
 #include <functional>
-#include <memory>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -123,19 +122,14 @@ void convert_csv(const std::vector<std::string>& inputs, const Target& target, c
 }
 
 Format table_format(const std::string& name, const std::string& summary, const std::string& separator) {
+  CsvOptions defaults;
+  defaults.separator = separator;
   return {.name = name,
           .takes = "FILE…",
           .summary = summary,
           .least = 1,
           .most = 1000,
-          .bind = [separator](OptionTable& table) -> Format::Conversion {
-            const auto options = std::make_shared<CsvOptions>();
-            options->separator = separator;
-            options->bind(table);
-            return [options](const std::vector<std::string>& inputs, const Target& target) {
-              convert_csv(inputs, target, *options);
-            };
-          }};
+          .bind = with_options(convert_csv, defaults)};
 }
 
 }  // namespace

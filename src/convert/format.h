@@ -1,6 +1,7 @@
 // The formats that elbo converts from: one table. A format is one file: its options, and how it is read.
 #pragma once
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,20 @@ struct Format {
   // Adds the format's own options to the table; what it returns knows their values.
   std::function<Conversion(OptionTable& table)> bind;
 };
+
+// A `bind` for a format whose Options bind themselves, for what convert(inputs, target, options) does with
+// them.
+template <typename Options>
+auto with_options(void (*convert)(const std::vector<std::string>&, const Target&, const Options&),
+                  const Options& defaults = {}) {
+  return [=](OptionTable& table) -> Format::Conversion {
+    const auto options = std::make_shared<Options>(defaults);  // outlives the table
+    options->bind(table);
+    return [=](const std::vector<std::string>& inputs, const Target& target) {
+      convert(inputs, target, *options);
+    };
+  };
+}
 
 // One for each format, each defined in the .cpp of its name.
 Format idx_format();

@@ -154,13 +154,7 @@ Format idx_format() {
       .summary = "MNIST and its relatives, gzipped or not; files named t10k… or …test… become the test split",
       .least = 1,
       .most = 4,
-      .bind = [](OptionTable& table) -> Format::Conversion {
-        const auto options = std::make_shared<SplitOptions>();
-        options->bind(table);
-        return [options](const std::vector<std::string>& inputs, const Target& target) {
-          convert_idx(inputs, target, *options);
-        };
-      }};
+      .bind = with_options(convert_idx)};
 }
 
 }  // namespace elbo

@@ -13,18 +13,14 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 
 namespace elbo {
 namespace {
 
 constexpr int64_t most_pixels = int64_t{64} * 1000 * 1000;
 
-std::string ending_of(const std::string& path) {
-  std::string ending = std::filesystem::path(path).extension();
-  std::ranges::transform(ending, ending.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return ending;
-}
+std::string ending_of(const std::string& path) { return lower_case(std::filesystem::path(path).extension()); }
 
 [[noreturn]] void damaged(const std::string& path, const std::string& reason) {
   usage_error("{}: is damaged or no picture ({}); mend it, or leave it out", path, reason);

@@ -2,7 +2,6 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <memory>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -27,7 +26,9 @@ struct ImagesOptions {
   }
 };
 
-void convert_images(const std::string& folder, const Target& target, const ImagesOptions& options) {
+void convert_images(const std::vector<std::string>& inputs, const Target& target,
+                    const ImagesOptions& options) {
+  const std::string& folder = inputs.front();
   if (options.channels == 2) usage_error("--channels=2: expected 1 (grey) or 3 (colour)");
   const std::vector<FolderFile> files = files_of_splits(folder, is_image_file);
   if (files.empty()) usage_error("{}: holds no pictures; expected files named .png, .jpg or .jpeg", folder);
@@ -67,13 +68,7 @@ Format images_format() {
       .summary = "PNG and JPEG files; sub-folders are classes, above them perhaps train, validation and test",
       .least = 1,
       .most = 1,
-      .bind = [](OptionTable& table) -> Format::Conversion {
-        const auto options = std::make_shared<ImagesOptions>();
-        options->bind(table);
-        return [options](const std::vector<std::string>& inputs, const Target& target) {
-          convert_images(inputs.front(), target, *options);
-        };
-      }};
+      .bind = with_options(convert_images)};
 }
 
 }  // namespace elbo

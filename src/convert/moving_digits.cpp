@@ -80,8 +80,9 @@ void make_split(RowWriter& out, const Dataset& source, const std::string& split,
   }
 }
 
-void convert_moving_digits(const std::string& path, const Target& target,
+void convert_moving_digits(const std::vector<std::string>& inputs, const Target& target,
                            const MovingDigitsOptions& options) {
+  const std::string& path = inputs.front();
   DataOptions data;
   data.path = path;
   const Dataset source(data);
@@ -109,13 +110,7 @@ Format moving_digits_format() {
           .summary = "sequences of pictures in which digits of a data set move and bounce",
           .least = 1,
           .most = 1,
-          .bind = [](OptionTable& table) -> Format::Conversion {
-            const auto options = std::make_shared<MovingDigitsOptions>();
-            options->bind(table);
-            return [options](const std::vector<std::string>& inputs, const Target& target) {
-              convert_moving_digits(inputs.front(), target, *options);
-            };
-          }};
+          .bind = with_options(convert_moving_digits)};
 }
 
 }  // namespace elbo

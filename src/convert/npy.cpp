@@ -1,6 +1,5 @@
 // NumPy's .npy files: rows, and perhaps their labels.
 #include <algorithm>
-#include <memory>
 
 #include "base/error.h"
 #include "convert/array_splits.h"
@@ -36,13 +35,7 @@ Format npy_format() {
               "splits, each its rows and then its labels",
           .least = 1,
           .most = 6,
-          .bind = [](OptionTable& table) -> Format::Conversion {
-            const auto options = std::make_shared<ArrayOptions>();
-            options->bind(table);
-            return [options](const std::vector<std::string>& inputs, const Target& target) {
-              convert_npy(inputs, target, *options);
-            };
-          }};
+          .bind = with_options(convert_npy)};
 }
 
 }  // namespace elbo

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <map>
-#include <memory>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -16,17 +15,16 @@ namespace {
 struct NpzOptions {
   ArrayOptions arrays;
   std::string x, label;
+  void bind(OptionTable& table) {
+    table.add("x", x, "array of the rows; empty: x, data, images, features or arr_0");
+    table.add("label", label, "array of the labels; empty: y, label, labels, targets or arr_1, if there");
+    arrays.bind(table);
+  }
 };
 
 constexpr std::string_view ending = ".npy";
 std::vector<std::string> usual_rows() { return {"x", "data", "images", "features", "arr_0"}; }
 std::vector<std::string> usual_labels() { return {"y", "label", "labels", "targets", "arr_1"}; }
-
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
 
 // "x_train" and "train_x" without the word that names a split: "x".
 std::string without_split(const std::string& name) {
@@ -44,7 +42,7 @@ std::map<std::string, std::string> find_arrays(const std::vector<std::string>& n
   for (const std::string& candidate : wanted.empty() ? usual : std::vector<std::string>{wanted}) {
     std::map<std::string, std::string> found;
     for (const std::string& name : names)
-      if ((wanted.empty() ? lower(without_split(name)) : without_split(name)) == candidate)
+      if ((wanted.empty() ? lower_case(without_split(name)) : without_split(name)) == candidate)
         found.emplace(split_named(name), name);
     if (!found.empty()) return found;
   }
@@ -59,7 +57,8 @@ std::vector<std::string> arrays_in(const std::string& path) {
   return names;
 }
 
-void convert_npz(const std::string& path, const Target& target, const NpzOptions& options) {
+void convert_npz(const std::vector<std::string>& inputs, const Target& target, const NpzOptions& options) {
+  const std::string& path = inputs.front();
   const std::vector<std::string> names = arrays_in(path);
   const auto xs = find_arrays(names, options.x, usual_rows());
   const auto labels = find_arrays(names, options.label, usual_labels());
@@ -88,16 +87,7 @@ Format npz_format() {
           .summary = "an archive of NumPy; arrays called x_train, x_test (or train_x …) give the splits",
           .least = 1,
           .most = 1,
-          .bind = [](OptionTable& table) -> Format::Conversion {
-            const auto options = std::make_shared<NpzOptions>();
-            table.add("x", options->x, "array of the rows; empty: x, data, images, features or arr_0");
-            table.add("label", options->label,
-                      "array of the labels; empty: y, label, labels, targets or arr_1, if there");
-            options->arrays.bind(table);
-            return [options](const std::vector<std::string>& inputs, const Target& target) {
-              convert_npz(inputs.front(), target, *options);
-            };
-          }};
+          .bind = with_options(convert_npz)};
 }
 
 }  // namespace elbo

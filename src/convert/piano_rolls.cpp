@@ -3,7 +3,6 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -76,7 +75,9 @@ std::vector<Piece> read_pieces(const std::string& path) {
   return pieces;
 }
 
-void convert_piano_rolls(const std::string& path, const Target& target, const PianoRollsOptions& options) {
+void convert_piano_rolls(const std::vector<std::string>& inputs, const Target& target,
+                         const PianoRollsOptions& options) {
+  const std::string& path = inputs.front();
   const std::vector<Piece> pieces = read_pieces(path);
   int64_t frames = options.frames;
   if (frames == 0)
@@ -109,13 +110,7 @@ Format piano_rolls_format() {
           "at each step",
       .least = 1,
       .most = 1,
-      .bind = [](OptionTable& table) -> Format::Conversion {
-        const auto options = std::make_shared<PianoRollsOptions>();
-        options->bind(table);
-        return [options](const std::vector<std::string>& inputs, const Target& target) {
-          convert_piano_rolls(inputs.front(), target, *options);
-        };
-      }};
+      .bind = with_options(convert_piano_rolls)};
 }
 
 }  // namespace elbo

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <unordered_map>
 
@@ -70,12 +69,7 @@ class Numbering {
 };
 
 // "user_id:token", as RecBole writes it, is user_id.
-std::string plain_name(const std::string& column) {
-  std::string name = column.substr(0, column.find(':'));
-  std::ranges::transform(name, name.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return name;
-}
+std::string plain_name(const std::string& column) { return lower_case(column.substr(0, column.find(':'))); }
 
 // Where the wanted column is: as the user says, by a usual name, or in files without names at its usual
 // place.
@@ -159,12 +153,12 @@ Interactions read_interactions(const std::string& path, const RatingsOptions& op
   return result;
 }
 
-// By user, then by time and place in the file; of a pair that comes again the last is kept.
 // One number for a user and an item.
 uint64_t pair_of(const Interaction& each) {
   return uint64_t{static_cast<uint32_t>(each.user)} << 32U | static_cast<uint32_t>(each.item);
 }
 
+// By user, then by time and place in the file; of a pair that comes again the last is kept.
 void sort_by_user(std::vector<Interaction>& all) {
   std::ranges::stable_sort(all, [](const Interaction& a, const Interaction& b) {
     return a.user != b.user ? a.user < b.user : a.time < b.time;
@@ -196,7 +190,7 @@ void require_enough(Interactions& interactions, const RatingsOptions& options) {
 }
 
 // Rows of one split while they are written.
-struct SparseRows {
+struct WrittenRows {
   std::vector<int64_t> offsets{0}, held_offsets{0};
   std::vector<std::string> users;
 };
@@ -207,7 +201,7 @@ class SparseWriter {
 
   // One user's interactions, by time.
   void add(const std::string& split, const std::string& user, std::vector<Interaction> row) {
-    SparseRows& rows = splits_[split];
+    WrittenRows& rows = splits_[split];
     const auto kept = row.end() - options_.leave_out;
     std::sort(row.begin(), kept, [](const Interaction& a, const Interaction& b) { return a.item < b.item; });
     const std::vector<Interaction> input(row.begin(), kept), held(kept, row.end());
@@ -232,7 +226,7 @@ class SparseWriter {
     for (const char* split : {"train", "validation", "test"}) {
       const auto found = splits_.find(split);
       if (found == splits_.end()) continue;
-      const SparseRows& rows = found->second;
+      const WrittenRows& rows = found->second;
       const std::string group = fmt::format("/{}", split);
       out_.write(group + "/offsets", torch::tensor(rows.offsets, torch::kInt64));
       if (options_.leave_out > 0)
@@ -253,10 +247,12 @@ class SparseWriter {
   }
   DatasetWriter& out_;
   const RatingsOptions& options_;
-  std::map<std::string, SparseRows> splits_;
+  std::map<std::string, WrittenRows> splits_;
 };
 
-void convert_ratings(const std::string& path, const Target& target, const RatingsOptions& options) {
+void convert_ratings(const std::vector<std::string>& inputs, const Target& target,
+                     const RatingsOptions& options) {
+  const std::string& path = inputs.front();
   const SplitRule rule(options.splits);
   Interactions interactions = read_interactions(path, options);
   sort_by_user(interactions.all);
@@ -286,13 +282,7 @@ Format ratings_format() {
           "interactions of users with items, separated by tabs, commas, semicolons or '::', gzipped or not",
       .least = 1,
       .most = 1,
-      .bind = [](OptionTable& table) -> Format::Conversion {
-        const auto options = std::make_shared<RatingsOptions>();
-        options->bind(table);
-        return [options](const std::vector<std::string>& inputs, const Target& target) {
-          convert_ratings(inputs.front(), target, *options);
-        };
-      }};
+      .bind = with_options(convert_ratings)};
 }
 
 }  // namespace elbo

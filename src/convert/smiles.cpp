@@ -1,9 +1,9 @@
 // Molecules as SMILES, the first column of each line.
 #include <algorithm>
 #include <cctype>
-#include <memory>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "convert/format.h"
 #include "convert/tokens.h"
 
@@ -16,11 +16,7 @@ std::string first_column(const std::string& line) {
   return line.substr(begin, end == std::string::npos ? end : end - begin);
 }
 
-bool is_header(std::string column) {
-  std::ranges::transform(column, column.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return column.find("smiles") != std::string::npos;
-}
+bool is_header(const std::string& column) { return lower_case(column).find("smiles") != std::string::npos; }
 
 // The molecules of the files: a line with the word SMILES in the place of one names the columns.
 Lines molecules_of(const std::vector<std::string>& inputs) {
@@ -34,6 +30,11 @@ Lines molecules_of(const std::vector<std::string>& inputs) {
   };
 }
 
+void convert_smiles(const std::vector<std::string>& inputs, const Target& target,
+                    const TokenOptions& options) {
+  convert_tokens(molecules_of(inputs), smiles_of, "smiles", options, target);
+}
+
 }  // namespace
 
 Format smiles_format() {
@@ -44,13 +45,7 @@ Format smiles_format() {
               "validation or test give the splits",
           .least = 1,
           .most = 1000,
-          .bind = [](OptionTable& table) -> Format::Conversion {
-            const auto options = std::make_shared<TokenOptions>();
-            options->bind(table);
-            return [options](const std::vector<std::string>& inputs, const Target& target) {
-              convert_tokens(molecules_of(inputs), smiles_of, "smiles", *options, target);
-            };
-          }};
+          .bind = with_options(convert_smiles)};
 }
 
 }  // namespace elbo

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 
 namespace elbo {
 namespace {
@@ -60,9 +61,7 @@ torch::Tensor mel_bands(int64_t bins, int64_t rate, int64_t mels) {
 }  // namespace
 
 bool is_sound_file(const std::string& path) {
-  std::string ending = std::filesystem::path(path).extension();
-  std::ranges::transform(ending, ending.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string ending = lower_case(std::filesystem::path(path).extension());
   return ending == ".wav" || ending == ".flac";
 }
 

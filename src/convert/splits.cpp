@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/text.h"
 
 namespace elbo {
 namespace {
@@ -39,9 +40,9 @@ std::string split_word(const std::string& word) {
 
 std::string split_named(const std::string& name) {
   std::string word;
-  for (const char c : name + "_") {
+  for (const char c : lower_case(name) + "_") {
     if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
-      word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      word += c;
       continue;
     }
     if (std::string split = split_word(word); !split.empty()) return split;

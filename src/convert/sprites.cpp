@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <memory>
 #include <numbers>
 
 #include "base/random.h"
@@ -65,7 +64,8 @@ void draw(const Factors& factors, uint8_t* pixels) {
   }
 }
 
-void convert_sprites(const Target& target, const SpritesOptions& options) {
+void convert_sprites(const std::vector<std::string>& /*none*/, const Target& target,
+                     const SpritesOptions& options) {
   constexpr int64_t piece = 256;
   DatasetWriter out(target, "image");
   RowWriter rows(out, options.splits);
@@ -98,13 +98,7 @@ Format sprites_format() {
           .summary = "draws 3 shapes x 6 scales x 40 orientations x 32 x 32 places, the factors known",
           .least = 0,
           .most = 0,
-          .bind = [](OptionTable& table) -> Format::Conversion {
-            const auto options = std::make_shared<SpritesOptions>();
-            options->bind(table);
-            return [options](const std::vector<std::string>&, const Target& target) {
-              convert_sprites(target, *options);
-            };
-          }};
+          .bind = with_options(convert_sprites)};
 }
 
 }  // namespace elbo

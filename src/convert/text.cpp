@@ -1,8 +1,9 @@
 // Texts, a sentence a line, as rows of tokens.
+#include "base/text.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <memory>
 
 #include "base/error.h"
 #include "convert/byte_pairs.h"
@@ -23,12 +24,6 @@ struct TextOptions {
     rows.bind(table);
   }
 };
-
-std::string lowered(std::string line) {
-  for (char& c : line)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return line;
-}
 
 constexpr int64_t usual_byte_pairs = 8192;
 constexpr int64_t special_tokens = 4;
@@ -62,7 +57,7 @@ void convert_byte_pairs(const Lines& lines, const Tokenizer& words, TokenOptions
 void convert_text(const std::vector<std::string>& inputs, const Target& target, const TextOptions& options) {
   const Tokenizer cut = options.tokens == "characters" ? characters_of : words_of;
   const Tokenizer tokenizer = [&](const std::string& line) {
-    return cut(options.lowercase ? lowered(line) : line);
+    return cut(options.lowercase ? lower_case(line) : line);
   };
   const Lines lines = lines_of_files(inputs);
   if (options.tokens == "byte_pairs") {
@@ -82,13 +77,7 @@ Format text_format() {
               "the splits",
           .least = 1,
           .most = 1000,
-          .bind = [](OptionTable& table) -> Format::Conversion {
-            const auto options = std::make_shared<TextOptions>();
-            options->bind(table);
-            return [options](const std::vector<std::string>& inputs, const Target& target) {
-              convert_text(inputs, target, *options);
-            };
-          }};
+          .bind = with_options(convert_text)};
 }
 
 }  // namespace elbo

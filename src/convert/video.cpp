@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
-#include <memory>
 #include <vector>
 
 #include "base/error.h"
@@ -54,7 +53,9 @@ bool comes_before(const std::string& a, const std::string& b) {
   return a.size() - i < b.size() - j;
 }
 
-void convert_video(const std::string& folder, const Target& target, const VideoOptions& options) {
+void convert_video(const std::vector<std::string>& inputs, const Target& target,
+                   const VideoOptions& options) {
+  const std::string& folder = inputs.front();
   if (options.channels == 2) usage_error("--channels=2: expected 1 (grey) or 3 (colour)");
   const int64_t stride = options.stride == 0 ? options.frames : options.stride;
   if (stride < options.frames && options.splits.divides())
@@ -101,13 +102,7 @@ Format video_format() {
           "above them perhaps train, validation and test",
       .least = 1,
       .most = 1,
-      .bind = [](OptionTable& table) -> Format::Conversion {
-        const auto options = std::make_shared<VideoOptions>();
-        options->bind(table);
-        return [options](const std::vector<std::string>& inputs, const Target& target) {
-          convert_video(inputs.front(), target, *options);
-        };
-      }};
+      .bind = with_options(convert_video)};
 }
 
 }  // namespace elbo
