@@ -1,3 +1,4 @@
+#include <c10/util/accumulate.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -9,9 +10,9 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "commands/command.h"
+#include "data/data_file.h"
 #include "data/dataset.h"
 #include "data/hdf5.h"
-#include "data/raw_file.h"
 #include "data/survey.h"
 #include "train/checkpoint.h"
 #include "train/choose_settings.h"
@@ -19,14 +20,6 @@
 namespace elbo {
 namespace fs = std::filesystem;
 namespace {
-
-std::string shape_text(at::IntArrayRef shape) { return fmt::format("({})", fmt::join(shape, ", ")); }
-
-int64_t product(at::IntArrayRef sizes) {
-  int64_t result = 1;
-  for (const int64_t size : sizes) result *= size;
-  return result;
-}
 
 void inspect_checkpoint(const fs::path& path) {
   const Checkpoint checkpoint = read_checkpoint(path);
@@ -80,10 +73,10 @@ std::pair<double, int64_t> time_reading(const RowSource& rows) {
   return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), read};
 }
 
-void print_values(const std::shared_ptr<const RawFile>& raw, hdf5::Handle dataset) {
+void print_values(const DataFile& file, const std::string& dataset) {
   std::optional<ValueSurvey> survey;
   try {
-    survey = survey_values(raw, std::move(dataset));
+    survey = survey_values(file, dataset);
   } catch (const Error& error) {  // the rest of the file may be worth a look
     fmt::print("  values     cannot be read: {}\n", error.what());
     return;
@@ -96,9 +89,9 @@ void print_values(const std::shared_ptr<const RawFile>& raw, hdf5::Handle datase
                survey->not_finite);
 }
 
-void print_storage(const std::string& path, const hdf5::DatasetInfo& info) {
-  int64_t bytes = static_cast<int64_t>(info.type_size);
-  for (const int64_t size : info.shape) bytes *= size;
+void print_storage(const DataFile& file, const std::string& path) {
+  const hdf5::DatasetInfo info = file.describe(path);
+  const int64_t bytes = c10::multiply_integers(info.shape) * static_cast<int64_t>(info.type_size);
   std::string filters;
   for (const hdf5::DatasetInfo::FilterInfo& filter : info.filters) filters += ", " + filter.name;
   fmt::print("\n{}\n  shape      {} {}, {}\n  layout     {}{}\n", path, shape_text(info.shape),
@@ -106,11 +99,11 @@ void print_storage(const std::string& path, const hdf5::DatasetInfo& info) {
              info.chunk.empty() ? "contiguous" : "chunks of " + shape_text(info.chunk), filters);
 }
 
-void inspect_sparse_split(const hdf5::Handle& file, const Dataset& dataset, const std::string& split) {
+void inspect_sparse_split(const DataFile& file, const Dataset& dataset, const std::string& split) {
   const RowSource& rows = dataset.split(split);
   for (const char* name : {"offsets", "indices", "values"}) {
     const std::string path = fmt::format("/{}/{}", split, name);
-    if (hdf5::exists(file, path)) print_storage(path, hdf5::describe(hdf5::open_dataset(file, path)));
+    if (hdf5::exists(file.handle(), path)) print_storage(file, path);
   }
   const auto [seconds, read] = time_reading(rows);
   fmt::print(
@@ -120,19 +113,16 @@ void inspect_sparse_split(const hdf5::Handle& file, const Dataset& dataset, cons
       rows.way(), static_cast<double>(read) / seconds);
 }
 
-void inspect_split(const hdf5::Handle& file, const Dataset& dataset, const std::string& split,
-                   const std::string& file_name) {
+void inspect_split(const DataFile& file, const Dataset& dataset, const std::string& split) {
   const std::string path = "/" + split + "/x";
-  if (!hdf5::exists(file, path)) return inspect_sparse_split(file, dataset, split);
-  const hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file, path));
+  if (!hdf5::exists(file.handle(), path)) return inspect_sparse_split(file, dataset, split);
+  const hdf5::DatasetInfo info = file.describe(path);
   const RowSource& rows = dataset.split(split);
-  const auto raw = std::make_shared<const RawFile>(file_name);
-  print_storage(path, info);
-  print_values(raw, hdf5::open_dataset(file, path));
+  print_storage(file, path);
+  print_values(file, path);
   const auto [seconds, read] = time_reading(rows);
   const double rate = static_cast<double>(read) / seconds;
-  const double row_bytes = static_cast<double>(product(info.shape)) /
-                           static_cast<double>(info.shape.front()) * static_cast<double>(info.type_size);
+  const double row_bytes = static_cast<double>(info.row_elements()) * static_cast<double>(info.type_size);
   fmt::print("  read       {}\n  read cost  {:.0f} rows/s here ({}/s), {} for all rows\n", rows.way(), rate,
              human_bytes(rate * row_bytes), human_duration(static_cast<double>(info.shape.front()) / rate));
   constexpr int64_t usual_batch = 128;
@@ -148,13 +138,13 @@ void inspect_split(const hdf5::Handle& file, const Dataset& dataset, const std::
           "as often as in a perfect shuffle\n",
           order->bytes_read, usual_batch, order->same_chunk);
   }
-  const std::string repack = repack_line(file_name, path, info, rows.way());
+  const std::string repack = repack_line(file.path(), path, info, rows.way());
   fmt::print("  advice     {}\n",
              repack.empty() ? "none: the layout suits training" : "store it anew: " + repack);
   const std::string label = "/" + split + "/label";
-  if (!hdf5::exists(file, label)) return;
-  print_storage(label, hdf5::describe(hdf5::open_dataset(file, label)));
-  print_values(raw, hdf5::open_dataset(file, label));
+  if (!hdf5::exists(file.handle(), label)) return;
+  print_storage(file, label);
+  print_values(file, label);
 }
 
 // What `elbo train FILE` would do with it.
@@ -167,7 +157,7 @@ void inspect_data(const std::string& path) {
   DataOptions options;
   options.path = path;
   const Dataset dataset(options);
-  const hdf5::Handle file = hdf5::open_file(path);
+  const DataFile file(path);
   fmt::print("data set {}\n", path);
   for (const char* name : {"name", "kind", "source", "license"})
     if (const std::string value = dataset.attribute(name); !value.empty())
@@ -175,23 +165,22 @@ void inspect_data(const std::string& path) {
   fmt::print("row          {}\n", shape_text(dataset.shape().x));
   if (dataset.shape().classes > 0) fmt::print("classes      {}\n", dataset.shape().classes);
   fmt::print("fingerprint  {}\n", dataset.fingerprint());
-  for (const std::string& split : dataset.splits()) inspect_split(file, dataset, split, path);
+  for (const std::string& split : dataset.splits()) inspect_split(file, dataset, split);
   print_choices(dataset);
 }
 
 // A file of any other layout: its datasets, and how to name them.
 void inspect_layout(const std::string& path) {
-  const hdf5::Handle file = hdf5::open_file(path);
+  const DataFile file(path);
   fmt::print("HDF5 file {}; train on one of its datasets with --data.x=PATH\n", path);
-  const auto raw = std::make_shared<const RawFile>(path);
   const std::function<void(const std::string&)> walk = [&](const std::string& group) {
-    for (const std::string& name : hdf5::list(file, group)) {
+    for (const std::string& name : hdf5::list(file.handle(), group)) {
       const std::string inner = (group == "/" ? "" : group) + "/" + name;
-      if (hdf5::is_group(file, inner)) {
+      if (hdf5::is_group(file.handle(), inner)) {
         walk(inner);
       } else {
-        print_storage(inner, hdf5::describe(hdf5::open_dataset(file, inner)));
-        print_values(raw, hdf5::open_dataset(file, inner));
+        print_storage(file, inner);
+        print_values(file, inner);
       }
     }
   };
@@ -199,9 +188,9 @@ void inspect_layout(const std::string& path) {
 }
 
 bool holds_splits(const std::string& path) {
-  const hdf5::Handle file = hdf5::open_file(path);
+  const DataFile file(path);
   return std::ranges::any_of(std::array{"/train/x", "/test/x", "/train/offsets", "/test/offsets"},
-                             [&](const char* name) { return hdf5::exists(file, name); });
+                             [&](const char* name) { return hdf5::exists(file.handle(), name); });
 }
 
 ExitCode inspect(const Environment& environment, const CommandLine& line) {

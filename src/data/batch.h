@@ -34,7 +34,6 @@ struct DataShape {
     for (const int64_t size : x) product *= size;
     return product;
   }
-  int64_t features_or_none() const { return x.empty() ? 0 : features(); }  // before a row is known
   bool is_image() const { return kind == "image" && x.size() == 3; }
 };
 

@@ -1,7 +1,9 @@
 // One opened file of a data set.
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "data/hdf5.h"
@@ -10,17 +12,24 @@
 
 namespace elbo {
 
-struct DataFile {
-  std::string path;
-  hdf5::Handle handle;
-  std::shared_ptr<const RawFile> raw;
+// To be used under hdf5::lock(); the readers that it gives need no lock.
+class DataFile {
+ public:
+  explicit DataFile(const std::string& path);
+  const std::string& path() const { return raw_->path(); }
+  const hdf5::Handle& handle() const { return handle_; }
+  const std::shared_ptr<const RawFile>& raw() const { return raw_; }
 
-  explicit DataFile(const std::string& name)
-      : path(name), handle(hdf5::open_file(name)), raw(std::make_shared<RawFile>(name)) {}
-  std::unique_ptr<RowReader> reader(const std::string& dataset, torch::ScalarType type) const {
-    return make_row_reader(raw, hdf5::open_dataset(handle, dataset), type);
-  }
-  [[noreturn]] void refuse(const std::string& what) const { usage_error("{}: {}", path, what); }
+  // Made once for each dataset and type: to read an index of many chunks takes long.
+  std::shared_ptr<const RowReader> reader(const std::string& dataset, torch::ScalarType type) const;
+  hdf5::DatasetInfo describe(const std::string& dataset) const;
+  // Throws a usage Error that names the file.
+  [[noreturn]] void refuse(const std::string& what) const { usage_error("{}: {}", path(), what); }
+
+ private:
+  hdf5::Handle handle_;
+  std::shared_ptr<const RawFile> raw_;
+  mutable std::map<std::pair<std::string, torch::ScalarType>, std::shared_ptr<const RowReader>> readers_;
 };
 
 }  // namespace elbo

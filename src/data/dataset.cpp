@@ -5,13 +5,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <functional>
 #include <map>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/sha256.h"
 #include "base/text.h"
 #include "data/data_file.h"
 #include "data/data_files.h"
@@ -19,6 +16,7 @@
 #include "data/held_out.h"
 #include "data/joined_rows.h"
 #include "data/sparse_rows.h"
+#include "data/split_paths.h"
 #include "data/stored_split.h"
 
 namespace elbo {
@@ -26,44 +24,15 @@ namespace {
 
 constexpr int64_t least_window = 1 << 20;
 
-// What lies where for one split, in one of the files.
-struct SplitPaths {
-  const DataFile* file;
-  std::string split, x, label;  // x of sparse rows: their group
-  std::string length;
-  bool sparse = false;
-};
-
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::vector<std::string> sizes;
-  sizes.reserve(shape.size());
-  for (const int64_t size : shape) sizes.push_back(std::to_string(size));
-  return "(" + join(sizes, ", ") + ")";
-}
-
-int64_t product(const std::vector<int64_t>& sizes) {
-  return std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
-}
-
-bool is_bytes(const hdf5::DatasetInfo& info) {
-  return info.type_class == H5T_INTEGER && info.type_size == 1 && !info.is_signed;
-}
-
-std::string path_in(const std::string& group, const std::string& name) {
-  return name.starts_with('/') ? name : (group.starts_with('/') ? "" : "/") + group + "/" + name;
-}
-
 }  // namespace
 
 void DataOptions::bind(OptionTable& table) {
   table.add("data.path", path,
             "HDF5 file (docs/data_format.md), a pattern (shards/*.h5), or several with commas between: many "
-            "files are one "
-            "data set");
+            "files are one data set");
   table.add("data.stage", stage,
             "folder on a disk of each host ($TMPDIR) to which training copies the files first; empty: they "
-            "are read where they "
-            "are");
+            "are read where they are");
   table.add("data.train", train, "group of the training split");
   table.add("data.validation", validation, "group of the validation split, if the file has one");
   table.add("data.test", test, "group of the test split, if the file has one");
@@ -80,8 +49,8 @@ void DataOptions::bind(OptionTable& table) {
                    "each row; dynamic, a new one whenever a row comes (test rows: always static)");
   table.add("data.window_bytes", window_bytes,
             "bytes of rows that are shuffled with one another, and kept in memory twice; data sets up to "
-            "that size are "
-            "shuffled whole; 0: a power of two near a sixteenth of the free memory when the run begins",
+            "that size are shuffled whole; 0: a power of two near a sixteenth of the free memory when the "
+            "run begins",
             Range::at_least(0));
   table.add("data.prefetch", prefetch, "microbatches read ahead, for each worker thread",
             Range::between(1, 1024));
@@ -104,65 +73,11 @@ struct Dataset::State {
     for (const std::string& path : data_files(given.path)) files.push_back(std::make_unique<DataFile>(path));
   }
 
-  // The names of what could have been meant.
-  static std::string contents(const DataFile& file) {
-    std::vector<std::string> names;
-    for (const std::string& name : hdf5::list(file.handle, "/")) {
-      if (!hdf5::is_group(file.handle, "/" + name)) {
-        names.push_back("/" + name);
-        continue;
-      }
-      for (const std::string& inner : hdf5::list(file.handle, "/" + name))
-        names.push_back(fmt::format("/{}/{}", name, inner));
-    }
-    if (names.size() > 12) {
-      names.resize(12);
-      names.emplace_back("…");
-    }
-    return names.empty() ? "nothing" : join(names, ", ");
-  }
-
-  std::vector<SplitPaths> find_splits(const DataFile& file) const {
-    const auto label_if_there = [&](const std::string& path) {
-      return hdf5::exists(file.handle, path) ? path : std::string();
-    };
-    if (options.x.starts_with('/')) {
-      if (!hdf5::exists(file.handle, options.x))
-        file.refuse(
-            fmt::format("there is no dataset {} (data.x); the file holds {}", options.x, contents(file)));
-      return {{&file, "train", options.x, options.label.starts_with('/') ? label_if_there(options.label) : "",
-               "", false}};
-    }
-    std::vector<SplitPaths> found;
-    for (const auto& [split, group] :
-         {std::pair{"train", options.train}, {"validation", options.validation}, {"test", options.test}}) {
-      const std::string root = path_in("", group).substr(group.starts_with('/') ? 0 : 1);
-      if (!hdf5::is_group(file.handle, root)) continue;
-      const std::string x = path_in(root, options.x), length = label_if_there(path_in(root, "length"));
-      if (!hdf5::exists(file.handle, x) && holds_sparse_rows(file, root)) {
-        found.push_back(
-            {.file = &file, .split = split, .x = root, .label = "", .length = "", .sparse = true});
-        continue;
-      }
-      if (!hdf5::exists(file.handle, x))
-        file.refuse(
-            fmt::format("the group {} has no dataset {}; name the right one with data.x (the file holds {})",
-                        root, options.x, contents(file)));
-      found.push_back({&file, split, x, label_if_there(path_in(root, options.label)), length, false});
-    }
-    if (found.empty())
-      file.refuse(fmt::format(
-          "there is none of the groups {}, {}, {}; name the rows with data.x=/path/in/file (the file "
-          "holds {})",
-          options.train, options.validation, options.test, contents(file)));
-    return found;
-  }
-
   // The dataset's description, if rows can be taken from it.
   static hdf5::DatasetInfo require_rows(const DataFile& file, const std::string& path, size_t least_rank) {
-    if (hdf5::is_group(file.handle, path))
+    if (hdf5::is_group(file.handle(), path))
       file.refuse(fmt::format("{} is a group; expected a dataset", path));
-    hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file.handle, path));
+    hdf5::DatasetInfo info = file.describe(path);
     if (!info.numeric()) file.refuse(fmt::format("{} holds {}; expected numbers", path, info.type_name));
     if (info.shape.size() < least_rank)
       file.refuse(fmt::format("{} has the shape {}; expected (rows, …) with at least {} dimensions", path,
@@ -177,9 +92,9 @@ struct Dataset::State {
   void find_shape(const DataFile& file, const hdf5::DatasetInfo& info, const std::string& path) {
     const std::vector<int64_t> row(info.shape.begin() + 1, info.shape.end());
     shape.integer_x = info.type_class == H5T_INTEGER;
-    shape.kind = hdf5::read_text_attribute(hdf5::open_group(file.handle, "/"), "kind").value_or("");
+    shape.kind = hdf5::read_text_attribute(hdf5::open_group(file.handle(), "/"), "kind").value_or("");
     if (shape.kind.empty()) {
-      const bool pictures = row.size() == 3 || (row.size() == 2 && is_bytes(info));
+      const bool pictures = row.size() == 3 || (row.size() == 2 && info.bytes());
       shape.kind = pictures ? "image" : row.size() == 1 ? "tabular" : "";
     }
     shape.x = row;
@@ -192,7 +107,7 @@ struct Dataset::State {
 
   // Largest label of a dataset of integers (N); throws for negative ones.
   static int64_t largest_label(const SplitPaths& paths, int64_t rows) {
-    const std::unique_ptr<RowReader> reader = paths.file->reader(paths.label, torch::kInt64);
+    const std::shared_ptr<const RowReader> reader = paths.file->reader(paths.label, torch::kInt64);
     int64_t largest = 0;
     constexpr int64_t piece = 1 << 20;
     for (int64_t first = 0; first < rows; first += piece) {
@@ -230,7 +145,7 @@ struct Dataset::State {
                               shape_text(info.shape)));
     // The converters write how many classes there are; otherwise the training labels tell.
     const auto declared =
-        hdf5::read_integer_attribute(hdf5::open_dataset(file.handle, paths.label), "classes");
+        hdf5::read_integer_attribute(hdf5::open_dataset(file.handle(), paths.label), "classes");
     const int64_t largest = largest_label(paths, rows);
     const int64_t limit = declared.value_or(classes_known ? shape.classes : rows_of_first_split);
     if (largest >= limit)
@@ -244,7 +159,7 @@ struct Dataset::State {
   // Finds the splits of all files and checks that they agree.
   void open_splits() {
     for (const auto& file : files)
-      for (SplitPaths& paths : find_splits(*file)) stored.push_back(std::move(paths));
+      for (SplitPaths& paths : find_splits(*file, options)) stored.push_back(std::move(paths));
     // In this order, since training labels say how many classes there are.
     std::ranges::stable_sort(stored, {}, [](const SplitPaths& paths) {
       return paths.split == "train" ? 0 : paths.split == "validation" ? 1 : 2;
@@ -258,7 +173,7 @@ struct Dataset::State {
       if (stored[i].label.empty() != stored.front().label.empty() && stored[i].split == stored.front().split)
         stored[i].file->refuse(fmt::format("{} has {}labels, {} of {} has {}; expected all files alike",
                                            stored[i].x, stored[i].label.empty() ? "no " : "",
-                                           stored.front().x, stored.front().file->path,
+                                           stored.front().x, stored.front().file->path(),
                                            stored.front().label.empty() ? "none" : "some"));
       if (!stored[i].label.empty())
         find_labels(stored[i], rows[i], stored[i].split != stored.front().split && shape.classes > 0);
@@ -275,7 +190,7 @@ struct Dataset::State {
                                      paths.sparse ? "sparse" : "dense", stored.front().x,
                                      stored.front().sparse ? "sparse" : "dense"));
     if (paths.sparse) {
-      const SparseRows rows(*paths.file, paths.x, shape.features_or_none(), nullptr, 0);
+      const SparseRows rows(*paths.file, paths.x, shape.x.empty() ? 0 : shape.features(), nullptr, 0);
       shape.x = {rows.features()};
       shape.kind = "interactions";
       return rows.rows();
@@ -283,18 +198,14 @@ struct Dataset::State {
     const hdf5::DatasetInfo info = require_rows(*paths.file, paths.x, 2);
     if (shape.x.empty()) find_shape(*paths.file, info, paths.x);
     const SplitPaths& first = stored.front();
-    if (product({info.shape.begin() + 1, info.shape.end()}) != shape.features() ||
-        (info.type_class == H5T_INTEGER) != shape.integer_x || is_bytes(info) != is_bytes(first_info(first)))
+    const hdf5::DatasetInfo first_info = first.file->describe(first.x);
+    if (info.row_elements() != shape.features() || (info.type_class == H5T_INTEGER) != shape.integer_x ||
+        info.bytes() != first_info.bytes())
       paths.file->refuse(fmt::format(
           "{} has rows of the shape {} and type {}; the rows of {} have {} and {}{}: expected all alike",
-          paths.x, shape_text({info.shape.begin() + 1, info.shape.end()}), info.type_name, first.x,
-          shape_text(shape.x), first_info(first).type_name,
-          paths.file == first.file ? "" : " in " + first.file->path));
+          paths.x, shape_text(std::span(info.shape).subspan(1)), info.type_name, first.x, shape_text(shape.x),
+          first_info.type_name, paths.file == first.file ? "" : " in " + first.file->path()));
     return info.shape.front();
-  }
-
-  static hdf5::DatasetInfo first_info(const SplitPaths& first) {
-    return hdf5::describe(hdf5::open_dataset(first.file->handle, first.x));
   }
 
   std::shared_ptr<const RowSource> open_split(const std::string& split) const {
@@ -306,9 +217,8 @@ struct Dataset::State {
         parts.push_back(std::make_shared<SparseRows>(*paths.file, paths.x, shape.features(), cache, number));
       if (paths.split == split && !paths.sparse)
         parts.push_back(std::make_shared<StoredSplit>(
-            paths.file->handle, paths.file->raw, cache,
-            StoredSplitOptions{.file = paths.file->path,
-                               .x = paths.x,
+            *paths.file, cache,
+            StoredSplitOptions{.x = paths.x,
                                .label = paths.label,
                                .row_shape = shape.x,
                                .in_unit_interval = shape.kind == "image" || options.binarize != "none",
@@ -329,22 +239,6 @@ struct Dataset::State {
     if (splits["validation"]->rows() == 0)
       usage_error("data.validation_fraction={:g}: holds out none of {} rows; expected a larger share",
                   options.validation_fraction, all->rows());
-  }
-
-  static void hash_rows(Sha256& hash, const DataFile& file, const std::string& path) {
-    const hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file.handle, path));
-    hash.update(fmt::format("{} {} {}\n", path, shape_text(info.shape), info.type_name));
-    const torch::ScalarType type = info.type_class == H5T_FLOAT ? torch::kFloat32
-                                   : is_bytes(info)             ? torch::kUInt8
-                                                                : torch::kInt64;
-    const std::unique_ptr<RowReader> reader = file.reader(path, type);
-    constexpr int64_t samples = 64;
-    const int64_t rows = info.shape.front(), taken = std::min(rows, samples);
-    const torch::Tensor row = torch::empty(at::IntArrayRef(info.shape).slice(1), type);
-    for (int64_t i = 0; i < taken; ++i) {
-      reader->read(i * rows / taken, 1, row.mutable_data_ptr());
-      hash.update(row.const_data_ptr(), row.nbytes());
-    }
   }
 };
 
@@ -385,25 +279,12 @@ int64_t Dataset::window_bytes() const { return state_->options.window_bytes; }
 
 std::string Dataset::fingerprint() const {
   const auto guard = hdf5::lock();
-  if (state_->fingerprint.empty()) {
-    Sha256 hash;
-    for (const SplitPaths& paths : state_->stored) {
-      if (paths.sparse) {
-        for (const char* part : {"/offsets", "/indices", "/values"})
-          if (hdf5::exists(paths.file->handle, paths.x + part))
-            State::hash_rows(hash, *paths.file, paths.x + part);
-        continue;
-      }
-      State::hash_rows(hash, *paths.file, paths.x);
-      if (!paths.label.empty()) State::hash_rows(hash, *paths.file, paths.label);
-    }
-    state_->fingerprint = hash.hex();
-  }
+  if (state_->fingerprint.empty()) state_->fingerprint = fingerprint_of(state_->stored);
   return state_->fingerprint;
 }
 
 std::string Dataset::attribute(const std::string& name) const {
-  return hdf5::read_text_attribute(hdf5::open_group(state_->files.front()->handle, "/"), name).value_or("");
+  return hdf5::read_text_attribute(hdf5::open_group(state_->files.front()->handle(), "/"), name).value_or("");
 }
 
 }  // namespace elbo

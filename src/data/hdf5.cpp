@@ -1,5 +1,6 @@
 #include "data/hdf5.h"
 
+#include <c10/util/accumulate.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -99,6 +100,8 @@ std::string last_reason() {
       &reason);
   return reason.empty() ? "HDF5 gives no reason" : reason;
 }
+
+int64_t DatasetInfo::row_elements() const { return c10::multiply_integers(shape.begin() + 1, shape.end()); }
 
 std::string name_of(hid_t object) {
   const auto text = [&](auto&& get) {

@@ -52,6 +52,8 @@ struct DatasetInfo {
   };
   std::vector<FilterInfo> filters;  // in the order of writing
   bool numeric() const { return type_class == H5T_INTEGER || type_class == H5T_FLOAT; }
+  bool bytes() const { return type_class == H5T_INTEGER && type_size == 1 && !is_signed; }
+  int64_t row_elements() const;  // numbers of a row, of the first dimension
 };
 
 Handle open_file(const std::string& path);  // read-only; usage Errors: missing, a folder, not HDF5, cut short

@@ -14,7 +14,7 @@ constexpr int64_t entry_bytes = 12;        // an index and a value in memory
 
 // Length of a dataset of one dimension that holds what it should.
 int64_t length_of(const DataFile& file, const std::string& path, bool integers) {
-  const hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file.handle, path));
+  const hdf5::DatasetInfo info = file.describe(path);
   if (!info.numeric() || (integers && info.type_class != H5T_INTEGER) || info.shape.size() != 1)
     file.refuse(fmt::format("{} holds {} in {} dimensions; expected {} in one", path, info.type_name,
                             info.shape.size(), integers ? "integers" : "numbers"));
@@ -24,13 +24,13 @@ int64_t length_of(const DataFile& file, const std::string& path, bool integers) 
 }  // namespace
 
 bool holds_sparse_rows(const DataFile& file, const std::string& group) {
-  return hdf5::exists(file.handle, group + "/indices") && hdf5::exists(file.handle, group + "/offsets");
+  return hdf5::exists(file.handle(), group + "/indices") && hdf5::exists(file.handle(), group + "/offsets");
 }
 
 SparseRows::SparseRows(const DataFile& file, const std::string& group, int64_t features,
                        std::shared_ptr<ChunkCache> cache, int64_t number)
-    : raw_(file.raw),
-      where_(fmt::format("{}: {}", file.path, group)),
+    : raw_(file.raw()),
+      where_(fmt::format("{}: {}", file.path(), group)),
       features_(features),
       cache_(std::move(cache)),
       number_(number) {
@@ -47,7 +47,7 @@ SparseRows::SparseRows(const DataFile& file, const std::string& group, int64_t f
           fmt::format("{}/offsets holds {} at {}; expected numbers that rise from 0 to the {} of indices",
                       group, offsets_[i], i, indices));
   indices_ = file.reader(group + "/indices", torch::kInt64);
-  if (hdf5::exists(file.handle, group + "/values")) {
+  if (hdf5::exists(file.handle(), group + "/values")) {
     const int64_t values = length_of(file, group + "/values", false);
     if (values != indices)
       file.refuse(
@@ -55,7 +55,7 @@ SparseRows::SparseRows(const DataFile& file, const std::string& group, int64_t f
     values_ = file.reader(group + "/values", torch::kFloat32);
   }
   if (features_ == 0)
-    features_ = hdf5::read_integer_attribute(hdf5::open_group(file.handle, group), "features")
+    features_ = hdf5::read_integer_attribute(hdf5::open_group(file.handle(), group), "features")
                     .value_or(largest_index() + 1);
   if (features_ < 1) file.refuse(fmt::format("{} has no columns; expected one entry at least", group));
 }

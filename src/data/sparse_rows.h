@@ -36,7 +36,7 @@ class SparseRows final : public RowSource {
 
   std::shared_ptr<const RawFile> raw_;
   std::string where_;  // file and group, for messages
-  std::unique_ptr<RowReader> indices_, values_;
+  std::shared_ptr<const RowReader> indices_, values_;
   std::vector<int64_t> offsets_;
   int64_t features_;
   std::shared_ptr<ChunkCache> cache_;

@@ -15,12 +15,6 @@ namespace {
 // a call of HDF5 costs little beside it.
 constexpr int64_t piece_bytes = int64_t{256} * 1024;
 
-int64_t product(const std::vector<int64_t>& sizes) {
-  int64_t result = 1;
-  for (const int64_t size : sizes) result *= size;
-  return result;
-}
-
 // bytes (n) → (n) scaled to [0, 1].
 void scale_bytes(const uint8_t* bytes, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(bytes[i]) / 255.0F;
@@ -28,48 +22,45 @@ void scale_bytes(const uint8_t* bytes, int64_t n, float* out) {
 
 }  // namespace
 
-StoredSplit::StoredSplit(const hdf5::Handle& file, std::shared_ptr<const RawFile> raw,
-                         std::shared_ptr<ChunkCache> cache, StoredSplitOptions options)
-    : options_(std::move(options)), raw_(std::move(raw)), cache_(std::move(cache)) {
-  hdf5::Handle x = hdf5::open_dataset(file, options_.x);
-  const hdf5::DatasetInfo info = hdf5::describe(x);
+StoredSplit::StoredSplit(const DataFile& file, std::shared_ptr<ChunkCache> cache, StoredSplitOptions options)
+    : options_(std::move(options)), raw_(file.raw()), cache_(std::move(cache)) {
+  const hdf5::DatasetInfo info = file.describe(options_.x);
   rows_ = info.shape.front();
-  features_ = product(options_.row_shape);
-  bytes_ = info.type_class == H5T_INTEGER && info.type_size == 1 && !info.is_signed;
+  features_ = info.row_elements();
+  bytes_ = info.bytes();
   item_bytes_ = bytes_ ? 1 : 4;
   const int64_t stored = info.chunk.empty() ? 1 : std::min(info.chunk.front(), rows_);
   rows_per_chunk_ = std::min(rows_, stored * std::max<int64_t>(1, piece_bytes / (stored * bytes_per_row())));
   chunks_ = (rows_ + rows_per_chunk_ - 1) / rows_per_chunk_;
-  x_ = make_row_reader(raw_, std::move(x), stored_type());
+  x_ = file.reader(options_.x, stored_type());
   apart_ = x_->rows_lie_apart();
   if (!options_.label.empty()) open_labels(file);
   if (!options_.length.empty()) open_lengths(file);
 }
 
-void StoredSplit::open_lengths(const hdf5::Handle& file) {
-  hdf5::Handle length = hdf5::open_dataset(file, options_.length);
-  const hdf5::DatasetInfo info = hdf5::describe(length);
+void StoredSplit::open_lengths(const DataFile& file) {
+  const hdf5::DatasetInfo info = file.describe(options_.length);
   if (info.type_class != H5T_INTEGER || info.shape != std::vector<int64_t>{rows_})
-    usage_error("{}: {} is not one integer for each of the {} rows; expected how many steps of each count",
-                options_.file, options_.length, rows_);
+    file.refuse(
+        fmt::format("{} is not one integer for each of the {} rows; expected how many steps of each count",
+                    options_.length, rows_));
   lengths_ = torch::empty({rows_}, torch::kInt64);
-  make_row_reader(raw_, std::move(length), torch::kInt64)->read(0, rows_, lengths_.mutable_data_ptr());
+  file.reader(options_.length, torch::kInt64)->read(0, rows_, lengths_.mutable_data_ptr());
   const int64_t steps = options_.row_shape.front();
   const torch::Tensor wrong = lengths_.lt(0).logical_or(lengths_.gt(steps)).nonzero();
   if (wrong.numel() > 0) {
     const auto row = wrong[0][0].item<int64_t>();
-    usage_error("{}: {} holds the length {} in row {}; expected 0 to {}", options_.file, options_.length,
-                lengths_[row].item<int64_t>(), row, steps);
+    file.refuse(fmt::format("{} holds the length {} in row {}; expected 0 to {}", options_.length,
+                            lengths_[row].item<int64_t>(), row, steps));
   }
 }
 
-void StoredSplit::open_labels(const hdf5::Handle& file) {
-  hdf5::Handle label = hdf5::open_dataset(file, options_.label);
-  const hdf5::DatasetInfo info = hdf5::describe(label);
+void StoredSplit::open_labels(const DataFile& file) {
+  const hdf5::DatasetInfo info = file.describe(options_.label);
   integer_labels_ = info.type_class == H5T_INTEGER;
   label_shape_ = info.shape;
-  label_ = make_row_reader(raw_, std::move(label), label_type());
-  const int64_t bytes = product(label_shape_) * static_cast<int64_t>(torch::elementSize(label_type()));
+  label_ = file.reader(options_.label, label_type());
+  const int64_t bytes = rows_ * info.row_elements() * static_cast<int64_t>(torch::elementSize(label_type()));
   if (apart_ || bytes <= options_.labels_bytes) labels_ = read_labels(0, rows_);
 }
 
@@ -161,10 +152,10 @@ void StoredSplit::check_x(const float* x, int64_t rows, int64_t first_row) const
   while (are_data(x + row * features_, features_, options_.in_unit_interval)) ++row;
   if (!are_data(x + row * features_, features_, false))
     usage_error("{}: {} holds a value that is not finite (NaN or infinity) in row {}; remove or replace it",
-                options_.file, options_.x, first_row + row);
+                raw_->path(), options_.x, first_row + row);
   usage_error(
       "{}: {} holds a value outside of [0, 1] in row {}; store images as uint8, or scale them to [0, 1]",
-      options_.file, options_.x, first_row + row);
+      raw_->path(), options_.x, first_row + row);
 }
 
 void StoredSplit::check_label(const torch::Tensor& label, int64_t first_row) const {
@@ -173,9 +164,9 @@ void StoredSplit::check_label(const torch::Tensor& label, int64_t first_row) con
   if (good.all().item<bool>()) return;
   const int64_t row = good.reshape({good.size(0), -1}).all(1).logical_not().nonzero()[0][0].item<int64_t>();
   if (!integer_labels_)
-    usage_error("{}: {} holds a label that is not finite in row {}; remove or replace it", options_.file,
+    usage_error("{}: {} holds a label that is not finite in row {}; remove or replace it", raw_->path(),
                 options_.label, first_row + row);
-  usage_error("{}: {} holds the label {} in row {}; expected 0 to {}", options_.file, options_.label,
+  usage_error("{}: {} holds the label {} in row {}; expected 0 to {}", raw_->path(), options_.label,
               label[row].item<int64_t>(), first_row + row, options_.classes - 1);
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/chunk_cache.h"
+#include "data/data_file.h"
 #include "data/dataset.h"
 #include "data/hdf5.h"
 #include "data/row_reader.h"
@@ -12,7 +13,6 @@
 namespace elbo {
 
 struct StoredSplitOptions {
-  std::string file;                // for messages
   std::string x, label;            // absolute paths in the file; label "": none
   std::vector<int64_t> row_shape;  // of x, as models see it
   bool in_unit_interval = false;   // x must be in [0, 1] once scaled
@@ -24,9 +24,8 @@ struct StoredSplitOptions {
 
 class StoredSplit final : public RowSource {
  public:
-  // raw: the same file as `file`; cache: of all files of the split.
-  StoredSplit(const hdf5::Handle& file, std::shared_ptr<const RawFile> raw, std::shared_ptr<ChunkCache> cache,
-              StoredSplitOptions options);
+  // cache: of all files of the split.
+  StoredSplit(const DataFile& file, std::shared_ptr<ChunkCache> cache, StoredSplitOptions options);
   int64_t rows() const override { return rows_; }
   int64_t rows_per_chunk() const override { return rows_per_chunk_; }
   int64_t bytes_per_row() const override { return features_ * item_bytes_; }
@@ -38,8 +37,8 @@ class StoredSplit final : public RowSource {
   torch::ScalarType stored_type() const { return bytes_ ? torch::kUInt8 : torch::kFloat32; }
   torch::ScalarType label_type() const { return integer_labels_ ? torch::kInt64 : torch::kFloat32; }
   std::vector<int64_t> label_shape_of(int64_t rows) const;
-  void open_labels(const hdf5::Handle& file);
-  void open_lengths(const hdf5::Handle& file);
+  void open_labels(const DataFile& file);
+  void open_lengths(const DataFile& file);
   void read_row_apart(int64_t row, float* out) const;
   torch::Tensor read_labels(int64_t first, int64_t count) const;
   ChunkCache::Pointer chunk(int64_t index) const;
@@ -50,7 +49,7 @@ class StoredSplit final : public RowSource {
   StoredSplitOptions options_;
   std::shared_ptr<const RawFile> raw_;
   std::shared_ptr<ChunkCache> cache_;
-  std::unique_ptr<RowReader> x_, label_;
+  std::shared_ptr<const RowReader> x_, label_;
   std::vector<int64_t> label_shape_;  // of the dataset
   int64_t rows_ = 0, rows_per_chunk_ = 1, chunks_ = 1, features_ = 1, item_bytes_ = 4;
   bool bytes_ = false, integer_labels_ = false;

@@ -6,21 +6,14 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <functional>
 #include <limits>
 #include <list>
-#include <numeric>
 #include <unordered_map>
 
 #include "data/order.h"
-#include "data/row_reader.h"
 
 namespace elbo {
 namespace {
-
-int64_t row_elements(const hdf5::DatasetInfo& info) {
-  return std::accumulate(info.shape.begin() + 1, info.shape.end(), int64_t{1}, std::multiplies<>());
-}
 
 // Chunks in memory, of which the least recently used leaves.
 class Cache {
@@ -52,17 +45,17 @@ constexpr int64_t good_chunk = 512 << 10, small_chunk = 16 << 10, large_chunk = 
 
 }  // namespace
 
-std::optional<ValueSurvey> survey_values(const std::shared_ptr<const RawFile>& raw, hdf5::Handle dataset) {
+std::optional<ValueSurvey> survey_values(const DataFile& file, const std::string& dataset) {
   const auto guard = hdf5::lock();
-  const hdf5::DatasetInfo info = hdf5::describe(dataset);
+  const hdf5::DatasetInfo info = file.describe(dataset);
   if (!info.numeric() || info.shape.empty() || info.shape.front() == 0) return std::nullopt;
   constexpr int64_t most_elements = 8 << 20, places = 64;
   constexpr double infinity = std::numeric_limits<double>::infinity();
-  const int64_t rows = info.shape.front(), elements = row_elements(info);
+  const int64_t rows = info.shape.front(), elements = info.row_elements();
   if (elements == 0 || elements > most_elements) return std::nullopt;
   const int64_t taken = std::clamp<int64_t>(most_elements / elements / places, 1, 256);  // at each place
   ValueSurvey survey{.rows = 0, .lowest = infinity, .highest = -infinity, .mean = 0, .not_finite = 0};
-  const std::unique_ptr<RowReader> reader = make_row_reader(raw, std::move(dataset), torch::kFloat32);
+  const std::shared_ptr<const RowReader> reader = file.reader(dataset, torch::kFloat32);
   std::vector<float> values;
   int64_t finite = 0;
   for (int64_t place = 0, next = 0; place < places && next < rows; ++place) {
@@ -116,7 +109,7 @@ std::optional<OrderSurvey> survey_order(const RowSource& rows, int64_t window_by
 
 std::string repack_line(const std::string& file, const std::string& path, const hdf5::DatasetInfo& info,
                         const std::string& way) {
-  const int64_t elements = row_elements(info);
+  const int64_t elements = info.row_elements();
   const int64_t row_bytes = elements * static_cast<int64_t>(info.type_size);
   int64_t chunk_bytes = static_cast<int64_t>(info.type_size);
   for (const int64_t size : info.chunk) chunk_bytes *= size;

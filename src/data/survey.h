@@ -1,13 +1,12 @@
 // What a dataset holds and what training on it costs, from samples: for people (elbo inspect).
 #pragma once
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 
+#include "data/data_file.h"
 #include "data/dataset.h"
 #include "data/hdf5.h"
-#include "data/raw_file.h"
 
 namespace elbo {
 
@@ -19,7 +18,7 @@ struct ValueSurvey {
 
 // None for what is not numbers, has no rows, or has rows of more than 32 MiB. Throws Error where rows cannot
 // be read.
-std::optional<ValueSurvey> survey_values(const std::shared_ptr<const RawFile>& raw, hdf5::Handle dataset);
+std::optional<ValueSurvey> survey_values(const DataFile& file, const std::string& dataset);
 
 // How an epoch in windows compares with a perfect shuffle that costs nothing.
 struct OrderSurvey {

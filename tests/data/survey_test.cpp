@@ -24,8 +24,7 @@ TEST_F(SurveyTest, ValuesAreThoseOfTheRows) {
   x[17][1] = std::numeric_limits<float>::quiet_NaN();
   x[999][2] = std::numeric_limits<float>::infinity();
   const std::string path = make("a.h5", {{"/train/x", x}});
-  const std::optional<ValueSurvey> survey = survey_values(
-      std::make_shared<const RawFile>(path), hdf5::open_dataset(hdf5::open_file(path), "/train/x"));
+  const std::optional<ValueSurvey> survey = survey_values(DataFile(path), "/train/x");
   ASSERT_TRUE(survey);
   EXPECT_EQ(survey->rows, 1000);  // few rows are looked at whole
   EXPECT_EQ(survey->not_finite, 2);
