@@ -34,34 +34,40 @@ struct Request {
   std::vector<Choice> choices;  // made because only data were given
 };
 
-// Where only data are given, what the user does not set follows from them.
-Request choose_config(const std::string& path, const CommandLine& line) {
-  std::vector<Setting> settings{{"data.path", path}};
-  settings.insert(settings.end(), line.settings.begin(), line.settings.end());
-  const std::unique_ptr<RunConfig> given = parse_config("", path, settings);
-  OptionTable table = given->table();
-  std::vector<Choice> choices = choose_settings(Dataset(given->data));
+// What the user does not set, from what the data are like.
+std::vector<Choice> choices_for(RunConfig& given, const CommandLine& line) {
+  const OptionTable table = given.table();
+  std::vector<Choice> choices = choose_settings(Dataset(given.data));
   std::erase_if(choices, [&](const Choice& choice) {
     const std::string& key = choice.setting.first;
     return !table.knows(key) || std::ranges::count(line.settings, key, &Setting::first) > 0;
   });
-  std::vector<Setting> all;
-  all.reserve(choices.size() + settings.size());
-  for (const Choice& choice : choices) all.push_back(choice.setting);
+  return choices;
+}
+
+// Where only data are given. Rank 0 looks at them for all.
+Request choose_config(const Environment& environment, const std::string& path, const CommandLine& line) {
+  std::vector<Setting> settings{{"data.path", path}};
+  settings.insert(settings.end(), line.settings.begin(), line.settings.end());
+  const std::unique_ptr<RunConfig> given = parse_config("", path, settings);
+  const std::unique_ptr<Communicator> world = environment.make_world(given->run.timeout);
+  std::vector<Choice> choices;
+  if (world->rank() == 0) choices = choices_for(*given, line);
+  std::vector<Setting> all = parse_ini(broadcast_text(*world, as_ini(choices), 0), path);
   all.insert(all.end(), settings.begin(), settings.end());
   choices.insert(choices.begin(), {{"data.path", given->data.path}, ""});
   return {parse_config("", path, all), std::move(choices)};
 }
 
 // A configuration file, or data alone, as one file, a pattern or all the files that a shell made of one.
-Request read_request(const CommandLine& line) {
+Request read_request(const Environment& environment, const CommandLine& line) {
   if (line.positional.empty())
     usage_error("elbo train: expected a CONFIG.ini or DATA.h5; elbo train --help shows how");
   const std::string path = join(line.positional, ",");
   const std::vector<std::string> files = data_files(path);
   std::ranges::for_each(files, require_readable_file);
   const auto other = std::ranges::find_if_not(files, is_data);
-  if (other == files.end()) return choose_config(path, line);
+  if (other == files.end()) return choose_config(environment, path, line);
   if (files.size() > 1)
     usage_error("elbo train: {} is no HDF5 file; expected one CONFIG.ini, or data sets only", *other);
   std::vector<Setting> settings;
@@ -86,7 +92,7 @@ ExitCode train(const Environment& environment, const CommandLine& line) {
     return ExitCode::ok;
   }
   const StopRequest stop;
-  const Request request = read_request(line);
+  const Request request = read_request(environment, line);
   if (environment.rank() == 0 && !request.choices.empty())
     fmt::print("# Decided from the data; these lines are a configuration to keep and change.\n{}\n",
                as_ini(request.choices));

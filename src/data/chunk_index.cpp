@@ -118,11 +118,21 @@ class Indexer {
 
   // ---- layout messages ----
 
+  // The rows themselves are in the message.
+  void read_compact(Cursor& cursor) {
+    const uint64_t size = cursor.number(2);
+    if (chunks_ != 1 || size < chunk_bytes_ || cursor.left() < size)
+      throw Unreadable("a compact layout of impossible size");
+    pieces_.front() = {.address = cursor.place(), .size = chunk_bytes_, .skipped = 0};
+  }
+
   void read_layout(Cursor& cursor) {
     found_ = true;
     const uint64_t version = cursor.number(1);
     if (version != 3 && version != 4) throw Unreadable(fmt::format("a data layout of version {}", version));
-    if (cursor.number(1) != 2) throw Unreadable("a layout that is not chunked");
+    const uint64_t kind = cursor.number(1);
+    if (kind == 0) return read_compact(cursor);
+    if (kind != 2) throw Unreadable("a layout that is not chunked");
     const uint64_t flags = version == 4 ? cursor.number(1) : 0;
     if (cursor.number(1) != storage_.shape.size() + 1)
       throw Unreadable("chunks of another rank than their dataset");

@@ -3,7 +3,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 
 #include "base/error.h"
 #include "data/hdf5.h"
@@ -15,12 +14,12 @@ namespace elbo {
 // To be used under hdf5::lock(); the readers that it gives need no lock.
 class DataFile {
  public:
-  explicit DataFile(const std::string& path);
+  // once: where several processes open the file together, all for the same datasets in the same order.
+  explicit DataFile(const std::string& path, OnceForAll once = each_for_itself);
   const std::string& path() const { return raw_->path(); }
   const hdf5::Handle& handle() const { return handle_; }
   const std::shared_ptr<const RawFile>& raw() const { return raw_; }
 
-  // Made once for each dataset and type: to read an index of many chunks takes long.
   std::shared_ptr<const RowReader> reader(const std::string& dataset, torch::ScalarType type) const;
   hdf5::DatasetInfo describe(const std::string& dataset) const;
   // Throws a usage Error that names the file.
@@ -29,7 +28,8 @@ class DataFile {
  private:
   hdf5::Handle handle_;
   std::shared_ptr<const RawFile> raw_;
-  mutable std::map<std::pair<std::string, torch::ScalarType>, std::shared_ptr<const RowReader>> readers_;
+  OnceForAll once_;
+  mutable std::map<std::string, std::shared_ptr<const FoundStorage>> found_;  // an index takes long to read
 };
 
 }  // namespace elbo

@@ -65,12 +65,13 @@ struct Dataset::State {
   int64_t rows_of_first_split = 0;
   mutable std::string fingerprint;
 
-  explicit State(const DataOptions& given) : options(given) {
+  State(const DataOptions& given, const OnceForAll& once) : options(given) {
     if (options.window_bytes == 0) options.window_bytes = usual_window_bytes();
     if (options.window_bytes < least_window)
       usage_error("data.window_bytes={}: expected {} at least, or 0 for what the free memory allows",
                   options.window_bytes, least_window);
-    for (const std::string& path : data_files(given.path)) files.push_back(std::make_unique<DataFile>(path));
+    for (const std::string& path : data_files(given.path))
+      files.push_back(std::make_unique<DataFile>(path, once));
   }
 
   // The dataset's description, if rows can be taken from it.
@@ -248,9 +249,9 @@ int64_t usual_window_bytes() {
   return static_cast<int64_t>(std::bit_floor(share));
 }
 
-Dataset::Dataset(const DataOptions& options) {
+Dataset::Dataset(const DataOptions& options, const OnceForAll& once) {
   const auto guard = hdf5::lock();
-  state_ = std::make_unique<State>(options);
+  state_ = std::make_unique<State>(options, once);
   state_->open_splits();
 }
 

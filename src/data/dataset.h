@@ -9,6 +9,7 @@
 
 #include "base/options.h"
 #include "data/batch.h"
+#include "data/storage.h"
 
 namespace elbo {
 
@@ -53,7 +54,8 @@ class Dataset {
  public:
   // Opens the file, finds the splits and checks that they agree. Throws usage Errors that name file, dataset,
   // what was expected and what to do.
-  explicit Dataset(const DataOptions& options);
+  // `once`: where the ranks of a run open it together, gives all what one of them reads.
+  explicit Dataset(const DataOptions& options, const OnceForAll& once = each_for_itself);
   ~Dataset();
   Dataset(Dataset&&) noexcept;
   const DataShape& shape() const;

@@ -20,7 +20,7 @@ struct Unreadable : std::runtime_error {
 // Bytes of the file from one place on, taken little-endian and in order.
 class Cursor {
  public:
-  Cursor(const RawFile& file, uint64_t address, uint64_t size) {
+  Cursor(const RawFile& file, uint64_t address, uint64_t size) : address_(address) {
     if (size > (uint64_t{1} << 30)) throw Unreadable("a structure of impossible size");
     if (!file.holds(address, size)) throw Unreadable("a structure that lies behind the end of the file");
     bytes_.resize(size);  // no sooner: a damaged file asks for any size
@@ -48,12 +48,14 @@ class Cursor {
     at_ += size;
   }
   size_t at() const { return at_; }
+  uint64_t place() const { return address_ + at_; }  // in the file, of what comes next
   size_t left() const { return bytes_.size() - at_; }
 
  private:
   void require(size_t size) const {
     if (left() < size) throw Unreadable("a structure that is cut short");
   }
+  uint64_t address_;
   std::vector<uint8_t> bytes_;
   size_t at_ = 0;
 };

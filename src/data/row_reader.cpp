@@ -33,10 +33,12 @@ class LibraryReader final : public RowReader {
 
 class DirectReader final : public RowReader {
  public:
-  DirectReader(std::shared_ptr<const RawFile> file, std::string name, Storage storage, torch::ScalarType type)
+  DirectReader(std::shared_ptr<const RawFile> file, std::string name, std::shared_ptr<const Storage> storage,
+               torch::ScalarType type)
       : file_(std::move(file)),
         name_(std::move(name)),
-        storage_(std::move(storage)),
+        kept_(std::move(storage)),
+        storage_(*kept_),
         type_(type),
         item_bytes_(static_cast<int64_t>(torch::elementSize(type))),
         as_stored_(same_representation(storage_.type, type)) {
@@ -192,7 +194,8 @@ class DirectReader final : public RowReader {
 
   std::shared_ptr<const RawFile> file_;
   std::string name_;  // file and dataset
-  Storage storage_;
+  std::shared_ptr<const Storage> kept_;
+  const Storage& storage_;
   torch::ScalarType type_;
   int64_t item_bytes_;
   bool as_stored_;
@@ -203,13 +206,13 @@ class DirectReader final : public RowReader {
 }  // namespace
 
 std::unique_ptr<RowReader> make_row_reader(std::shared_ptr<const RawFile> file, hdf5::Handle dataset,
+                                           std::shared_ptr<const FoundStorage> found,
                                            torch::ScalarType type) {
   const auto guard = hdf5::lock();
-  std::string why_not;
-  std::optional<Storage> storage = find_storage(*file, dataset, why_not);
-  if (!storage) return std::make_unique<LibraryReader>(std::move(dataset), type, why_not);
-  return std::make_unique<DirectReader>(std::move(file), hdf5::name_of(dataset.get()), std::move(*storage),
-                                        type);
+  if (!found->storage) return std::make_unique<LibraryReader>(std::move(dataset), type, found->why_not);
+  std::string name = hdf5::name_of(dataset.get());
+  return std::make_unique<DirectReader>(std::move(file), std::move(name),
+                                        std::shared_ptr<const Storage>(found, &*found->storage), type);
 }
 
 }  // namespace elbo

@@ -8,6 +8,7 @@
 
 #include "data/hdf5.h"
 #include "data/raw_file.h"
+#include "data/storage.h"
 
 namespace elbo {
 
@@ -27,8 +28,8 @@ class RowReader {
 };
 
 // type: float32, int64, or uint8 where the dataset holds unsigned bytes. Reads without the HDF5 library where
-// that is safe (data/storage.h), otherwise through it. Both give the same numbers.
+// that is safe (`found`, of this dataset), otherwise through it. Both give the same numbers.
 std::unique_ptr<RowReader> make_row_reader(std::shared_ptr<const RawFile> file, hdf5::Handle dataset,
-                                           torch::ScalarType type);
+                                           std::shared_ptr<const FoundStorage> found, torch::ScalarType type);
 
 }  // namespace elbo

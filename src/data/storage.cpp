@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <cstring>
+#include <string_view>
 
 #include "base/error.h"
 #include "data/chunk_index.h"
@@ -170,21 +172,83 @@ bool are_chunks_of_library(const RawFile& file, const Handle& dataset, const Sto
   return true;
 }
 
+// Of a dataset whose rows are in its header: whether the library reads the same ones.
+bool are_rows_of_library(const RawFile& file, const Handle& dataset, const Storage& storage) {
+  const Handle type = checked(H5Dget_type(dataset.get()), H5Tclose, dataset.get(), "read its type");
+  std::vector<uint8_t> theirs(storage.bytes_of_piece()), ours(theirs.size());
+  check(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, theirs.data()), dataset.get(),
+        "read its rows");
+  file.read(storage.pieces.front().address, ours.size(), ours.data());
+  return theirs == ours;
+}
+
 // Where the few chunks of a dataset are not those that the library finds, the file is damaged, and the
 // library is not to be trusted with it: it takes what a chunk should hold for what it holds. An index of many
 // chunks, of which only some are looked at, may be of a kind that is not known here.
-bool agrees_with_library(const RawFile& file, const Handle& dataset, const Storage& storage,
-                         std::string& why_not) {
+bool agrees_with_library(const RawFile& file, const Handle& dataset, const Storage& storage, bool in_header) {
   constexpr uint64_t few = 10'000;
-  if (storage.pieces.size() <= few) {
-    if (!is_index_of_library(dataset, storage))
-      usage_error("{}: its index of chunks contradicts itself; the file is damaged",
-                  hdf5::name_of(dataset.get()));
-    return true;
+  if (in_header) return are_rows_of_library(file, dataset, storage);
+  if (storage.pieces.size() > few) return are_chunks_of_library(file, dataset, storage);
+  if (!is_index_of_library(dataset, storage))
+    usage_error("{}: its index of chunks contradicts itself; the file is damaged",
+                hdf5::name_of(dataset.get()));
+  return true;
+}
+
+// What goes through OnceForAll: pieces behind a mark, or why there are none.
+constexpr char found_mark = '\0';
+
+std::string find_pieces(const RawFile& file, const Handle& dataset, Storage storage, bool in_header) {
+  std::string why_not;
+  std::optional<std::vector<StoredPiece>> pieces =
+      read_chunk_index(file, header_address(dataset), storage, why_not);
+  if (!pieces) return why_not;
+  storage.pieces = std::move(*pieces);
+  if (!agrees_with_library(file, dataset, storage, in_header))
+    return "its index reads otherwise than the library says";
+  std::string text(1 + storage.pieces.size() * sizeof(StoredPiece), found_mark);
+  std::memcpy(text.data() + 1, storage.pieces.data(), text.size() - 1);
+  return text;
+}
+
+std::vector<StoredPiece> pieces_in(std::string_view text) {
+  std::vector<StoredPiece> pieces((text.size() - 1) / sizeof(StoredPiece));
+  std::memcpy(pieces.data(), text.data() + 1, pieces.size() * sizeof(StoredPiece));
+  return pieces;
+}
+
+// A contiguous dataset; throws where the file is too short for it.
+StoredPiece whole_piece(const RawFile& file, const Handle& dataset, const Storage& storage) {
+  const haddr_t address = H5Dget_offset(dataset.get());
+  const bool written = address != HADDR_UNDEF;
+  if (written && !(storage.bytes() < 1e18 && file.holds(address, storage.bytes_of_piece())))
+    usage_error(
+        "{}: should have {:g} bytes from {} on, which the file has not; it was cut short or is damaged",
+        hdf5::name_of(dataset.get()), storage.bytes(), address);
+  return {
+      .address = written ? address : StoredPiece::nowhere, .size = storage.bytes_of_piece(), .skipped = 0};
+}
+
+// Adds filters and sizes of chunks to `storage`; returns why the library has to read them, or nothing.
+std::string describe_chunks(const hdf5::DatasetInfo& info, hid_t properties, hid_t space, Storage& storage) {
+  unsigned options = 0;
+  if (H5Pget_chunk_opts(properties, &options) < 0 || options != 0)
+    return "its chunks at the borders are stored otherwise";
+  for (const hdf5::DatasetInfo::FilterInfo& filter : info.filters) {
+    const std::optional<Filter> known = known_filter(filter.id);
+    if (!known) return fmt::format("its filter {} is one that only the library knows", filter.name);
+    storage.filters.push_back(*known);
   }
-  const bool agrees = are_chunks_of_library(file, dataset, storage);
-  if (!agrees) why_not = "its chunk index reads otherwise than the library says";
-  return agrees;
+  if (!only_rows_may_come(space, info.shape.size())) return "more of its dimensions than the first can grow";
+  storage.chunk = info.chunk;
+  return "";
+}
+
+// The library copies as many bytes as there should be, whether they are there or not.
+void require_rows_in_header(const Handle& dataset, const Storage& storage) {
+  if (static_cast<double>(H5Dget_storage_size(dataset.get())) < storage.bytes())
+    usage_error("{}: should have {:g} bytes, but only {} are stored; it is damaged",
+                hdf5::name_of(dataset.get()), storage.bytes(), H5Dget_storage_size(dataset.get()));
 }
 
 }  // namespace
@@ -201,7 +265,7 @@ uint64_t Storage::bytes_of_piece() const {
   return bytes;
 }
 
-std::optional<Storage> find_storage(const RawFile& file, const Handle& dataset, std::string& why_not) {
+FoundStorage find_storage(const RawFile& file, const Handle& dataset, const OnceForAll& once) {
   const auto guard = hdf5::lock();
   const Handle type = checked(H5Dget_type(dataset.get()), H5Tclose, dataset.get(), "read its type");
   const Handle space = checked(H5Dget_space(dataset.get()), H5Sclose, dataset.get(), "read its shape");
@@ -209,69 +273,34 @@ std::optional<Storage> find_storage(const RawFile& file, const Handle& dataset, 
       checked(H5Dget_create_plist(dataset.get()), H5Pclose, dataset.get(), "read its layout");
   const hdf5::DatasetInfo info = hdf5::describe(dataset);
   const std::optional<ElementType> element = element_type(type.get());
-  if (!element) {
-    why_not = fmt::format("its type {} is one that only the library converts", info.type_name);
-    return std::nullopt;
-  }
+  if (!element) return {{}, fmt::format("its type {} is one that only the library converts", info.type_name)};
   Storage storage{.type = *element,
                   .shape = info.shape,
                   .chunk = info.shape,
                   .filters = {},
                   .fill = fill_value(properties.get(), type.get(), dataset),
                   .pieces = {}};
-  switch (H5Pget_layout(properties.get())) {
-    case H5D_CONTIGUOUS: {
-      if (H5Pget_external_count(properties.get()) != 0) {
-        why_not = "it lies in external files";
-        return std::nullopt;
-      }
-      const haddr_t address = H5Dget_offset(dataset.get());
-      const bool written = address != HADDR_UNDEF;
-      if (written && !(storage.bytes() < 1e18 && file.holds(address, storage.bytes_of_piece())))
-        usage_error(
-            "{}: should have {:g} bytes from {} on, which the file has not; it was cut short or is damaged",
-            hdf5::name_of(dataset.get()), storage.bytes(), address);
-      storage.pieces = {{.address = written ? address : StoredPiece::nowhere,
-                         .size = storage.bytes_of_piece(),
-                         .skipped = 0}};
-      return storage;
-    }
+  const H5D_layout_t layout = H5Pget_layout(properties.get());
+  switch (layout) {
+    case H5D_CONTIGUOUS:
+      if (H5Pget_external_count(properties.get()) != 0) return {{}, "it lies in external files"};
+      storage.pieces = {whole_piece(file, dataset, storage)};
+      return {std::move(storage), ""};
     case H5D_CHUNKED:
+      if (std::string why_not = describe_chunks(info, properties.get(), space.get(), storage);
+          !why_not.empty())
+        return {{}, std::move(why_not)};
       break;
-    case H5D_COMPACT:  // the library copies as many bytes as there should be, whether they are there or not
-      if (static_cast<double>(H5Dget_storage_size(dataset.get())) < storage.bytes())
-        usage_error("{}: should have {:g} bytes, but only {} are stored; it is damaged",
-                    hdf5::name_of(dataset.get()), storage.bytes(), H5Dget_storage_size(dataset.get()));
-      why_not = "its layout (compact) is one that only the library reads";
-      return std::nullopt;
+    case H5D_COMPACT:
+      require_rows_in_header(dataset, storage);
+      break;
     default:
-      why_not = "its layout (virtual) is one that only the library reads";
-      return std::nullopt;
+      return {{}, "its layout (virtual) is one that only the library reads"};
   }
-  unsigned options = 0;
-  if (H5Pget_chunk_opts(properties.get(), &options) < 0 || options != 0) {
-    why_not = "its chunks at the borders are stored otherwise";
-    return std::nullopt;
-  }
-  for (const hdf5::DatasetInfo::FilterInfo& filter : info.filters) {
-    const std::optional<Filter> known = known_filter(filter.id);
-    if (!known) {
-      why_not = fmt::format("its filter {} is one that only the library knows", filter.name);
-      return std::nullopt;
-    }
-    storage.filters.push_back(*known);
-  }
-  if (!only_rows_may_come(space.get(), info.shape.size())) {
-    why_not = "more of its dimensions than the first can grow";
-    return std::nullopt;
-  }
-  storage.chunk = info.chunk;
-  std::optional<std::vector<StoredPiece>> pieces =
-      read_chunk_index(file, header_address(dataset), storage, why_not);
-  if (!pieces) return std::nullopt;
-  storage.pieces = std::move(*pieces);
-  if (!agrees_with_library(file, dataset, storage, why_not)) return std::nullopt;
-  return storage;
+  const std::string text = once([&] { return find_pieces(file, dataset, storage, layout == H5D_COMPACT); });
+  if (text.front() != found_mark) return {{}, text};
+  storage.pieces = pieces_in(text);
+  return {std::move(storage), ""};
 }
 
 }  // namespace elbo

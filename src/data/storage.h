@@ -2,6 +2,7 @@
 // whose one lock lets no two threads read at once.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,9 +45,19 @@ struct Storage {
   uint64_t bytes_of_piece() const;  // before any filter
 };
 
-// None, with the reason in `why_not`, for what only the library can read: external files, virtual datasets,
-// other filters and types, layouts that are older or newer than the ones known here. `file` is the one that
-// holds the dataset.
-std::optional<Storage> find_storage(const RawFile& file, const hdf5::Handle& dataset, std::string& why_not);
+struct FoundStorage {
+  // None for what only the library can read: external files, virtual datasets, other filters and types,
+  // layouts that are older or newer than the ones known here.
+  std::optional<Storage> storage;
+  std::string why_not;
+};
+
+// Gives all processes that open a data set together what `make` gives to one of them. An index of a million
+// chunks takes a second to read, and a file system that serves a thousand processes as many times.
+using OnceForAll = std::function<std::string(const std::function<std::string()>& make)>;
+inline std::string each_for_itself(const std::function<std::string()>& make) { return make(); }
+
+// `file` is the one that holds the dataset. Through `once` goes the index of its chunks.
+FoundStorage find_storage(const RawFile& file, const hdf5::Handle& dataset, const OnceForAll& once);
 
 }  // namespace elbo

@@ -60,6 +60,8 @@ void RunOptions::bind(OptionTable& table) {
   table.add("run.name", name, "name of the run; empty: the model's");
   table.add_choice("run.resume", resume, {"never", "auto"},
                    "auto (or --resume): go on from the newest valid checkpoint, if there is one");
+  table.add("run.other_data", other_data,
+            "go on although the data are not those of the checkpoint: rows came or were corrected");
   table.add("run.timeout", timeout, "seconds that a rank waits for the others before it ends the job",
             Range::above(0));
   table.add("run.metrics_every", metrics_every, "steps between lines of metrics.jsonl", Range::at_least(1));

@@ -45,8 +45,9 @@ struct RunOptions {
   std::string directory;         // "": runs/NAME
   std::string name;              // "": the model's
   std::string resume = "never";  // never | auto
-  double timeout = 600;          // seconds that any wait for other ranks may take
-  int64_t metrics_every = 1;     // steps between lines of metrics.jsonl
+  bool other_data = false;
+  double timeout = 600;       // seconds that any wait for other ranks may take
+  int64_t metrics_every = 1;  // steps between lines of metrics.jsonl
   void bind(OptionTable& table);
 };
 

@@ -83,15 +83,23 @@ Dataset Trainer::open_data(const Environment& environment) const {
     }
     options.path = stage.path();
   }
-  return Dataset(options);
+  return Dataset(options, [this](const auto& make) {
+    return broadcast_text(*host_, host_->rank() == 0 ? make() : "", 0);
+  });
 }
 
 void Trainer::require_same_run(const Checkpoint& start) const {
   const std::string where = config_.directory() + ", step " + std::to_string(start.step);
   require_same_experiment(config_, *parse_config(start.config, where, {}), where);
-  if (start.dataset_fingerprint != dataset_.fingerprint())
-    usage_error("data.path={}: is not the data set that {} was trained on; resume with that one",
-                config_.data.path, where);
+  if (start.dataset_fingerprint == dataset_.fingerprint()) return;
+  if (!config_.run.other_data)
+    usage_error(
+        "data.path={}: is not the data set that {} was trained on; resume with that one, or with "
+        "run.other_data=true",
+        config_.data.path, where);
+  if (host_->rank() == 0)
+    log::warning("data.path={}: is not the data set that {} was trained on; going on, as run.other_data says",
+                 config_.data.path, where);
 }
 
 int64_t Trainer::steps_of_run() const {

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <random>
 
+#include "data/data_file.h"
 #include "data/decode.h"
 #include "files.h"
 
@@ -23,7 +24,8 @@ struct Recipe {
   bool extendible = false;
   bool newest = false;      // the file's version
   bool user_block = false;  // of 512 bytes
-  hsize_t written = 0;      // rows; 0: all
+  bool compact = false;
+  hsize_t written = 0;  // rows; 0: all
   double fill = 7;
 };
 
@@ -40,6 +42,7 @@ class RowReaderTest : public DataTest {
     const Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
     if (!recipe.chunk.empty())
       H5Pset_chunk(layout.get(), static_cast<int>(recipe.chunk.size()), recipe.chunk.data());
+    if (recipe.compact) H5Pset_layout(layout.get(), H5D_COMPACT);
     for (const char filter : recipe.filters) {
       if (filter == 's') H5Pset_shuffle(layout.get());
       if (filter == 'd') H5Pset_deflate(layout.get(), 4);
@@ -68,14 +71,14 @@ class RowReaderTest : public DataTest {
     return name;
   }
 
-  static std::unique_ptr<RowReader> open(const std::string& file, torch::ScalarType type) {
-    return make_row_reader(std::make_shared<RawFile>(file), hdf5::open_dataset(hdf5::open_file(file), "/x"),
-                           type);
+  static std::shared_ptr<const RowReader> open(const std::string& file, torch::ScalarType type) {
+    const auto guard = hdf5::lock();
+    return DataFile(file).reader("/x", type);
   }
 
   // Both ways give the same numbers, for any range of rows.
   static void expect_equal(const std::string& file, torch::ScalarType type, uint32_t seed) {
-    const std::unique_ptr<RowReader> direct = open(file, type);
+    const std::shared_ptr<const RowReader> direct = open(file, type);
     EXPECT_EQ(direct->way(), "directly");
     const Handle dataset = hdf5::open_dataset(hdf5::open_file(file), "/x");
     const std::vector<int64_t> shape = hdf5::describe(dataset).shape;
@@ -182,7 +185,7 @@ TEST_F(RowReaderTest, ReadsIndexesInPages) {
                                       .newest = true,
                                       .written = 180'000},
                                      1);
-  const std::unique_ptr<RowReader> direct = open(file, torch::kUInt8);
+  const std::shared_ptr<const RowReader> direct = open(file, torch::kUInt8);
   EXPECT_EQ(direct->way(), "directly");
   torch::Tensor here = torch::empty({chunks, 2}, torch::kUInt8), there = torch::empty_like(here);
   direct->read(0, chunks, here.mutable_data_ptr());
@@ -195,6 +198,36 @@ TEST_F(RowReaderTest, ReadsContiguousFilesAndThoseBehindAUserBlock) {
   expect_equal(make_file({.shape = {33, 4, 2}}, 1), torch::kFloat32, 1);
   expect_equal(make_file({.shape = {33, 4}, .user_block = true}, 2), torch::kFloat32, 2);
   expect_equal(make_file({.shape = {33, 4}, .chunk = {5, 4}, .user_block = true}, 3), torch::kFloat32, 3);
+}
+
+TEST_F(RowReaderTest, ReadsRowsThatLieInTheHeader) {
+  for (const bool newest : {false, true})
+    for (const bool user_block : {false, true}) {
+      const uint32_t seed = 1 + 2 * (newest ? 1 : 0) + (user_block ? 1 : 0);
+      expect_equal(
+          make_file({.shape = {33, 4}, .newest = newest, .user_block = user_block, .compact = true}, seed),
+          torch::kFloat32, seed);
+    }
+}
+
+TEST_F(RowReaderTest, OneProcessReadsTheIndexForAll) {
+  const std::string name = make_file({.shape = {40, 6}, .chunk = {10, 6}, .filters = "d"}, 1);
+  const auto guard = hdf5::lock();
+  std::vector<std::string> said;
+  const auto rows = [](const DataFile& file) {
+    torch::Tensor x = torch::empty({40, 6});
+    file.reader("/x", torch::kFloat32)->read(0, 40, x.mutable_data_ptr());
+    return x;
+  };
+  const torch::Tensor first =
+      rows(DataFile(name, [&](const auto& make) { return said.emplace_back(make()); }));
+  EXPECT_EQ(said.size(), 1U);
+  EXPECT_TRUE(torch::equal(rows(DataFile(name, [&](const auto&) { return said.front(); })), first));
+
+  // A reason for the library is a result, too.
+  const DataFile told(name, [](const auto&) { return "somebody said so"; });
+  EXPECT_EQ(told.reader("/x", torch::kFloat32)->way(), "through the HDF5 library, because somebody said so");
+  EXPECT_TRUE(torch::equal(rows(told), first));
 }
 
 TEST_F(RowReaderTest, LeavesToTheLibraryWhatItCannotProveSafe) {
@@ -223,7 +256,7 @@ TEST_F(RowReaderTest, LeavesToTheLibraryWhatItCannotProveSafe) {
 
 TEST_F(RowReaderTest, NamesRowsOfADamagedChunk) {
   const std::string file = make_file({.shape = {40, 6}, .chunk = {10, 6}, .filters = "sdf"}, 1);
-  const std::unique_ptr<RowReader> reader = open(file, torch::kFloat32);
+  const std::shared_ptr<const RowReader> reader = open(file, torch::kFloat32);
   std::vector<float> rows(240);
   reader->read(0, 40, rows.data());
   {

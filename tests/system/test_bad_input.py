@@ -138,7 +138,23 @@ class BadInput(ProgramTest):
         self.make_run()
         self.refuse(self.train("--resume", "--optimizer.lr=0.1"), ["optimizer.lr=0.1", "0.001"])
         other = self.file("other.h5", train__x=numpy.zeros((200, 1, 28, 28), "u1"))
-        self.refuse(self.train("--resume", f"--data.path={other}"), ["is not the data set"])
+        self.refuse(self.train("--resume", f"--data.path={other}"), ["is not the data set", "run.other_data"])
+        result = run(0, *self.train("--resume", f"--data.path={other}", "--run.other_data=true", "--train.steps=4"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("is not the data set", result.stderr)
+
+    def test_an_index_of_chunks_that_contradicts_itself(self):
+        data = self.folder / "index.h5"
+        with h5py.File(data, "w", libver="earliest") as file:
+            file.create_dataset("train/x", data=numpy.zeros((100, 8), "f4"), chunks=(10, 8))
+        content = bytearray(data.read_bytes())
+        node = -1
+        while (node := content.find(b"TREE", node + 1)) >= 0:
+            if content[node + 4] == 1:  # of chunks
+                content[node + 24 + 8] ^= 10  # the row that the first one begins with
+                break
+        data.write_bytes(content)
+        self.refuse_data(data, ["/train/x", "contradicts itself"])
 
     def test_a_checkpoint_of_another_model(self):
         self.make_run()
