@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <bit>
 #include <fstream>
 
+#include "base/memory.h"
 #include "files.h"
 
 namespace elbo {
@@ -235,6 +237,13 @@ TEST_F(DatasetTest, AFileThatChangesWhileItIsReadIsNoticed) {
     EXPECT_THAT(error.what(),
                 testing::AllOf(testing::HasSubstr("changing.h5"), testing::HasSubstr("changed")));
   }
+}
+
+TEST(UsualWindow, IsAPowerOfTwoThatMemoryAllows) {
+  const auto bytes = static_cast<uint64_t>(usual_window_bytes());
+  EXPECT_TRUE(std::has_single_bit(bytes));
+  EXPECT_GE(bytes, uint64_t{1} << 26);
+  EXPECT_LE(bytes, std::max(static_cast<uint64_t>(free_memory()) / 8, uint64_t{1} << 26));
 }
 
 }  // namespace
