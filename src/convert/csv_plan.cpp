@@ -102,13 +102,14 @@ Feature CsvPlan::feature_of(size_t index) const {
   const Column& column = columns_[index];
   if (!column.is_text()) {
     if (column.numbers == 0)
-      usage_error("column '{}' has no values; leave it out with --drop={}", column.name, column.name);
+      usage_error("{}: column '{}' has no values; leave it out with --drop={}", files_.paths.front(),
+                  column.name, column.name);
     return {index, Meaning::number, {}};
   }
   if (column.values.size() > most_values)
     usage_error(
-        "column '{}' holds more than {} different texts (the first is {}); leave it out with --drop={}",
-        column.name, most_values, column.first_text, column.name);
+        "{}: column '{}' holds more than {} different texts (the first is {}); leave it out with --drop={}",
+        files_.paths.front(), column.name, most_values, column.first_text, column.name);
   return {index,
           options_.categories == "one_hot" ? Meaning::one_hot : Meaning::code,
           {column.values.begin(), column.values.end()}};
@@ -119,8 +120,8 @@ LabelColumn CsvPlan::label_of(size_t index) const {
   if (!column.is_text() && !column.whole) return {index, true, {}};
   if (!column.is_text() && column.least >= 0 && column.largest < 65536) return {index, false, {}};
   if (column.values.size() > most_values)
-    usage_error("--label={}: the column holds more than {} different values; expected classes", column.name,
-                most_values);
+    usage_error("{}: --label={}: the column holds more than {} different values; expected classes",
+                files_.paths.front(), column.name, most_values);
   return {index, false, sorted_classes({column.values.begin(), column.values.end()})};
 }
 

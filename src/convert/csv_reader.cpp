@@ -108,6 +108,9 @@ TableReader::TableReader(const std::string& path, const std::string& separator, 
     : reader_(open_bytes(path), separator) {
   if (!reader_.next(first_)) usage_error("{}: is empty; expected a table", path);
   first_line_ = reader_.line();
+  for (const std::string& field : first_)
+    if (std::ranges::any_of(trim(field), [](char c) { return static_cast<unsigned char>(c) < 0x20; }))
+      usage_error("{}: its first line holds bytes that are no text; expected a table", path);
   if (header == "yes" || (header == "auto" && looks_like_header(first_))) {
     for (const std::string& field : first_) columns_.push_back(trim(field));
     first_.clear();
