@@ -17,18 +17,28 @@ namespace {
 
 class LibraryReader final : public RowReader {
  public:
-  LibraryReader(hdf5::Handle dataset, torch::ScalarType type, std::string reason)
-      : dataset_(std::move(dataset)), type_(hdf5::memory_type(type)), reason_(std::move(reason)) {}
+  LibraryReader(hdf5::Handle dataset, torch::ScalarType type, std::shared_ptr<const FoundStorage> found)
+      : dataset_(std::move(dataset)), type_(hdf5::memory_type(type)), found_(std::move(found)) {}
   void read(int64_t first, int64_t count, void* out) const override {
-    hdf5::read_rows(dataset_, first, count, type_, out);
+    try {
+      hdf5::read_rows(dataset_, first, count, type_, out);
+    } catch (const Error&) {
+      if (found_->missing_filter.empty()) throw;
+      // Not sooner: a chunk may be stored without the filter.
+      usage_error(
+          "{}: was written with the filter {}, which the HDF5 library here has not got; name the folder of "
+          "its "
+          "plugin in HDF5_PLUGIN_PATH, or store the file anew where it was made: h5repack -f GZIP=4 OLD NEW",
+          hdf5::name_of(dataset_.get()), found_->missing_filter);
+    }
   }
   bool rows_lie_apart() const override { return false; }
-  std::string way() const override { return "through the HDF5 library, because " + reason_; }
+  std::string way() const override { return "through the HDF5 library, because " + found_->why_not; }
 
  private:
   hdf5::Handle dataset_;
   hid_t type_;
-  std::string reason_;
+  std::shared_ptr<const FoundStorage> found_;
 };
 
 class DirectReader final : public RowReader {
@@ -209,7 +219,7 @@ std::unique_ptr<RowReader> make_row_reader(std::shared_ptr<const RawFile> file, 
                                            std::shared_ptr<const FoundStorage> found,
                                            torch::ScalarType type) {
   const auto guard = hdf5::lock();
-  if (!found->storage) return std::make_unique<LibraryReader>(std::move(dataset), type, found->why_not);
+  if (!found->storage) return std::make_unique<LibraryReader>(std::move(dataset), type, std::move(found));
   std::string name = hdf5::name_of(dataset.get());
   return std::make_unique<DirectReader>(std::move(file), std::move(name),
                                         std::shared_ptr<const Storage>(found, &*found->storage), type);

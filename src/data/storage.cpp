@@ -244,6 +244,12 @@ std::string describe_chunks(const hdf5::DatasetInfo& info, hid_t properties, hid
   return "";
 }
 
+std::string missing_filter(const hdf5::DatasetInfo& info) {
+  for (const hdf5::DatasetInfo::FilterInfo& filter : info.filters)
+    if (!known_filter(filter.id) && H5Zfilter_avail(filter.id) <= 0) return filter.name;
+  return "";
+}
+
 // The library copies as many bytes as there should be, whether they are there or not.
 void require_rows_in_header(const Handle& dataset, const Storage& storage) {
   if (static_cast<double>(H5Dget_storage_size(dataset.get())) < storage.bytes())
@@ -289,7 +295,7 @@ FoundStorage find_storage(const RawFile& file, const Handle& dataset, const Once
     case H5D_CHUNKED:
       if (std::string why_not = describe_chunks(info, properties.get(), space.get(), storage);
           !why_not.empty())
-        return {{}, std::move(why_not)};
+        return {{}, std::move(why_not), missing_filter(info)};
       break;
     case H5D_COMPACT:
       require_rows_in_header(dataset, storage);

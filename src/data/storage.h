@@ -50,6 +50,7 @@ struct FoundStorage {
   // layouts that are older or newer than the ones known here.
   std::optional<Storage> storage;
   std::string why_not;
+  std::string missing_filter{};  // the name of one that the library has not got either
 };
 
 // Gives all processes that open a data set together what `make` gives to one of them. An index of a million

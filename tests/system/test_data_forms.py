@@ -68,6 +68,19 @@ class DataForms(ProgramTest):
         self.assertEqual(told.returncode, 2)
         self.assertIn("twice", told.stderr)
 
+    def test_files_of_pytables(self):
+        path = "tests/system/pytables.h5"  # (20, 6), 0 to 119: deflated by rows, whole, and in a filter of its own
+        plain = self.folder / "plain.h5"
+        with h5py.File(plain, "w") as file:
+            rows = numpy.arange(120, dtype="f4").reshape(20, 6)
+            file["train/x"], file["validation/x"] = rows, rows[:5]
+        arguments = "--train.steps=3", "--train.batch=10", "--train.microbatch=5"
+        self.assertEqual(self.train(2, "tables", *arguments, config=path), self.train(0, "plain", *arguments, config=plain))
+        refused = run(2, "train", path, "--data.train=blosc", f"--run.directory={self.folder / 'none'}")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("filter blosc", refused.stderr)
+        self.assertIn("h5repack", refused.stderr)
+
     def test_staged_copies_train_the_same_and_are_used_again(self):
         path = self.write("source", "latest", FORMS["gzip"])
         arguments = "--train.steps=5", "--train.batch=30", "--train.microbatch=10"
