@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include "data/host_chunks.h"
+
 namespace elbo {
 
 int64_t Chunk::bytes() const {
@@ -9,6 +11,8 @@ int64_t Chunk::bytes() const {
 }
 
 ChunkCache::Pointer ChunkCache::get(Name name, const std::function<Chunk()>& load) {
+  if (with_host_)
+    if (Pointer shared = with_host_->get(name, load)) return shared;
   if (Pointer here = find(name)) return here;
   return keep(name, std::make_shared<const Chunk>(load()));
 }

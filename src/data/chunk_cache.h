@@ -17,9 +17,13 @@ struct Chunk {
   torch::Tensor x,
       label;  // (rows, features), (rows) or (rows, k); label undefined where it is kept elsewhere
   int64_t bytes() const;
+  // What tensors of so many bytes take at most in HostChunks.
+  static int64_t bytes_in_host(int64_t bytes) { return bytes + 128; }
 };
 
 // Any number of threads at once.
+class HostChunks;
+
 class ChunkCache {
  public:
   using Pointer = std::shared_ptr<const Chunk>;
@@ -29,6 +33,9 @@ class ChunkCache {
   };
 
   explicit ChunkCache(int64_t most_bytes) : most_bytes_(most_bytes) {}
+
+  // From now on chunks are looked for there first, and kept there.
+  void share(std::shared_ptr<HostChunks> with_host) { with_host_ = std::move(with_host); }
 
   // The chunk, from memory or as `load` reads it, which happens outside of the lock.
   Pointer get(Name name, const std::function<Chunk()>& load);
@@ -41,6 +48,7 @@ class ChunkCache {
   Pointer find(Name name);
   Pointer keep(Name name, Pointer loaded);
 
+  std::shared_ptr<HostChunks> with_host_;
   int64_t most_bytes_;
   std::mutex mutex_;          // of what follows
   std::list<Entry> entries_;  // the last used one first

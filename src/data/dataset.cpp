@@ -14,6 +14,7 @@
 #include "data/data_files.h"
 #include "data/hdf5.h"
 #include "data/held_out.h"
+#include "data/host_chunks.h"
 #include "data/joined_rows.h"
 #include "data/sparse_rows.h"
 #include "data/split_paths.h"
@@ -58,6 +59,7 @@ void DataOptions::bind(OptionTable& table) {
 
 struct Dataset::State {
   DataOptions options;
+  Ranks ranks;
   std::vector<std::unique_ptr<DataFile>> files;
   DataShape shape;
   std::map<std::string, std::shared_ptr<const RowSource>> splits;
@@ -65,13 +67,13 @@ struct Dataset::State {
   int64_t rows_of_first_split = 0;
   mutable std::string fingerprint;
 
-  State(const DataOptions& given, const OnceForAll& once) : options(given) {
+  State(const DataOptions& given, Ranks all) : options(given), ranks(std::move(all)) {
     if (options.window_bytes == 0) options.window_bytes = usual_window_bytes();
     if (options.window_bytes < least_window)
       usage_error("data.window_bytes={}: expected {} at least, or 0 for what the free memory allows",
                   options.window_bytes, least_window);
     for (const std::string& path : data_files(given.path))
-      files.push_back(std::make_unique<DataFile>(path, once));
+      files.push_back(std::make_unique<DataFile>(path, ranks.once));
   }
 
   // The dataset's description, if rows can be taken from it.
@@ -212,12 +214,18 @@ struct Dataset::State {
   std::shared_ptr<const RowSource> open_split(const std::string& split) const {
     const auto cache = std::make_shared<ChunkCache>(2 * options.window_bytes);
     std::vector<std::shared_ptr<const RowSource>> parts;
+    int64_t chunk_bytes = 0, bytes = 0;  // of the largest chunk, of all rows
+    const auto add = [&](const auto& part) {
+      chunk_bytes = std::max(chunk_bytes, part->chunk_bytes());
+      bytes += part->rows() * part->bytes_per_row();
+      parts.push_back(part);
+    };
     for (const SplitPaths& paths : stored) {
       const auto number = static_cast<int64_t>(parts.size());
       if (paths.split == split && paths.sparse)
-        parts.push_back(std::make_shared<SparseRows>(*paths.file, paths.x, shape.features(), cache, number));
+        add(std::make_shared<SparseRows>(*paths.file, paths.x, shape.features(), cache, number));
       if (paths.split == split && !paths.sparse)
-        parts.push_back(std::make_shared<StoredSplit>(
+        add(std::make_shared<StoredSplit>(
             *paths.file, cache,
             StoredSplitOptions{.x = paths.x,
                                .label = paths.label,
@@ -228,7 +236,20 @@ struct Dataset::State {
                                .length = paths.length,
                                .number = number}));
     }
+    // Others are read once an evaluation, each row by one rank.
+    if (split == "train" && chunk_bytes > 0) share_chunks(*cache, chunk_bytes, bytes);
     return parts.size() == 1 ? parts.front() : std::make_shared<JoinedRows>(std::move(parts));
+  }
+
+  void share_chunks(ChunkCache& cache, int64_t chunk_bytes, int64_t bytes) const {
+    if (!ranks.share) return;
+    const int64_t slot = Chunk::bytes_in_host(chunk_bytes);
+    // All of a split that fits, and what each file's last chunk leaves empty.
+    const int64_t most = bytes / chunk_bytes + 1 + std::ssize(files);
+    const int64_t slots = std::clamp<int64_t>(2 * options.window_bytes / slot, 1, most);
+    if (const std::shared_ptr<void> memory =
+            ranks.share(HostChunks::bytes(slots, slot), [&](void* raw) { HostChunks::prepare(raw, slots); }))
+      cache.share(std::make_shared<HostChunks>(memory, slots, slot));
   }
 
   void hold_out_validation() {
@@ -249,9 +270,9 @@ int64_t usual_window_bytes() {
   return static_cast<int64_t>(std::bit_floor(share));
 }
 
-Dataset::Dataset(const DataOptions& options, const OnceForAll& once) {
+Dataset::Dataset(const DataOptions& options, Ranks ranks) {
   const auto guard = hdf5::lock();
-  state_ = std::make_unique<State>(options, once);
+  state_ = std::make_unique<State>(options, std::move(ranks));
   state_->open_splits();
 }
 

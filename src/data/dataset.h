@@ -50,12 +50,20 @@ class RowSource {
   virtual std::string way() const = 0;  // how rows are read, for people (data/row_reader.h)
 };
 
+// What the ranks that open a data set together do for one another.
+struct Ranks {
+  OnceForAll once = each_for_itself;
+  // So many bytes that the ranks of this host share, or none; `prepare` is called with it by one of them. Not
+  // set where there is one rank a host.
+  std::function<std::shared_ptr<void>(int64_t bytes, const std::function<void(void*)>& prepare)> share{};
+};
+
 class Dataset {
  public:
   // Opens the file, finds the splits and checks that they agree. Throws usage Errors that name file, dataset,
   // what was expected and what to do.
-  // `once`: where the ranks of a run open it together, gives all what one of them reads.
-  explicit Dataset(const DataOptions& options, const OnceForAll& once = each_for_itself);
+  // ranks: all of them make the same calls.
+  explicit Dataset(const DataOptions& options, Ranks ranks = {});
   ~Dataset();
   Dataset(Dataset&&) noexcept;
   const DataShape& shape() const;

@@ -77,6 +77,8 @@ int64_t SparseRows::rows_per_chunk() const {
   return std::clamp<int64_t>(piece_entries * entry_bytes / bytes_per_row(), 1, rows());
 }
 
+int64_t SparseRows::chunk_bytes() const { return std::min(piece_entries, entries()) * entry_bytes; }
+
 Chunk SparseRows::load(int64_t piece) const {
   const int64_t first = piece * piece_entries, count = std::min(piece_entries, entries() - first);
   Chunk chunk{torch::empty({count}, torch::kInt64), values_ ? torch::empty({count}) : torch::ones({count})};

@@ -27,6 +27,7 @@ class SparseRows final : public RowSource {
   int64_t features() const { return features_; }
   Batch read(const std::vector<int64_t>& ids) const override;
   void read_all() const override;
+  int64_t chunk_bytes() const;  // what a chunk takes at most in memory
   std::string way() const override { return indices_->way(); }
 
  private:

@@ -64,6 +64,13 @@ void StoredSplit::open_labels(const DataFile& file) {
   if (apart_ || bytes <= options_.labels_bytes) labels_ = read_labels(0, rows_);
 }
 
+int64_t StoredSplit::chunk_bytes() const {
+  if (apart_) return 0;
+  int64_t label = label_ && !labels_.defined() ? 8 : 0;
+  for (size_t d = 1; d < label_shape_.size(); ++d) label *= label_shape_[d];
+  return rows_per_chunk_ * (bytes_per_row() + label);
+}
+
 Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
   raw_->require_unchanged();
   const auto n = static_cast<int64_t>(ids.size());

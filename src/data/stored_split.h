@@ -32,6 +32,8 @@ class StoredSplit final : public RowSource {
   Batch read(const std::vector<int64_t>& ids) const override;
   void read_all() const override;
   std::string way() const override { return x_->way(); }
+  // What a chunk takes at most in memory; 0 where rows are read one by one.
+  int64_t chunk_bytes() const;
 
  private:
   torch::ScalarType stored_type() const { return bytes_ ? torch::kUInt8 : torch::kFloat32; }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "comm/host_memory.h"
 #include "data/stage.h"
 #include "train/device.h"
 #include "train/run_directory.h"
@@ -83,9 +84,17 @@ Dataset Trainer::open_data(const Environment& environment) const {
     }
     options.path = stage.path();
   }
-  return Dataset(options, [this](const auto& make) {
+  Ranks ranks;
+  ranks.once = [this](const auto& make) {
     return broadcast_text(*host_, host_->rank() == 0 ? make() : "", 0);
-  });
+  };
+  torch::Tensor most = torch::tensor(int64_t{environment.local_size()});
+  host_->all_reduce(most, ReduceOp::max);
+  if (most.item<int64_t>() > 1)
+    ranks.share = [this, &environment](int64_t bytes, const auto& prepare) {
+      return share_host_memory(*host_, environment.local_rank(), bytes, prepare);
+    };
+  return Dataset(options, std::move(ranks));
 }
 
 void Trainer::require_same_run(const Checkpoint& start) const {
