@@ -19,11 +19,11 @@ bool agreed(Communicator& world, bool here) {
 }
 
 // Null where it cannot be had.
-std::shared_ptr<void> map(const std::string& name, int flags, int64_t bytes) {
-  const int file = ::shm_open(name.c_str(), flags, 0600);
+std::shared_ptr<void> map(const std::string& name, bool create, int64_t bytes) {
+  const int file = ::shm_open(name.c_str(), create ? O_RDWR | O_CREAT | O_EXCL : O_RDWR, 0600);
   if (file < 0) return nullptr;
   // All of it now: memory that lacks later ends the process without a word.
-  const bool there = (flags & O_CREAT) == 0 || ::posix_fallocate(file, 0, bytes) == 0;
+  const bool there = !create || ::posix_fallocate(file, 0, bytes) == 0;
   void* address =
       there ? ::mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
             : MAP_FAILED;
@@ -41,11 +41,11 @@ std::shared_ptr<void> share_host_memory(Communicator& world, int local_rank, int
       fmt::format("/elbo_{}_{}", ::getpid(), std::chrono::steady_clock::now().time_since_epoch().count()), 0);
   std::shared_ptr<void> memory;
   if (local_rank == 0) {
-    memory = map(name, O_RDWR | O_CREAT | O_EXCL, bytes);
+    memory = map(name, true, bytes);
     if (memory) prepare(memory.get());
   }
   const bool made = agreed(world, local_rank != 0 || memory);
-  if (made && local_rank != 0) memory = map(name, O_RDWR, bytes);
+  if (made && local_rank != 0) memory = map(name, false, bytes);
   const bool everywhere = made && agreed(world, memory != nullptr);
   if (local_rank == 0) ::shm_unlink(name.c_str());
   return everywhere ? memory : nullptr;

@@ -40,7 +40,7 @@ class ConvertDamageTest : public ConversionTest {
         EXPECT_GT(dataset.split(dataset.splits().front()).rows(), 0);
       } catch (const Error& error) {
         EXPECT_THAT(error.what(), testing::HasSubstr(path("")));
-        ++told_;
+        ++told;
       }
       std::filesystem::remove(out());
     }
@@ -51,7 +51,8 @@ class ConvertDamageTest : public ConversionTest {
     std::filesystem::create_directories(std::filesystem::path(path(name)).parent_path());
     torch::Tensor pixels = torch::empty({9, 7}, torch::kUInt8);
     std::mt19937 dice(seed);
-    for (int64_t i = 0; i < pixels.numel(); ++i) pixels.mutable_data_ptr<uint8_t>()[i] = dice() % 256;
+    for (int64_t i = 0; i < pixels.numel(); ++i)
+      pixels.mutable_data_ptr<uint8_t>()[i] = static_cast<uint8_t>(dice() % 256);
     png_image image{};
     image.version = PNG_IMAGE_VERSION;
     image.height = 9, image.width = 7, image.format = PNG_FORMAT_GRAY;
@@ -88,10 +89,11 @@ class ConvertDamageTest : public ConversionTest {
   }
 
   static constexpr int turns = 200;
-  int told_ = 0;
+  int told = 0;
 
  private:
-  std::mt19937 dice_{21};
+  uint32_t seed_ = 21;
+  std::mt19937 dice_{seed_};
 };
 
 TEST_F(ConvertDamageTest, Arrays) {
@@ -101,7 +103,7 @@ TEST_F(ConvertDamageTest, Arrays) {
   damage("idx", write("b-images", bytes, true), {path("b-images")});
   damage("npy", write("a.npy", array()), {path("a.npy")});
   damage("npz", archive("a.npz", array()), {path("a.npz")}, {{"x", "x"}});
-  EXPECT_GT(told_, turns);
+  EXPECT_GT(told, turns);
 }
 
 TEST_F(ConvertDamageTest, Tables) {
@@ -113,7 +115,7 @@ TEST_F(ConvertDamageTest, Tables) {
   damage("csv", write("a.csv", table), {path("a.csv")}, {{"standardize", "true"}});
   damage("csv", write("b.csv", table, true), {path("b.csv")});
   damage("ratings", write("ratings.csv", ratings), {path("ratings.csv")});
-  EXPECT_GT(told_, 0);
+  EXPECT_GT(told, 0);
 }
 
 TEST_F(ConvertDamageTest, Lines) {
@@ -122,7 +124,7 @@ TEST_F(ConvertDamageTest, Lines) {
   damage("text", path("a.txt"), {path("a.txt")}, {{"tokens", "characters"}});
   damage("text", path("a.txt"), {path("a.txt")}, {{"tokens", "byte_pairs"}, {"vocabulary", "30"}});
   damage("smiles", write("a.smi", "CCO\nc1ccccc1\nCC(=O)Oc1ccccc1C(=O)O\n[NH4+].[Cl-]\n"), {path("a.smi")});
-  EXPECT_GT(told_, 0);
+  EXPECT_GT(told, 0);
 }
 
 TEST_F(ConvertDamageTest, PicturesAndClips) {
@@ -130,13 +132,13 @@ TEST_F(ConvertDamageTest, PicturesAndClips) {
   damage("images", path("p/a/2.png"), {path("p")});
   for (uint32_t i = 0; i < 6; ++i) picture(fmt::format("film/{}.png", i), i);
   damage("video", path("film/3.png"), {path("film")}, {{"channels", "1"}, {"frames", "2"}, {"stride", "2"}});
-  EXPECT_GT(told_, turns / 2);
+  EXPECT_GT(told, turns / 2);
 }
 
 TEST_F(ConvertDamageTest, Sounds) {
   damage("wav", sound("a.wav"), {path("a.wav")});
   damage("flac", sound("a.flac"), {path("a.flac")}, {{"frame", "100"}});
-  EXPECT_GT(told_, 0);
+  EXPECT_GT(told, 0);
 }
 
 TEST_F(ConvertDamageTest, OthersDataSets) {
@@ -146,7 +148,7 @@ TEST_F(ConvertDamageTest, OthersDataSets) {
   // Without the attribute `kind`: the library searches a damaged heap of texts for ever (1.10.8, H5HG_read).
   const std::string digits = make("digits.h5", {{"/train/x", torch::full({3, 1, 4, 4}, 100, torch::kUInt8)}});
   damage("moving_digits", digits, {digits}, {{"n", "3"}, {"n_test", "0"}, {"frames", "3"}, {"size", "10"}});
-  EXPECT_GT(told_, turns);
+  EXPECT_GT(told, turns);
 }
 
 }  // namespace
