@@ -39,6 +39,7 @@ TEST(HostChunks, EachChunkIsLoadedOnceForAll) {
   const Host host(40);
   std::atomic<int> loaded = 0, wrong = 0;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (uint32_t t = 0; t < 4; ++t)
     threads.emplace_back([&, t] {
       std::mt19937 dice(t);
@@ -64,6 +65,7 @@ TEST(HostChunks, ChunksThatAreNotInUseMakeRoom) {
   const Host host(3);
   std::atomic<int> wrong = 0, without_room = 0;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (uint32_t t = 0; t < 4; ++t)
     threads.emplace_back([&, t] {
       std::mt19937 dice(t);
@@ -90,6 +92,7 @@ TEST(HostChunks, ChunksThatAreNotInUseMakeRoom) {
   }
   EXPECT_TRUE(held->x.equal(chunk_of({7, 1}, false).x));
   std::vector<ChunkCache::Pointer> all{held};
+  all.reserve(3);
   for (int64_t i = 0; i < 2; ++i)
     all.push_back(host.ranks[1]->get({9, i}, [] { return chunk_of({}, false); }));
   EXPECT_FALSE(host.ranks[0]->get({10, 0}, [] { return chunk_of({}, false); }));
