@@ -17,13 +17,11 @@ struct Chunk {
   torch::Tensor x,
       label;  // (rows, features), (rows) or (rows, k); label undefined where it is kept elsewhere
   int64_t bytes() const;
-  // What tensors of so many bytes take at most in HostChunks.
-  static int64_t bytes_in_host(int64_t bytes) { return bytes + 128; }
 };
 
-// Any number of threads at once.
 class HostChunks;
 
+// Any number of threads at once.
 class ChunkCache {
  public:
   using Pointer = std::shared_ptr<const Chunk>;

@@ -243,13 +243,14 @@ struct Dataset::State {
 
   void share_chunks(ChunkCache& cache, int64_t chunk_bytes, int64_t bytes) const {
     if (!ranks.share) return;
-    const int64_t slot = Chunk::bytes_in_host(chunk_bytes);
-    // All of a split that fits, and what each file's last chunk leaves empty.
+    // All of a split that fits, and what each file's last chunk leaves empty; never so few that ranks which
+    // are a little apart take them from one another.
+    constexpr int64_t least = 4;
     const int64_t most = bytes / chunk_bytes + 1 + std::ssize(files);
-    const int64_t slots = std::clamp<int64_t>(2 * options.window_bytes / slot, 1, most);
-    if (const std::shared_ptr<void> memory =
-            ranks.share(HostChunks::bytes(slots, slot), [&](void* raw) { HostChunks::prepare(raw, slots); }))
-      cache.share(std::make_shared<HostChunks>(memory, slots, slot));
+    const int64_t slots = std::min(most, std::max(least, 2 * options.window_bytes / chunk_bytes));
+    if (const std::shared_ptr<void> memory = ranks.share(HostChunks::bytes(slots, chunk_bytes),
+                                                         [&](void* raw) { HostChunks::prepare(raw, slots); }))
+      cache.share(std::make_shared<HostChunks>(memory, slots, chunk_bytes));
   }
 
   void hold_out_validation() {

@@ -17,6 +17,9 @@ constexpr size_t most_dimensions = 4;
 
 int64_t aligned(int64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
+// The label begins at an aligned place behind x.
+int64_t slot_bytes_of(int64_t chunk_bytes) { return aligned(chunk_bytes) + alignment; }
+
 // A tensor's form, so that other processes can see it; dimensions < 0: there is none.
 struct Form {
   int8_t type = 0;
@@ -80,15 +83,15 @@ class HostChunks::Lock {
   Head& head_;
 };
 
-int64_t HostChunks::bytes(int64_t slots, int64_t slot_bytes) {
+int64_t HostChunks::bytes(int64_t slots, int64_t chunk_bytes) {
   return aligned(sizeof(Head)) + aligned(slots * static_cast<int64_t>(sizeof(int32_t))) +
-         aligned(slots * static_cast<int64_t>(sizeof(Slot))) + slots * aligned(slot_bytes);
+         aligned(slots * static_cast<int64_t>(sizeof(Slot))) + slots * slot_bytes_of(chunk_bytes);
 }
 
-HostChunks::HostChunks(std::shared_ptr<void> memory, int64_t slots, int64_t slot_bytes)
+HostChunks::HostChunks(std::shared_ptr<void> memory, int64_t slots, int64_t chunk_bytes)
     : memory_(std::move(memory)),
       count_(slots),
-      slot_bytes_(aligned(slot_bytes)),
+      slot_bytes_(slot_bytes_of(chunk_bytes)),
       views_(static_cast<size_t>(slots)) {
   auto* at = static_cast<uint8_t*>(memory_.get());
   head_ = reinterpret_cast<Head*>(at);

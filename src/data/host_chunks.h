@@ -14,13 +14,13 @@ namespace elbo {
 // Any number of threads of any number of processes at once.
 class HostChunks : public std::enable_shared_from_this<HostChunks> {
  public:
-  // For `slots` chunks of at most `slot_bytes` bytes.
-  static int64_t bytes(int64_t slots, int64_t slot_bytes);
+  // For so many chunks of at most `chunk_bytes` bytes.
+  static int64_t bytes(int64_t slots, int64_t chunk_bytes);
   // Makes ready what bytes() says, for all processes: by one of them, before any other has it.
   static void prepare(void* memory, int64_t slots);
 
   // The same numbers in every process.
-  HostChunks(std::shared_ptr<void> memory, int64_t slots, int64_t slot_bytes);
+  HostChunks(std::shared_ptr<void> memory, int64_t slots, int64_t chunk_bytes);
 
   // The chunk as it is here, or as `load` reads it for all; none where all slots are in use.
   ChunkCache::Pointer get(ChunkCache::Name name, const std::function<Chunk()>& load);

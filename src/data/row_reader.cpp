@@ -47,21 +47,20 @@ class DirectReader final : public RowReader {
                torch::ScalarType type)
       : file_(std::move(file)),
         name_(std::move(name)),
-        kept_(std::move(storage)),
-        storage_(*kept_),
+        storage_(std::move(storage)),
         type_(type),
         item_bytes_(static_cast<int64_t>(torch::elementSize(type))),
-        as_stored_(same_representation(storage_.type, type)) {
-    for (size_t d = 1; d < storage_.shape.size(); ++d) {
-      row_elements_ *= storage_.shape[d];
-      chunks_of_rows_ *= storage_.chunks_along(d);
+        as_stored_(same_representation(storage_->type, type)) {
+    for (size_t d = 1; d < storage_->shape.size(); ++d) {
+      row_elements_ *= storage_->shape[d];
+      chunks_of_rows_ *= storage_->chunks_along(d);
     }
-    row_bytes_ = row_elements_ * storage_.type.size;
-    whole_rows_ = std::equal(storage_.shape.begin() + 1, storage_.shape.end(), storage_.chunk.begin() + 1);
+    row_bytes_ = row_elements_ * storage_->type.size;
+    whole_rows_ = std::equal(storage_->shape.begin() + 1, storage_->shape.end(), storage_->chunk.begin() + 1);
   }
 
   void read(int64_t first, int64_t count, void* out) const override {
-    const int64_t rows = storage_.chunk.front();
+    const int64_t rows = storage_->chunk.front();
     auto* target = static_cast<uint8_t*>(out);
     for (int64_t row = first; row < first + count;) {
       const int64_t group = row / rows;  // of chunks that hold the same rows
@@ -76,16 +75,16 @@ class DirectReader final : public RowReader {
       row += n;
     }
   }
-  bool rows_lie_apart() const override { return whole_rows_ && storage_.filters.empty(); }
+  bool rows_lie_apart() const override { return whole_rows_ && storage_->filters.empty(); }
   std::string way() const override { return "directly"; }
 
  private:
-  const StoredPiece& piece(int64_t index) const { return storage_.pieces[static_cast<size_t>(index)]; }
+  const StoredPiece& piece(int64_t index) const { return storage_->pieces[static_cast<size_t>(index)]; }
 
   // The row behind those that follow the chunk's first one without a gap in the file: small chunks are read
   // many at once.
   int64_t rows_behind_one_another(int64_t chunk, int64_t end) const {
-    const int64_t rows = storage_.chunk.front();
+    const int64_t rows = storage_->chunk.front();
     if (piece(chunk).address == StoredPiece::nowhere) return (chunk + 1) * rows;
     while ((chunk + 1) * rows < end && piece(chunk + 1).address == piece(chunk).address + piece(chunk).size)
       ++chunk;
@@ -107,7 +106,7 @@ class DirectReader final : public RowReader {
     } else {
       fetch(from.address + static_cast<uint64_t>(at * row_bytes_), bytes, stored.data(), chunk);
     }
-    convert(storage_.type, stored.data(), n * row_elements_, type_, out);
+    convert(storage_->type, stored.data(), n * row_elements_, type_, out);
   }
 
   // Rows [at, at + n) of the chunks of a group, put together where they hold parts of rows.
@@ -128,19 +127,19 @@ class DirectReader final : public RowReader {
     if (as_stored_) {
       std::memcpy(out, stored, static_cast<size_t>(n * row_bytes_));
     } else {
-      convert(storage_.type, stored, n * row_elements_, type_, out);
+      convert(storage_->type, stored, n * row_elements_, type_, out);
     }
   }
 
   int64_t bytes_of_row_in_chunk() const {
-    return static_cast<int64_t>(storage_.bytes_of_piece()) / storage_.chunk.front();
+    return static_cast<int64_t>(storage_->bytes_of_piece()) / storage_->chunk.front();
   }
 
   // A chunk's elements as stored, without filters.
   void load(int64_t index, std::vector<uint8_t>& bytes) const {
     const StoredPiece& from = piece(index);
     if (from.address == StoredPiece::nowhere) {
-      bytes.resize(storage_.bytes_of_piece());
+      bytes.resize(storage_->bytes_of_piece());
       fill(bytes);
       return;
     }
@@ -148,7 +147,7 @@ class DirectReader final : public RowReader {
     bytes.resize(from.size);
     fetch(from.address, from.size, bytes.data(), index);
     try {
-      undo_filters(storage_, from.skipped, bytes);
+      undo_filters(*storage_, from.skipped, bytes);
     } catch (const std::runtime_error& reason) {
       fail("{}: the chunk of rows {} cannot be read: {}", name_, rows_of(index), reason.what());
     }
@@ -157,18 +156,18 @@ class DirectReader final : public RowReader {
   // Copies what chunk `number` of a group has of n rows (in the dataset's order of elements) to its place in
   // them.
   void place(const uint8_t* chunk, int64_t n, int64_t number, uint8_t* rows) const {
-    const size_t rank = storage_.shape.size();
+    const size_t rank = storage_->shape.size();
     std::vector<int64_t> first(rank, 0);  // in the row
     for (size_t d = rank; d-- > 1;) {
-      first[d] = number % storage_.chunks_along(d) * storage_.chunk[d];
-      number /= storage_.chunks_along(d);
+      first[d] = number % storage_->chunks_along(d) * storage_->chunk[d];
+      number /= storage_->chunks_along(d);
     }
     const std::function<void(size_t, const uint8_t*, uint8_t*, int64_t, int64_t)> copy =
         [&](size_t d, const uint8_t* from, uint8_t* to, int64_t from_stride, int64_t to_stride) {
           // strides: bytes of one step along dimension d - 1
-          const int64_t size = d == 0 ? n : std::min(storage_.chunk[d], storage_.shape[d] - first[d]);
-          const int64_t from_step = d == 0 ? from_stride : from_stride / storage_.chunk[d];
-          const int64_t to_step = d == 0 ? to_stride : to_stride / storage_.shape[d];
+          const int64_t size = d == 0 ? n : std::min(storage_->chunk[d], storage_->shape[d] - first[d]);
+          const int64_t from_step = d == 0 ? from_stride : from_stride / storage_->chunk[d];
+          const int64_t to_step = d == 0 ? to_stride : to_stride / storage_->shape[d];
           to += d == 0 ? 0 : first[d] * to_step;
           if (d + 1 == rank) {
             std::memcpy(to, from, static_cast<size_t>(size * from_step));
@@ -181,8 +180,8 @@ class DirectReader final : public RowReader {
   }
 
   void fill(std::vector<uint8_t>& bytes) const {
-    for (size_t i = 0; i < bytes.size(); i += storage_.fill.size())
-      std::memcpy(bytes.data() + i, storage_.fill.data(), storage_.fill.size());
+    for (size_t i = 0; i < bytes.size(); i += storage_->fill.size())
+      std::memcpy(bytes.data() + i, storage_->fill.data(), storage_->fill.size());
   }
 
   void fetch(uint64_t address, uint64_t size, uint8_t* out, int64_t index) const {
@@ -197,15 +196,14 @@ class DirectReader final : public RowReader {
   }
 
   std::string rows_of(int64_t index) const {
-    const int64_t first = index / chunks_of_rows_ * storage_.chunk.front();
+    const int64_t first = index / chunks_of_rows_ * storage_->chunk.front();
     return fmt::format("{} to {}", first,
-                       std::min(first + storage_.chunk.front(), storage_.shape.front()) - 1);
+                       std::min(first + storage_->chunk.front(), storage_->shape.front()) - 1);
   }
 
   std::shared_ptr<const RawFile> file_;
   std::string name_;  // file and dataset
-  std::shared_ptr<const Storage> kept_;
-  const Storage& storage_;
+  std::shared_ptr<const Storage> storage_;
   torch::ScalarType type_;
   int64_t item_bytes_;
   bool as_stored_;

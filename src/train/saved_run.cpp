@@ -87,7 +87,8 @@ SavedRun open_run(Communicator& comm, const std::string& directory, const std::s
   run.config = parse_config(run.checkpoint.config, directory, {});
   if (!data_path.empty()) run.config->data.path = data_path;
   if (need == DataNeed::rows) {
-    run.dataset = std::make_unique<Dataset>(run.config->data);
+    run.dataset =
+        std::make_unique<Dataset>(run.config->data, Ranks{.once = made_by_rank_0(comm), .share = {}});
     require_same_rows(run);
   }
   run.model = build(run);

@@ -91,6 +91,10 @@ std::optional<Checkpoint> share(Communicator& comm, std::optional<Checkpoint> re
   return result;
 }
 
+OnceForAll made_by_rank_0(Communicator& comm) {
+  return [&comm](const auto& make) { return broadcast_text(comm, comm.rank() == 0 ? make() : "", 0); };
+}
+
 void load_into(torch::nn::Module& model, const Checkpoint& checkpoint, const std::string& where) {
   const torch::NoGradGuard no_grad;
   load_tensors(model.named_parameters(), checkpoint.parameters, where, "parameters");

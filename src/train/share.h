@@ -6,12 +6,16 @@
 #include <string>
 
 #include "comm/communicator.h"
+#include "data/storage.h"
 #include "train/checkpoint.h"
 
 namespace elbo {
 
 // Collective; `read` counts on rank 0 only. None on every rank where rank 0 has none.
 std::optional<Checkpoint> share(Communicator& comm, std::optional<Checkpoint> read);
+
+// What rank 0 makes, on every rank: for a data set that all of them open (data/dataset.h).
+OnceForAll made_by_rank_0(Communicator& comm);
 
 // Copies parameters and buffers into a model. Throws a usage Error that names the first tensor whose name or
 // shape differs: a checkpoint of another model. `where` names the checkpoint.

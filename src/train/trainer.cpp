@@ -84,10 +84,7 @@ Dataset Trainer::open_data(const Environment& environment) const {
     }
     options.path = stage.path();
   }
-  Ranks ranks;
-  ranks.once = [this](const auto& make) {
-    return broadcast_text(*host_, host_->rank() == 0 ? make() : "", 0);
-  };
+  Ranks ranks{.once = made_by_rank_0(*host_), .share = {}};
   torch::Tensor most = torch::tensor(int64_t{environment.local_size()});
   host_->all_reduce(most, ReduceOp::max);
   if (most.item<int64_t>() > 1)

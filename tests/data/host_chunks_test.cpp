@@ -25,64 +25,59 @@ int64_t roll(std::mt19937& dice, uint32_t sides) { return static_cast<int64_t>(d
 // Two ranks: each sees the memory through an object of its own.
 struct Host {
   explicit Host(int64_t slots) {
-    const int64_t slot = Chunk::bytes_in_host(rows * (3 + 4));
-    memory.reset(new (std::align_val_t{64}) char[static_cast<size_t>(HostChunks::bytes(slots, slot))],
+    constexpr int64_t chunk = rows * (3 + 4);
+    memory.reset(new (std::align_val_t{64}) char[static_cast<size_t>(HostChunks::bytes(slots, chunk))],
                  [](char* bytes) { operator delete[](bytes, std::align_val_t{64}); });
     HostChunks::prepare(memory.get(), slots);
-    for (auto& rank : ranks) rank = std::make_shared<HostChunks>(memory, slots, slot);
+    for (auto& rank : ranks) rank = std::make_shared<HostChunks>(memory, slots, chunk);
   }
   std::shared_ptr<char> memory;
   std::array<std::shared_ptr<HostChunks>, 2> ranks;
 };
 
-TEST(HostChunks, EachChunkIsLoadedOnceForAll) {
-  const Host host(40);
-  std::atomic<int> loaded = 0, wrong = 0;
-  std::vector<std::thread> threads;
-  threads.reserve(4);
-  for (uint32_t t = 0; t < 4; ++t)
-    threads.emplace_back([&, t] {
-      std::mt19937 dice(t);
-      for (int turn = 0; turn < 2000; ++turn) {
-        const ChunkCache::Name name{roll(dice, 2), roll(dice, 20)};
-        const bool labelled = name.chunk % 2 == 0;
-        const ChunkCache::Pointer chunk = host.ranks.at(t % 2)->get(name, [&] {
-          ++loaded;
-          return chunk_of(name, labelled);
-        });
-        const Chunk expected = chunk_of(name, labelled);
-        if (!chunk->x.equal(expected.x) || chunk->label.defined() != labelled ||
-            (labelled && !chunk->label.equal(expected.label)))
-          ++wrong;
-      }
-    });
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(wrong, 0);
-  EXPECT_EQ(loaded, 40);
-}
+struct Counts {
+  std::atomic<int> loaded = 0, wrong = 0, without_room = 0;
+};
 
-TEST(HostChunks, ChunksThatAreNotInUseMakeRoom) {
-  const Host host(3);
-  std::atomic<int> wrong = 0, without_room = 0;
+// Four threads, two of each rank, ask for random ones of `files` times `chunks`; every second one has labels.
+void ask_often(const Host& host, uint32_t files, uint32_t chunks, Counts& counts) {
   std::vector<std::thread> threads;
   threads.reserve(4);
   for (uint32_t t = 0; t < 4; ++t)
     threads.emplace_back([&, t] {
       std::mt19937 dice(t);
       for (int turn = 0; turn < 2000; ++turn) {
-        const ChunkCache::Name name{0, roll(dice, 50)};
-        const ChunkCache::Pointer chunk =
-            host.ranks.at(t % 2)->get(name, [&] { return chunk_of(name, false); });
+        const ChunkCache::Name name{roll(dice, files), roll(dice, chunks)};
+        const Chunk expected = chunk_of(name, name.chunk % 2 == 0);
+        const ChunkCache::Pointer chunk = host.ranks.at(t % 2)->get(name, [&] {
+          ++counts.loaded;
+          return expected;
+        });
         if (!chunk) {
-          ++without_room;
-        } else if (!chunk->x.equal(chunk_of(name, false).x)) {
-          ++wrong;
+          ++counts.without_room;
+        } else if (!chunk->x.equal(expected.x) || chunk->label.defined() != expected.label.defined() ||
+                   (expected.label.defined() && !chunk->label.equal(expected.label))) {
+          ++counts.wrong;
         }
       }
     });
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(wrong, 0);
-  EXPECT_LT(without_room, 4000);
+}
+
+TEST(HostChunks, EachChunkIsLoadedOnceForAll) {
+  Counts counts;
+  ask_often(Host(40), 2, 20, counts);
+  EXPECT_EQ(counts.wrong, 0);
+  EXPECT_EQ(counts.without_room, 0);
+  EXPECT_EQ(counts.loaded, 40);
+}
+
+TEST(HostChunks, ChunksThatAreNotInUseMakeRoom) {
+  const Host host(3);
+  Counts counts;
+  ask_often(host, 1, 50, counts);
+  EXPECT_EQ(counts.wrong, 0);
+  EXPECT_LT(counts.without_room, 4000);
 
   // One that is held stays, whatever comes.
   const ChunkCache::Pointer held = host.ranks[0]->get({7, 1}, [] { return chunk_of({7, 1}, false); });
