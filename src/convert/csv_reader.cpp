@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <set>
 
@@ -109,7 +110,7 @@ TableReader::TableReader(const std::string& path, const std::string& separator, 
   if (!reader_.next(first_)) usage_error("{}: is empty; expected a table", path);
   first_line_ = reader_.line();
   for (const std::string& field : first_)
-    if (std::ranges::any_of(trim(field), [](char c) { return static_cast<unsigned char>(c) < 0x20; }))
+    if (std::ranges::any_of(field, [](unsigned char c) { return c < 0x20 && std::isspace(c) == 0; }))
       usage_error("{}: its first line holds bytes that are no text; expected a table", path);
   if (header == "yes" || (header == "auto" && looks_like_header(first_))) {
     for (const std::string& field : first_) columns_.push_back(trim(field));
