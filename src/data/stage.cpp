@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -39,6 +42,7 @@ struct Stage::Copy {
       return 0;
     }
     if (!file) {
+      remove_leftovers();
       file = std::make_unique<AtomicFile>(target);
       in.open(source, std::ios::binary);
       out.open(file->temporary_path(), std::ios::binary);
@@ -55,6 +59,21 @@ struct Stage::Copy {
     }
     if (!in) finish();
     return copied;
+  }
+
+  // What copies of this file left behind whose processes were killed.
+  void remove_leftovers() const {
+    const std::string begin = target.filename().string() + ".partial-";
+    for (const auto& entry : fs::directory_iterator(target.parent_path())) {
+      const std::string name = entry.path().filename().string();
+      int process = 0;
+      if (!name.starts_with(begin) ||
+          std::from_chars(name.data() + begin.size(), name.data() + name.size(), process).ec != std::errc() ||
+          process <= 0 || ::kill(process, 0) == 0 || errno != ESRCH)
+        continue;
+      std::error_code ignored;
+      fs::remove(entry.path(), ignored);
+    }
   }
 
   void finish() {
