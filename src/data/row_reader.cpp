@@ -27,8 +27,8 @@ class LibraryReader final : public RowReader {
       // Not sooner: a chunk may be stored without the filter.
       usage_error(
           "{}: was written with the filter {}, which the HDF5 library here has not got; name the folder of "
-          "its "
-          "plugin in HDF5_PLUGIN_PATH, or store the file anew where it was made: h5repack -f GZIP=4 OLD NEW",
+          "its plugin in HDF5_PLUGIN_PATH, or store the file anew where it was made: h5repack -f GZIP=4 OLD "
+          "NEW",
           hdf5::name_of(dataset_.get()), found_->missing_filter);
     }
   }
