@@ -54,7 +54,11 @@ ExitCode interpolate(const Environment& environment, const CommandLine& line) {
   const torch::NoGradGuard no_grad;
   const Batch batch = read_rows(source, 0, 2 * options.n, run.config->data.binarize,
                                 Key(static_cast<uint64_t>(run.config->train.seed)).with("binarize"));
-  const torch::Tensor rows = run.model->decode(walks(run.model->encode(batch).z, options.steps));
+  // A walk keeps the label of the row where it begins.
+  const torch::Tensor label = batch.label.defined()
+                                  ? batch.label.slice(0, 0, {}, 2).repeat_interleave(options.steps, 0)
+                                  : batch.label;
+  const torch::Tensor rows = run.model->decode(walks(run.model->encode(batch).z, options.steps), label);
   write_rows(options.output, {{"x", rows}}, options.steps);
   return ExitCode::ok;
 }

@@ -44,7 +44,7 @@ ExitCode reconstruct(const Environment& environment, const CommandLine& line) {
   const RowSource& source = run.dataset->split(options.split);
   const Batch batch = read_rows(source, 0, std::min(options.n, source.rows()), run.config->data.binarize,
                                 Key(static_cast<uint64_t>(run.config->train.seed)).with("binarize"));
-  const torch::Tensor reconstruction = run.model->decode(run.model->encode(batch).z);
+  const torch::Tensor reconstruction = run.model->decode(run.model->encode(batch).z, batch.label);
   constexpr int64_t columns = 16;
   write_rows(options.output, {{"x", batch.x}, {"reconstruction", reconstruction}},
              std::min(columns, batch.size()));

@@ -11,11 +11,15 @@ namespace {
 
 struct Options {
   int64_t n = 64, seed = 0;
-  std::string checkpoint = "newest";
+  std::string label, checkpoint = "newest";
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
     table.add("n", n, "samples", Range::between(1, 1 << 20));
+    table.add(
+        "label", label,
+        "what the rows are to be, for models with a condition: a class, or a label's values with commas "
+        "between; empty: the classes in turn");
     table.add("seed", seed, "other numbers draw other samples", Range::at_least(0));
     table.add("checkpoint", checkpoint, "newest, best, or a step");
     output.bind(table, ".png (images), .h5 or .csv");
@@ -39,7 +43,8 @@ ExitCode sample(const Environment& environment, const CommandLine& line) {
 
   const torch::NoGradGuard no_grad;
   Noise noise(Key(static_cast<uint64_t>(options.seed)).with("sample"));
-  const torch::Tensor rows = run.model->decode(run.model->prior_sample(options.n, noise));
+  const torch::Tensor label = labels_for(run, options.label, options.n);
+  const torch::Tensor rows = run.model->decode(run.model->prior_sample(options.n, noise), label);
   write_rows(options.output, {{"x", rows}},
              static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.n)))));
   return ExitCode::ok;
@@ -48,8 +53,8 @@ ExitCode sample(const Environment& environment, const CommandLine& line) {
 }  // namespace
 
 Command sample_command() {
-  return {"sample", "RUN --out=FILE [--n=64]", "draws new data: the decoder's mean at draws from the prior",
-          sample};
+  return {"sample", "RUN --out=FILE [--n=64] [--label=K]",
+          "draws new data: the decoder's mean at draws from the prior", sample};
 }
 
 }  // namespace elbo

@@ -101,11 +101,21 @@ struct Dataset::State {
       shape.kind = pictures ? "image" : row.size() == 1 ? "tabular" : "";
     }
     shape.x = row;
+    if (shape.kind == "tokens") find_vocabulary(file, path);
     if (shape.kind != "image") return;
     if (row.size() == 2) shape.x = {1, row[0], row[1]};  // grey pictures without an axis for channels
     if (shape.x.size() != 3)
       file.refuse(fmt::format("{} has the shape {}; expected (rows, channels, height, width) for images",
                               path, shape_text(info.shape)));
+  }
+
+  void find_vocabulary(const DataFile& file, const std::string& path) {
+    if (!shape.integer_x || shape.x.size() != 1)
+      file.refuse(fmt::format("{} has rows of the shape {}; expected (rows, time) integers for tokens", path,
+                              shape_text(shape.x)));
+    if (!hdf5::exists(file.handle(), "/vocabulary"))
+      file.refuse("has tokens and no /vocabulary; expected a dataset of what each number stands for");
+    shape.tokens = file.describe("/vocabulary").shape.front();
   }
 
   // Largest label of a dataset of integers (N); throws for negative ones.
@@ -231,6 +241,7 @@ struct Dataset::State {
                                .label = paths.label,
                                .row_shape = shape.x,
                                .in_unit_interval = shape.kind == "image" || options.binarize != "none",
+                               .byte_unit = shape.tokens > 0 ? 1.0F : 255.0F,
                                .classes = shape.classes,
                                .labels_bytes = options.window_bytes,
                                .length = paths.length,

@@ -15,9 +15,9 @@ namespace {
 // a call of HDF5 costs little beside it.
 constexpr int64_t piece_bytes = int64_t{256} * 1024;
 
-// bytes (n) → (n) scaled to [0, 1].
-void scale_bytes(const uint8_t* bytes, int64_t n, float* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(bytes[i]) / 255.0F;
+// bytes (n) → (n), in multiples of `unit`.
+void widen(const uint8_t* bytes, int64_t n, float unit, float* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(bytes[i]) / unit;
 }
 
 }  // namespace
@@ -93,7 +93,8 @@ Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
     const ChunkCache::Pointer from = chunk(row / rows_per_chunk_);
     const int64_t at = row % rows_per_chunk_;
     if (bytes_) {
-      scale_bytes(from->x.const_data_ptr<uint8_t>() + at * features_, features_, x + i * features_);
+      widen(from->x.const_data_ptr<uint8_t>() + at * features_, features_, options_.byte_unit,
+            x + i * features_);
     } else {
       std::memcpy(x + i * features_, from->x.const_data_ptr<float>() + at * features_,
                   static_cast<size_t>(features_) * sizeof(float));
@@ -114,7 +115,7 @@ void StoredSplit::read_row_apart(int64_t row, float* out) const {
     thread_local std::vector<uint8_t> bytes;
     bytes.resize(static_cast<size_t>(features_));
     x_->read(row, 1, bytes.data());
-    scale_bytes(bytes.data(), features_, out);
+    widen(bytes.data(), features_, options_.byte_unit, out);
   } else {
     x_->read(row, 1, out);
     check_x(out, 1, row);

@@ -16,6 +16,7 @@ struct StoredSplitOptions {
   std::string x, label;            // absolute paths in the file; label "": none
   std::vector<int64_t> row_shape;  // of x, as models see it
   bool in_unit_interval = false;   // x must be in [0, 1] once scaled
+  float byte_unit = 255;           // what 1 is where x is stored as bytes
   int64_t classes = 0;             // labels are 0 … classes-1
   int64_t labels_bytes = 0;        // labels up to that size are kept in memory
   std::string length{};            // absolute path of the rows' lengths; "": none

@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <numeric>
 
 #include "base/leaves.h"
-#include "nn/distributions.h"
 #include "objectives/bounds.h"
+#include "parallel/exchange.h"
 #include "parallel/tree_sum.h"
 
 namespace elbo {
@@ -26,7 +25,7 @@ constexpr int64_t decoded_rows = 4096;
 struct Layout {
   std::vector<std::string> terms;  // as the model reports them
   bool bound = false;              // the model has an ELBO
-  bool posterior = false;          // encode() gives a variance
+  bool kl_per_dim = false;         // encode() gives the KL of each dimension
   int64_t latent = 0;
 
   // Places: rows, loss, nll, squared error, PSNR, rows outside of [0, 1]; then the terms; then three rows of
@@ -58,7 +57,7 @@ class Evaluator {
     Noise noise(key_.with("probe"), device_of(model));
     for (const auto& [name, value] : model.evaluate(one, noise).parts) layout_.terms.push_back(name);
     layout_.bound = model.log_weights(one, 1, noise).has_value();
-    layout_.posterior = model.encode(one).logvar.has_value();
+    layout_.kl_per_dim = model.encode(one).kl.has_value();
     layout_.latent = model.latent_size();
   }
 
@@ -84,7 +83,7 @@ class Evaluator {
     for (size_t i = 0; i < terms.parts.size(); ++i)
       at[Layout::first_term + static_cast<int64_t>(i)] = sum_of(terms.parts[i].second);
     const Code code = model.encode(batch);
-    add_reconstruction(batch.x, model.decode(code.z), at);
+    add_reconstruction(batch.x, model.decode(code.z, batch.label), at);
     add_posterior(code, sums);
     if (options_.importance_samples > 0 && layout_.bound) at[Layout::nll] = nll_sum(model, batch, leaf);
     return sums;
@@ -110,9 +109,7 @@ class Evaluator {
     const torch::Tensor z = code.z.to(torch::kFloat64).cpu();
     place(Layout::mean).copy_(z.sum(0));
     place(Layout::mean_square).copy_(z.square().sum(0));
-    if (code.logvar)
-      place(Layout::kl)
-          .copy_(DiagonalNormal{code.z, *code.logvar}.kl_to_standard().sum(0, false, torch::kFloat64));
+    if (code.kl) place(Layout::kl).copy_(code.kl->sum(0, false, torch::kFloat64));
   }
 
   double nll_sum(Model& model, const Batch& batch, int64_t leaf) const {
@@ -167,28 +164,6 @@ std::vector<Part> sum_own_leaves(const Evaluator& evaluator, Workers& workers, L
   return own_parts;
 }
 
-// The sum over all leaves, on every rank.
-torch::Tensor sum_of_all(Communicator& comm, const Evaluator& evaluator, const std::vector<Part>& own) {
-  const int64_t elements = evaluator.layout().size();
-  std::vector<Node> nodes;
-  std::vector<int64_t> counts;
-  for (int rank = 0; rank < comm.size(); ++rank) {
-    const std::vector<Node> of_rank =
-        maximal_subtrees(share_of({0, evaluator.leaves()}, rank, comm.size()), evaluator.leaves());
-    nodes.insert(nodes.end(), of_rank.begin(), of_rank.end());
-    counts.push_back(static_cast<int64_t>(of_rank.size()) * elements);
-  }
-  torch::Tensor all = torch::empty({static_cast<int64_t>(nodes.size()), elements}, torch::kFloat64);
-  int64_t place = 0;
-  for (int rank = 0; rank < comm.rank(); ++rank) place += counts[static_cast<size_t>(rank)] / elements;
-  for (const Part& part : own) all[place++].copy_(part.sum);
-  comm.all_gather(all, counts);
-  std::vector<Part> parts;
-  parts.reserve(nodes.size());
-  for (size_t i = 0; i < nodes.size(); ++i) parts.push_back({nodes[i], all[static_cast<int64_t>(i)]});
-  return canonical_sum({0, evaluator.leaves()}, parts);
-}
-
 std::optional<double> bits_per_dim(const Likelihood* likelihood, double nats, int64_t features,
                                    bool in_range) {
   if (likelihood == nullptr || !in_range) return std::nullopt;
@@ -222,7 +197,7 @@ Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const Evalu
   for (int64_t i = 0; i < layout.latent; ++i) {
     const double z = mean(layout.latent_at(Layout::mean) + i);
     if (mean(layout.latent_at(Layout::mean_square) + i) - z * z > active_variance) ++active;
-    if (layout.posterior) result.kl_per_dim.push_back(mean(layout.latent_at(Layout::kl) + i));
+    if (layout.kl_per_dim) result.kl_per_dim.push_back(mean(layout.latent_at(Layout::kl) + i));
   }
   result.active_units = active;
   return result;
@@ -240,7 +215,8 @@ std::optional<Evaluation> evaluate(Communicator& comm, Workers& workers,
   torch::Tensor broken_off = torch::full({1}, interrupted() ? 1 : 0, torch::kInt32);
   comm.all_reduce(broken_off, ReduceOp::max);
   if (broken_off.item<int>() != 0) return std::nullopt;
-  const torch::Tensor sums = sum_of_all(comm, evaluator, parts);
+  const torch::Tensor sums =
+      sum_over_ranks(comm, parts, evaluator.leaves(), {evaluator.layout().size()}, torch::kFloat64);
   const int64_t features = rows.read({0}).x.numel();
   return conclude(evaluator.layout(), sums, options, models.front()->likelihood().get(), features);
 }

@@ -21,13 +21,14 @@ namespace elbo {
 struct Pass {
   std::string phase;
   int64_t step = 0;
+  int64_t leaf = 0;  // number of the microbatch within the step
 };
 
-// What encode() finds for each row: the posterior mean (or the code), and the posterior's log variance where
-// there is one.
+// What encode() finds for each row.
 struct Code {
-  torch::Tensor z;                      // (b, latent)
-  std::optional<torch::Tensor> logvar;  // (b, latent)
+  torch::Tensor z;                        // (b, latent): the posterior's mean, or the code
+  std::optional<torch::Tensor> logvar{};  // (b, latent) of the posterior, where it has one
+  std::optional<torch::Tensor> kl{};      // (b, latent): of each dimension from the prior, where it is known
 };
 
 class Model : public torch::nn::Module {
@@ -38,6 +39,10 @@ class Model : public torch::nn::Module {
   // may run in several threads at once (each with a replica of its own).
   virtual Terms objective(const Pass& pass, const Batch& batch, Noise& noise) = 0;
 
+  // Takes what objective() put into Terms::statistics, summed over all leaves of the step, after the phase's
+  // update; called on every replica of every rank with the same sums. The only place that writes buffers.
+  virtual void absorb(const Pass&, const torch::Tensor& /*statistics*/) {}
+
   // Per-sample terms (b) for evaluation: no warm-up, no free bits, β = 1. For a model with a bound, loss is
   // -ELBO.
   virtual Terms evaluate(const Batch& batch, Noise& noise) = 0;
@@ -46,10 +51,12 @@ class Model : public torch::nn::Module {
   virtual std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, Noise& noise) = 0;
 
   virtual Code encode(const Batch& batch) = 0;
-  virtual torch::Tensor decode(
-      const torch::Tensor& z) = 0;  // (n, latent) → (n, …row), mean of the likelihood
-  virtual torch::Tensor prior_sample(
-      int64_t n, Noise& noise) = 0;  // (n, latent); for a model without a prior, N(0, I), said in its docs
+  // (n, latent) → (n, …row), the likelihood's mean. label: as in a Batch, n of them; only conditional models
+  // look at it.
+  virtual torch::Tensor decode(const torch::Tensor& z, const torch::Tensor& label) = 0;
+  // (n, latent); for a model without a prior, N(0, I), said in its docs.
+  virtual torch::Tensor prior_sample(int64_t n, Noise& noise) = 0;
+  virtual bool conditional() const { return false; }  // rows are described given their labels
   virtual int64_t latent_size() const = 0;
   virtual std::shared_ptr<const Likelihood> likelihood() const = 0;  // null for a model without one
 };

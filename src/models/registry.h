@@ -18,6 +18,7 @@ namespace elbo {
 struct ModelContext {
   DataShape data;
   NetworkOptions network;
+  std::string name{};  // of the variant, for messages
 };
 
 // A variant with its options at present values. One object a variant and process: bind() ties its options to

@@ -56,12 +56,20 @@ std::vector<Plane> plane_sizes(const NetworkOptions& options, const std::vector<
   return planes;
 }
 
+torch::Tensor beside(const torch::Tensor& features, const torch::Tensor& further) {
+  return further.defined() ? torch::cat({features, further}, 1) : features;
+}
+
 class MlpEncoder : public Encoder {
  public:
-  MlpEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs, Noise& init)
-      : mlp_(register_module("mlp", std::make_shared<Mlp>(concatenate(product(row), options.hidden, outputs),
-                                                          find_activation(options.activation), init))) {}
-  torch::Tensor forward(const torch::Tensor& x) override { return mlp_->forward(x.flatten(1)); }
+  MlpEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs, int64_t further,
+             Noise& init)
+      : mlp_(register_module(
+            "mlp", std::make_shared<Mlp>(concatenate(product(row) + further, options.hidden, outputs),
+                                         find_activation(options.activation), init))) {}
+  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& further) override {
+    return mlp_->forward(beside(x.flatten(1), further));
+  }
 
  private:
   std::shared_ptr<Mlp> mlp_;
@@ -86,7 +94,8 @@ class MlpDecoder : public Decoder {
 
 class ConvEncoder : public Encoder {
  public:
-  ConvEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs, Noise& init)
+  ConvEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs,
+              int64_t further, Noise& init)
       : activation_(find_activation(options.activation)) {
     const std::vector<Plane> planes = plane_sizes(options, row);
     int64_t in = row[0];
@@ -97,14 +106,14 @@ class ConvEncoder : public Encoder {
       in = out;
     }
     const auto [height, width] = planes.back();
-    const std::vector<int64_t> widths = concatenate(in * height * width, options.hidden, outputs);
+    const std::vector<int64_t> widths = concatenate(in * height * width + further, options.hidden, outputs);
     mlp_ = register_module("mlp", std::make_shared<Mlp>(widths, activation_, init));
   }
 
-  torch::Tensor forward(const torch::Tensor& x) override {
+  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& further) override {
     torch::Tensor h = x;
     for (const auto& convolution : convolutions_) h = activation_(convolution->forward(h));
-    return mlp_->forward(h.flatten(1));
+    return mlp_->forward(beside(h.flatten(1), further));
   }
 
  private:
@@ -179,9 +188,10 @@ torch::Tensor Mlp::forward(const torch::Tensor& x) {
 }
 
 std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::vector<int64_t>& row,
-                                      int64_t outputs, Noise& init) {
-  if (is_convolutional(options, row)) return std::make_shared<ConvEncoder>(options, row, outputs, init);
-  return std::make_shared<MlpEncoder>(options, row, outputs, init);
+                                      int64_t outputs, Noise& init, int64_t further) {
+  if (is_convolutional(options, row))
+    return std::make_shared<ConvEncoder>(options, row, outputs, further, init);
+  return std::make_shared<MlpEncoder>(options, row, outputs, further, init);
 }
 
 std::shared_ptr<Decoder> make_decoder(const NetworkOptions& options, const std::vector<int64_t>& row,

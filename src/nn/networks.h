@@ -36,7 +36,8 @@ class Mlp : public torch::nn::Module {
 
 class Encoder : public torch::nn::Module {
  public:
-  virtual torch::Tensor forward(const torch::Tensor& x) = 0;  // (b, …row) → (b, outputs)
+  // (b, …row) → (b, outputs). further (b, n): what else is known of the rows, undefined where n is 0.
+  virtual torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& further = {}) = 0;
 };
 
 class Decoder : public torch::nn::Module {
@@ -52,7 +53,7 @@ bool is_convolutional(const NetworkOptions& options, const std::vector<int64_t>&
 // Error where the options do not suit the row: conv for what is not (channels, height, width), an image too
 // small for the depth.
 std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::vector<int64_t>& row,
-                                      int64_t outputs, Noise& init);
+                                      int64_t outputs, Noise& init, int64_t further = 0);
 std::shared_ptr<Decoder> make_decoder(const NetworkOptions& options, const std::vector<int64_t>& row,
                                       int64_t latent, int64_t maps, Noise& init);
 

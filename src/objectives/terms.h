@@ -12,6 +12,9 @@ struct Terms {
   torch::Tensor
       loss;  // (b) per sample, or a scalar where samples are coupled: then the sum over the microbatch
   std::vector<std::pair<std::string, torch::Tensor>> parts;  // likewise; reported, never differentiated
+  // (s) float32: sums over the microbatch that Model::absorb() gets, summed over the whole batch. As many
+  // numbers in every call of a phase.
+  torch::Tensor statistics{};
 
   void report(std::string name, const torch::Tensor& value) {
     parts.emplace_back(std::move(name), value.detach());

@@ -42,6 +42,29 @@ std::vector<Part> narrowed(const std::vector<Part>& parts, ElementRange range) {
 
 }  // namespace
 
+torch::Tensor sum_over_ranks(Communicator& comm, const std::vector<Part>& own, int64_t leaves,
+                             torch::IntArrayRef shape, torch::ScalarType type) {
+  const int64_t elements = c10::multiply_integers(shape);
+  std::vector<Node> nodes;
+  std::vector<int64_t> counts;
+  for (int rank = 0; rank < comm.size(); ++rank) {
+    const std::vector<Node> of_rank = maximal_subtrees(share_of({0, leaves}, rank, comm.size()), leaves);
+    nodes.insert(nodes.end(), of_rank.begin(), of_rank.end());
+    counts.push_back(static_cast<int64_t>(of_rank.size()) * elements);
+  }
+  std::vector<int64_t> sizes{static_cast<int64_t>(nodes.size())};
+  sizes.insert(sizes.end(), shape.begin(), shape.end());
+  torch::Tensor all = torch::empty(sizes, type);
+  int64_t place = 0;
+  for (int rank = 0; rank < comm.rank(); ++rank) place += counts[static_cast<size_t>(rank)] / elements;
+  for (const Part& part : own) all[place++].copy_(part.sum);
+  comm.all_gather(all, counts);
+  std::vector<Part> parts;
+  parts.reserve(nodes.size());
+  for (size_t i = 0; i < nodes.size(); ++i) parts.push_back({nodes[i], all[static_cast<int64_t>(i)]});
+  return canonical_sum({0, leaves}, parts);
+}
+
 Exchange::Exchange(Communicator& host, Communicator& bulk, Workers& workers, Arena& arena, size_t phases,
                    int64_t leaves, bool exact)
     : host_(host),
@@ -56,6 +79,7 @@ Exchange::Exchange(Communicator& host, Communicator& bulk, Workers& workers, Are
     state.range = arena.range(phase);
     for (int worker = 0; worker < workers.count(); ++worker)
       state.workers.emplace_back(leaves, state.range.size(), arena.values().device());
+    state.statistics.resize(static_cast<size_t>(workers.count()));
     phases_.push_back(std::move(state));
   }
 }
@@ -76,23 +100,36 @@ std::vector<int64_t> Exchange::slice_sizes(size_t phase) const {
 
 void Exchange::begin(size_t phase) {
   for (LeafAccumulator& accumulator : phases_[phase].workers) accumulator.reset();
+  for (auto& accumulator : phases_[phase].statistics)
+    if (accumulator) accumulator->reset();
 }
 
 void Exchange::add(size_t phase, int worker, int64_t leaf, std::vector<torch::Tensor>& replica,
-                   const std::vector<std::string>& names, std::vector<double> scalars) {
+                   const std::vector<std::string>& names, std::vector<double> scalars,
+                   const torch::Tensor& statistics) {
   PhaseState& state = phases_[phase];
   state.workers[static_cast<size_t>(worker)].add(leaf, [&](const torch::Tensor& buffer, bool accumulate) {
     deposit(arena_, state.range, replica, buffer, accumulate);
   });
   scalars_[static_cast<size_t>(leaf - leaves_of_rank().first)] = std::move(scalars);
-  // All leaves report the same names; the rank's first leaf, which one worker owns, speaks for all.
-  if (leaf == leaves_of_rank().first && !state.names_agreed) state.names = names;
+  if (statistics.defined()) {
+    std::optional<LeafAccumulator>& sums = state.statistics[static_cast<size_t>(worker)];
+    if (!sums) sums.emplace(leaves_, statistics.numel(), torch::kCPU);
+    sums->add(leaf, [&](torch::Tensor& buffer, bool accumulate) {
+      accumulate ? buffer.add_(statistics.cpu()) : buffer.copy_(statistics);
+    });
+  }
+  // All leaves report in one form; the rank's first leaf, which one worker owns, speaks for all.
+  if (leaf == leaves_of_rank().first && !state.form_agreed) {
+    state.names = names;
+    state.statistics_size = statistics.defined() ? statistics.numel() : 0;
+  }
 }
 
 StepSums Exchange::finish(size_t phase, const std::vector<double>& notice) {
   const torch::NoGradGuard no_grad;
   PhaseState& state = phases_[phase];
-  agree_on_names(state);
+  agree_on_form(state);
   std::vector<Part> own = sum_own_leaves(state);
   if (exact_) {
     exchange_slices(phase, own);
@@ -124,8 +161,11 @@ StepSums Exchange::finish(size_t phase, const std::vector<double>& notice) {
                 std::accumulate(counts.begin(), counts.begin() + host_.rank(), int64_t{0}));
   host_.all_gather(all, counts);
 
-  StepSums sums{
-      .names = state.names, .scalars = std::vector<double>(width, 0.0), .gradient_norm = 0, .notices = {}};
+  StepSums sums{.names = state.names,
+                .scalars = std::vector<double>(width, 0.0),
+                .gradient_norm = 0,
+                .statistics = sum_statistics(state),
+                .notices = {}};
   std::vector<double> all_squares;
   for (int rank = 0; rank < host_.size(); ++rank) {
     const double* at = data;
@@ -141,13 +181,28 @@ StepSums Exchange::finish(size_t phase, const std::vector<double>& notice) {
   return sums;
 }
 
-// A rank without leaves learns here what the scalars are called, once.
-void Exchange::agree_on_names(PhaseState& state) {
-  if (state.names_agreed) return;
+// A rank without leaves learns here what the others report, once.
+void Exchange::agree_on_form(PhaseState& state) {
+  if (state.form_agreed) return;
   int owner = 0;
   while (!share_of({0, leaves_}, owner, host_.size()).contains(0)) ++owner;
   state.names = split(broadcast_text(host_, join(state.names, ","), owner), ',');
-  state.names_agreed = true;
+  torch::Tensor size = torch::tensor(state.statistics_size);
+  host_.broadcast(size, owner);
+  state.statistics_size = size.item<int64_t>();
+  state.form_agreed = true;
+}
+
+// Statistics are few beside the gradients, and every rank needs all of them: they go whole.
+torch::Tensor Exchange::sum_statistics(PhaseState& state) {
+  if (state.statistics_size == 0) return {};
+  std::vector<Part> parts;
+  for (const auto& accumulator : state.statistics)
+    if (accumulator) parts.insert(parts.end(), accumulator->parts().begin(), accumulator->parts().end());
+  std::vector<Part> own;
+  for (const Node& node : maximal_subtrees(leaves_of_rank(), leaves_))
+    own.push_back({node, canonical_sum(node, parts)});
+  return sum_over_ranks(host_, own, leaves_, {state.statistics_size}, torch::kFloat32);
 }
 
 std::vector<Part> Exchange::sum_own_leaves(PhaseState& state) {

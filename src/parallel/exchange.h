@@ -11,6 +11,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,14 @@ struct StepSums {
   std::vector<std::string> names;            // of the scalars, as the model reports them
   std::vector<double> scalars;               // each summed over all leaves, in leaf order
   double gradient_norm = 0;                  // Euclidean, over the phase's parameters, before clipping
+  torch::Tensor statistics;                  // (s), summed over all leaves; undefined where there are none
   std::vector<std::vector<double>> notices;  // what each rank had to say, in order of rank
 };
+
+// The sum over all leaves, on every rank, from each rank's sums of the maximal subtrees of its leaves, (n) on
+// the CPU. Collective.
+torch::Tensor sum_over_ranks(Communicator& comm, const std::vector<Part>& own, int64_t leaves,
+                             torch::IntArrayRef shape, torch::ScalarType type);
 
 class Exchange {
  public:
@@ -46,9 +53,11 @@ class Exchange {
 
   // Takes over the gradients of the parameters of `replica` (in order of registration) for one leaf and
   // leaves them undefined; parameters outside of the phase are only cleared. `scalars`, named by `names`, are
-  // sums over the leaf's samples. A worker's leaves come in ascending order.
+  // sums over the leaf's samples, and so are `statistics` (s), which may be undefined. A worker's leaves come
+  // in ascending order.
   void add(size_t phase, int worker, int64_t leaf, std::vector<torch::Tensor>& replica,
-           const std::vector<std::string>& names, std::vector<double> scalars);
+           const std::vector<std::string>& names, std::vector<double> scalars,
+           const torch::Tensor& statistics = {});
 
   // Sums over all leaves; afterwards gradient() holds this rank's slice. Collective. `notice`: as many
   // numbers on each rank.
@@ -64,12 +73,14 @@ class Exchange {
 
  private:
   struct PhaseState {
-    ElementRange range;                    // in the arena
-    std::vector<LeafAccumulator> workers;  // sums of each worker's leaves
-    std::vector<torch::Tensor> received;   // one a round: the slices of all ranks' subtrees
+    ElementRange range;                                      // in the arena
+    std::vector<LeafAccumulator> workers;                    // sums of each worker's leaves
+    std::vector<std::optional<LeafAccumulator>> statistics;  // likewise, from a worker's first leaf with some
+    int64_t statistics_size = 0;
+    std::vector<torch::Tensor> received;  // one a round: the slices of all ranks' subtrees
     torch::Tensor gradient;
     std::vector<std::string> names;
-    bool names_agreed = false;
+    bool form_agreed = false;  // names and the size of the statistics
   };
   ElementRange slice_of(size_t phase, int rank) const;
   std::vector<int64_t> slice_sizes(size_t phase) const;
@@ -79,7 +90,8 @@ class Exchange {
   // Runs canonical_sum(node) over the elements of [0, elements), shared among the workers; the result is the
   // first part's tensor.
   torch::Tensor sum_in_parallel(Node node, const std::vector<Part>& parts, int64_t elements);
-  void agree_on_names(PhaseState& state);
+  void agree_on_form(PhaseState& state);
+  torch::Tensor sum_statistics(PhaseState& state);
 
   Communicator& host_;
   Communicator& bulk_;

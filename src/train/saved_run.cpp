@@ -1,11 +1,14 @@
 #include "train/saved_run.h"
 
 #include <fmt/ranges.h>
+#include <torch/torch.h>
 
 #include <charconv>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "train/share.h"
 
 namespace elbo {
@@ -14,7 +17,8 @@ namespace {
 
 std::shared_ptr<Model> build(const SavedRun& run) {
   Noise init(Key(static_cast<uint64_t>(run.config->train.seed)).with("init"));
-  std::shared_ptr<Model> model = run.config->model->build({run.checkpoint.data, run.config->network}, init);
+  std::shared_ptr<Model> model =
+      run.config->model->build({run.checkpoint.data, run.config->network, run.config->model->name()}, init);
   load_into(*model, run.checkpoint, run.directory);
   return model;
 }
@@ -60,6 +64,13 @@ void require_same_rows(const SavedRun& run) {
   if (here.x != trained.x || here.kind != trained.kind)
     usage_error("{}: its rows are {}; {} was trained on rows {}", run.config->data.path, describe(here),
                 run.directory, describe(trained));
+  const bool same_labels = here.classes == trained.classes && here.label_features == trained.label_features;
+  if (run.model->conditional() && !same_labels)
+    usage_error(
+        "{}: its rows have {} classes and {} label values, {} was trained with {} and {}; the model needs "
+        "the same labels",
+        run.config->data.path, here.classes, here.label_features, run.directory, trained.classes,
+        trained.label_features);
 }
 
 }  // namespace
@@ -76,6 +87,32 @@ std::string SavedRun::choose_split(const std::string& split, bool chosen) const 
   return split;
 }
 
+torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n) {
+  const DataShape& data = run.checkpoint.data;
+  if (!run.model->conditional()) {
+    if (!text.empty())
+      usage_error("--label={}: the model of {}, {}, has no condition; cvae has one", text, run.directory,
+                  run.config->model->name());
+    return {};
+  }
+  if (text.empty() && data.classes > 0) return torch::arange(n).remainder(data.classes);
+  std::vector<float> values;
+  for (const std::string& word : split(text, ',')) {
+    float value = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+    if (error != std::errc() || end != word.data() + word.size()) break;
+    values.push_back(value);
+  }
+  const bool is_class = data.classes > 0 && values.size() == 1 && values[0] == std::floor(values[0]) &&
+                        values[0] >= 0 && values[0] < static_cast<float>(data.classes);
+  if (is_class) return torch::full({n}, static_cast<int64_t>(values[0]), torch::kInt64);
+  if (data.classes > 0) usage_error("--label={}: expected a class from 0 to {}", text, data.classes - 1);
+  if (static_cast<int64_t>(values.size()) != data.label_features)
+    usage_error("--label={}: expected the {} values of a label with commas between", text,
+                data.label_features);
+  return torch::tensor(values).expand({n, -1}).contiguous();
+}
+
 SavedRun open_run(Communicator& comm, const std::string& directory, const std::string& which,
                   const std::string& data_path, DataNeed need) {
   SavedRun run;
@@ -89,9 +126,9 @@ SavedRun open_run(Communicator& comm, const std::string& directory, const std::s
   if (need == DataNeed::rows) {
     run.dataset =
         std::make_unique<Dataset>(run.config->data, Ranks{.once = made_by_rank_0(comm), .share = {}});
-    require_same_rows(run);
   }
   run.model = build(run);
+  if (run.dataset) require_same_rows(run);
   return run;
 }
 

@@ -61,6 +61,7 @@ std::optional<Checkpoint> share(Communicator& comm, std::optional<Checkpoint> re
              {"data_integer", read->data.integer_x},
              {"data_classes", read->data.classes},
              {"data_label_features", read->data.label_features},
+             {"data_tokens", read->data.tokens},
              {"evaluation_pending", read->evaluation_pending},
              {"world_size", read->world_size},
              {"best_loss", read->best_loss ? json(*read->best_loss) : json()},
@@ -80,7 +81,8 @@ std::optional<Checkpoint> share(Communicator& comm, std::optional<Checkpoint> re
                  .kind = about["data_kind"],
                  .integer_x = about["data_integer"],
                  .classes = about["data_classes"],
-                 .label_features = about["data_label_features"]};
+                 .label_features = about["data_label_features"],
+                 .tokens = about["data_tokens"]};
   result.evaluation_pending = about["evaluation_pending"];
   result.world_size = about["world_size"];
   if (!about["best_loss"].is_null()) result.best_loss = about["best_loss"].get<double>();

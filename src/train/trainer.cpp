@@ -119,7 +119,8 @@ int64_t Trainer::steps_of_run() const {
 void Trainer::make_replicas() {
   for (int worker = 0; worker < workers_->count(); ++worker) {
     Noise init(run_key(config_).with("init"));
-    std::shared_ptr<Model> model = config_.model->build({dataset_.shape(), config_.network}, init);
+    std::shared_ptr<Model> model =
+        config_.model->build({dataset_.shape(), config_.network, config_.model->name()}, init);
     if (start_) load_into(*model, *start_, config_.directory());
     model->to(device_);
     replicas_.push_back({model, {}});
@@ -209,7 +210,9 @@ TrainOutcome Trainer::run(const StopRequest& stop) {
 
 StepReport Trainer::take_step(int64_t step, const StopRequest& stop) {
   StepReport report;
+  std::ranges::fill(batches_, Batch{});
   for (size_t phase = 0; phase < phases_.size(); ++phase) {
+    if (!phases_[phase].active(step)) continue;
     exchange_->begin(phase);
     workers_->run([&](int worker) {
       const LeafRange leaves = exchange_->leaves_of_worker(worker);
@@ -220,6 +223,9 @@ StepReport Trainer::take_step(int64_t step, const StopRequest& stop) {
         {stop.made() ? 1.0 : 0.0, coordinator_->wants_checkpoint() ? 1.0 : 0.0, loader_->waited_seconds()});
     update(phase, step, sums, report);
     exchange_->publish(phase);
+    if (report.usable && sums.statistics.defined())
+      for (const Replica& replica : replicas_)
+        replica.model->absorb({phases_[phase].name, step, 0}, sums.statistics.to(device_));
   }
   return report;
 }
@@ -227,14 +233,15 @@ StepReport Trainer::take_step(int64_t step, const StopRequest& stop) {
 void Trainer::compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker) {
   Replica& replica = replicas_[static_cast<size_t>(worker)];
   Batch& batch = batches_[static_cast<size_t>(leaf - exchange_->leaves_of_rank().first)];
-  if (phase == 0) batch = loader_->microbatch(step, leaf).to(device_);
+  // The step's first phase fetches it.
+  if (!batch.x.defined()) batch = loader_->microbatch(step, leaf).to(device_);
   Noise noise(run_key(config_)
                   .with("noise")
                   .with(static_cast<uint64_t>(step))
                   .with(static_cast<uint64_t>(leaf))
                   .with(phases_[phase].name),
               device_);
-  const Terms terms = replica.model->objective({phases_[phase].name, step}, batch, noise);
+  const Terms terms = replica.model->objective({phases_[phase].name, step, leaf}, batch, noise);
   // The batch's mean is the sum over leaves of their sums by B: no rank weighs more than another.
   const torch::Tensor total = terms.loss.sum();
   total.backward(torch::full({}, 1.0 / static_cast<double>(config_.train.batch), total.options()));
@@ -245,7 +252,7 @@ void Trainer::compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker)
     names.push_back(name);
     scalars.push_back(value.sum(torch::kFloat64).item<double>());
   }
-  exchange_->add(phase, worker, leaf, replica.parameters, names, std::move(scalars));
+  exchange_->add(phase, worker, leaf, replica.parameters, names, std::move(scalars), terms.statistics);
 }
 
 void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepReport& report) {
@@ -253,8 +260,8 @@ void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepRepor
   const double loss = sums.scalars.front() / batch;
   for (size_t i = 1; i < sums.names.size(); ++i)
     report.terms.emplace_back(sums.names[i], sums.scalars[i] / batch);
-  // The first phase's loss is the model's; an adversary's stands among the terms.
-  if (phase == 0) {
+  // The step's first phase's loss is the model's; an adversary's stands among the terms.
+  if (report.phases++ == 0) {
     report.loss = loss;
     report.gradient_norm = sums.gradient_norm;
   }
@@ -264,6 +271,7 @@ void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepRepor
     report.data_wait = std::max(report.data_wait, notice[2]);
   }
   report.lr = learning_rate(config_.optimizer, step, end_step_);
+  const Phase& taken = phases_[phase];
   if (!std::isfinite(loss) || !std::isfinite(sums.gradient_norm)) {
     report.usable = false;
     return;
@@ -272,7 +280,7 @@ void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepRepor
   const double scale = limit > 0 && sums.gradient_norm > limit ? limit / sums.gradient_norm : 1.0;
   const ElementRange slice = exchange_->slice(phase);
   optimizers_[phase].step(arena_->values().narrow(0, slice.first, slice.size()), exchange_->gradient(phase),
-                          report.lr, scale, step + 1, *workers_);
+                          taken.lr_factor * report.lr, scale, step - taken.first_step + 1, *workers_);
 }
 
 void Trainer::count_skipped(int64_t done, const StepReport& report) {

@@ -41,7 +41,7 @@ TEST_P(EveryModel, HasTheShapesThatTheInterfaceSays) {
   const Batch batch = images(5);
   const Code code = model->encode(batch);
   EXPECT_EQ(code.z.sizes(), (std::vector<int64_t>{5, model->latent_size()}));
-  EXPECT_EQ(model->decode(code.z).sizes(), batch.x.sizes());
+  EXPECT_EQ(model->decode(code.z, {}).sizes(), batch.x.sizes());
   EXPECT_EQ(model->prior_sample(7, noise).sizes(), (std::vector<int64_t>{7, model->latent_size()}));
   EXPECT_EQ(model->evaluate(batch, noise).loss.sizes(), std::vector<int64_t>{5});
   if (const auto weights = model->log_weights(batch, 3, noise)) {

@@ -1,0 +1,78 @@
+#include "models/gaussian_vae.h"
+
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "objectives/bounds.h"
+
+namespace elbo {
+
+void GaussianVaeOptions::bind(OptionTable& table) {
+  table.add("model.latent", latent, "dimensions of z", Range::between(1, 1 << 24));
+  likelihood.bind(table);
+}
+
+void require_quantities(const DataShape& data, const std::string& model) {
+  if (data.tokens > 0)
+    usage_error(
+        "model.name={}: needs rows of quantities, this data set has tokens, whose numbers are names; use "
+        "sequence_vae",
+        model);
+}
+
+GaussianVae::GaussianVae(const ModelContext& context, const GaussianVaeOptions& options, Noise& init,
+                         int64_t condition_features)
+    : latent_(options.latent) {
+  require_quantities(context.data, context.name);
+  const std::vector<int64_t>& row = context.data.x;
+  likelihood_ = make_likelihood(options.likelihood, context.data.is_image());
+  encoder_ =
+      register_module("encoder", make_encoder(context.network, row, 2 * latent_, init, condition_features));
+  decoder_ = register_module(
+      "decoder", make_decoder(context.network, row, latent_ + condition_features, likelihood_->maps(), init));
+  register_module("likelihood", likelihood_);
+}
+
+DiagonalNormal GaussianVae::infer(const torch::Tensor& x, const torch::Tensor& label) {
+  return DiagonalNormal::of(encoder_->forward(x, condition(label)));
+}
+
+torch::Tensor GaussianVae::decoded(const torch::Tensor& z, const torch::Tensor& label) {
+  const torch::Tensor known = condition(label);
+  if (!known.defined()) return decoder_->forward(z);
+  return decoder_->forward(torch::cat({z, known.repeat({z.size(0) / known.size(0), 1})}, 1));
+}
+
+torch::Tensor GaussianVae::reconstruction(const torch::Tensor& z, const Batch& batch) {
+  return -likelihood_->log_density(decoded(z, batch.label), batch.x);
+}
+
+torch::Tensor GaussianVae::log_weights_at(const DiagonalNormal& posterior, const torch::Tensor& z,
+                                          const Batch& batch) {
+  return standard_normal_log_density(z) - posterior.log_density(z) -
+         reconstruction(z.flatten(0, 1), batch).view({z.size(0), -1});
+}
+
+Terms GaussianVae::objective(const Pass&, const Batch& batch, Noise& noise) { return evaluate(batch, noise); }
+
+Terms GaussianVae::evaluate(const Batch& batch, Noise& noise) {
+  const DiagonalNormal posterior = infer(batch);
+  const torch::Tensor nats = reconstruction(posterior.sample(noise), batch);
+  return negative_elbo(nats, posterior.kl_to_standard(), {}, 0);
+}
+
+std::optional<torch::Tensor> GaussianVae::log_weights(const Batch& batch, int64_t k, Noise& noise) {
+  const DiagonalNormal posterior = infer(batch);
+  return log_weights_at(posterior, posterior.sample(noise, k), batch);
+}
+
+Code GaussianVae::encode(const Batch& batch) {
+  const DiagonalNormal posterior = infer(batch);
+  return {posterior.mean, posterior.logvar, posterior.kl_to_standard()};
+}
+
+torch::Tensor GaussianVae::decode(const torch::Tensor& z, const torch::Tensor& label) {
+  return likelihood_->mean(decoded(z, label));
+}
+
+}  // namespace elbo
