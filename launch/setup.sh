@@ -34,6 +34,7 @@ done
 program() { command -v "$1" >/dev/null; }
 header() { printf '#include <%s>' "$1" | c++ -E -x c++ - >/dev/null 2>&1; }
 python_module() { python3 -c "import $1" 2>/dev/null; }
+fuzzer_runtime() { program clang++ && compgen -G "$(clang++ -print-resource-dir)/lib/*/libclang_rt.fuzzer*.a" >/dev/null; }
 recent_cmake() {
   program cmake && printf '3.24\n%s\n' "$(cmake --version | grep -o '[0-9][0-9.]*' | head -n 1)" | sort -VC
 }
@@ -89,6 +90,8 @@ if [ -n "$tests" ]; then
   want shellcheck program shellcheck
   want python3-h5py python_module h5py
   want hdf5-tools program h5repack
+  want clang program clang++
+  want libclang-rt-dev fuzzer_runtime
 fi
 
 # ---- System packages ----------------------------------------------------------------------------------------------
@@ -104,6 +107,10 @@ if [ ${#missing[@]} != 0 ]; then
   step "Packages: reading the system's list" \
     "the package lists cannot be read (see $log); mend the network or /etc/apt/sources.list and start again"
   quietly "${as_root[@]}" apt-get update
+  # Older systems know no package of that name: there it comes with clang itself.
+  if ! apt-cache show libclang-rt-dev >/dev/null 2>&1; then
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | grep -vx libclang-rt-dev)
+  fi
   size=$(LC_ALL=C apt-get install --no-install-recommends --assume-no "${missing[@]}" 2>/dev/null |
     sed -n 's/^Need to get \(.*\) of archives.*/\1/p') || true
   step "Packages: installing ${missing[*]} (${size:-size unknown})" \

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -44,12 +45,11 @@ torch::Tensor roll_of(const Json& piece, const std::string& where) {
   for (size_t step = 0; step < piece.size(); ++step) {
     if (!piece[step].is_array()) usage_error("{}, step {}: is no list of pitches", where, step);
     for (const Json& pitch : piece[step]) {
-      const bool whole = pitch.is_number() && pitch.get<double>() == std::floor(pitch.get<double>());
-      const int64_t key = whole ? pitch.get<int64_t>() - lowest_key : -1;
-      if (key < 0 || key >= keys)
+      const double key = pitch.is_number() ? pitch.get<double>() - lowest_key : -1;
+      if (!(key >= 0 && key < keys && key == std::floor(key)))
         usage_error("{}, step {}: holds {}; expected pitches from {} to {}", where, step, pitch.dump(),
                     lowest_key, lowest_key + keys - 1);
-      pressed[static_cast<int64_t>(step)][key] = 1;
+      pressed[static_cast<int64_t>(step)][static_cast<int64_t>(key)] = 1;
     }
   }
   return roll;

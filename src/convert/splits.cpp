@@ -156,8 +156,7 @@ void RowWriter::finish() {
 
 std::vector<std::string> sorted_classes(std::vector<std::string> names) {
   std::ranges::sort(names);
-  const auto repeated = std::ranges::unique(names);
-  names.erase(repeated.begin(), repeated.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   const auto value = [](const std::string& name) -> std::optional<int64_t> {
     int64_t number = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <string_view>
+#include <unordered_set>
 
 #include "data/file_structure.h"
 
@@ -25,10 +26,12 @@ std::optional<uint64_t> index_of(const Storage& storage, const std::vector<uint6
 }
 
 uint64_t chunks_of(const Storage& storage) {
+  constexpr uint64_t most = uint64_t{1} << 26;
   uint64_t count = 1;
   for (size_t d = 0; d < storage.shape.size(); ++d) {
-    count *= static_cast<uint64_t>(storage.chunks_along(d));
-    if (count > (uint64_t{1} << 26)) throw Unreadable("more chunks than can be kept in memory");
+    const auto along = static_cast<uint64_t>(storage.chunks_along(d));
+    if (along > most / count) throw Unreadable("more chunks than can be kept in memory");
+    count *= along;
   }
   return count;
 }
@@ -63,6 +66,11 @@ class Indexer {
     pieces_[index] = {super_.base + where, size, static_cast<uint32_t>(skipped)};
   }
 
+  // For blocks and nodes that lead to others: k of them that each lead to the next twice would make 2^k ways.
+  void visit(uint64_t where) {
+    if (!visited_.insert(where).second) throw Unreadable("structures of which two lead to the same one");
+  }
+
   // ---- object headers ----
 
   void find_layout(uint64_t header) {
@@ -91,6 +99,7 @@ class Indexer {
 
   void messages(uint64_t first, uint64_t size, int version, bool ordered, int depth = 0) {
     if (depth > 64) throw Unreadable("an object header without an end");
+    visit(first);
     Cursor cursor = at(first, size);
     const size_t head = version == 1 ? 8 : ordered ? 6 : 4;
     while (!found_ && cursor.left() >= head) {
@@ -136,7 +145,7 @@ class Indexer {
     const uint64_t flags = version == 4 ? cursor.number(1) : 0;
     if (cursor.number(1) != storage_.shape.size() + 1)
       throw Unreadable("chunks of another rank than their dataset");
-    if (version == 3) return read_tree(address(cursor), {}, 0);
+    if (version == 3) return read_tree(address(cursor), {});
     const auto width = static_cast<int>(cursor.number(1));
     if (width < 1 || width > 8) throw Unreadable("chunk sizes of unknown width");
     cursor.skip(static_cast<size_t>(width) * (storage_.shape.size() + 1));
@@ -171,9 +180,9 @@ class Indexer {
 
   // ---- version 1 B-trees ----
 
-  void read_tree(uint64_t node, std::optional<uint64_t> level, int depth) {
+  void read_tree(uint64_t node, std::optional<uint64_t> level) {
     if (node == undefined()) return;
-    if (depth > 32) throw Unreadable("a chunk index without an end");
+    visit(node);
     const auto offset = static_cast<uint64_t>(super_.offset_size);
     const uint64_t head = 8 + 2 * offset, key = 8 + 8 * (storage_.shape.size() + 1);
     Cursor prefix = at(node, head);
@@ -190,7 +199,7 @@ class Indexer {
       cursor.skip(8);
       const uint64_t child = address(cursor);
       if (here > 0) {
-        read_tree(child, here, depth + 1);
+        read_tree(child, here);
       } else if (const std::optional<uint64_t> index = index_of(storage_, first)) {
         set(*index, child, size, skipped);
       }
@@ -362,6 +371,7 @@ class Indexer {
   uint64_t chunks_, chunk_bytes_;
   bool filtered_;
   bool found_ = false;
+  std::unordered_set<uint64_t> visited_;
   std::vector<StoredPiece> pieces_;
 };
 

@@ -89,7 +89,24 @@ struct Dataset::State {
       if (size == 0)
         file.refuse(fmt::format("{} is empty: its shape is {}; expected one row at least", path,
                                 shape_text(info.shape)));
+    require_possible_shape(file, path, info);
     return info;
+  }
+
+  // A damaged file says any shape, and rows that were never written need no place in it.
+  static void require_possible_shape(const DataFile& file, const std::string& path,
+                                     const hdf5::DatasetInfo& info) {
+    constexpr double most_of_row = 1e9, most_bytes = 1e16;
+    const auto extent = [&](size_t d) { return static_cast<double>(static_cast<uint64_t>(info.shape[d])); };
+    double row = 1;
+    for (size_t d = 1; d < info.shape.size(); ++d) row *= extent(d);
+    if (row > most_of_row)
+      file.refuse(fmt::format("{} has the shape {}; expected rows of at most {:g} numbers", path,
+                              shape_text(info.shape), most_of_row));
+    const double bytes = row * extent(0) * static_cast<double>(info.type_size);
+    if (bytes > most_bytes)
+      file.refuse(fmt::format("{} has the shape {}, which is {}; the file is damaged", path,
+                              shape_text(info.shape), human_bytes(bytes)));
   }
 
   void find_shape(const DataFile& file, const hdf5::DatasetInfo& info, const std::string& path) {

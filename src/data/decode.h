@@ -14,8 +14,8 @@ namespace elbo {
 // Thread-safe.
 void undo_filters(const Storage& storage, uint32_t skipped, std::vector<uint8_t>& bytes);
 
-// n elements as the file has them → float32, int64 or uint8 (the latter from unsigned bytes only), as the
-// library converts them.
+// n elements as the file has them → float32, int64 (from integers only) or uint8 (from unsigned bytes only),
+// as the library converts them.
 void convert(const ElementType& from, const uint8_t* stored, int64_t n, torch::ScalarType to, void* out);
 
 // Whether elements are in memory as in the file, so that they need no conversion.

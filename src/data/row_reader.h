@@ -27,8 +27,9 @@ class RowReader {
   virtual std::string way() const = 0;
 };
 
-// type: float32, int64, or uint8 where the dataset holds unsigned bytes. Reads without the HDF5 library where
-// that is safe (`found`, of this dataset), otherwise through it. Both give the same numbers.
+// type: float32, int64 where the dataset holds integers, or uint8 where it holds unsigned bytes. Reads
+// without the HDF5 library where that is safe (`found`, of this dataset), otherwise through it. Both give the
+// same numbers.
 std::unique_ptr<RowReader> make_row_reader(std::shared_ptr<const RawFile> file, hdf5::Handle dataset,
                                            std::shared_ptr<const FoundStorage> found, torch::ScalarType type);
 

@@ -19,8 +19,9 @@ struct Values {
   }
 };
 
-Values sample(const RowSource& rows) {
-  const int64_t taken = std::min<int64_t>(rows.rows(), 1024);
+Values sample(const RowSource& rows, int64_t features) {
+  constexpr int64_t most_rows = 1024, most_numbers = int64_t{4} << 20;  // long rows must fit into memory, too
+  const int64_t taken = std::min({rows.rows(), most_rows, std::max<int64_t>(1, most_numbers / features)});
   std::vector<int64_t> ids;
   ids.reserve(static_cast<size_t>(taken));
   for (int64_t i = 0; i < taken; ++i) ids.push_back(i * rows.rows() / taken);
@@ -57,7 +58,7 @@ std::vector<Choice> choose_settings(const Dataset& data) {
   if (shape.is_image()) {
     choose("model.likelihood", "bernoulli", "images, whose values in [0, 1] are taken as probabilities");
   } else {
-    const Values values = sample(data.split("train"));
+    const Values values = sample(data.split("train"), shape.features());
     choose(
         "model.likelihood", "gaussian",
         fmt::format("real values, from {:.3g} to {:.3g}{}", values.lowest, values.highest,

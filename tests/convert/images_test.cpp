@@ -1,8 +1,6 @@
-#include <png.h>
-#include <turbojpeg.h>
-
 #include "conversion.h"
 #include "convert/image_file.h"
+#include "samples.h"
 
 namespace elbo {
 namespace {
@@ -12,32 +10,12 @@ using testing::HasSubstr;
 
 class ImagesTest : public ConversionTest {
  protected:
-  // A PNG file of (height, width, channels) bytes, 1 to 4 channels.
   std::string png(const std::string& name, const torch::Tensor& pixels) const {
-    std::filesystem::create_directories(std::filesystem::path(path(name)).parent_path());
-    constexpr std::array<png_uint_32, 4> formats{PNG_FORMAT_GRAY, PNG_FORMAT_GA, PNG_FORMAT_RGB,
-                                                 PNG_FORMAT_RGBA};
-    png_image image{};
-    image.version = PNG_IMAGE_VERSION;
-    image.height = static_cast<png_uint_32>(pixels.size(0));
-    image.width = static_cast<png_uint_32>(pixels.size(1));
-    image.format = formats.at(static_cast<size_t>(pixels.size(2) - 1));
-    png_image_write_to_file(&image, path(name).c_str(), 0, pixels.const_data_ptr<uint8_t>(), 0, nullptr);
+    samples::write_png(path(name), pixels);
     return path(name);
   }
   std::string plain(const std::string& name, int64_t height, int64_t width, int value) const {
     return png(name, torch::full({height, width, 1}, value, torch::kUInt8));
-  }
-  static std::string jpeg(const torch::Tensor& pixels) {
-    tjhandle encoder = tjInitCompress();
-    unsigned char* bytes = nullptr;
-    unsigned long size = 0;
-    tjCompress2(encoder, pixels.const_data_ptr<uint8_t>(), static_cast<int>(pixels.size(1)), 0,
-                static_cast<int>(pixels.size(0)), TJPF_RGB, &bytes, &size, TJSAMP_444, 95, 0);
-    std::string result(reinterpret_cast<const char*>(bytes), size);
-    tjFree(bytes);
-    tjDestroy(encoder);
-    return result;
   }
 };
 
@@ -51,7 +29,7 @@ TEST_F(ImagesTest, TransparentPixelsLieOverWhiteAndGreyIsLuma) {
 
 TEST_F(ImagesTest, JpegIsReadNearlyAsItWasWritten) {
   const torch::Tensor pixels = torch::tensor({200, 100, 50}, torch::kUInt8).expand({16, 8, 3}).contiguous();
-  const torch::Tensor image = read_image(write("a.jpg", jpeg(pixels)), 3);
+  const torch::Tensor image = read_image(write("a.jpg", samples::jpeg(pixels)), 3);
   EXPECT_EQ(image.sizes(), (std::vector<int64_t>{3, 16, 8}));
   EXPECT_LT((image.to(torch::kInt32) - pixels.permute({2, 0, 1}).to(torch::kInt32)).abs().max().item<int>(),
             4);
@@ -82,7 +60,7 @@ TEST_F(ImagesTest, FoldersAreClassesBelowSplits) {
 TEST_F(ImagesTest, DamagedPicturesAreRefusedOrLeftOut) {
   plain("set/1.png", 2, 2, 1);
   write("set/2.png", "\x89PNG\r\n\x1a\nrubbish");
-  write("set/3.jpg", jpeg(torch::zeros({32, 32, 3}, torch::kUInt8)).substr(0, 640));
+  write("set/3.jpg", samples::jpeg(torch::zeros({32, 32, 3}, torch::kUInt8)).substr(0, 640));
   EXPECT_THAT(refusal_of("images", {path("set")}), HasSubstr("2.png: is damaged"));
   convert("images", {path("set")}, {{"skip_damaged", "true"}});
   EXPECT_EQ(read("/train/x").size(0), 1);

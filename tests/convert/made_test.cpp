@@ -78,6 +78,10 @@ TEST_F(MadeTest, KeysOfAPianoAreRowsOfSteps) {
   std::filesystem::remove(out());
   EXPECT_THAT(refusal_of("piano_rolls", {write("b.json", "{\"train\": [[[20]]]}")}),
               HasSubstr("piece 0, step 0: holds 20"));
+  for (const char* number :
+       {"1e300", "-9223372036854775808", "60.5"})  // beyond 64 bits, at their end, between keys
+    EXPECT_THAT(refusal_of("piano_rolls", {write("b.json", fmt::format("{{\"train\": [[[{}]]]}}", number))}),
+                HasSubstr("piece 0, step 0: holds"));
   EXPECT_THAT(refusal_of("piano_rolls", {write("c.json", "{\"train\": [")}), HasSubstr("is not JSON"));
   EXPECT_THAT(refusal_of("piano_rolls", {write("d.json", "{\"songs\": []}")}), HasSubstr("holds 'songs'"));
 }

@@ -161,6 +161,29 @@ TEST_F(DatasetTest, DatasetsThatHoldNoRowsAreRefused) {
               HasSubstr("(rows, channels, height, width)"));
 }
 
+TEST_F(DatasetTest, ShapesThatNoFileCanHoldAreRefused) {
+  const auto refusal_of = [&](const std::array<hsize_t, 2>& shape) {
+    {
+      const auto guard = hdf5::lock();
+      const hdf5::Handle file(H5Fcreate(path("d.h5").c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT),
+                              H5Fclose);
+      const hdf5::Handle group = hdf5::create_group(file, "/train");
+      const hdf5::Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose),
+          space(H5Screate_simple(2, shape.data(), nullptr), H5Sclose);
+      const std::array<hsize_t, 2> chunk{1, 4};
+      H5Pset_chunk(layout.get(), 2, chunk.data());  // none of which is ever written
+      const hdf5::Handle x(
+          H5Dcreate2(group.get(), "x", H5T_STD_U8LE, space.get(), H5P_DEFAULT, layout.get(), H5P_DEFAULT),
+          H5Dclose);
+    }
+    return refusal(options(path("d.h5")));
+  };
+  constexpr hsize_t one = 1;
+  EXPECT_THAT(refusal_of({4, one << 62}), HasSubstr("rows of at most 1e+09 numbers"));
+  EXPECT_THAT(refusal_of({one << 33, one << 33}), HasSubstr("rows of at most 1e+09 numbers"));
+  EXPECT_THAT(refusal_of({one << 62, 4}), HasSubstr("the file is damaged"));
+}
+
 TEST_F(DatasetTest, StringsWhereNumbersBelongAreRefused) {
   const std::string file = path("strings.h5");
   {

@@ -47,13 +47,13 @@ class DataForms(ProgramTest):
                     continue
                 path = self.write(f"{libver}{number}", libver, options)
                 ranks = (0, 2, 3)[number % 3]
-                seen[libver, form] = self.train(ranks, f"run_{libver}{number}", "--train.steps=12", "--train.batch=30",
+                seen[libver, form] = self.train(ranks, f"run_{libver}{number}", "--train.steps=200", "--train.batch=30",
                                                 "--train.microbatch=10", config=path)
         self.assertEqual(len(set(seen.values())), 1, seen)
 
     def test_many_files_are_one_data_set(self):
         whole = self.write("whole", "latest", FORMS["chunked"])
-        arguments = "--train.steps=12", "--train.batch=30", "--train.microbatch=10"
+        arguments = "--train.steps=200", "--train.batch=30", "--train.microbatch=10"
         expected = self.train(0, "whole_run", *arguments, config=whole)
         with h5py.File(whole) as file:
             x, label = file["train/x"][()], file["train/label"][()]

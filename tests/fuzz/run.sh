@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Builds the fuzz targets and looks for inputs that harm them: tests/fuzz/run.sh SECONDS, which all targets share.
+# The last line counts the targets: N passed, N failed. What a target learns stays in build/fuzz/corpus.
+# shellcheck source=launch/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../launch/common.sh"
+
+[[ ${1:-} =~ ^[1-9][0-9]*$ ]] || fail 2 "usage: tests/fuzz/run.sh SECONDS"
+seconds=$1
+
+launch/setup.sh --tests
+step "Fuzzing: building preset 'fuzz' in build/fuzz/" "preset 'fuzz' does not build; the first error above says why"
+quietly cmake --preset fuzz
+cmake --build --preset fuzz
+
+# Their files are many and small, and none is to outlive them.
+TMPDIR=$(mktemp -d -p /dev/shm elbo_fuzz_XXXXXX)
+export TMPDIR
+leftovers+=("$TMPDIR")
+# LibTorch keeps memory until the process ends, which is no leak of ours.
+export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
+
+step "Fuzzing: writing seeds" "the seeds cannot be written; the error above says why"
+build/fuzz/fuzz_seeds build/fuzz/seeds
+
+advice=
+passed=0
+failed=0
+# fuzz TARGET SECONDS MOST_BYTES: what it finds is written to build/fuzz/found_TARGET_….
+fuzz() {
+  local target=$1 output=build/fuzz/$1.log
+  step "Fuzzing: $target for $2 s" ""
+  mkdir -p "build/fuzz/corpus/$target"
+  if "build/fuzz/fuzz_$target" -max_total_time="$2" -max_len="$3" -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
+    -artifact_prefix="build/fuzz/found_${target}_" "build/fuzz/corpus/$target" "build/fuzz/seeds/$target" >"$output" 2>&1; then
+    passed=$((passed + 1))
+    sed -n 's/^stat::number_of_executed_units: */inputs tried: /p' "$output"
+  else
+    failed=$((failed + 1))
+    grep -v '#[0-9]*.NEW\|REDUCE\|NEW_FUNC' "$output" | tail -n 60
+    printf 'FAILED: %s; build/fuzz/fuzz_%s with the file named above shows it again\n' "$target" "$target"
+  fi
+}
+
+fuzz decode $((seconds / 6 + 1)) 2000
+fuzz chunk_index $((seconds / 3 + 1)) 8000
+fuzz convert $((seconds / 2 + 1)) 4000
+
+printf '%s passed, %s failed\n' $passed $failed
+[ $failed = 0 ]
