@@ -1,0 +1,34 @@
+// Small data of every kind, and models that are made for them.
+#pragma once
+#include <torch/torch.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/registry.h"
+
+namespace elbo {
+
+// image, labelled_image, attributed_image, tabular, sequence, tokens
+std::vector<std::string> data_names();
+DataShape small_data(const std::string& name);
+Batch rows(const std::string& data, int64_t n, uint64_t seed = 1);
+
+// With its options at `settings`; throws what its build throws.
+std::unique_ptr<ModelSpec> with_options(const std::string& name, const std::vector<Setting>& settings);
+std::shared_ptr<Model> small_model(const std::string& name, const std::string& data,
+                                   const std::vector<Setting>& settings = {});
+
+struct Case {
+  std::string model, data;
+};
+std::string refusal_of(const std::string& model, const std::string& data);  // "": it is taken
+std::vector<Case> accepted_cases();
+
+bool belongs_to(const Phase& phase, const std::string& parameter);
+
+// So many steps on one batch with Adam, phase after phase, as the trainer takes them.
+void learn(Model& model, const Batch& batch, int64_t steps, double lr = 0.01);
+
+}  // namespace elbo
