@@ -17,7 +17,7 @@ ExitCode models(const Environment& environment, const CommandLine& line) {
   if (line.positional.empty()) {
     if (environment.rank() == 0)
       for (const auto& spec : all_models())
-        fmt::print("{:<13}{}\n{:<13}{}\n", spec->name(), spec->summary(), "", spec->reference());
+        fmt::print("{:<18}{}\n{:<18}{}\n", spec->name(), spec->summary(), "", spec->reference());
     return ExitCode::ok;
   }
   const std::unique_ptr<ModelSpec> spec = find_model(line.positional[0]);

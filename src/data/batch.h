@@ -28,6 +28,7 @@ struct DataShape {
   bool integer_x = false;  // stored as integers; as bytes, x is scaled from 0…255 to [0, 1] but for tokens
   int64_t classes = 0;     // labels are 0 … classes-1; 0 where there are none
   int64_t label_features = 0;  // k for continuous labels (N, k)
+  int64_t rows = 0;            // of the training split
   int64_t tokens = 0;          // size of the vocabulary; x holds 0 … tokens-1. 0 where x holds no tokens
 
   int64_t features() const {

@@ -211,6 +211,7 @@ struct Dataset::State {
     for (const SplitPaths& paths : stored)
       if (!splits.contains(paths.split)) splits[paths.split] = open_split(paths.split);
     hold_out_validation();
+    if (splits.contains("train")) shape.rows = splits.at("train")->rows();
   }
 
   // Rows of one file's split, which must look as those of the first.

@@ -9,6 +9,15 @@ std::vector<std::unique_ptr<ModelSpec>> all_models() {
   std::vector<std::unique_ptr<ModelSpec>> models;
   models.push_back(vae_spec());
   models.push_back(autoencoder_spec());
+  models.push_back(beta_vae_spec());
+  models.push_back(cvae_spec());
+  models.push_back(denoising_vae_spec());
+  models.push_back(beta_tc_vae_spec());
+  models.push_back(iwae_spec());
+  models.push_back(miwae_spec());
+  models.push_back(info_vae_spec());
+  models.push_back(wae_mmd_spec());
+  models.push_back(dip_vae_spec());
   return models;
 }
 

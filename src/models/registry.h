@@ -38,6 +38,15 @@ class ModelSpec {
 // One for each variant, each defined in the .cpp of its name.
 std::unique_ptr<ModelSpec> vae_spec();
 std::unique_ptr<ModelSpec> autoencoder_spec();
+std::unique_ptr<ModelSpec> beta_vae_spec();
+std::unique_ptr<ModelSpec> cvae_spec();
+std::unique_ptr<ModelSpec> denoising_vae_spec();
+std::unique_ptr<ModelSpec> beta_tc_vae_spec();
+std::unique_ptr<ModelSpec> iwae_spec();
+std::unique_ptr<ModelSpec> miwae_spec();
+std::unique_ptr<ModelSpec> info_vae_spec();
+std::unique_ptr<ModelSpec> wae_mmd_spec();
+std::unique_ptr<ModelSpec> dip_vae_spec();
 
 std::vector<std::unique_ptr<ModelSpec>> all_models();
 // Throws a usage Error that names the nearest variant.

@@ -1,5 +1,8 @@
 // The variational autoencoder of Kingma & Welling 2014, with the weight of its KL term (Higgins et al. 2017),
-// warm-up and free bits as settings.
+// warm-up and free bits as settings. With a multinomial likelihood and input dropout it is the Mult-VAE of
+// Liang et al. 2018.
+#include <torch/torch.h>
+
 #include "models/gaussian_vae.h"
 #include "models/spec.h"
 #include "objectives/bounds.h"
@@ -9,25 +12,36 @@ namespace {
 
 struct VaeOptions : GaussianVaeOptions {
   KlOptions kl;
+  double input_dropout = 0.0;
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
     kl.bind(table);
+    table.add("model.input_dropout", input_dropout,
+              "share of the elements of x that the encoder does not see in training (Liang et al. 2018)",
+              Range::between(0, 0.99));
   }
 };
 
 class Vae : public GaussianVae {
  public:
   Vae(const ModelContext& context, const VaeOptions& options, Noise& init)
-      : GaussianVae(context, options, init), kl_(options.kl) {}
+      : GaussianVae(context, options, init), kl_(options.kl), input_dropout_(options.input_dropout) {}
 
   Terms objective(const Pass& pass, const Batch& batch, Noise& noise) override {
-    const DiagonalNormal posterior = infer(batch);
+    const DiagonalNormal posterior = infer(seen(batch.x, noise), batch.label);
     const torch::Tensor nats = reconstruction(posterior.sample(noise), batch);
     return negative_elbo(nats, posterior.kl_to_standard(), kl_, pass.step);
   }
 
  private:
+  // Scaled, so that sums over x keep their expectation (Srivastava et al. 2014).
+  torch::Tensor seen(const torch::Tensor& x, Noise& noise) const {
+    if (input_dropout_ == 0) return x;
+    return x * (noise.uniform(x.sizes()) >= input_dropout_) / (1 - input_dropout_);
+  }
+
   KlOptions kl_;
+  double input_dropout_;
 };
 
 }  // namespace

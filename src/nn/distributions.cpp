@@ -25,7 +25,11 @@ torch::Tensor DiagonalNormal::sample(Noise& noise, int64_t k) const {
 }
 
 torch::Tensor DiagonalNormal::log_density(const torch::Tensor& z) const {
-  return -0.5 * ((z - mean).square() * (-logvar).exp() + logvar + log_two_pi).sum(-1);
+  return log_density_of_dimensions(z).sum(-1);
+}
+
+torch::Tensor DiagonalNormal::log_density_of_dimensions(const torch::Tensor& z) const {
+  return -0.5 * ((z - mean).square() * (-logvar).exp() + logvar + log_two_pi);
 }
 
 torch::Tensor DiagonalNormal::kl_to_standard() const {

@@ -18,6 +18,7 @@ struct DiagonalNormal {
   torch::Tensor sample(Noise& noise) const;  // (b, latent): mean + σ·ε (Kingma & Welling 2014, eq. 9)
   torch::Tensor sample(Noise& noise, int64_t k) const;      // (k, b, latent)
   torch::Tensor log_density(const torch::Tensor& z) const;  // (…, b, latent) → (…, b), summed over latent
+  torch::Tensor log_density_of_dimensions(const torch::Tensor& z) const;  // (…, b, latent) → likewise
   torch::Tensor kl_to_standard() const;  // (b, latent), per dimension (Kingma & Welling 2014, appendix B)
 };
 

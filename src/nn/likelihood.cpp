@@ -194,12 +194,38 @@ class Categorical : public Likelihood {
   int64_t levels_;
 };
 
+// Counts of a row's elements, such as the films that a user saw: each of the row's events falls on element i
+// with probability softmax(decoded)_i (Liang, Krishnan, Hoffman & Jebara 2018, eq. 2). The multinomial
+// coefficient, which no parameter changes, is left out, as there.
+class Multinomial : public Likelihood {
+ public:
+  int64_t maps() const override { return 1; }
+  // The share of events that falls on each element: how many there are is no matter of the model.
+  torch::Tensor mean(const torch::Tensor& decoded) const override {
+    return decoded.flatten(1).softmax(1).view_as(decoded).squeeze(maps_of_rows);
+  }
+  // One event.
+  torch::Tensor sample(const torch::Tensor& decoded, Noise& noise) const override {
+    const torch::Tensor cumulative = decoded.flatten(1).softmax(1).cumsum(1);
+    const torch::Tensor u = noise.uniform({cumulative.size(0), 1});
+    const torch::Tensor at = cumulative.le(u).sum(1, true).clamp_max(cumulative.size(1) - 1);
+    return torch::zeros_like(cumulative).scatter(1, at, 1.0).view_as(decoded).squeeze(maps_of_rows);
+  }
+  bool discrete() const override { return false; }
+
+ private:
+  torch::Tensor log_density_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const override {
+    return (decoded.flatten(2).log_softmax(2) * x.flatten(1)).sum(2);
+  }
+};
+
 }  // namespace
 
 void LikelihoodOptions::bind(OptionTable& table) {
-  table.add_choice("model.likelihood", name,
-                   {"auto", "bernoulli", "gaussian", "laplace", "discretized_logistic", "categorical"},
-                   "p(x|z); auto: bernoulli for data in [0, 1], gaussian otherwise");
+  table.add_choice(
+      "model.likelihood", name,
+      {"auto", "bernoulli", "gaussian", "laplace", "discretized_logistic", "categorical", "multinomial"},
+      "p(x|z); auto: bernoulli for data in [0, 1], gaussian otherwise; multinomial: counts");
   table.add_choice("model.likelihood_variance", variance, {"auto", "fixed", "learned", "predicted"},
                    "scale of gaussian, laplace, discretized_logistic: fixed, one learned, or one predicted "
                    "for each element");
@@ -220,6 +246,7 @@ std::shared_ptr<Likelihood> make_likelihood(const LikelihoodOptions& options, bo
   const std::string variance = options.variance == "auto" ? usual_variance : options.variance;
   if (name == "gaussian") return std::make_shared<Gaussian>(variance, options.scale);
   if (name == "laplace") return std::make_shared<Laplace>(variance, options.scale);
+  if (name == "multinomial") return std::make_shared<Multinomial>();
   if (!rows_in_unit_interval)
     usage_error(
         "model.likelihood={}: needs data in [0, 1], which this data set is not known to be; use gaussian",

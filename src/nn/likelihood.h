@@ -12,8 +12,8 @@
 namespace elbo {
 
 struct LikelihoodOptions {
-  std::string name = "auto";  // bernoulli | gaussian | laplace | discretized_logistic | categorical; auto is
-                              // bernoulli for rows in [0, 1], gaussian otherwise
+  std::string name = "auto";      // bernoulli | gaussian | laplace | discretized_logistic | categorical |
+                                  // multinomial; auto is bernoulli for rows in [0, 1], gaussian otherwise
   std::string variance = "auto";  // where there is one: fixed | learned (one scalar) | predicted (for each
                                   // element); auto is predicted for discretized_logistic, fixed otherwise
   double scale =

@@ -36,6 +36,32 @@ Terms negative_elbo(const torch::Tensor& reconstruction, const torch::Tensor& kl
   return terms;
 }
 
+void CapacityOptions::bind(OptionTable& table) {
+  table.add("model.capacity", capacity,
+            "nats that the KL term is led to, in place of a weight beta; 0: none (Burgess et al. 2018)",
+            Range::at_least(0));
+  table.add("model.capacity_steps", capacity_steps, "steps over which the capacity rises from 0",
+            Range::at_least(0));
+  table.add("model.capacity_weight", gamma, "weight of the distance of the KL from the capacity",
+            Range::at_least(0));
+}
+
+Terms capacity_objective(const torch::Tensor& reconstruction, const torch::Tensor& kl,
+                         const CapacityOptions& options, int64_t step) {
+  const double risen = step >= options.capacity_steps
+                           ? 1.0
+                           : static_cast<double>(step) / static_cast<double>(options.capacity_steps);
+  const torch::Tensor kl_of_sample = kl.sum(-1);
+  const auto b = static_cast<double>(kl.size(0));
+  Terms terms;
+  terms.loss =
+      reconstruction.sum() + options.gamma * b * (kl_of_sample.mean() - risen * options.capacity).abs();
+  terms.report("reconstruction", reconstruction);
+  terms.report("kl", kl_of_sample);
+  terms.report("capacity", torch::full_like(kl_of_sample, risen * options.capacity));
+  return terms;
+}
+
 torch::Tensor importance_weighted_bound(const torch::Tensor& log_weights) {
   const torch::Tensor precise = log_weights.to(torch::kFloat64);
   return precise.logsumexp(0) - std::log(static_cast<double>(precise.size(0)));

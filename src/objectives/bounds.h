@@ -26,7 +26,20 @@ double kl_weight(const KlOptions& options, int64_t step);
 Terms negative_elbo(const torch::Tensor& reconstruction, const torch::Tensor& kl, const KlOptions& options,
                     int64_t step);
 
-// log 1/k Σ w from log w (k, b), in double → (b) (Burda, Grosse & Salakhutdinov 2016, eq. 8).
+// The KL term of a step is drawn to a capacity that rises (Burgess et al. 2018, eq. 8).
+struct CapacityOptions {
+  double capacity = 0.0;           // C: nats at the end of its rise; 0: no capacity, the KL is weighted
+  int64_t capacity_steps = 10000;  // steps over which it rises linearly from 0
+  double gamma = 100.0;            // weight of the distance
+  void bind(OptionTable& table);   // under model.*
+};
+
+// Σ -E log p(x|z) + γ b |KL - C(step)|, with the KL as the mean over the microbatch: a scalar. Arguments and
+// reports as above, and the capacity of the step.
+Terms capacity_objective(const torch::Tensor& reconstruction, const torch::Tensor& kl,
+                         const CapacityOptions& options, int64_t step);
+
+// log 1/k Σ w from log w (k, …, b), in double → (…, b) (Burda, Grosse & Salakhutdinov 2016, eq. 8).
 torch::Tensor importance_weighted_bound(const torch::Tensor& log_weights);
 
 }  // namespace elbo

@@ -93,6 +93,7 @@ void write_shape(const hdf5::Handle& root, const DataShape& data) {
   hdf5::write_attribute(root, "data_integer", int64_t{data.integer_x});
   hdf5::write_attribute(root, "data_classes", data.classes);
   hdf5::write_attribute(root, "data_label_features", data.label_features);
+  hdf5::write_attribute(root, "data_rows", data.rows);
   hdf5::write_attribute(root, "data_tokens", data.tokens);
 }
 
@@ -108,7 +109,8 @@ DataShape read_shape(const hdf5::Handle& root, const fs::path& path) {
   data.integer_x = integer("data_integer") != 0;
   data.classes = integer("data_classes");
   data.label_features = integer("data_label_features");
-  data.tokens = hdf5::read_integer_attribute(root, "data_tokens").value_or(0);  // format 1 began without
+  data.rows = hdf5::read_integer_attribute(root, "data_rows").value_or(0);
+  data.tokens = hdf5::read_integer_attribute(root, "data_tokens").value_or(0);  // format 1 began without these two
   return data;
 }
 

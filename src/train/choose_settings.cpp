@@ -20,7 +20,7 @@ struct Values {
 };
 
 Values sample(const RowSource& rows, int64_t features) {
-  constexpr int64_t most_rows = 1024, most_numbers = int64_t{4} << 20;  // long rows must fit into memory, too
+  constexpr int64_t most_rows = 1024, most_numbers = 4 << 20;  // long rows must fit into memory, too
   const int64_t taken = std::min({rows.rows(), most_rows, std::max<int64_t>(1, most_numbers / features)});
   std::vector<int64_t> ids;
   ids.reserve(static_cast<size_t>(taken));

@@ -61,6 +61,7 @@ std::optional<Checkpoint> share(Communicator& comm, std::optional<Checkpoint> re
              {"data_integer", read->data.integer_x},
              {"data_classes", read->data.classes},
              {"data_label_features", read->data.label_features},
+             {"data_rows", read->data.rows},
              {"data_tokens", read->data.tokens},
              {"evaluation_pending", read->evaluation_pending},
              {"world_size", read->world_size},
@@ -82,6 +83,7 @@ std::optional<Checkpoint> share(Communicator& comm, std::optional<Checkpoint> re
                  .integer_x = about["data_integer"],
                  .classes = about["data_classes"],
                  .label_features = about["data_label_features"],
+                 .rows = about["data_rows"],
                  .tokens = about["data_tokens"]};
   result.evaluation_pending = about["evaluation_pending"];
   result.world_size = about["world_size"];

@@ -1,0 +1,48 @@
+// The denoising VAE of Im et al. 2017: in training the encoder sees x corrupted, and the decoder is held
+// against x as it is. Evaluation and use corrupt nothing: `elbo reconstruct RUN NOISY.h5` restores rows that
+// are noisy already.
+#include "models/gaussian_vae.h"
+#include "models/spec.h"
+#include "nn/corruption.h"
+#include "objectives/bounds.h"
+
+namespace elbo {
+namespace {
+
+struct DenoisingVaeOptions : GaussianVaeOptions {
+  CorruptionOptions corruption;
+  KlOptions kl;
+  void bind(OptionTable& table) {
+    GaussianVaeOptions::bind(table);
+    corruption.bind(table);
+    kl.bind(table);
+  }
+};
+
+class DenoisingVae : public GaussianVae {
+ public:
+  DenoisingVae(const ModelContext& context, const DenoisingVaeOptions& options, Noise& init)
+      : GaussianVae(context, options, init), corruption_(options.corruption), kl_(options.kl) {
+    check_corruption(corruption_, context.data.x);
+  }
+
+  Terms objective(const Pass& pass, const Batch& batch, Noise& noise) override {
+    const DiagonalNormal posterior = infer(corrupt(batch.x, corruption_, noise), batch.label);
+    const torch::Tensor nats = reconstruction(posterior.sample(noise), batch);
+    return negative_elbo(nats, posterior.kl_to_standard(), kl_, pass.step);
+  }
+
+ private:
+  CorruptionOptions corruption_;
+  KlOptions kl_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSpec> denoising_vae_spec() {
+  return std::make_unique<SpecOf<DenoisingVae, DenoisingVaeOptions>>(
+      "denoising_vae", "VAE that sees corrupted rows in training and learns to restore them",
+      "Im, Ahn, Memisevic & Bengio, Denoising Criterion for Variational Auto-Encoding Framework, AAAI 2017");
+}
+
+}  // namespace elbo

@@ -1,0 +1,61 @@
+// The Wasserstein autoencoder with an MMD penalty (Tolstikhin et al. 2018, algorithm 2), with a Gaussian
+// encoder: only the aggregate posterior is held to the prior, so there is no bound on log p(x), and evaluation
+// compares reconstructions.
+#include <torch/torch.h>
+
+#include "models/gaussian_vae.h"
+#include "models/spec.h"
+#include "objectives/mmd.h"
+
+namespace elbo {
+namespace {
+
+struct WaeOptions : GaussianVaeOptions {
+  double lambda = 100.0, scale = 1.0;
+  std::string kernel = "imq";
+  void bind(OptionTable& table) {
+    GaussianVaeOptions::bind(table);
+    table.add("model.lambda", lambda, "weight of the MMD", Range::at_least(0));
+    table.add_choice("model.kernel", kernel, {"imq", "rbf"}, "of the MMD");
+    table.add("model.kernel_scale", scale, "of its variance, in dimensions of z", Range::above(0));
+  }
+};
+
+class WaeMmd : public GaussianVae {
+ public:
+  WaeMmd(const ModelContext& context, const WaeOptions& options, Noise& init)
+      : GaussianVae(context, options, init), options_(options) {}
+
+  Terms objective(const Pass&, const Batch& batch, Noise& noise) override {
+    const torch::Tensor z = infer(batch).sample(noise);
+    const torch::Tensor nats = reconstruction(z, batch);
+    const torch::Tensor gap = mmd(z, noise.normal(z.sizes()), options_.kernel, options_.scale);
+    const auto b = static_cast<double>(batch.size());
+    Terms terms;
+    terms.loss = nats.sum() + options_.lambda * b * gap;
+    terms.report("reconstruction", nats);
+    terms.report("mmd", b * gap);
+    return terms;
+  }
+
+  Terms evaluate(const Batch& batch, Noise& noise) override {
+    Terms terms;
+    terms.loss = reconstruction(infer(batch).sample(noise), batch);
+    terms.report("reconstruction", terms.loss);
+    return terms;
+  }
+  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, Noise&) override { return std::nullopt; }
+
+ private:
+  WaeOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSpec> wae_mmd_spec() {
+  return std::make_unique<SpecOf<WaeMmd, WaeOptions>>(
+      "wae_mmd", "Wasserstein autoencoder: codes as a whole follow the prior, by MMD",
+      "Tolstikhin, Bousquet, Gelly & Schoelkopf, Wasserstein Auto-Encoders, ICLR 2018");
+}
+
+}  // namespace elbo

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Every variant, as its users run it: the same bits for every number of ranks and threads, resume, and each command."""
+import json
+import unittest
+
+import h5py
+import numpy
+
+from program import ProgramTest, run
+
+STEPS = 4
+SMALL = ("--network.hidden=16", "--network.channels=4,8", "--train.batch=32", "--train.microbatch=8",
+         "--evaluate.every=never", "--train.seed=3")
+# What a variant needs to be small, beside the networks.
+OPTIONS = {}
+
+
+def names():
+    lines = run(0, "models").stdout.splitlines()
+    return [line.split()[0] for line in lines[::2]]
+
+
+class Variants(ProgramTest):
+    def data(self, name):
+        """A small set that the variant takes: labelled pictures, or sequences, or tokens."""
+        random = numpy.random.default_rng(1)
+        sets = {"image": random.random((70, 1, 16, 16), dtype="f4"),
+                "sequence": random.standard_normal((70, 8, 3), dtype="f4"),
+                "tokens": numpy.hstack([numpy.ones((70, 1)), random.integers(4, 11, (70, 6)), numpy.full((70, 1), 2)]).astype("i2")}
+        for kind, x in sets.items():
+            path = self.folder / f"{kind}.h5"
+            if not path.exists():
+                with h5py.File(path, "w") as file:
+                    file.attrs["kind"] = kind
+                    for split in ("train", "test"):
+                        file[f"{split}/x"] = x
+                        if kind == "image":
+                            file[f"{split}/label"] = numpy.arange(70) % 3
+                    if kind == "tokens":
+                        file["vocabulary"] = ["<pad>", "<bos>", "<eos>", "<unk>", *"abcdefg"]
+            result = run(0, "train", path, f"--model.name={name}", "--train.steps=1", *SMALL, *OPTIONS.get(name, ()),
+                         f"--run.directory={self.folder / 'try'}_{name}_{kind}")
+            if result.returncode == 0:
+                return path
+            self.assertEqual(result.returncode, 2, result.stderr)
+        self.fail(f"{name} takes none of {list(sets)}")
+
+    def train_on(self, data, name, ranks, threads, directory, *settings):
+        result = self.succeed(ranks, "train", data, f"--model.name={name}", f"--train.threads={threads}", *SMALL,
+                              *OPTIONS.get(name, ()), f"--run.directory={self.folder / directory}", *settings)
+        return result.stdout.splitlines()[-1]
+
+    def check(self, name):
+        data = self.data(name)
+        steps = f"--train.steps={STEPS}"
+        whole = self.train_on(data, name, 0, 1, "whole", steps)
+        for ranks, threads in ((0, 2), (2, 1), (2, 2), (3, 1), (4, 1)):
+            self.assertEqual(self.train_on(data, name, ranks, threads, f"{ranks}_{threads}", steps), whole,
+                             f"{ranks} ranks, {threads} threads")
+        self.train_on(data, name, 2, 1, "cut", f"--train.steps={STEPS // 2}")
+        self.assertEqual(self.train_on(data, name, 3, 1, "cut", steps, "--resume"), whole, "resumed on other ranks")
+
+        self.check_commands(data)
+
+    def check_commands(self, data):
+        directory = self.folder / "whole"
+        with h5py.File(data) as file:
+            x = file["test/x"][:]
+        for ranks in (0, 3):
+            self.succeed(ranks, "evaluate", directory, f"--out={self.folder / f'{ranks}.json'}")
+        texts = [(self.folder / f"{ranks}.json").read_text() for ranks in (0, 3)]
+        self.assertEqual(*texts)
+        evaluation = json.loads(texts[0])
+        self.assertEqual(evaluation["rows"], len(x))
+        self.assertTrue(numpy.isfinite(evaluation["loss"]))
+        for words, rows in ((("sample", directory, "--n=5"), 5), (("reconstruct", directory, "--n=6"), 6),
+                            (("interpolate", directory, "--n=2", "--steps=4"), 8)):
+            out = self.folder / f"{words[0]}.h5"
+            self.succeed(0, *words, f"--out={out}")
+            with h5py.File(out) as file:
+                made = file["reconstruction" if words[0] == "reconstruct" else "x"][:]
+            self.assertEqual(made.shape, (rows, *x.shape[1:]), words)
+            self.assertTrue(numpy.isfinite(made).all(), words)
+        codes = self.folder / "codes.h5"
+        self.succeed(2, "encode", directory, data, f"--out={codes}")
+        with h5py.File(codes) as file:
+            self.assertEqual(len(file["z"]), len(x))
+            self.assertTrue(numpy.isfinite(file["z"][:]).all())
+
+
+def add(name):
+    def test(self):
+        self.check(name)
+    setattr(Variants, f"test_{name}", test)
+
+
+if __name__ == "__main__":
+    for name in names():
+        add(name)
+    unittest.main()
