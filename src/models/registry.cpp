@@ -18,6 +18,7 @@ std::vector<std::unique_ptr<ModelSpec>> all_models() {
   models.push_back(info_vae_spec());
   models.push_back(wae_mmd_spec());
   models.push_back(dip_vae_spec());
+  models.push_back(factor_vae_spec());
   return models;
 }
 

@@ -1,6 +1,6 @@
 // The Wasserstein autoencoder with an MMD penalty (Tolstikhin et al. 2018, algorithm 2), with a Gaussian
-// encoder: only the aggregate posterior is held to the prior, so there is no bound on log p(x), and evaluation
-// compares reconstructions.
+// encoder: only the aggregate posterior is held to the prior, so there is no bound on log p(x), and
+// evaluation compares reconstructions.
 #include <torch/torch.h>
 
 #include "models/gaussian_vae.h"

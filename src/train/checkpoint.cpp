@@ -110,7 +110,8 @@ DataShape read_shape(const hdf5::Handle& root, const fs::path& path) {
   data.classes = integer("data_classes");
   data.label_features = integer("data_label_features");
   data.rows = hdf5::read_integer_attribute(root, "data_rows").value_or(0);
-  data.tokens = hdf5::read_integer_attribute(root, "data_tokens").value_or(0);  // format 1 began without these two
+  data.tokens =
+      hdf5::read_integer_attribute(root, "data_tokens").value_or(0);  // format 1 began without these two
   return data;
 }
 

@@ -1,0 +1,31 @@
+// The adversary of a vector: dense layers that tell two distributions apart.
+#pragma once
+#include <torch/nn/module.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/options.h"
+#include "base/random.h"
+#include "nn/networks.h"
+
+namespace elbo {
+
+struct DiscriminatorOptions {
+  std::vector<int64_t> hidden = {256, 256};  // Kim & Mnih 2018: six layers of 1000
+  double lr_factor = 1;                      // of optimizer.lr
+  void bind(OptionTable& table);             // under model.discriminator_*
+};
+
+// Leaky ReLUs of slope 0.2 below zero, as in Kim & Mnih 2018, appendix A; the last layer is linear.
+class Discriminator : public torch::nn::Module {
+ public:
+  Discriminator(int64_t in, const DiscriminatorOptions& options, int64_t logits, Noise& init);
+  torch::Tensor forward(const torch::Tensor& z);  // (b, in) → (b, logits)
+
+ private:
+  std::shared_ptr<Mlp> mlp_;
+};
+
+}  // namespace elbo
