@@ -2,17 +2,15 @@
 // it is the vae to the bit.
 #include "models/gaussian_vae.h"
 #include "models/spec.h"
-#include "objectives/bounds.h"
 
 namespace elbo {
 namespace {
 
-struct BetaVaeOptions : GaussianVaeOptions {
-  KlOptions kl{.beta = 4.0};
+struct BetaVaeOptions : WeightedVaeOptions {
   CapacityOptions capacity;
+  BetaVaeOptions() { kl.beta = 4.0; }
   void bind(OptionTable& table) {
-    GaussianVaeOptions::bind(table);
-    kl.bind(table);
+    WeightedVaeOptions::bind(table);
     capacity.bind(table);
   }
 };
@@ -24,10 +22,9 @@ class BetaVae : public GaussianVae {
 
   Terms objective(const Pass& pass, const Batch& batch, Noise& noise) override {
     const DiagonalNormal posterior = infer(batch);
+    if (capacity_.capacity == 0) return weighted_bound(posterior, batch, noise, kl_, pass.step);
     const torch::Tensor nats = reconstruction(posterior.sample(noise), batch);
-    const torch::Tensor kl = posterior.kl_to_standard();
-    if (capacity_.capacity > 0) return capacity_objective(nats, kl, capacity_, pass.step);
-    return negative_elbo(nats, kl, kl_, pass.step);
+    return capacity_objective(nats, posterior.kl_to_standard().sum(-1), capacity_, pass.step);
   }
 
  private:

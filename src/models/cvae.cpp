@@ -5,18 +5,9 @@
 #include "base/error.h"
 #include "models/gaussian_vae.h"
 #include "models/spec.h"
-#include "objectives/bounds.h"
 
 namespace elbo {
 namespace {
-
-struct CvaeOptions : GaussianVaeOptions {
-  KlOptions kl;
-  void bind(OptionTable& table) {
-    GaussianVaeOptions::bind(table);
-    kl.bind(table);
-  }
-};
 
 int64_t condition_features(const ModelContext& context) {
   const DataShape& data = context.data;
@@ -30,7 +21,7 @@ int64_t condition_features(const ModelContext& context) {
 
 class Cvae : public GaussianVae {
  public:
-  Cvae(const ModelContext& context, const CvaeOptions& options, Noise& init)
+  Cvae(const ModelContext& context, const WeightedVaeOptions& options, Noise& init)
       : GaussianVae(context, options, init, condition_features(context)),
         kl_(options.kl),
         classes_(context.data.classes) {}
@@ -38,9 +29,7 @@ class Cvae : public GaussianVae {
   bool conditional() const override { return true; }
 
   Terms objective(const Pass& pass, const Batch& batch, Noise& noise) override {
-    const DiagonalNormal posterior = infer(batch);
-    const torch::Tensor nats = reconstruction(posterior.sample(noise), batch);
-    return negative_elbo(nats, posterior.kl_to_standard(), kl_, pass.step);
+    return weighted_bound(infer(batch), batch, noise, kl_, pass.step);
   }
 
  private:
@@ -57,7 +46,7 @@ class Cvae : public GaussianVae {
 }  // namespace
 
 std::unique_ptr<ModelSpec> cvae_spec() {
-  return std::make_unique<SpecOf<Cvae, CvaeOptions>>(
+  return std::make_unique<SpecOf<Cvae, WeightedVaeOptions>>(
       "cvae", "VAE whose encoder and decoder are told the label or attributes of the row",
       "Sohn, Lee & Yan, Learning Structured Output Representation using Deep Conditional Generative Models, "
       "NeurIPS 2015");

@@ -4,18 +4,15 @@
 #include "models/gaussian_vae.h"
 #include "models/spec.h"
 #include "nn/corruption.h"
-#include "objectives/bounds.h"
 
 namespace elbo {
 namespace {
 
-struct DenoisingVaeOptions : GaussianVaeOptions {
+struct DenoisingVaeOptions : WeightedVaeOptions {
   CorruptionOptions corruption;
-  KlOptions kl;
   void bind(OptionTable& table) {
-    GaussianVaeOptions::bind(table);
+    WeightedVaeOptions::bind(table);
     corruption.bind(table);
-    kl.bind(table);
   }
 };
 
@@ -28,8 +25,7 @@ class DenoisingVae : public GaussianVae {
 
   Terms objective(const Pass& pass, const Batch& batch, Noise& noise) override {
     const DiagonalNormal posterior = infer(corrupt(batch.x, corruption_, noise), batch.label);
-    const torch::Tensor nats = reconstruction(posterior.sample(noise), batch);
-    return negative_elbo(nats, posterior.kl_to_standard(), kl_, pass.step);
+    return weighted_bound(posterior, batch, noise, kl_, pass.step);
   }
 
  private:

@@ -28,14 +28,8 @@ class DipVae : public GaussianVae {
   Terms objective(const Pass&, const Batch& batch, Noise& noise) override {
     const DiagonalNormal posterior = infer(batch);
     const torch::Tensor nats = reconstruction(posterior.sample(noise), batch);
-    const torch::Tensor kl = posterior.kl_to_standard().sum(-1);
     const torch::Tensor penalty = static_cast<double>(batch.size()) * distance_from_identity(posterior);
-    Terms terms;
-    terms.loss = nats.sum() + kl.sum() + penalty;
-    terms.report("reconstruction", nats);
-    terms.report("kl", kl);
-    terms.report("dip", penalty);
-    return terms;
+    return penalized(nats, posterior.kl_to_standard().sum(-1), 1, "dip", penalty);
   }
 
  private:

@@ -3,13 +3,17 @@
 #include <torch/torch.h>
 
 #include "base/error.h"
-#include "objectives/bounds.h"
 
 namespace elbo {
 
 void GaussianVaeOptions::bind(OptionTable& table) {
   table.add("model.latent", latent, "dimensions of z", Range::between(1, 1 << 24));
   likelihood.bind(table);
+}
+
+void WeightedVaeOptions::bind(OptionTable& table) {
+  GaussianVaeOptions::bind(table);
+  kl.bind(table);
 }
 
 void require_quantities(const DataShape& data, const std::string& model) {
@@ -56,9 +60,13 @@ torch::Tensor GaussianVae::log_weights_at(const DiagonalNormal& posterior, const
 Terms GaussianVae::objective(const Pass&, const Batch& batch, Noise& noise) { return evaluate(batch, noise); }
 
 Terms GaussianVae::evaluate(const Batch& batch, Noise& noise) {
-  const DiagonalNormal posterior = infer(batch);
+  return weighted_bound(infer(batch), batch, noise, {}, 0);
+}
+
+Terms GaussianVae::weighted_bound(const DiagonalNormal& posterior, const Batch& batch, Noise& noise,
+                                  const KlOptions& kl, int64_t step) {
   const torch::Tensor nats = reconstruction(posterior.sample(noise), batch);
-  return negative_elbo(nats, posterior.kl_to_standard(), {}, 0);
+  return negative_elbo(nats, posterior.kl_to_standard(), kl, step);
 }
 
 std::optional<torch::Tensor> GaussianVae::log_weights(const Batch& batch, int64_t k, Noise& noise) {

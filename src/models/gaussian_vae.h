@@ -13,6 +13,7 @@
 #include "nn/distributions.h"
 #include "nn/likelihood.h"
 #include "nn/networks.h"
+#include "objectives/bounds.h"
 
 namespace elbo {
 
@@ -20,6 +21,12 @@ struct GaussianVaeOptions {
   int64_t latent = 20;
   LikelihoodOptions likelihood;
   void bind(OptionTable& table);  // model.latent and model.likelihood*
+};
+
+// For variants whose KL term has a weight of its own.
+struct WeightedVaeOptions : GaussianVaeOptions {
+  KlOptions kl;
+  void bind(OptionTable& table);
 };
 
 // Throws a usage Error for rows of tokens, whose numbers are names and not quantities.
@@ -53,6 +60,9 @@ class GaussianVae : public Model {
   torch::Tensor decoded(const torch::Tensor& z, const torch::Tensor& label);
   // -log p(x|z), (n): z as above.
   torch::Tensor reconstruction(const torch::Tensor& z, const Batch& batch);
+  // -ELBO with a weighted KL term, at one draw from the posterior (Kingma & Welling 2014, eq. 10).
+  Terms weighted_bound(const DiagonalNormal& posterior, const Batch& batch, Noise& noise, const KlOptions& kl,
+                       int64_t step);
   // log p(x,z)/q(z|x) at z (k, b, latent) drawn from the posterior → (k, b).
   torch::Tensor log_weights_at(const DiagonalNormal& posterior, const torch::Tensor& z, const Batch& batch);
 

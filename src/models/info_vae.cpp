@@ -11,14 +11,13 @@ namespace elbo {
 namespace {
 
 struct InfoVaeOptions : GaussianVaeOptions {
-  double alpha = 0.0, lambda = 1000.0, scale = 1.0;
-  std::string kernel = "rbf";
+  double alpha = 0.0, lambda = 1000.0;
+  MmdOptions mmd{.kernel = "rbf"};
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
     table.add("model.alpha", alpha, "1 - the weight of the KL term", Range::between(-1e6, 1));
     table.add("model.lambda", lambda, "alpha + lambda - 1 is the weight of the MMD", Range::at_least(0));
-    table.add_choice("model.kernel", kernel, {"rbf", "imq"}, "of the MMD");
-    table.add("model.kernel_scale", scale, "of its variance, in dimensions of z", Range::above(0));
+    mmd.bind(table);
   }
 };
 
@@ -38,15 +37,9 @@ class InfoVae : public GaussianVae {
     const torch::Tensor z = posterior.sample(noise);
     const torch::Tensor nats = reconstruction(z, batch);
     const torch::Tensor kl = posterior.kl_to_standard().sum(-1);
-    const torch::Tensor gap = mmd(z, noise.normal(z.sizes()), options_.kernel, options_.scale);
-    const auto b = static_cast<double>(batch.size());
-    Terms terms;
-    terms.loss =
-        nats.sum() + (1 - options_.alpha) * kl.sum() + (options_.alpha + options_.lambda - 1) * b * gap;
-    terms.report("reconstruction", nats);
-    terms.report("kl", kl);
-    terms.report("mmd", b * gap);
-    return terms;
+    const torch::Tensor gap = mmd(z, noise.normal(z.sizes()), options_.mmd);
+    const double weight = (options_.alpha + options_.lambda - 1) * static_cast<double>(batch.size());
+    return penalized(nats, kl, 1 - options_.alpha, "mmd", weight * gap);
   }
 
  private:

@@ -5,17 +5,14 @@
 
 #include "models/gaussian_vae.h"
 #include "models/spec.h"
-#include "objectives/bounds.h"
 
 namespace elbo {
 namespace {
 
-struct VaeOptions : GaussianVaeOptions {
-  KlOptions kl;
+struct VaeOptions : WeightedVaeOptions {
   double input_dropout = 0.0;
   void bind(OptionTable& table) {
-    GaussianVaeOptions::bind(table);
-    kl.bind(table);
+    WeightedVaeOptions::bind(table);
     table.add("model.input_dropout", input_dropout,
               "share of the elements of x that the encoder does not see in training (Liang et al. 2018)",
               Range::between(0, 0.99));
@@ -28,9 +25,7 @@ class Vae : public GaussianVae {
       : GaussianVae(context, options, init), kl_(options.kl), input_dropout_(options.input_dropout) {}
 
   Terms objective(const Pass& pass, const Batch& batch, Noise& noise) override {
-    const DiagonalNormal posterior = infer(seen(batch.x, noise), batch.label);
-    const torch::Tensor nats = reconstruction(posterior.sample(noise), batch);
-    return negative_elbo(nats, posterior.kl_to_standard(), kl_, pass.step);
+    return weighted_bound(infer(seen(batch.x, noise), batch.label), batch, noise, kl_, pass.step);
   }
 
  private:

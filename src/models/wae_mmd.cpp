@@ -11,13 +11,12 @@ namespace elbo {
 namespace {
 
 struct WaeOptions : GaussianVaeOptions {
-  double lambda = 100.0, scale = 1.0;
-  std::string kernel = "imq";
+  double lambda = 100.0;
+  MmdOptions mmd;
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
     table.add("model.lambda", lambda, "weight of the MMD", Range::at_least(0));
-    table.add_choice("model.kernel", kernel, {"imq", "rbf"}, "of the MMD");
-    table.add("model.kernel_scale", scale, "of its variance, in dimensions of z", Range::above(0));
+    mmd.bind(table);
   }
 };
 
@@ -27,15 +26,12 @@ class WaeMmd : public GaussianVae {
       : GaussianVae(context, options, init), options_(options) {}
 
   Terms objective(const Pass&, const Batch& batch, Noise& noise) override {
-    const torch::Tensor z = infer(batch).sample(noise);
+    const DiagonalNormal posterior = infer(batch);
+    const torch::Tensor z = posterior.sample(noise);
     const torch::Tensor nats = reconstruction(z, batch);
-    const torch::Tensor gap = mmd(z, noise.normal(z.sizes()), options_.kernel, options_.scale);
-    const auto b = static_cast<double>(batch.size());
-    Terms terms;
-    terms.loss = nats.sum() + options_.lambda * b * gap;
-    terms.report("reconstruction", nats);
-    terms.report("mmd", b * gap);
-    return terms;
+    const torch::Tensor gap = mmd(z, noise.normal(z.sizes()), options_.mmd);
+    return penalized(nats, posterior.kl_to_standard().sum(-1), 0, "mmd",
+                     options_.lambda * static_cast<double>(batch.size()) * gap);
   }
 
   Terms evaluate(const Batch& batch, Noise& noise) override {

@@ -46,20 +46,26 @@ void CapacityOptions::bind(OptionTable& table) {
             Range::at_least(0));
 }
 
+Terms penalized(const torch::Tensor& reconstruction, const torch::Tensor& kl, double kl_weight,
+                const std::string& name, const torch::Tensor& penalty) {
+  Terms terms;
+  terms.loss = reconstruction.sum() + penalty;
+  // A KL that does not count may be infinite.
+  if (kl_weight != 0) terms.loss = terms.loss + kl_weight * kl.sum();
+  terms.report("reconstruction", reconstruction);
+  terms.report("kl", kl);
+  terms.report(name, penalty);
+  return terms;
+}
+
 Terms capacity_objective(const torch::Tensor& reconstruction, const torch::Tensor& kl,
                          const CapacityOptions& options, int64_t step) {
-  const double risen = step >= options.capacity_steps
-                           ? 1.0
-                           : static_cast<double>(step) / static_cast<double>(options.capacity_steps);
-  const torch::Tensor kl_of_sample = kl.sum(-1);
-  const auto b = static_cast<double>(kl.size(0));
-  Terms terms;
-  terms.loss =
-      reconstruction.sum() + options.gamma * b * (kl_of_sample.mean() - risen * options.capacity).abs();
-  terms.report("reconstruction", reconstruction);
-  terms.report("kl", kl_of_sample);
-  terms.report("capacity", torch::full_like(kl_of_sample, risen * options.capacity));
-  return terms;
+  const double share = options.capacity_steps > step
+                           ? static_cast<double>(step) / static_cast<double>(options.capacity_steps)
+                           : 1.0;
+  const torch::Tensor distance = (kl.mean() - share * options.capacity).abs();
+  return penalized(reconstruction, kl, 0, "capacity",
+                   options.gamma * static_cast<double>(kl.size(0)) * distance);
 }
 
 torch::Tensor importance_weighted_bound(const torch::Tensor& log_weights) {

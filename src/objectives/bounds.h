@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <string>
 
 #include "base/options.h"
 #include "objectives/terms.h"
@@ -34,8 +35,12 @@ struct CapacityOptions {
   void bind(OptionTable& table);   // under model.*
 };
 
-// Σ -E log p(x|z) + γ b |KL - C(step)|, with the KL as the mean over the microbatch: a scalar. Arguments and
-// reports as above, and the capacity of the step.
+// Σ reconstruction + kl_weight Σ kl + penalty, for a penalty on the microbatch as a whole: reconstruction
+// (b), kl (b), penalty a scalar, already times b. Reports the three, the last as `name`.
+Terms penalized(const torch::Tensor& reconstruction, const torch::Tensor& kl, double kl_weight,
+                const std::string& name, const torch::Tensor& penalty);
+
+// Σ reconstruction + γ b |KL - C(step)|, with the KL as the mean over the microbatch; arguments as above.
 Terms capacity_objective(const torch::Tensor& reconstruction, const torch::Tensor& kl,
                          const CapacityOptions& options, int64_t step);
 

@@ -29,13 +29,20 @@ torch::Tensor mean_of_pairs(const torch::Tensor& values) {
 
 }  // namespace
 
-torch::Tensor mmd(const torch::Tensor& a, const torch::Tensor& b, const std::string& kernel, double scale) {
+void MmdOptions::bind(OptionTable& table) {
+  table.add_choice("model.kernel", kernel, {"imq", "rbf"}, "of the MMD");
+  table.add("model.kernel_scale", scale, "of its variance, in dimensions of z", Range::above(0));
+}
+
+torch::Tensor mmd(const torch::Tensor& a, const torch::Tensor& b, const MmdOptions& options) {
   if (a.size(0) < 2 || b.size(0) < 2)
     usage_error("train.microbatch=1: samples are compared within a microbatch; expected 2 at least");
-  const double variance = scale * static_cast<double>(a.size(1));
-  const torch::Tensor within_a = mean_of_pairs(kernel_of(squared_distances(a, a), kernel, variance));
-  const torch::Tensor within_b = mean_of_pairs(kernel_of(squared_distances(b, b), kernel, variance));
-  return within_a + within_b - 2 * kernel_of(squared_distances(a, b), kernel, variance).mean();
+  const double variance = options.scale * static_cast<double>(a.size(1));
+  const auto kernel = [&](const torch::Tensor& from, const torch::Tensor& to) {
+    return kernel_of(squared_distances(from, to), options.kernel, variance);
+  };
+  const torch::Tensor within = mean_of_pairs(kernel(a, a)) + mean_of_pairs(kernel(b, b));
+  return within - 2 * kernel(a, b).mean();
 }
 
 }  // namespace elbo

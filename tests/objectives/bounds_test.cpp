@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <cmath>
+#include <limits>
 
 #include "base/random.h"
 
@@ -75,6 +76,23 @@ TEST(ImportanceWeightedBound, RisesWithTheNumberOfSamples) {
     EXPECT_LT(bound, 0.01);
     before = bound;
   }
+}
+
+TEST(Capacity, ItsLossIsTheDistanceOfTheMeanKlFromTheRisenCapacity) {
+  const torch::Tensor of_rows = torch::tensor({3.0F, 5.0F});
+  const CapacityOptions options{.capacity = 8, .capacity_steps = 100, .gamma = 10};
+  const auto loss = [&](int64_t step) {
+    return capacity_objective(reconstruction, of_rows, options, step).loss.item<double>();
+  };
+  EXPECT_NEAR(loss(0), 30 + 2 * 10 * 4, 1e-4);
+  EXPECT_NEAR(loss(25), 30 + 2 * 10 * 2, 1e-4);
+  EXPECT_NEAR(loss(50), 30, 1e-4);
+  EXPECT_NEAR(loss(1000), 30 + 2 * 10 * 4, 1e-4);
+}
+
+TEST(Penalized, AKlWithoutWeightMayBeInfinite) {
+  const torch::Tensor infinite = torch::tensor({std::numeric_limits<float>::infinity()});
+  EXPECT_EQ(penalized(torch::tensor({2.0F}), infinite, 0, "p", torch::tensor(3.0F)).loss.item<double>(), 5);
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 namespace elbo {
 namespace {
 
+const MmdOptions rbf{.kernel = "rbf"};
+
 // With k(a, b) = exp(-|a-b|²/2v) and two normals N(0, I), N(μ, I): E k = (v/(v+2))^{d/2} exp(-|μ|²/2(v+2)).
 TEST(Mmd, OfTwoNormalsIsTheClosedForm) {
   constexpr int64_t d = 2, n = 3000;
@@ -19,8 +21,8 @@ TEST(Mmd, OfTwoNormalsIsTheClosedForm) {
   const torch::Tensor a = noise.normal({n, d}), b = noise.normal({n, d}) + 1.0;
   const double v = d;
   const double expected = 2 * std::pow(v / (v + 2), d / 2.0) * (1 - std::exp(-d / (2 * (v + 2))));
-  EXPECT_NEAR(mmd(a, b, "rbf", 1.0).item<double>(), expected, 0.01);
-  EXPECT_NEAR(mmd(a, noise.normal({n, d}), "rbf", 1.0).item<double>(), 0, 0.002);
+  EXPECT_NEAR(mmd(a, b, rbf).item<double>(), expected, 0.01);
+  EXPECT_NEAR(mmd(a, noise.normal({n, d}), rbf).item<double>(), 0, 0.002);
 }
 
 // E c/(c + t²) for t ~ N(m, 2), as a sum over a fine grid.
@@ -41,7 +43,7 @@ TEST(Mmd, WithTheInverseMultiquadraticKernelIsItsIntegral) {
   double mean = 0;
   for (int round = 0; round < rounds; ++round) {
     const torch::Tensor a = noise.normal({500, 1}), b = noise.normal({500, 1}) + 1.5;
-    mean += mmd(a, b, "imq", 1.0).item<double>() / rounds;
+    mean += mmd(a, b, {}).item<double>() / rounds;
   }
   EXPECT_NEAR(mean, 2 * (expected_imq(0) - expected_imq(1.5)), 0.06);
 }
@@ -50,9 +52,9 @@ TEST(Mmd, IsUnbiasedForFewRows) {
   Noise noise(Key(3));
   double mean = 0;
   for (int i = 0; i < 4000; ++i)
-    mean += mmd(noise.normal({3, 2}), noise.normal({3, 2}), "rbf", 1.0).item<double>() / 4000;
+    mean += mmd(noise.normal({3, 2}), noise.normal({3, 2}), rbf).item<double>() / 4000;
   EXPECT_NEAR(mean, 0, 0.01);
-  EXPECT_THROW(mmd(noise.normal({1, 2}), noise.normal({1, 2}), "rbf", 1.0), Error);
+  EXPECT_THROW(mmd(noise.normal({1, 2}), noise.normal({1, 2}), rbf), Error);
 }
 
 }  // namespace

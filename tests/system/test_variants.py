@@ -11,8 +11,6 @@ from program import ProgramTest, run
 STEPS = 4
 SMALL = ("--network.hidden=16", "--network.channels=4,8", "--train.batch=32", "--train.microbatch=8",
          "--evaluate.every=never", "--train.seed=3")
-# What a variant needs to be small, beside the networks.
-OPTIONS = {}
 
 
 def names():
@@ -38,7 +36,7 @@ class Variants(ProgramTest):
                             file[f"{split}/label"] = numpy.arange(70) % 3
                     if kind == "tokens":
                         file["vocabulary"] = ["<pad>", "<bos>", "<eos>", "<unk>", *"abcdefg"]
-            result = run(0, "train", path, f"--model.name={name}", "--train.steps=1", *SMALL, *OPTIONS.get(name, ()),
+            result = run(0, "train", path, f"--model.name={name}", "--train.steps=1", *SMALL,
                          f"--run.directory={self.folder / 'try'}_{name}_{kind}")
             if result.returncode == 0:
                 return path
@@ -47,7 +45,7 @@ class Variants(ProgramTest):
 
     def train_on(self, data, name, ranks, threads, directory, *settings):
         result = self.succeed(ranks, "train", data, f"--model.name={name}", f"--train.threads={threads}", *SMALL,
-                              *OPTIONS.get(name, ()), f"--run.directory={self.folder / directory}", *settings)
+                              f"--run.directory={self.folder / directory}", *settings)
         return result.stdout.splitlines()[-1]
 
     def check(self, name):
