@@ -28,7 +28,13 @@ class CheckpointTest : public testing::Test {
     checkpoint.fingerprint = std::string(64, 'f');
     checkpoint.config = "[train]\nsteps = 3\n";
     checkpoint.dataset_fingerprint = std::string(64, 'd');
-    checkpoint.data = {.x = {1, 2, 3}, .kind = "image", .integer_x = true, .classes = 4, .label_features = 0};
+    checkpoint.data = {.x = {1, 2, 3},
+                       .kind = "image",
+                       .integer_x = true,
+                       .classes = 4,
+                       .label_features = 0,
+                       .rows = 50,
+                       .tokens = 6};
     checkpoint.best_loss = 1.25;
     checkpoint.best_step = 2;
     checkpoint.parameters = {
@@ -58,6 +64,8 @@ TEST_F(CheckpointTest, ComesBackAsItWasInOrderOfRegistration) {
   EXPECT_EQ(read.best_loss, 1.25);
   EXPECT_EQ(read.data.x, written.data.x);
   EXPECT_EQ(read.data.kind, "image");
+  EXPECT_EQ(read.data.rows, 50);
+  EXPECT_EQ(read.data.tokens, 6);
   EXPECT_TRUE(read.data.integer_x);
   EXPECT_EQ(read.data.classes, 4);
   EXPECT_FALSE(read.evaluation_pending);
