@@ -259,7 +259,7 @@ struct Dataset::State {
                                .label = paths.label,
                                .row_shape = shape.x,
                                .in_unit_interval = shape.kind == "image" || options.binarize != "none",
-                               .byte_unit = shape.tokens > 0 ? 1.0F : 255.0F,
+                               .tokens = shape.tokens,
                                .classes = shape.classes,
                                .labels_bytes = options.window_bytes,
                                .length = paths.length,

@@ -28,6 +28,7 @@ StoredSplit::StoredSplit(const DataFile& file, std::shared_ptr<ChunkCache> cache
   rows_ = info.shape.front();
   features_ = info.row_elements();
   bytes_ = info.bytes();
+  if (options_.tokens > 0) byte_unit_ = 1;
   item_bytes_ = bytes_ ? 1 : 4;
   const int64_t stored = info.chunk.empty() ? 1 : std::min(info.chunk.front(), rows_);
   rows_per_chunk_ = std::min(rows_, stored * std::max<int64_t>(1, piece_bytes / (stored * bytes_per_row())));
@@ -93,14 +94,14 @@ Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
     const ChunkCache::Pointer from = chunk(row / rows_per_chunk_);
     const int64_t at = row % rows_per_chunk_;
     if (bytes_) {
-      widen(from->x.const_data_ptr<uint8_t>() + at * features_, features_, options_.byte_unit,
-            x + i * features_);
+      widen(from->x.const_data_ptr<uint8_t>() + at * features_, features_, byte_unit_, x + i * features_);
     } else {
       std::memcpy(x + i * features_, from->x.const_data_ptr<float>() + at * features_,
                   static_cast<size_t>(features_) * sizeof(float));
     }
     if (label_ && !labels_.defined()) batch.label[i].copy_(from->label[at]);
   }
+  if (options_.tokens > 0) check_tokens(batch);
   return batch;
 }
 
@@ -115,7 +116,7 @@ void StoredSplit::read_row_apart(int64_t row, float* out) const {
     thread_local std::vector<uint8_t> bytes;
     bytes.resize(static_cast<size_t>(features_));
     x_->read(row, 1, bytes.data());
-    widen(bytes.data(), features_, options_.byte_unit, out);
+    widen(bytes.data(), features_, byte_unit_, out);
   } else {
     x_->read(row, 1, out);
     check_x(out, 1, row);
@@ -164,6 +165,15 @@ void StoredSplit::check_x(const float* x, int64_t rows, int64_t first_row) const
   usage_error(
       "{}: {} holds a value outside of [0, 1] in row {}; store images as uint8, or scale them to [0, 1]",
       raw_->path(), options_.x, first_row + row);
+}
+
+void StoredSplit::check_tokens(const Batch& batch) const {
+  const torch::Tensor wrong = batch.x.lt(0).logical_or(batch.x.ge(static_cast<double>(options_.tokens)));
+  if (!wrong.any().item<bool>()) return;
+  const torch::Tensor at = wrong.nonzero()[0];
+  usage_error("{}: {} holds the token {:.0f} in row {}; expected 0 to {} (/vocabulary)", raw_->path(),
+              options_.x, batch.x[at[0].item<int64_t>()][at[1].item<int64_t>()].item<double>(),
+              batch.ids[at[0].item<int64_t>()].item<int64_t>(), options_.tokens - 1);
 }
 
 void StoredSplit::check_label(const torch::Tensor& label, int64_t first_row) const {

@@ -16,7 +16,7 @@ struct StoredSplitOptions {
   std::string x, label;            // absolute paths in the file; label "": none
   std::vector<int64_t> row_shape;  // of x, as models see it
   bool in_unit_interval = false;   // x must be in [0, 1] once scaled
-  float byte_unit = 255;           // what 1 is where x is stored as bytes
+  int64_t tokens = 0;              // x holds 0 … tokens-1; 0: x holds no tokens
   int64_t classes = 0;             // labels are 0 … classes-1
   int64_t labels_bytes = 0;        // labels up to that size are kept in memory
   std::string length{};            // absolute path of the rows' lengths; "": none
@@ -47,6 +47,7 @@ class StoredSplit final : public RowSource {
   ChunkCache::Pointer chunk(int64_t index) const;
   Chunk load(int64_t index) const;
   void check_x(const float* x, int64_t rows, int64_t first_row) const;
+  void check_tokens(const Batch& batch) const;
   void check_label(const torch::Tensor& label, int64_t first_row) const;
 
   StoredSplitOptions options_;
@@ -56,6 +57,7 @@ class StoredSplit final : public RowSource {
   std::vector<int64_t> label_shape_;  // of the dataset
   int64_t rows_ = 0, rows_per_chunk_ = 1, chunks_ = 1, features_ = 1, item_bytes_ = 4;
   bool bytes_ = false, integer_labels_ = false;
+  float byte_unit_ = 255;  // what 1 is where x is stored as bytes
 
   // Rows that lie apart are read one by one, straight into the batch: the system keeps their pages, one copy
   // for all ranks of a host.

@@ -92,6 +92,32 @@ TEST_F(DatasetTest, LengthsFollowTheirRows) {
               HasSubstr("one integer for each of the 30 rows"));
 }
 
+TEST_F(DatasetTest, TokensAreTheirNumbersWhateverTheirType) {
+  const torch::Tensor tokens = torch::tensor({{1, 4, 6, 2}, {1, 5, 2, 0}});
+  // Chunked rows and rows that lie apart take different ways.
+  for (const int64_t chunk_rows : {0, 2})
+    for (const auto type : {torch::kUInt8, torch::kInt16, torch::kInt32}) {
+      const std::string name = fmt::format("{}_{}.h5", torch::toString(type), chunk_rows);
+      const auto with = [&](const std::string& file, const torch::Tensor& x) {
+        make(file, {{"/train/x", x.to(type)}}, "tokens", chunk_rows);
+        const auto guard = hdf5::lock();
+        const hdf5::Handle handle(H5Fopen(path(file).c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+        hdf5::write_texts(handle, "/vocabulary", {"<pad>", "<bos>", "<eos>", "<unk>", "a", "b", "c"});
+      };
+      with(name, tokens);
+      const Dataset dataset(options(path(name)));
+      EXPECT_EQ(dataset.shape().tokens, 7);
+      EXPECT_EQ(dataset.shape().rows, 2);
+      EXPECT_TRUE(torch::equal(dataset.split("train").read({1, 0}).x, tokens.flip(0).to(torch::kFloat32)));
+      torch::Tensor beyond = tokens.clone();
+      beyond[1][2] = 7;
+      with("beyond_" + name, beyond);
+      EXPECT_THAT(refusal(options(path("beyond_" + name))), testing::HasSubstr("holds the token 7 in row 1"));
+    }
+  EXPECT_THAT(refusal(options(make("bare.h5", {{"/train/x", tokens}}, "tokens"))),
+              testing::HasSubstr("/vocabulary"));
+}
+
 TEST_F(DatasetTest, FilesThatDoNotAgreeAreRefused) {
   const torch::Tensor label = torch::zeros({10}, torch::kInt64);
   make("a.h5", {{"/train/x", ramp({10, 4})}, {"/train/label", label}});
