@@ -19,6 +19,7 @@ std::vector<std::unique_ptr<ModelSpec>> all_models() {
   models.push_back(wae_mmd_spec());
   models.push_back(dip_vae_spec());
   models.push_back(factor_vae_spec());
+  models.push_back(sequence_vae_spec());
   return models;
 }
 

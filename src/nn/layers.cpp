@@ -29,12 +29,6 @@ void require_memory(torch::IntArrayRef sizes) {
         fmt::join(sizes, "×"), human_bytes(bytes), human_bytes(all));
 }
 
-torch::Tensor initial_values(torch::IntArrayRef sizes, int64_t fan_in, Noise& init) {
-  require_memory(sizes);
-  const double bound = 1.0 / std::sqrt(static_cast<double>(fan_in));
-  return init.uniform(sizes).mul_(2.0 * bound).sub_(bound);
-}
-
 struct NamedActivation {
   std::string_view name;
   Activation function;
@@ -51,6 +45,12 @@ constexpr NamedActivation activations[] = {
 };
 
 }  // namespace
+
+torch::Tensor initial_values(torch::IntArrayRef sizes, int64_t fan_in, Noise& init) {
+  require_memory(sizes);
+  const double bound = 1.0 / std::sqrt(static_cast<double>(fan_in));
+  return init.uniform(sizes).mul_(2.0 * bound).sub_(bound);
+}
 
 Linear::Linear(int64_t in, int64_t out, Noise& init)
     : weight_(register_parameter("weight", initial_values({out, in}, in, init))),

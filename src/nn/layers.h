@@ -6,6 +6,7 @@
 // prefers.
 #pragma once
 #include <torch/nn/module.h>
+#include <torch/types.h>
 
 #include <array>
 #include <cstdint>
@@ -15,6 +16,9 @@
 #include "base/random.h"
 
 namespace elbo {
+
+// U(-1/√fan_in, 1/√fan_in), of `sizes`. Throws a usage Error for a layer that the machine cannot hold.
+torch::Tensor initial_values(torch::IntArrayRef sizes, int64_t fan_in, Noise& init);
 
 class Linear : public torch::nn::Module {
  public:

@@ -98,7 +98,7 @@ TEST_P(EveryModel, Learns) {
     return tested->evaluate(sixteen, noise).loss.mean().item<double>();
   };
   const double before = loss();
-  learn(*tested, sixteen, 150);
+  learn(*tested, sixteen, 60);
   EXPECT_LT(loss(), before - 0.01 * std::fabs(before));
 }
 

@@ -75,11 +75,18 @@ std::string refusal_of(const std::string& model, const std::string& data) {
   }
 }
 
+std::ostream& operator<<(std::ostream& out, const Case& tested) {
+  return out << tested.model << " on " << tested.data;
+}
+
 std::vector<Case> accepted_cases() {
   std::vector<Case> cases;
   for (const auto& spec : all_models())
-    for (const std::string& data : data_names())
-      if (refusal_of(spec->name(), data).empty()) cases.push_back({spec->name(), data});
+    for (const std::string& data : data_names()) {
+      if (!refusal_of(spec->name(), data).empty()) continue;
+      const bool differs = data != "image" && data != "attributed_image";
+      if (differs || small_model(spec->name(), data)->conditional()) cases.push_back({spec->name(), data});
+    }
   return cases;
 }
 

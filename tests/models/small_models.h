@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,10 @@ std::shared_ptr<Model> small_model(const std::string& name, const std::string& d
 struct Case {
   std::string model, data;
 };
+std::ostream& operator<<(std::ostream& out, const Case& tested);
 std::string refusal_of(const std::string& model, const std::string& data);  // "": it is taken
+// Every variant with the kinds of data that it takes. Labels make a difference to conditional models alone,
+// so the others have each kind once.
 std::vector<Case> accepted_cases();
 
 bool belongs_to(const Phase& phase, const std::string& parameter);

@@ -1,0 +1,159 @@
+// The VAE of sequences of Bowman et al. 2016: one z for a whole sequence, a recurrent encoder, and a decoder
+// that tells each element from z and the elements before it. For rows of tokens (time), where <bos> is given
+// and the elements to <eos> are told, and for rows of quantities (time, features). Steps from a row's length
+// on change nothing.
+//
+// Beside reconstruction and kl, rows of tokens report how many tokens were told, so that the perplexity is
+// exp((reconstruction + kl) / tokens).
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "models/spec.h"
+#include "nn/distributions.h"
+#include "nn/layers.h"
+#include "nn/recurrent.h"
+#include "nn/sequences.h"
+#include "objectives/bounds.h"
+
+namespace elbo {
+namespace {
+
+struct SequenceVaeOptions {
+  int64_t latent = 32, hidden = 256, embedding = 128;
+  std::string decoder = "gru";
+  std::vector<int64_t> dilations = {1, 2, 4};
+  double word_dropout = 0;
+  LikelihoodOptions likelihood;
+  KlOptions kl;
+  void bind(OptionTable& table) {
+    table.add("model.latent", latent, "dimensions of z", Range::between(1, 1 << 20));
+    table.add("model.hidden", hidden, "width of the encoder's and the decoder's state",
+              Range::between(1, 1 << 16));
+    table.add("model.embedding", embedding, "numbers by which networks see a token",
+              Range::between(1, 1 << 16));
+    table.add_choice("model.decoder", decoder, sequence_decoder_names(),
+                     "what reads the elements before: a recurrent network, or causal convolutions");
+    table.add("model.dilations", dilations, "causal_conv: of its layers, each of three elements so far apart",
+              Range::between(1, 1 << 16));
+    table.add("model.word_dropout", word_dropout,
+              "share of the elements that the decoder is not shown in training (Bowman et al. 2016)",
+              Range::between(0, 1));
+    likelihood.bind(table);
+    kl.bind(table);
+  }
+};
+
+std::shared_ptr<SequenceElements> make_elements(const ModelContext& context,
+                                                const SequenceVaeOptions& options, Noise& init) {
+  const DataShape& data = context.data;
+  if (data.tokens == 0) {
+    if (data.x.size() != 2)
+      usage_error("model.name={}: needs sequences, rows of tokens or (time, features); use vae",
+                  context.name);
+    return make_value_elements(data.x[0], data.x[1], options.hidden,
+                               make_step_likelihood(options.likelihood, data.integer_x), init);
+  }
+  if (options.likelihood.name != "auto")
+    usage_error("model.likelihood={}: tokens have a probability for each of the vocabulary; leave it auto",
+                options.likelihood.name);
+  if (data.tokens < special_tokens || data.x[0] < 2)
+    usage_error(
+        "model.name={}: needs rows of two tokens at least and a vocabulary that begins with <pad>, "
+        "<bos>, <eos>, <unk>; this data set has {} and {}",
+        context.name, data.x[0], data.tokens);
+  return make_token_elements(data.tokens, data.x[0], options.embedding, options.hidden, init);
+}
+
+class SequenceVae : public Model {
+ public:
+  SequenceVae(const ModelContext& context, const SequenceVaeOptions& options, Noise& init)
+      : options_(options), is_text_(context.data.tokens > 0) {
+    elements_ = register_module("elements", make_elements(context, options, init));
+    encoder_ = register_module("encoder", std::make_shared<Gru>(elements_->width(), options.hidden, init));
+    posterior_ =
+        register_module("posterior", std::make_shared<Linear>(options.hidden, 2 * options.latent, init));
+    decoder_ =
+        register_module("decoder", make_sequence_decoder(options.decoder, elements_->width(), options.latent,
+                                                         options.hidden, options.dilations, init));
+  }
+
+  Terms objective(const Pass& pass, const Batch& batch, Noise& noise) override {
+    torch::Tensor dropped;
+    if (options_.word_dropout > 0)
+      dropped =
+          noise.uniform({batch.size(), elements_->steps()}).lt(options_.word_dropout).to(torch::kFloat32);
+    return bound(batch, dropped, options_.kl, pass.step, noise);
+  }
+  Terms evaluate(const Batch& batch, Noise& noise) override { return bound(batch, {}, {}, 0, noise); }
+
+  // One draw after another: the probabilities of a vocabulary take much memory.
+  std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, Noise& noise) override {
+    const DiagonalNormal posterior = infer(batch);
+    const torch::Tensor z = posterior.sample(noise, k);
+    std::vector<torch::Tensor> log_densities;
+    for (const torch::Tensor& draw : z.unbind(0)) log_densities.push_back(-reconstruction(draw, batch, {}));
+    return standard_normal_log_density(z) - posterior.log_density(z) + torch::stack(log_densities);
+  }
+
+  Code encode(const Batch& batch) override {
+    const DiagonalNormal posterior = infer(batch);
+    return {posterior.mean, posterior.logvar, posterior.kl_to_standard()};
+  }
+
+  // Each element in turn from z and those before it: of tokens the most probable, of quantities the mean.
+  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
+    torch::Tensor state = decoder_->start(z), element = elements_->first(z.size(0), z.device());
+    std::vector<torch::Tensor> told;
+    for (int64_t step = 0; step < elements_->steps(); ++step) {
+      element = elements_->told(decoder_->step(elements_->seen(element), z, state));
+      told.push_back(element);
+    }
+    return elements_->row(told);
+  }
+  torch::Tensor prior_sample(int64_t n, Noise& noise) override { return noise.normal({n, options_.latent}); }
+  int64_t latent_size() const override { return options_.latent; }
+  std::shared_ptr<const Likelihood> likelihood() const override { return elements_->likelihood(); }
+
+ private:
+  // From the encoder's state after the last element that counts; from zeros where none does.
+  DiagonalNormal infer(const Batch& batch) {
+    const torch::Tensor nothing = torch::zeros({batch.size(), options_.hidden}, batch.x.device());
+    const torch::Tensor states = encoder_->unroll(elements_->seen(batch.x), nothing);
+    if (!batch.length.defined()) return DiagonalNormal::of(posterior_->forward(states.select(1, -1)));
+    const torch::Tensor all = torch::cat({nothing.unsqueeze(1), states}, 1);
+    const torch::Tensor last = batch.length.view({-1, 1, 1}).expand({-1, 1, options_.hidden});
+    return DiagonalNormal::of(posterior_->forward(all.gather(1, last).squeeze(1)));
+  }
+
+  torch::Tensor reconstruction(const torch::Tensor& z, const Batch& batch, const torch::Tensor& dropped) {
+    const torch::Tensor before = elements_->seen(elements_->before(batch.x, dropped));
+    return -elements_->log_density(decoder_->forward(before, z), batch.x, batch.length);
+  }
+
+  // -ELBO (Kingma & Welling 2014, eq. 10).
+  Terms bound(const Batch& batch, const torch::Tensor& dropped, const KlOptions& kl, int64_t step,
+              Noise& noise) {
+    const DiagonalNormal posterior = infer(batch);
+    const torch::Tensor nats = reconstruction(posterior.sample(noise), batch, dropped);
+    Terms terms = negative_elbo(nats, posterior.kl_to_standard(), kl, step);
+    if (is_text_) terms.report("tokens", elements_->counted(batch.x, batch.length).sum(1));
+    return terms;
+  }
+
+  SequenceVaeOptions options_;
+  bool is_text_;
+  std::shared_ptr<SequenceElements> elements_;
+  std::shared_ptr<Gru> encoder_;
+  std::shared_ptr<Linear> posterior_;
+  std::shared_ptr<SequenceDecoder> decoder_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSpec> sequence_vae_spec() {
+  return std::make_unique<SpecOf<SequenceVae, SequenceVaeOptions>>(
+      "sequence_vae", "one z for a sequence of tokens or quantities, an autoregressive decoder",
+      "Bowman et al., Generating Sentences from a Continuous Space, CoNLL 2016");
+}
+
+}  // namespace elbo

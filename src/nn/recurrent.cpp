@@ -1,0 +1,69 @@
+#include "nn/recurrent.h"
+
+#include <torch/torch.h>
+
+#include <cmath>
+#include <vector>
+
+#include "nn/layers.h"
+
+namespace elbo {
+Embedding::Embedding(int64_t tokens, int64_t width, Noise& init)
+    : weight_(register_parameter("weight",
+                                 init.normal({tokens, width}).div_(std::sqrt(static_cast<double>(width))))) {}
+
+torch::Tensor Embedding::forward(const torch::Tensor& numbers) const {
+  return torch::embedding(weight_, numbers);
+}
+
+Gru::Gru(int64_t in, int64_t hidden, Noise& init)
+    : weight_ih_(register_parameter("weight_ih", initial_values({3 * hidden, in}, hidden, init))),
+      weight_hh_(register_parameter("weight_hh", initial_values({3 * hidden, hidden}, hidden, init))),
+      bias_ih_(register_parameter("bias_ih", initial_values({3 * hidden}, hidden, init))),
+      bias_hh_(register_parameter("bias_hh", initial_values({3 * hidden}, hidden, init))) {}
+
+torch::Tensor Gru::projected(const torch::Tensor& x) const { return torch::linear(x, weight_ih_, bias_ih_); }
+
+torch::Tensor Gru::advance(const torch::Tensor& projected, const torch::Tensor& state) const {
+  const int64_t hidden = state.size(1);
+  const torch::Tensor from_state = torch::linear(state, weight_hh_, bias_hh_);
+  const torch::Tensor gates =
+      torch::sigmoid(projected.narrow(1, 0, 2 * hidden) + from_state.narrow(1, 0, 2 * hidden));
+  const torch::Tensor reset = gates.narrow(1, 0, hidden), keep = gates.narrow(1, hidden, hidden);
+  const torch::Tensor candidate =
+      torch::tanh(projected.narrow(1, 2 * hidden, hidden) + reset * from_state.narrow(1, 2 * hidden, hidden));
+  return candidate + keep * (state - candidate);
+}
+
+torch::Tensor Gru::unroll(const torch::Tensor& x, const torch::Tensor& state) const {
+  std::vector<torch::Tensor> states;
+  states.reserve(static_cast<size_t>(x.size(1)));
+  torch::Tensor now = state;
+  // One product for all elements is quicker than one for each.
+  for (const torch::Tensor& element : projected(x).unbind(1)) {
+    now = advance(element, now);
+    states.push_back(now);
+  }
+  return torch::stack(states, 1);
+}
+
+CausalConv1d::CausalConv1d(int64_t in, int64_t out, int64_t kernel, int64_t dilation, Noise& init)
+    : weight_(register_parameter("weight", initial_values({out, in, kernel}, in * kernel, init))),
+      bias_(register_parameter("bias", initial_values({out}, in * kernel, init))),
+      past_((kernel - 1) * dilation),
+      dilation_(dilation) {}
+
+torch::Tensor CausalConv1d::forward(const torch::Tensor& x) const {
+  return torch::conv1d(torch::constant_pad_nd(x, {past_, 0}), weight_, bias_, {1}, torch::IntArrayRef{0},
+                       {dilation_});
+}
+
+torch::Tensor step_mask(const torch::Tensor& length, int64_t b, int64_t time, torch::Device device) {
+  if (!length.defined()) return torch::ones({b, time}, device);
+  return torch::arange(time, torch::TensorOptions(torch::kInt64).device(device))
+      .unsqueeze(0)
+      .lt(length.unsqueeze(1))
+      .to(torch::kFloat32);
+}
+
+}  // namespace elbo

@@ -1,0 +1,211 @@
+#include "nn/sequences.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "nn/layers.h"
+#include "nn/recurrent.h"
+
+namespace elbo {
+namespace {
+
+class Tokens : public SequenceElements {
+ public:
+  Tokens(int64_t tokens, int64_t time, int64_t width, int64_t hidden, Noise& init)
+      : time_(time),
+        width_(width),
+        embedding_(register_module("embedding", std::make_shared<Embedding>(tokens, width, init))),
+        output_(register_module("output", std::make_shared<Linear>(hidden, tokens, init))) {}
+
+  int64_t width() const override { return width_; }
+  int64_t steps() const override { return time_ - 1; }
+  torch::Tensor seen(const torch::Tensor& x) const override {
+    return embedding_->forward(x.to(torch::kInt64));
+  }
+  torch::Tensor before(const torch::Tensor& x, const torch::Tensor& dropped) const override {
+    const torch::Tensor before = x.narrow(1, 0, steps());
+    if (!dropped.defined()) return before;
+    return before.masked_fill(dropped.gt(0), static_cast<double>(unk_token));
+  }
+  torch::Tensor counted(const torch::Tensor& x, const torch::Tensor& length) const override {
+    return step_mask(length, x.size(0), time_, x.device()).narrow(1, 1, steps());
+  }
+  // The vocabulary is what costs: probabilities are computed for the tokens that count alone.
+  torch::Tensor log_density(const torch::Tensor& features, const torch::Tensor& x,
+                            const torch::Tensor& length) const override {
+    const torch::Tensor counts = counted(x, length);
+    const torch::Tensor places = counts.flatten().nonzero().squeeze(1);
+    const torch::Tensor logits = output_->forward(features.flatten(0, 1).index_select(0, places));
+    const torch::Tensor tokens = x.narrow(1, 1, steps()).flatten().index_select(0, places).to(torch::kInt64);
+    const torch::Tensor chosen = torch::log_softmax(logits, 1).gather(1, tokens.unsqueeze(1)).squeeze(1);
+    return torch::zeros_like(counts).masked_scatter(counts.gt(0), chosen).sum(1);
+  }
+
+  torch::Tensor first(int64_t n, torch::Device device) const override {
+    return torch::full({n}, static_cast<double>(bos_token),
+                       torch::TensorOptions(torch::kFloat32).device(device));
+  }
+  torch::Tensor told(const torch::Tensor& features) const override {
+    return output_->forward(features).argmax(1).to(torch::kFloat32);
+  }
+  torch::Tensor row(const std::vector<torch::Tensor>& elements) const override {
+    const torch::Tensor told = torch::stack(elements, 1);
+    const torch::Tensor is_end = told.eq(static_cast<double>(eos_token)).to(torch::kInt64);
+    const torch::Tensor after_end = (is_end.cumsum(1) - is_end).gt(0);
+    return torch::cat({first(told.size(0), told.device()).unsqueeze(1),
+                       told.masked_fill(after_end, static_cast<double>(pad_token))},
+                      1);
+  }
+  std::shared_ptr<const Likelihood> likelihood() const override { return nullptr; }
+
+ private:
+  int64_t time_, width_;
+  std::shared_ptr<Embedding> embedding_;
+  std::shared_ptr<Linear> output_;
+};
+
+class Values : public SequenceElements {
+ public:
+  Values(int64_t time, int64_t features, int64_t hidden, std::shared_ptr<Likelihood> likelihood, Noise& init)
+      : time_(time),
+        features_(features),
+        output_(
+            register_module("output", std::make_shared<Linear>(hidden, likelihood->maps() * features, init))),
+        likelihood_(register_module("likelihood", std::move(likelihood))) {}
+
+  int64_t width() const override { return features_; }
+  int64_t steps() const override { return time_; }
+  torch::Tensor seen(const torch::Tensor& x) const override { return x; }
+  torch::Tensor before(const torch::Tensor& x, const torch::Tensor& dropped) const override {
+    const torch::Tensor before =
+        torch::cat({torch::zeros_like(x.narrow(1, 0, 1)), x.narrow(1, 0, time_ - 1)}, 1);
+    return dropped.defined() ? before * (1 - dropped).unsqueeze(2) : before;
+  }
+  torch::Tensor counted(const torch::Tensor& x, const torch::Tensor& length) const override {
+    return step_mask(length, x.size(0), time_, x.device());
+  }
+  torch::Tensor log_density(const torch::Tensor& features, const torch::Tensor& x,
+                            const torch::Tensor& length) const override {
+    return (step_log_density(*likelihood_, output_->forward(features), x) * counted(x, length)).sum(1);
+  }
+
+  torch::Tensor first(int64_t n, torch::Device device) const override {
+    return torch::zeros({n, features_}, device);
+  }
+  torch::Tensor told(const torch::Tensor& features) const override {
+    return step_mean(*likelihood_, output_->forward(features));
+  }
+  torch::Tensor row(const std::vector<torch::Tensor>& elements) const override {
+    return torch::stack(elements, 1);
+  }
+  std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
+
+ private:
+  int64_t time_, features_;
+  std::shared_ptr<Linear> output_;
+  std::shared_ptr<Likelihood> likelihood_;
+};
+
+// z beside every step of (b, steps, width).
+torch::Tensor with_z(const torch::Tensor& before, const torch::Tensor& z) {
+  return torch::cat({before, z.unsqueeze(1).expand({-1, before.size(1), -1})}, 2);
+}
+
+class GruDecoder : public SequenceDecoder {
+ public:
+  GruDecoder(int64_t width, int64_t latent, int64_t hidden, Noise& init)
+      : start_(register_module("start", std::make_shared<Linear>(latent, hidden, init))),
+        cell_(register_module("cell", std::make_shared<Gru>(width + latent, hidden, init))) {}
+
+  torch::Tensor forward(const torch::Tensor& before, const torch::Tensor& z) const override {
+    return cell_->unroll(with_z(before, z), start(z));
+  }
+  torch::Tensor start(const torch::Tensor& z) const override { return torch::tanh(start_->forward(z)); }
+  torch::Tensor step(const torch::Tensor& before, const torch::Tensor& z,
+                     torch::Tensor& state) const override {
+    state = cell_->step(torch::cat({before, z}, 1), state);
+    return state;
+  }
+
+ private:
+  std::shared_ptr<Linear> start_;
+  std::shared_ptr<Gru> cell_;
+};
+
+class CausalConvDecoder : public SequenceDecoder {
+ public:
+  CausalConvDecoder(int64_t width, int64_t latent, int64_t hidden, const std::vector<int64_t>& dilations,
+                    Noise& init)
+      : width_(width),
+        input_(register_module("input", std::make_shared<Linear>(width + latent, hidden, init))) {
+    for (const int64_t dilation : dilations) {
+      convolutions_.push_back(
+          register_module(fmt::format("conv{}", convolutions_.size()),
+                          std::make_shared<CausalConv1d>(hidden, hidden, kernel, dilation, init)));
+      past_ += (kernel - 1) * dilation;
+    }
+  }
+
+  torch::Tensor forward(const torch::Tensor& before, const torch::Tensor& z) const override {
+    torch::Tensor h = input_->forward(with_z(before, z)).transpose(1, 2);
+    for (const auto& convolution : convolutions_) h = h + torch::relu(convolution->forward(h));
+    return h.transpose(1, 2);
+  }
+  // The state is what was fed, as far back as the network sees.
+  torch::Tensor start(const torch::Tensor& z) const override {
+    return torch::empty({z.size(0), 0, width_}, z.options());
+  }
+  torch::Tensor step(const torch::Tensor& before, const torch::Tensor& z,
+                     torch::Tensor& state) const override {
+    state = torch::cat({state, before.unsqueeze(1)}, 1);
+    if (state.size(1) > past_ + 1) state = state.narrow(1, state.size(1) - past_ - 1, past_ + 1);
+    return forward(state, z).select(1, -1);
+  }
+
+ private:
+  static constexpr int64_t kernel = 3;
+  int64_t width_, past_ = 0;
+  std::shared_ptr<Linear> input_;
+  std::vector<std::shared_ptr<CausalConv1d>> convolutions_;
+};
+
+}  // namespace
+
+std::shared_ptr<SequenceElements> make_token_elements(int64_t tokens, int64_t time, int64_t width,
+                                                      int64_t hidden, Noise& init) {
+  return std::make_shared<Tokens>(tokens, time, width, hidden, init);
+}
+
+std::shared_ptr<SequenceElements> make_value_elements(int64_t time, int64_t features, int64_t hidden,
+                                                      std::shared_ptr<Likelihood> likelihood, Noise& init) {
+  return std::make_shared<Values>(time, features, hidden, std::move(likelihood), init);
+}
+
+std::shared_ptr<Likelihood> make_step_likelihood(const LikelihoodOptions& options, bool integers) {
+  return make_likelihood(options, integers && options.name != "auto");
+}
+
+torch::Tensor step_log_density(const Likelihood& likelihood, const torch::Tensor& decoded,
+                               const torch::Tensor& x) {
+  const torch::Tensor steps = decoded.flatten(0, 1).unflatten(1, {likelihood.maps(), x.size(2)});
+  return likelihood.log_density(steps, x.flatten(0, 1)).view({decoded.size(0), x.size(1)});
+}
+
+torch::Tensor step_mean(const Likelihood& likelihood, const torch::Tensor& decoded) {
+  return likelihood.mean(decoded.unflatten(1, {likelihood.maps(), -1}));
+}
+
+std::vector<std::string> sequence_decoder_names() { return {"gru", "causal_conv"}; }
+
+std::shared_ptr<SequenceDecoder> make_sequence_decoder(const std::string& name, int64_t width, int64_t latent,
+                                                       int64_t hidden, const std::vector<int64_t>& dilations,
+                                                       Noise& init) {
+  if (name == "gru") return std::make_shared<GruDecoder>(width, latent, hidden, init);
+  if (name == "causal_conv")
+    return std::make_shared<CausalConvDecoder>(width, latent, hidden, dilations, init);
+  usage_error("model.decoder={}: expected one of {}", name, join(sequence_decoder_names(), ", "));
+}
+
+}  // namespace elbo

@@ -1,0 +1,29 @@
+#include "nn/recurrent.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+namespace elbo {
+namespace {
+
+TEST(Gru, IsLibTorchs) {
+  const torch::NoGradGuard no_grad;
+  Noise init(Key(1));
+  const Gru gru(3, 4, init);
+  const torch::Tensor x = init.normal({5, 2, 3}), h = init.normal({5, 4});
+  const std::vector<torch::Tensor> p = gru.parameters();
+  const torch::Tensor first = torch::gru_cell(x.select(1, 0), h, p[0], p[1], p[2], p[3]);
+  const torch::Tensor second = torch::gru_cell(x.select(1, 1), first, p[0], p[1], p[2], p[3]);
+  EXPECT_TRUE(torch::allclose(gru.step(x.select(1, 0), h), first, 1e-4, 1e-6));
+  EXPECT_TRUE(torch::allclose(gru.unroll(x, h), torch::stack({first, second}, 1), 1e-4, 1e-6));
+}
+
+TEST(StepMask, IsOneBeforeTheLength) {
+  const torch::Tensor mask = step_mask(torch::tensor({0, 2, 3}), 3, 3, torch::kCPU);
+  EXPECT_TRUE(
+      torch::equal(mask, torch::tensor({{0.0F, 0.0F, 0.0F}, {1.0F, 1.0F, 0.0F}, {1.0F, 1.0F, 1.0F}})));
+  EXPECT_TRUE(torch::equal(step_mask({}, 2, 3, torch::kCPU), torch::ones({2, 3})));
+}
+
+}  // namespace
+}  // namespace elbo
