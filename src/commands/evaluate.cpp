@@ -49,7 +49,7 @@ ordered_json to_json(const SavedRun& run, const Evaluation& evaluation) {
   json["nll"] = value_or_null(evaluation.nll);
   json["importance_samples"] = evaluation.importance_samples;
   json["bits_per_dim"] = value_or_null(evaluation.bits_per_dim);
-  json["mse"] = evaluation.mse;
+  json["mse"] = value_or_null(evaluation.mse);
   json["psnr"] = value_or_null(evaluation.psnr);
   json["active_units"] = value_or_null(evaluation.active_units);
   json["kl_per_dim"] = evaluation.kl_per_dim;

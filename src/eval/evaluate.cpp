@@ -83,7 +83,7 @@ class Evaluator {
     for (size_t i = 0; i < terms.parts.size(); ++i)
       at[Layout::first_term + static_cast<int64_t>(i)] = sum_of(terms.parts[i].second);
     const Code code = model.encode(batch);
-    add_reconstruction(batch.x, model.decode(code.z, batch.label), at);
+    if (model.likelihood()) add_reconstruction(batch.x, model.decode(code.z, batch.label), at);
     add_posterior(code, sums);
     if (options_.importance_samples > 0 && layout_.bound) at[Layout::nll] = nll_sum(model, batch, leaf);
     return sums;
@@ -166,7 +166,7 @@ std::vector<Part> sum_own_leaves(const Evaluator& evaluator, Workers& workers, L
 
 std::optional<double> bits_per_dim(const Likelihood* likelihood, double nats, int64_t features,
                                    bool in_range) {
-  if (likelihood == nullptr || !in_range) return std::nullopt;
+  if (!in_range) return std::nullopt;
   const double bits = nats / (static_cast<double>(features) * std::numbers::ln2);
   return likelihood->discrete() ? bits : bits + std::log2(255.0);
 }
@@ -182,8 +182,9 @@ Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const Evalu
   result.loss = mean(Layout::loss);
   for (size_t i = 0; i < layout.terms.size(); ++i)
     result.terms.emplace_back(layout.terms[i], mean(Layout::first_term + static_cast<int64_t>(i)));
-  result.mse = mean(Layout::squared_error);
-  const bool in_range = at[Layout::outside] == 0;
+  // Without a likelihood of quantities, squared errors mean nothing.
+  const bool in_range = likelihood != nullptr && at[Layout::outside] == 0;
+  if (likelihood != nullptr) result.mse = mean(Layout::squared_error);
   if (in_range) result.psnr = mean(Layout::psnr);
   if (layout.bound) {
     result.elbo = -result.loss;

@@ -35,7 +35,7 @@ struct Evaluation {
   std::optional<double> nll;  // -log p(x) by K importance samples (Burda et al. 2016, eq. 8)
   int64_t importance_samples = 0;
   std::optional<double> bits_per_dim;  // where the likelihood is of discrete data
-  double mse = 0;                      // of reconstructions, per element
+  std::optional<double> mse;           // of reconstructions, per element; none for rows of tokens
   std::optional<double> psnr;          // dB, mean over rows, peak 1; rows in [0, 1] only
   std::optional<int64_t>
       active_units;  // latent dimensions whose posterior mean varies by more than 0.01 (Burda et al. 2016)

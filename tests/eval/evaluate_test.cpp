@@ -71,7 +71,7 @@ TEST(Evaluate, IsTheMeanOverEveryRowOnce) {
   for (int64_t i = 0; i < 20; ++i)
     EXPECT_NEAR(result.kl_per_dim[static_cast<size_t>(i)], kl.mean(0)[i].item<double>(), 1e-5);
   const torch::Tensor error = (model->decode(code.z, {}) - all.x).square().flatten(1).mean(1);
-  EXPECT_NEAR(result.mse, error.mean().item<double>(), 1e-6);
+  EXPECT_NEAR(*result.mse, error.mean().item<double>(), 1e-6);
   EXPECT_NEAR(*result.psnr, (-10 * error.log10()).mean().item<double>(), 1e-4);
   EXPECT_EQ(*result.active_units, (code.z.var(0, false) > 0.01).sum().item<int64_t>());
   EXPECT_NEAR(result.loss, result.terms[0].second + result.terms[1].second, 1e-6);
