@@ -60,6 +60,25 @@ class Variants(ProgramTest):
 
         self.check_commands(data)
 
+    def test_an_adversary_learns_at_a_pace_of_its_own(self):
+        data = self.data("factor_vae")
+        parameters = {}
+        for factor in (1e-30, 1):  # the first moves no float32
+            self.train_on(data, "factor_vae", 2, 1, f"pace_{factor}", "--train.steps=2",
+                          f"--model.discriminator_lr_factor={factor}", "--checkpoint.every_steps=1")
+            for step in (1, 2):
+                with h5py.File(self.folder / f"pace_{factor}/checkpoints/step_{step:09}.h5") as file:
+                    parameters[factor, step] = {name: value[:] for name, value in file["parameters"].items()}
+
+        def moved(factor, module):
+            before, after = parameters[factor, 1], parameters[factor, 2]
+            names = [name for name in before if name.startswith(module)]
+            self.assertTrue(names)
+            return any((before[name] != after[name]).any() for name in names)
+        self.assertFalse(moved(1e-30, "discriminator."))
+        self.assertTrue(moved(1, "discriminator."))
+        self.assertTrue(moved(1e-30, "encoder."))
+
     def check_commands(self, data):
         directory = self.folder / "whole"
         with h5py.File(data) as file:
