@@ -25,9 +25,9 @@ class Tokens : public SequenceElements {
     return embedding_->forward(x.to(torch::kInt64));
   }
   torch::Tensor before(const torch::Tensor& x, const torch::Tensor& dropped) const override {
-    const torch::Tensor before = x.narrow(1, 0, steps());
-    if (!dropped.defined()) return before;
-    return before.masked_fill(dropped.gt(0), static_cast<double>(unk_token));
+    torch::Tensor fed = x.narrow(1, 0, steps());
+    if (dropped.defined()) fed = fed.masked_fill(dropped.gt(0), static_cast<double>(unk_token));
+    return fed;
   }
   torch::Tensor counted(const torch::Tensor& x, const torch::Tensor& length) const override {
     return step_mask(length, x.size(0), time_, x.device()).narrow(1, 1, steps());
@@ -79,9 +79,9 @@ class Values : public SequenceElements {
   int64_t steps() const override { return time_; }
   torch::Tensor seen(const torch::Tensor& x) const override { return x; }
   torch::Tensor before(const torch::Tensor& x, const torch::Tensor& dropped) const override {
-    const torch::Tensor before =
-        torch::cat({torch::zeros_like(x.narrow(1, 0, 1)), x.narrow(1, 0, time_ - 1)}, 1);
-    return dropped.defined() ? before * (1 - dropped).unsqueeze(2) : before;
+    torch::Tensor fed = torch::cat({torch::zeros_like(x.narrow(1, 0, 1)), x.narrow(1, 0, time_ - 1)}, 1);
+    if (dropped.defined()) fed = fed * (1 - dropped).unsqueeze(2);
+    return fed;
   }
   torch::Tensor counted(const torch::Tensor& x, const torch::Tensor& length) const override {
     return step_mask(length, x.size(0), time_, x.device());

@@ -17,7 +17,7 @@ class SequenceVae : public testing::TestWithParam<std::string> {
                         {"model.embedding", "5"},
                         {"model.decoder", GetParam()}});
   }
-  const torch::NoGradGuard no_grad_;
+  const torch::NoGradGuard no_grad;
 };
 
 TEST_P(SequenceVae, ElementsBeyondTheLengthChangeNothing) {

@@ -11,20 +11,23 @@
 namespace elbo {
 namespace {
 
-const torch::Tensor reconstruction = torch::tensor({10.0F, 20.0F});
-const torch::Tensor kl = torch::tensor({{1.0F, 0.1F}, {3.0F, 0.3F}});
+struct NegativeElbo : testing::Test {
+  const torch::Tensor reconstruction = torch::tensor({10.0F, 20.0F});
+  const torch::Tensor kl = torch::tensor({{1.0F, 0.1F}, {3.0F, 0.3F}});
+};
+using Capacity = NegativeElbo;
 
-TEST(NegativeElbo, IsReconstructionPlusKl) {
+TEST_F(NegativeElbo, IsReconstructionPlusKl) {
   const Terms terms = negative_elbo(reconstruction, kl, {}, 0);
   EXPECT_TRUE(torch::allclose(terms.loss, torch::tensor({11.1F, 23.3F})));
 }
 
-TEST(NegativeElbo, WeighsTheKlTermByBeta) {
+TEST_F(NegativeElbo, WeighsTheKlTermByBeta) {
   EXPECT_TRUE(
       torch::allclose(negative_elbo(reconstruction, kl, {.beta = 4}, 0).loss, torch::tensor({14.4F, 33.2F})));
 }
 
-TEST(NegativeElbo, WarmUpRisesLinearlyToBeta) {
+TEST_F(NegativeElbo, WarmUpRisesLinearlyToBeta) {
   const KlOptions options{.beta = 2, .warmup_steps = 10};
   EXPECT_EQ(kl_weight(options, 0), 0);
   EXPECT_EQ(kl_weight(options, 5), 1);
@@ -32,12 +35,12 @@ TEST(NegativeElbo, WarmUpRisesLinearlyToBeta) {
   EXPECT_EQ(kl_weight(options, 1000), 2);
 }
 
-TEST(NegativeElbo, FreeBitsAreAFloorUnderTheMeanOfADimension) {
+TEST_F(NegativeElbo, FreeBitsAreAFloorUnderTheMeanOfADimension) {
   // Means over the microbatch are 2 and 0.2; with 0.5 nats free the second costs 0.5: 30 + 2·(2 + 0.5).
   EXPECT_NEAR(negative_elbo(reconstruction, kl, {.free_bits = 0.5}, 0).loss.item<double>(), 35, 1e-5);
 }
 
-TEST(NegativeElbo, ReportsItsPartsWithoutWeightsAndFloors) {
+TEST_F(NegativeElbo, ReportsItsPartsWithoutWeightsAndFloors) {
   const Terms terms = negative_elbo(reconstruction, kl, {.beta = 7, .free_bits = 5}, 0);
   ASSERT_EQ(terms.parts.size(), 2U);
   EXPECT_EQ(terms.parts[0].first, "reconstruction");
@@ -78,7 +81,7 @@ TEST(ImportanceWeightedBound, RisesWithTheNumberOfSamples) {
   }
 }
 
-TEST(Capacity, ItsLossIsTheDistanceOfTheMeanKlFromTheRisenCapacity) {
+TEST_F(Capacity, ItsLossIsTheDistanceOfTheMeanKlFromTheRisenCapacity) {
   const torch::Tensor of_rows = torch::tensor({3.0F, 5.0F});
   const CapacityOptions options{.capacity = 8, .capacity_steps = 100, .gamma = 10};
   const auto loss = [&](int64_t step) {
