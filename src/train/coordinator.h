@@ -21,6 +21,7 @@ struct StepReport {
   double loss = 0;                                    // nats per sample
   std::vector<std::pair<std::string, double>> terms;  // nats per sample
   double gradient_norm = 0;
+  int phases = 0;  // that took part
   double lr = 0;
   bool usable = true;    // loss and gradient are finite
   bool stop = false;     // some rank was asked to stop

@@ -210,7 +210,9 @@ TrainOutcome Trainer::run(const StopRequest& stop) {
 
 StepReport Trainer::take_step(int64_t step, const StopRequest& stop) {
   StepReport report;
+  std::ranges::fill(batches_, Batch{});
   for (size_t phase = 0; phase < phases_.size(); ++phase) {
+    if (!phases_[phase].active(step)) continue;
     exchange_->begin(phase);
     workers_->run([&](int worker) {
       const LeafRange leaves = exchange_->leaves_of_worker(worker);
@@ -231,7 +233,8 @@ StepReport Trainer::take_step(int64_t step, const StopRequest& stop) {
 void Trainer::compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker) {
   Replica& replica = replicas_[static_cast<size_t>(worker)];
   Batch& batch = batches_[static_cast<size_t>(leaf - exchange_->leaves_of_rank().first)];
-  if (phase == 0) batch = loader_->microbatch(step, leaf).to(device_);
+  // The step's first phase fetches it.
+  if (!batch.x.defined()) batch = loader_->microbatch(step, leaf).to(device_);
   Noise noise(run_key(config_)
                   .with("noise")
                   .with(static_cast<uint64_t>(step))
@@ -257,8 +260,8 @@ void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepRepor
   const double loss = sums.scalars.front() / batch;
   for (size_t i = 1; i < sums.names.size(); ++i)
     report.terms.emplace_back(sums.names[i], sums.scalars[i] / batch);
-  // The first phase's loss is the model's; an adversary's stands among the terms.
-  if (phase == 0) {
+  // The step's first phase's loss is the model's; an adversary's stands among the terms.
+  if (report.phases++ == 0) {
     report.loss = loss;
     report.gradient_norm = sums.gradient_norm;
   }
@@ -268,6 +271,7 @@ void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepRepor
     report.data_wait = std::max(report.data_wait, notice[2]);
   }
   report.lr = learning_rate(config_.optimizer, step, end_step_);
+  const Phase& taken = phases_[phase];
   if (!std::isfinite(loss) || !std::isfinite(sums.gradient_norm)) {
     report.usable = false;
     return;
@@ -276,7 +280,7 @@ void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepRepor
   const double scale = limit > 0 && sums.gradient_norm > limit ? limit / sums.gradient_norm : 1.0;
   const ElementRange slice = exchange_->slice(phase);
   optimizers_[phase].step(arena_->values().narrow(0, slice.first, slice.size()), exchange_->gradient(phase),
-                          phases_[phase].lr_factor * report.lr, scale, step + 1, *workers_);
+                          taken.lr_factor * report.lr, scale, step - taken.first_step + 1, *workers_);
 }
 
 void Trainer::count_skipped(int64_t done, const StepReport& report) {

@@ -74,7 +74,7 @@ TEST_P(EveryModel, EachPhaseReachesTheParametersOfItsModules) {
   for (const Phase& phase : tested->phases()) {
     Noise noise(Key(2));
     tested->zero_grad();
-    tested->objective({phase.name, 0, 0}, batch(8), noise).loss.sum().backward();
+    tested->objective({phase.name, phase.first_step, 0}, batch(8), noise).loss.sum().backward();
     for (const auto& parameter : tested->named_parameters()) {
       const bool own = belongs_to(phase, parameter.key());
       const torch::Tensor gradient = parameter.value().grad();

@@ -108,6 +108,7 @@ void learn(Model& model, const Batch& batch, int64_t steps, double lr) {
   for (int64_t step = 0; step < steps; ++step) {
     const std::vector<Phase> phases = model.phases();
     for (size_t i = 0; i < phases.size(); ++i) {
+      if (!phases[i].active(step)) continue;
       const Pass pass{phases[i].name, step, 0};
       Noise noise(Key(3).with(static_cast<uint64_t>(step)).with(phases[i].name));
       model.zero_grad();
