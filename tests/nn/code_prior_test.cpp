@@ -1,0 +1,82 @@
+#include "nn/code_prior.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+
+namespace elbo {
+namespace {
+
+constexpr int64_t size = 3;  // codes to choose from
+
+const std::vector<CodeLayout> layouts = {{true, {2, 3}}, {true, {3, 2}}, {true, {4, 1}}, {false, {1, 5}}};
+
+std::shared_ptr<CodePrior> small_prior(const CodeLayout& layout, int64_t seed = 1) {
+  Noise init(Key(static_cast<uint64_t>(seed)));
+  return make_code_prior({.width = 8, .layers = 3}, layout, size, init);
+}
+
+// (sizeᵗ, t): all sequences of t codes.
+torch::Tensor all_sequences(int64_t t) {
+  const std::vector<torch::Tensor> each(static_cast<size_t>(t), torch::arange(size));
+  return torch::cartesian_prod(each).view({-1, t});
+}
+
+class EveryPrior : public testing::TestWithParam<CodeLayout> {};
+
+TEST_P(EveryPrior, ACodeDependsOnAllThatComeBeforeItAndOnNothingElse) {
+  const CodeLayout layout = GetParam();
+  const auto prior = small_prior(layout);
+  const torch::NoGradGuard no_grad;
+  Noise noise(Key(2));
+  const torch::Tensor codes = (noise.uniform({4, layout.codes()}) * size).to(torch::kInt64);
+  const torch::Tensor before = prior->logits(codes);
+  for (int64_t changed = 0; changed < layout.codes(); ++changed) {
+    torch::Tensor other = codes.clone();
+    other.select(1, changed).add_(1).remainder_(size);
+    const torch::Tensor difference = (prior->logits(other) - before).abs().amax({0, 2});
+    for (int64_t place = 0; place < layout.codes(); ++place) {
+      const auto moved = difference[place].item<double>();
+      if (place <= changed) {
+        EXPECT_EQ(moved, 0) << place << " sees " << changed;
+      } else {
+        EXPECT_GT(moved, 0) << place << " does not see " << changed;
+      }
+    }
+  }
+}
+
+TEST_P(EveryPrior, TheProbabilitiesOfAllSequencesSumToOne) {
+  const torch::NoGradGuard no_grad;
+  const auto prior = small_prior(GetParam());
+  const torch::Tensor nll = prior->negative_log_likelihood(all_sequences(GetParam().codes()));
+  EXPECT_NEAR((-nll).to(torch::kFloat64).exp().sum().item<double>(), 1, 1e-5);
+  EXPECT_GT(nll.std().item<double>(), 0.01) << "they are not all the same";
+}
+
+TEST_P(EveryPrior, SamplesHaveTheFrequenciesThatTheirProbabilitiesSay) {
+  const torch::NoGradGuard no_grad;
+  const auto prior = small_prior(GetParam());
+  const int64_t t = GetParam().codes(), n = 20000;
+  const torch::Tensor sequences = all_sequences(t);
+  const torch::Tensor expected = (-prior->negative_log_likelihood(sequences)).exp();
+  Noise noise(Key(3));
+  const torch::Tensor drawn = prior->sample(n, noise);
+  torch::Tensor number = torch::zeros({n}, torch::kInt64);
+  for (int64_t place = 0; place < t; ++place) number = number * size + drawn.select(1, place);
+  const torch::Tensor counts = torch::bincount(number, {}, sequences.size(0)).to(torch::kFloat32);
+  const torch::Tensor chi_square = ((counts - n * expected).square() / (n * expected)).sum();
+  // Mean: degrees of freedom, k = sequences - 1; deviation √2k.
+  const auto k = static_cast<double>(sequences.size(0) - 1);
+  EXPECT_NEAR(chi_square.item<double>(), k, 4 * std::sqrt(2 * k));
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, EveryPrior, testing::ValuesIn(layouts), [](const auto& tested) {
+  const CodeLayout& layout = tested.param;
+  return (layout.grid ? "Grid" : "Line") + std::to_string(layout.plane[0]) + "x" +
+         std::to_string(layout.plane[1]);
+});
+
+}  // namespace
+}  // namespace elbo
