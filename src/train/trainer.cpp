@@ -132,7 +132,18 @@ void Trainer::make_replicas() {
   for (Replica& replica : replicas_) {
     arena_->bind(*replica.model);
     replica.parameters = replica.model->parameters();
-    for (torch::Tensor& buffer : replica.model->buffers()) host_->broadcast(buffer, 0);
+  }
+  share_buffers();
+}
+
+// Ranks have different numbers of replicas, so only the first one takes part in what is collective.
+void Trainer::share_buffers() {
+  const torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> first = replicas_.front().model->buffers();
+  for (torch::Tensor& buffer : first) host_->broadcast(buffer, 0);
+  for (size_t i = 1; i < replicas_.size(); ++i) {
+    const std::vector<torch::Tensor> others = replicas_[i].model->buffers();
+    for (size_t buffer = 0; buffer < first.size(); ++buffer) others[buffer].copy_(first[buffer]);
   }
 }
 

@@ -52,6 +52,7 @@ class Trainer {
   Dataset open_data(const Environment& environment) const;
   void require_same_run(const Checkpoint& start) const;
   void make_replicas();
+  void share_buffers();
   void make_optimizers();
   void make_loader();
   void tell_of_large_data() const;

@@ -79,6 +79,25 @@ class Variants(ProgramTest):
         self.assertTrue(moved(1, "discriminator."))
         self.assertTrue(moved(1e-30, "encoder."))
 
+    def test_a_stage_leaves_what_the_one_before_it_has_learnt(self):
+        data = self.data("vq_vae")
+        stages = ("--model.prior_from=2", "--checkpoint.every_steps=1", "--checkpoint.keep_last=9")
+        whole = self.train_on(data, "vq_vae", 2, 1, "stages", "--train.steps=4", *stages)
+        self.train_on(data, "vq_vae", 3, 2, "stages_cut", "--train.steps=3", *stages)
+        self.assertEqual(self.train_on(data, "vq_vae", 0, 1, "stages_cut", "--train.steps=4", *stages, "--resume"), whole)
+        parameters = []
+        for step in (1, 2, 3, 4):
+            with h5py.File(self.folder / f"stages/checkpoints/step_{step:09}.h5") as file:
+                parameters.append({name: value[:] for name, value in file["parameters"].items()})
+
+        def moved(before, after, module):
+            names = [name for name in before if name.startswith(module)]
+            self.assertTrue(names)
+            return any((before[name] != after[name]).any() for name in names)
+        for i, (before, after) in enumerate(zip(parameters, parameters[1:])):
+            self.assertEqual(moved(before, after, "encoder."), i == 0, f"step {i + 2}")
+            self.assertEqual(moved(before, after, "prior."), i > 0, f"step {i + 2}")
+
     def check_commands(self, data):
         directory = self.folder / "whole"
         with h5py.File(data) as file:
