@@ -19,7 +19,7 @@ struct Options {
     table.add("steps", steps, "points of a walk, both ends among them", Range::between(2, 1 << 10));
     table.add("split", split, "train, validation or test");
     table.add("checkpoint", checkpoint, "newest, best, or a step");
-    output.bind(table, ".png (images: a line for each walk), .h5 or .csv");
+    output.bind(table, ".png (images: a line for each walk), .txt (tokens), .h5 or .csv");
     return table;
   }
 };
@@ -59,7 +59,7 @@ ExitCode interpolate(const Environment& environment, const CommandLine& line) {
                                   ? batch.label.slice(0, 0, {}, 2).repeat_interleave(options.steps, 0)
                                   : batch.label;
   const torch::Tensor rows = run.model->decode(walks(run.model->encode(batch).z, options.steps), label);
-  write_rows(options.output, {{"x", rows}}, options.steps);
+  write_rows(options.output, {{"x", rows}}, options.steps, run.vocabulary());
   return ExitCode::ok;
 }
 

@@ -19,7 +19,8 @@ struct Options {
     table.add("n", n, "rows, from the split's beginning", Range::between(1, 1 << 20));
     table.add("split", split, "train, validation or test");
     table.add("checkpoint", checkpoint, "newest, best, or a step");
-    output.bind(table, ".png (images: a line of inputs above a line of reconstructions), .h5 or .csv");
+    output.bind(
+        table, ".png (images: a line of inputs above a line of reconstructions), .txt (tokens), .h5 or .csv");
     return table;
   }
 };
@@ -47,7 +48,7 @@ ExitCode reconstruct(const Environment& environment, const CommandLine& line) {
   const torch::Tensor reconstruction = run.model->decode(run.model->encode(batch).z, batch.label);
   constexpr int64_t columns = 16;
   write_rows(options.output, {{"x", batch.x}, {"reconstruction", reconstruction}},
-             std::min(columns, batch.size()));
+             std::min(columns, batch.size()), run.vocabulary());
   return ExitCode::ok;
 }
 

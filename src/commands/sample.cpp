@@ -22,7 +22,7 @@ struct Options {
         "between; empty: the classes in turn");
     table.add("seed", seed, "other numbers draw other samples", Range::at_least(0));
     table.add("checkpoint", checkpoint, "newest, best, or a step");
-    output.bind(table, ".png (images), .h5 or .csv");
+    output.bind(table, ".png (images), .txt (tokens), .h5 or .csv");
     return table;
   }
 };
@@ -37,7 +37,8 @@ ExitCode sample(const Environment& environment, const CommandLine& line) {
   apply(line, table);
   require_words(sample_command(), line, 1, 1, "the folder of a run");
   const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, "", DataNeed::none);
+  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, "",
+                                writes_texts(options.output) ? DataNeed::rows : DataNeed::none);
   if (environment.rank() != 0) return ExitCode::ok;
   check_rows_output(options.output, run.checkpoint.data);
 
@@ -46,7 +47,7 @@ ExitCode sample(const Environment& environment, const CommandLine& line) {
   const torch::Tensor label = labels_for(run, options.label, options.n);
   const torch::Tensor rows = run.model->decode(run.model->prior_sample(options.n, noise), label);
   write_rows(options.output, {{"x", rows}},
-             static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.n)))));
+             static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.n)))), run.vocabulary());
   return ExitCode::ok;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/special_tokens.h"
 #include "convert/byte_pairs.h"
 #include "convert/format.h"
 #include "convert/tokens.h"
@@ -26,7 +27,6 @@ struct TextOptions {
 };
 
 constexpr int64_t usual_byte_pairs = 8192;
-constexpr int64_t special_tokens = 4;
 
 void convert_byte_pairs(const Lines& lines, const Tokenizer& words, TokenOptions options,
                         const Target& target) {

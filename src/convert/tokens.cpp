@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/special_tokens.h"
 #include "convert/byte_source.h"
 
 namespace elbo {
@@ -68,7 +69,7 @@ class Vocabulary {
   }
   int32_t operator()(const std::string& token) const {
     const auto found = numbers_.find(token);
-    return found == numbers_.end() ? int32_t{token_unknown} : found->second;
+    return found == numbers_.end() ? int32_t{unk_token} : found->second;
   }
   const std::vector<std::string>& names() const { return names_; }
   torch::ScalarType type() const {  // the smallest that holds the numbers
@@ -89,7 +90,7 @@ class TokenSink {
     if (split != split_ || ids_.size() > most_waiting) flush();
     split_ = split;
     ids_.insert(ids_.end(), row.begin(), row.end());
-    ids_.resize(ids_.size() + static_cast<size_t>(length_) - row.size(), token_pad);
+    ids_.resize(ids_.size() + static_cast<size_t>(length_) - row.size(), pad_token);
     lengths_.push_back(static_cast<int32_t>(row.size()));
   }
   void flush() {
@@ -216,9 +217,9 @@ void convert_tokens(const Lines& lines, const Tokenizer& tokenizer, const std::s
       if (options.longer == "drop") return;
       parts.resize(most);
     }
-    std::vector<int32_t> row{token_begin};
+    std::vector<int32_t> row{bos_token};
     for (const std::string& part : parts) row.push_back(vocabulary(part));
-    row.push_back(token_end);
+    row.push_back(eos_token);
     sink.add(row, line.split);
   });
   sink.flush();

@@ -19,9 +19,6 @@ std::vector<std::string> words_of(const std::string& line);
 // Schwaller et al. 2019. Throws a usage Error for what is no SMILES.
 std::vector<std::string> smiles_of(const std::string& line);
 
-// The numbers of the special tokens.
-enum SpecialToken : int { token_pad = 0, token_begin = 1, token_end = 2, token_unknown = 3 };
-
 struct TokenOptions {
   int64_t vocabulary = 0, length = 0;
   std::string longer = "drop";

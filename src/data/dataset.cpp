@@ -335,6 +335,13 @@ std::string Dataset::fingerprint() const {
   return state_->fingerprint;
 }
 
+Vocabulary Dataset::vocabulary() const {
+  if (shape().tokens == 0) return {};
+  const auto lock = hdf5::lock();
+  return {hdf5::read_texts(hdf5::open_dataset(state_->files.front()->handle(), "/vocabulary")),
+          attribute("tokens")};
+}
+
 std::string Dataset::attribute(const std::string& name) const {
   return hdf5::read_text_attribute(hdf5::open_group(state_->files.front()->handle(), "/"), name).value_or("");
 }

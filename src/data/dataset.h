@@ -10,6 +10,7 @@
 #include "base/options.h"
 #include "data/batch.h"
 #include "data/storage.h"
+#include "data/vocabulary.h"
 
 namespace elbo {
 
@@ -73,6 +74,7 @@ class Dataset {
       const std::string& split) const;  // throws a usage Error that lists the splits there are
   int64_t window_bytes() const;         // data.window_bytes, or what it was taken for
   std::string fingerprint() const;      // SHA-256 over splits, shapes, types and a sample of rows
+  Vocabulary vocabulary() const;        // of rows of tokens; empty for others
   std::string attribute(const std::string& name) const;  // root attribute as text, "" where it is missing
 
  private:

@@ -83,6 +83,9 @@ void append(const Handle& dataset, const torch::Tensor& rows);
 // UTF-8 texts of any length, a dataset (N); h5py reads them as str.
 Handle write_texts(const Handle& location, const std::string& path, const std::vector<std::string>& texts);
 
+// A dataset (N) of texts, whatever their length is stored as. Throws a usage Error for one of something else.
+std::vector<std::string> read_texts(const Handle& dataset);
+
 void write_attribute(const Handle& object, const std::string& name, const std::string& value);
 void write_attribute(const Handle& object, const std::string& name, int64_t value);
 void write_attribute(const Handle& object, const std::string& name, double value);

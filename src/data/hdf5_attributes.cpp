@@ -89,6 +89,35 @@ Handle write_texts(const Handle& location, const std::string& path, const std::v
   return dataset;
 }
 
+std::vector<std::string> read_texts(const Handle& dataset) {
+  const auto guard = lock();
+  const DatasetInfo info = describe(dataset);
+  if (info.type_class != H5T_STRING || info.shape.size() != 1)
+    usage_error("{}: holds {}; expected a list of texts", name_of(dataset.get()), info.type_name);
+  const auto count = static_cast<size_t>(info.shape.front());
+  std::vector<std::string> texts;
+  texts.reserve(count);
+  if (count == 0) return texts;
+  const Handle type(H5Dget_type(dataset.get()), H5Tclose);
+  if (H5Tis_variable_str(type.get()) <= 0) {  // of one length, padded
+    std::string all(count * info.type_size, '\0');
+    check(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, all.data()), dataset.get(),
+          "read it");
+    for (size_t i = 0; i < count; ++i) {
+      const std::string text = all.substr(i * info.type_size, info.type_size);
+      texts.push_back(text.substr(0, text.find('\0')));
+    }
+    return texts;
+  }
+  std::vector<char*> stored(count, nullptr);
+  check(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, static_cast<void*>(stored.data())),
+        dataset.get(), "read it");
+  for (const char* text : stored) texts.emplace_back(text == nullptr ? "" : text);
+  const Handle space(H5Dget_space(dataset.get()), H5Sclose);
+  H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, static_cast<void*>(stored.data()));
+  return texts;
+}
+
 void write_attribute(const Handle& object, const std::string& name, int64_t value) {
   write(object.get(), name, H5T_NATIVE_INT64, &value);
 }

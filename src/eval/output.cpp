@@ -66,6 +66,17 @@ void write_csv(const std::string& path, const NamedRows& rows) {
   write_file(path, text);
 }
 
+void write_texts(const std::string& path, const NamedRows& rows, const Vocabulary& vocabulary) {
+  std::vector<std::vector<std::string>> columns;
+  columns.reserve(rows.size());
+  for (const auto& [name, values] : rows) columns.push_back(vocabulary.texts(values));
+  std::string text;
+  for (size_t row = 0; row < columns.front().size(); ++row)
+    for (size_t column = 0; column < columns.size(); ++column)
+      text += columns[column][row] + (column + 1 < columns.size() ? '\t' : '\n');
+  write_file(path, text);
+}
+
 }  // namespace
 
 void OutputOptions::bind(OptionTable& table, const std::string& formats) {
@@ -85,17 +96,23 @@ void check_output(const OutputOptions& options, const std::vector<std::string>& 
 }
 
 void check_rows_output(const OutputOptions& options, const DataShape& shape) {
-  check_output(options, {".png", ".h5", ".csv"});
+  check_output(options, {".png", ".h5", ".csv", ".txt"});
+  if (writes_texts(options) && shape.tokens == 0)
+    usage_error("--out={}: only tokens are texts; use .h5 or .csv for this data set", options.out);
   if (extension_of(options.out) != ".png") return;
   if (!shape.is_image() || (shape.x[0] != 1 && shape.x[0] != 3))
     usage_error("--out={}: only images of 1 or 3 channels have pictures; use .h5 or .csv for this data set",
                 options.out);
 }
 
-void write_rows(const OutputOptions& options, const NamedRows& rows, int64_t columns) {
+bool writes_texts(const OutputOptions& options) { return extension_of(options.out) == ".txt"; }
+
+void write_rows(const OutputOptions& options, const NamedRows& rows, int64_t columns,
+                const Vocabulary& vocabulary) {
   const std::string extension = extension_of(options.out);
   if (extension == ".png") return write_png(options.out, image_grid(interleave(rows, columns), columns));
   if (extension == ".h5") return write_hdf5(options.out, rows);
+  if (extension == ".txt") return write_texts(options.out, rows, vocabulary);
   write_csv(options.out, rows);
 }
 

@@ -1,4 +1,4 @@
-// Rows of data for people and programs: pictures, HDF5 or CSV, as the file's name says.
+// Rows of data for people and programs: pictures, texts, HDF5 or CSV, as the file's name says.
 #pragma once
 #include <torch/types.h>
 
@@ -9,6 +9,7 @@
 
 #include "base/options.h"
 #include "data/batch.h"
+#include "data/vocabulary.h"
 
 namespace elbo {
 
@@ -22,12 +23,15 @@ struct OutputOptions {
 // that shape can be written in its format. Called before anything is computed.
 void check_output(const OutputOptions& options, const std::vector<std::string>& extensions);
 void check_rows_output(const OutputOptions& options, const DataShape& shape);
+bool writes_texts(const OutputOptions& options);  // which needs the data set's vocabulary
 
 // A name and rows (n, …): what the command made, side by side.
 using NamedRows = std::vector<std::pair<std::string, torch::Tensor>>;
 
 // .png: a grid of `columns` images, a line of it for each name in turn; .h5: a dataset for each name;
-// .csv: a line for each row, all names' values behind one another.
-void write_rows(const OutputOptions& options, const NamedRows& rows, int64_t columns);
+// .csv: a line for each row, all names' values behind one another; .txt: a line for each row of tokens, with
+// tabs between names.
+void write_rows(const OutputOptions& options, const NamedRows& rows, int64_t columns,
+                const Vocabulary& vocabulary);
 
 }  // namespace elbo

@@ -9,12 +9,10 @@
 #include <vector>
 
 #include "base/random.h"
+#include "base/special_tokens.h"
 #include "nn/likelihood.h"
 
 namespace elbo {
-
-// Numbers of the special tokens (docs/data_format.md).
-enum SpecialToken : int64_t { pad_token, bos_token, eos_token, unk_token, special_tokens };
 
 // The elements of rows x: how networks see them, which of them are told, and how probable they are. Rows are
 // told in steps(): step s tells one element from those before it.

@@ -21,6 +21,8 @@ struct SavedRun {
   // A replica for another worker thread.
   std::shared_ptr<Model> replica() const;
 
+  Vocabulary vocabulary() const { return dataset ? dataset->vocabulary() : Vocabulary{}; }
+
   // The rows of `split`; where the user has not chosen it and the data set lacks it, those of the split that
   // is nearest to a test.
   std::string choose_split(const std::string& split, bool chosen) const;

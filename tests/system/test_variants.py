@@ -117,11 +117,27 @@ class Variants(ProgramTest):
                 made = file["reconstruction" if words[0] == "reconstruct" else "x"][:]
             self.assertEqual(made.shape, (rows, *x.shape[1:]), words)
             self.assertTrue(numpy.isfinite(made).all(), words)
+        if data.name == "tokens.h5":
+            self.check_texts(directory)
         codes = self.folder / "codes.h5"
         self.succeed(2, "encode", directory, data, f"--out={codes}")
         with h5py.File(codes) as file:
             self.assertEqual(len(file["z"]), len(x))
             self.assertTrue(numpy.isfinite(file["z"][:]).all())
+
+
+    def check_texts(self, directory):
+        for command, columns in (("sample", 1), ("reconstruct", 2), ("interpolate", 1)):
+            out = self.folder / f"{command}.txt"
+            self.succeed(0, command, directory, "--n=3", f"--out={out}")
+            with h5py.File(self.folder / "tokens.h5") as file:
+                rows, names = file["test/x"][:3], file["vocabulary"].asstr()[:]
+            lines = [line.split("\t") for line in out.read_text().splitlines()]
+            self.assertEqual({len(line) for line in lines}, {columns})
+            if command == "reconstruct":
+                self.assertEqual([line[0] for line in lines], [" ".join(names[row[1:-1]]) for row in rows])
+            for word in " ".join(line[-1] for line in lines).split():
+                self.assertIn(word, names)
 
 
 def add(name):
