@@ -21,6 +21,7 @@ std::vector<std::unique_ptr<ModelSpec>> all_models() {
   models.push_back(factor_vae_spec());
   models.push_back(sequence_vae_spec());
   models.push_back(vq_vae_spec());
+  models.push_back(aae_spec());
   return models;
 }
 
