@@ -24,6 +24,14 @@ void require_quantities(const DataShape& data, const std::string& model) {
         model);
 }
 
+LikelihoodOptions with_fixed_scale(LikelihoodOptions options, const std::string& model) {
+  if (options.variance == "auto") options.variance = "fixed";
+  if (options.variance != "fixed")
+    usage_error("model.likelihood_variance={}: {} does not maximise p(x|z) and would not learn it; use fixed",
+                options.variance, model);
+  return options;
+}
+
 GaussianVae::GaussianVae(const ModelContext& context, const GaussianVaeOptions& options, Noise& init,
                          int64_t condition_features)
     : latent_(options.latent) {

@@ -32,6 +32,10 @@ struct WeightedVaeOptions : GaussianVaeOptions {
 // Throws a usage Error for rows of tokens, whose numbers are names and not quantities.
 void require_quantities(const DataShape& data, const std::string& model);
 
+// For models that do not maximise p(x|z), which alone would teach them a scale: an automatic variance is
+// fixed; throws a usage Error for a learned or predicted one.
+LikelihoodOptions with_fixed_scale(LikelihoodOptions options, const std::string& model);
+
 // Objective and evaluation are the bound of Kingma & Welling 2014, eq. 10; variants override what they
 // change. Its modules are encoder, decoder, likelihood, in this order.
 class GaussianVae : public Model {

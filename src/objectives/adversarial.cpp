@@ -10,6 +10,13 @@ torch::Tensor discriminator_loss(const torch::Tensor& real_logit, const torch::T
 
 torch::Tensor generator_loss(const torch::Tensor& fake_logit) { return torch::softplus(-fake_logit); }
 
+torch::Tensor slope_penalty(const torch::Tensor& logit, const torch::Tensor& x) {
+  const torch::Tensor slope = torch::autograd::grad({logit.sum()}, {x}, {}, /*retain_graph=*/true,
+                                                    /*create_graph=*/true)
+                                  .front();
+  return 0.5 * slope.square().flatten(1).sum(1);
+}
+
 torch::Tensor log_density_ratio(const torch::Tensor& logits) {
   return logits.select(1, 0) - logits.select(1, 1);
 }

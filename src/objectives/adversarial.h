@@ -14,6 +14,11 @@ torch::Tensor discriminator_loss(const torch::Tensor& real_logit, const torch::T
 // 2014, section 3).
 torch::Tensor generator_loss(const torch::Tensor& fake_logit);
 
+// |∇x logit|²/2, (n): what a discriminator pays for the slope of its logit (n) at real rows x (n, …), which
+// keeps it from outrunning the generator (Mescheder, Geiger & Nowozin 2018, eq. 9, R1). x requires a gradient
+// and row i has no part in other logits than the i-th.
+torch::Tensor slope_penalty(const torch::Tensor& logit, const torch::Tensor& x);
+
 // The logit of the first of two classes: (n, 2) → (n), log D/(1-D) where D is the softmax's first
 // (Kim & Mnih 2018, eq. 3). Once D tells q(z) from the product of its marginals, the mean over q(z) is the
 // total correlation.

@@ -48,4 +48,5 @@ def main(samples, path="datasets/mnist.h5"):
           " ".join(f"{100 * right[asked == digit].mean():.1f}" for digit in range(10)))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -91,14 +91,16 @@ TEST_P(EveryModel, EachPhaseReachesTheParametersOfItsModules) {
 
 TEST_P(EveryModel, Learns) {
   const auto tested = model();
-  const Batch sixteen = batch(16);
+  Batch sixteen = batch(16);
+  // Rows with something in common: what an adversary teaches need not be nearer to rows that are noise.
+  if (small_data(GetParam().data).tokens == 0) sixteen.x = 0.2 * sixteen.x + 0.7;
   const auto loss = [&] {
     const torch::NoGradGuard no_grad;
     Noise noise(Key(4));
     return tested->evaluate(sixteen, noise).loss.mean().item<double>();
   };
   const double before = loss();
-  learn(*tested, sixteen, 60);
+  learn(*tested, sixteen, 100, 0.003);
   EXPECT_LT(loss(), before - 0.01 * std::fabs(before));
 }
 

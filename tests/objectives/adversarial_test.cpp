@@ -145,5 +145,15 @@ TEST_F(CorrelatedGaussian, ATrainedDiscriminatorFindsTheTotalCorrelation) {
   EXPECT_NEAR(ratio(draw(20000, noise)).mean().item<double>(), total_correlation, 0.06);
 }
 
+// log D/(1-D) = wᵀx + b has the slope w everywhere.
+TEST(SlopePenalty, OfALinearLogitIsHalfItsSquaredWeights) {
+  const torch::Tensor x = torch::linspace(-1, 1, 12).view({4, 3}).requires_grad_(true);
+  const torch::Tensor w = torch::tensor({1.0F, -2.0F, 0.5F}).requires_grad_(true);
+  const torch::Tensor penalty = slope_penalty(x.matmul(w) + 3, x);
+  EXPECT_TRUE(torch::allclose(penalty, torch::full({4}, 0.5 * 5.25)));
+  penalty.sum().backward();
+  EXPECT_TRUE(torch::allclose(w.grad(), 4 * w.detach()));
+}
+
 }  // namespace
 }  // namespace elbo

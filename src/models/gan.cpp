@@ -1,0 +1,120 @@
+// The generative adversarial network of Goodfellow et al. 2014, whose generator is the network that decodes
+// in the other variants. An encoder beside the game learns to find z in G(z) (the latent regressor of
+// Donahue, Krähenbühl & Darrell 2017), so that rows have codes; generator and discriminator do not see it.
+#include <torch/torch.h>
+
+#include "models/gaussian_vae.h"
+#include "models/spec.h"
+#include "objectives/adversarial.h"
+
+namespace elbo {
+namespace {
+
+struct GanOptions : GaussianVaeOptions {
+  double slope_penalty = 10;
+  double discriminator_lr_factor = 1;
+  void bind(OptionTable& table) {
+    GaussianVaeOptions::bind(table);
+    table.add("model.slope_penalty", slope_penalty,
+              "weight of the discriminator's squared slope at rows (Mescheder et al. 2018); 0: as in 2014",
+              Range::at_least(0));
+    table.add("model.discriminator_lr_factor", discriminator_lr_factor,
+              "the discriminator's part of optimizer.lr", Range::above(0));
+  }
+};
+
+class Gan : public Model {
+ public:
+  Gan(const ModelContext& context, const GanOptions& options, Noise& init)
+      : latent_(options.latent),
+        slope_penalty_(options.slope_penalty),
+        discriminator_lr_factor_(options.discriminator_lr_factor) {
+    require_quantities(context.data, context.name);
+    const std::vector<int64_t>& row = context.data.x;
+    likelihood_ =
+        make_likelihood(with_fixed_scale(options.likelihood, context.name), context.data.is_image());
+    encoder_ = register_module("encoder", make_encoder(context.network, row, latent_, init));
+    decoder_ =
+        register_module("decoder", make_decoder(context.network, row, latent_, likelihood_->maps(), init));
+    register_module("likelihood", likelihood_);
+    discriminator_ = register_module("discriminator", make_encoder(context.network, row, 1, init));
+  }
+
+  std::vector<Phase> phases() const override {
+    return {{"generator", {"decoder"}},
+            {.name = "discriminator", .modules = {"discriminator"}, .lr_factor = discriminator_lr_factor_},
+            {"encoder", {"encoder"}}};
+  }
+
+  // The loss of the phase's module, reported by its name.
+  Terms objective(const Pass& pass, const Batch& batch, Noise& noise) override {
+    const torch::Tensor z = prior_sample(batch.size(), noise);
+    Terms terms;
+    if (pass.phase == "generator") terms.loss = generator_loss(logit(generate(z)));
+    if (pass.phase == "discriminator") return tell_apart(batch, z);
+    if (pass.phase == "encoder") terms.loss = code_error(z);
+    terms.report(pass.phase, terms.loss);
+    return terms;
+  }
+
+  // -log p(x|z) at the code that the encoder finds, beside the losses of discriminator and encoder. There is
+  // no bound: a GAN has no density.
+  Terms evaluate(const Batch& batch, Noise& noise) override {
+    const torch::Tensor z = prior_sample(batch.size(), noise);
+    Terms terms;
+    terms.loss = -likelihood_->log_density(decoder_->forward(encoder_->forward(batch.x)), batch.x);
+    terms.report("reconstruction", terms.loss);
+    const torch::Tensor logit_of_real = logit(batch.x);
+    terms.report("discriminator", discriminator_loss(logit_of_real, logit(constant(z))));
+    terms.report("encoder", code_error(z));
+    return terms;
+  }
+  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, Noise&) override { return std::nullopt; }
+
+  Code encode(const Batch& batch) override { return {encoder_->forward(batch.x)}; }
+  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override { return generate(z); }
+  torch::Tensor prior_sample(int64_t n, Noise& noise) override { return noise.normal({n, latent_}); }
+  int64_t latent_size() const override { return latent_; }
+  std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
+
+ private:
+  // What is sampled: the likelihood's mean, which for images is in [0, 1].
+  torch::Tensor generate(const torch::Tensor& z) { return likelihood_->mean(decoder_->forward(z)); }
+  torch::Tensor constant(const torch::Tensor& z) {
+    const torch::NoGradGuard no_grad;
+    return generate(z);
+  }
+  torch::Tensor logit(const torch::Tensor& x) { return discriminator_->forward(x).squeeze(1); }
+
+  Terms tell_apart(const Batch& batch, const torch::Tensor& z) {
+    const torch::Tensor real = batch.x.detach().requires_grad_(slope_penalty_ > 0);
+    const torch::Tensor logit_of_real = logit(real);
+    Terms terms;
+    terms.loss = discriminator_loss(logit_of_real, logit(constant(z)));
+    terms.report("discriminator", terms.loss);
+    if (slope_penalty_ > 0) terms.loss = terms.loss + slope_penalty_ * slope_penalty(logit_of_real, real);
+    return terms;
+  }
+
+  // |E(G(z)) - z|², (b).
+  torch::Tensor code_error(const torch::Tensor& z) {
+    return (encoder_->forward(constant(z)) - z).square().sum(1);
+  }
+
+  int64_t latent_;
+  double slope_penalty_, discriminator_lr_factor_;
+  std::shared_ptr<Encoder> encoder_;
+  std::shared_ptr<Decoder> decoder_;
+  std::shared_ptr<Likelihood> likelihood_;
+  std::shared_ptr<Encoder> discriminator_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSpec> gan_spec() {
+  return std::make_unique<SpecOf<Gan, GanOptions>>(
+      "gan", "generative adversarial network, to compare with; an encoder learns to invert the generator",
+      "Goodfellow et al., Generative Adversarial Nets, NIPS 2014");
+}
+
+}  // namespace elbo
