@@ -23,6 +23,7 @@ std::vector<std::unique_ptr<ModelSpec>> all_models() {
   models.push_back(vq_vae_spec());
   models.push_back(aae_spec());
   models.push_back(gan_spec());
+  models.push_back(vae_gan_spec());
   return models;
 }
 

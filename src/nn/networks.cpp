@@ -38,9 +38,10 @@ class MlpEncoder : public Encoder {
       : mlp_(register_module(
             "mlp", std::make_shared<Mlp>(concatenate(product(row) + further, options.hidden, outputs),
                                          find_activation(options.activation), init))) {}
-  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& further) override {
-    return mlp_->forward(beside(x.flatten(1), further));
+  torch::Tensor features(const torch::Tensor& x, const torch::Tensor& further) override {
+    return mlp_->features(beside(x.flatten(1), further));
   }
+  torch::Tensor outputs(const torch::Tensor& features) override { return mlp_->outputs(features); }
 
  private:
   std::shared_ptr<Mlp> mlp_;
@@ -75,9 +76,10 @@ class ConvEncoder : public Encoder {
                                                      find_activation(options.activation), init));
   }
 
-  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& further) override {
-    return mlp_->forward(beside(halvings_.forward(x).flatten(1), further));
+  torch::Tensor features(const torch::Tensor& x, const torch::Tensor& further) override {
+    return mlp_->features(beside(halvings_.forward(x).flatten(1), further));
   }
+  torch::Tensor outputs(const torch::Tensor& features) override { return mlp_->outputs(features); }
 
  private:
   Halvings halvings_;
@@ -134,11 +136,15 @@ Mlp::Mlp(const std::vector<int64_t>& widths, Activation activation, Noise& init)
         register_module(fmt::format("dense{}", i), std::make_shared<Linear>(widths[i], widths[i + 1], init)));
 }
 
-torch::Tensor Mlp::forward(const torch::Tensor& x) {
-  torch::Tensor h = layers_.front()->forward(x);
-  for (size_t i = 1; i < layers_.size(); ++i) h = layers_[i]->forward(activation_(h));
+torch::Tensor Mlp::forward(const torch::Tensor& x) { return outputs(features(x)); }
+
+torch::Tensor Mlp::features(const torch::Tensor& x) {
+  torch::Tensor h = x;
+  for (size_t i = 0; i + 1 < layers_.size(); ++i) h = activation_(layers_[i]->forward(h));
   return h;
 }
+
+torch::Tensor Mlp::outputs(const torch::Tensor& features) { return layers_.back()->forward(features); }
 
 std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::vector<int64_t>& row,
                                       int64_t outputs, Noise& init, int64_t further) {

@@ -27,7 +27,9 @@ struct NetworkOptions {
 class Mlp : public torch::nn::Module {
  public:
   Mlp(const std::vector<int64_t>& widths, Activation activation, Noise& init);
-  torch::Tensor forward(const torch::Tensor& x);  // (b, widths.front()) → (b, widths.back())
+  torch::Tensor forward(const torch::Tensor& x);   // (b, widths.front()) → (b, widths.back())
+  torch::Tensor features(const torch::Tensor& x);  // what the last layer sees: (b, the width before the last)
+  torch::Tensor outputs(const torch::Tensor& features);  // what it makes of them
 
  private:
   std::vector<std::shared_ptr<Linear>> layers_;
@@ -37,7 +39,12 @@ class Mlp : public torch::nn::Module {
 class Encoder : public torch::nn::Module {
  public:
   // (b, …row) → (b, outputs). further (b, n): what else is known of the rows, undefined where n is 0.
-  virtual torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& further = {}) = 0;
+  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& further = {}) {
+    return outputs(features(x, further));
+  }
+  // (b, …row) → (b, features): the layer before the last, the row itself where there is none.
+  virtual torch::Tensor features(const torch::Tensor& x, const torch::Tensor& further = {}) = 0;
+  virtual torch::Tensor outputs(const torch::Tensor& features) = 0;  // (b, features) → (b, outputs)
 };
 
 class Decoder : public torch::nn::Module {

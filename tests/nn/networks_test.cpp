@@ -41,6 +41,22 @@ TEST(Networks, ConvolutionsRefuseWhatIsNoImage) {
   EXPECT_THROW(make_encoder(options, {1, 2, 2}, 6, init), Error);
 }
 
+TEST(Networks, AnEncodersOutputsAreWhatItsLastLayerMakesOfItsFeatures) {
+  NetworkOptions options;
+  options.hidden = {32, 7};
+  options.channels = {4, 8};
+  Noise init(Key(1));
+  for (const std::vector<int64_t>& row : {std::vector<int64_t>{1, 16, 16}, {6}}) {
+    const auto encoder = make_encoder(options, row, 3, init);
+    std::vector<int64_t> batch{5};
+    batch.insert(batch.end(), row.begin(), row.end());
+    const torch::Tensor x = init.uniform(batch), features = encoder->features(x);
+    EXPECT_EQ(features.sizes(), (std::vector<int64_t>{5, 7}));
+    EXPECT_GE(features.min().item<double>(), 0);  // behind a relu
+    EXPECT_TRUE(torch::equal(encoder->forward(x), encoder->outputs(features)));
+  }
+}
+
 TEST(Networks, WithoutHiddenLayersAnMlpIsLinear) {
   NetworkOptions options;
   options.kind = "mlp";
