@@ -37,7 +37,8 @@ Json parse(const std::string& path) {
   }
 }
 
-// (steps, 88) bytes of 0 and 1. `where` names the piece in messages.
+// (steps, 88) bytes, 255 where a key sounds: bytes of rows stand for 0 … 1 (docs/data_format.md). `where`
+// names the piece in messages.
 torch::Tensor roll_of(const Json& piece, const std::string& where) {
   if (!piece.is_array() || piece.empty()) usage_error("{}: is no list of steps", where);
   torch::Tensor roll = torch::zeros({static_cast<int64_t>(piece.size()), keys}, torch::kUInt8);
@@ -49,7 +50,7 @@ torch::Tensor roll_of(const Json& piece, const std::string& where) {
       if (!(key >= 0 && key < keys && key == std::floor(key)))
         usage_error("{}, step {}: holds {}; expected pitches from {} to {}", where, step, pitch.dump(),
                     lowest_key, lowest_key + keys - 1);
-      pressed[static_cast<int64_t>(step)][static_cast<int64_t>(key)] = 1;
+      pressed[static_cast<int64_t>(step)][static_cast<int64_t>(key)] = 255;
     }
   }
   return roll;

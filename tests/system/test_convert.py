@@ -306,6 +306,7 @@ class Convert(ProgramTest):
         file = self.convert("piano_rolls", self.write("a.json", json.dumps(pieces)))
         self.assertEqual(file["train/x"].shape, (2, 3, 88))
         numpy.testing.assert_array_equal(numpy.argwhere(file["train/x"][()]), [[0, 0, 39], [0, 0, 43], [0, 2, 0], [1, 0, 87]])
+        self.assertEqual(set(file["train/x"][()].flat), {0, 255})  # bytes stand for 0 to 1
         numpy.testing.assert_array_equal(file["validation/length"][()], [1])
 
     def test_what_is_wrong_is_refused_in_one_line(self):
