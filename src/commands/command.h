@@ -25,6 +25,7 @@ Command evaluate_command();
 Command inspect_command();
 Command interpolate_command();
 Command models_command();
+Command predict_command();
 Command reconstruct_command();
 Command sample_command();
 Command train_command();

@@ -31,6 +31,13 @@ struct Code {
   std::optional<torch::Tensor> kl{};      // (b, latent): of each dimension from the prior, where it is known
 };
 
+// How rows that are sequences are to go on.
+struct Continuation {
+  int64_t given = 1;  // so many first elements of a row stay, 1 … time - 1
+  bool drawn =
+      false;  // the others are drawn from the likelihood; else each is its mean, or the most probable
+};
+
 class Model : public torch::nn::Module {
  public:
   virtual std::vector<Phase> phases() const { return {{"model", {}}}; }
@@ -56,6 +63,9 @@ class Model : public torch::nn::Module {
   virtual torch::Tensor decode(const torch::Tensor& z, const torch::Tensor& label) = 0;
   // (n, latent); for a model without a prior, N(0, I), said in its docs.
   virtual torch::Tensor prior_sample(int64_t n, Noise& noise) = 0;
+  // The batch's rows, of which `given` elements are as they are and the others drawn given those; none for a
+  // model that does not tell rows element after element.
+  virtual std::optional<torch::Tensor> continued(const Batch&, const Continuation&, Noise&) { return {}; }
   virtual bool conditional() const { return false; }  // rows are described given their labels
   virtual int64_t latent_size() const = 0;
   virtual std::shared_ptr<const Likelihood> likelihood() const = 0;  // null for a model without one

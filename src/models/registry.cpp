@@ -24,6 +24,7 @@ std::vector<std::unique_ptr<ModelSpec>> all_models() {
   models.push_back(aae_spec());
   models.push_back(gan_spec());
   models.push_back(vae_gan_spec());
+  models.push_back(vrnn_spec());
   return models;
 }
 

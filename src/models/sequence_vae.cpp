@@ -7,7 +7,7 @@
 // exp((reconstruction + kl) / tokens).
 #include <torch/torch.h>
 
-#include "base/error.h"
+#include "models/sequence_elements.h"
 #include "models/spec.h"
 #include "nn/distributions.h"
 #include "nn/layers.h"
@@ -19,17 +19,15 @@ namespace elbo {
 namespace {
 
 struct SequenceVaeOptions {
-  int64_t latent = 32, hidden = 256, embedding = 128;
+  int64_t latent = 32, hidden = 256;
   std::string decoder = "gru";
   std::vector<int64_t> dilations = {1, 2, 4};
   double word_dropout = 0;
-  LikelihoodOptions likelihood;
+  ElementOptions elements;
   KlOptions kl;
   void bind(OptionTable& table) {
     table.add("model.latent", latent, "dimensions of z", Range::between(1, 1 << 20));
     table.add("model.hidden", hidden, "width of the encoder's and the decoder's state",
-              Range::between(1, 1 << 16));
-    table.add("model.embedding", embedding, "numbers by which networks see a token",
               Range::between(1, 1 << 16));
     table.add_choice("model.decoder", decoder, sequence_decoder_names(),
                      "what reads the elements before: a recurrent network, or causal convolutions");
@@ -38,37 +36,16 @@ struct SequenceVaeOptions {
     table.add("model.word_dropout", word_dropout,
               "share of the elements that the decoder is not shown in training (Bowman et al. 2016)",
               Range::between(0, 1));
-    likelihood.bind(table);
+    elements.bind(table);
     kl.bind(table);
   }
 };
-
-std::shared_ptr<SequenceElements> make_elements(const ModelContext& context,
-                                                const SequenceVaeOptions& options, Noise& init) {
-  const DataShape& data = context.data;
-  if (data.tokens == 0) {
-    if (data.x.size() != 2)
-      usage_error("model.name={}: needs sequences, rows of tokens or (time, features); use vae",
-                  context.name);
-    return make_value_elements(data.x[0], data.x[1], options.hidden,
-                               make_step_likelihood(options.likelihood, data.integer_x), init);
-  }
-  if (options.likelihood.name != "auto")
-    usage_error("model.likelihood={}: tokens have a probability for each of the vocabulary; leave it auto",
-                options.likelihood.name);
-  if (data.tokens < special_tokens || data.x[0] < 2)
-    usage_error(
-        "model.name={}: needs rows of two tokens at least and a vocabulary that begins with <pad>, "
-        "<bos>, <eos>, <unk>; this data set has {} and {}",
-        context.name, data.x[0], data.tokens);
-  return make_token_elements(data.tokens, data.x[0], options.embedding, options.hidden, init);
-}
 
 class SequenceVae : public Model {
  public:
   SequenceVae(const ModelContext& context, const SequenceVaeOptions& options, Noise& init)
       : options_(options), is_text_(context.data.tokens > 0) {
-    elements_ = register_module("elements", make_elements(context, options, init));
+    elements_ = register_module("elements", make_elements(context, options.elements, options.hidden, init));
     encoder_ = register_module("encoder", std::make_shared<Gru>(elements_->width(), options.hidden, init));
     posterior_ =
         register_module("posterior", std::make_shared<Linear>(options.hidden, 2 * options.latent, init));
@@ -102,19 +79,41 @@ class SequenceVae : public Model {
 
   // Each element in turn from z and those before it: of tokens the most probable, of quantities the mean.
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
-    torch::Tensor state = decoder_->start(z), element = elements_->first(z.size(0), z.device());
-    std::vector<torch::Tensor> told;
-    for (int64_t step = 0; step < elements_->steps(); ++step) {
-      element = elements_->told(decoder_->step(elements_->seen(element), z, state));
-      told.push_back(element);
-    }
-    return elements_->row(told);
+    return row_of(z, [&](int64_t, const torch::Tensor& features) { return elements_->told(features); });
+  }
+
+  // z is drawn from what the encoder says of the elements that are given.
+  std::optional<torch::Tensor> continued(const Batch& batch, const Continuation& continuation,
+                                         Noise& noise) override {
+    Batch beginning = batch;
+    beginning.length =
+        torch::full({batch.size()}, continuation.given, batch.ids.options().device(batch.x.device()));
+    const torch::Tensor z = infer(beginning).sample(noise);
+    const torch::Tensor known = elements_->targets(batch.x);
+    const int64_t known_steps = steps_of(*elements_, batch, continuation.given);
+    return row_of(z, [&](int64_t step, const torch::Tensor& features) {
+      if (step < known_steps) return known.select(1, step);
+      return next_element(*elements_, continuation, features, noise);
+    });
   }
   torch::Tensor prior_sample(int64_t n, Noise& noise) override { return noise.normal({n, options_.latent}); }
   int64_t latent_size() const override { return options_.latent; }
   std::shared_ptr<const Likelihood> likelihood() const override { return elements_->likelihood(); }
 
  private:
+  // choose(step, features (n, hidden)): the element of each step in turn.
+  template <typename Choose>
+  torch::Tensor row_of(const torch::Tensor& z, const Choose& choose) {
+    torch::Tensor state = decoder_->start(z), element = elements_->first(z.size(0), z.device());
+    std::vector<torch::Tensor> told;
+    told.reserve(static_cast<size_t>(elements_->steps()));
+    for (int64_t step = 0; step < elements_->steps(); ++step) {
+      element = choose(step, decoder_->step(elements_->seen(element), z, state));
+      told.push_back(element);
+    }
+    return elements_->row(told);
+  }
+
   // From the encoder's state after the last element that counts; from zeros where none does.
   DiagonalNormal infer(const Batch& batch) {
     const torch::Tensor nothing = torch::zeros({batch.size(), options_.hidden}, batch.x.device());

@@ -20,7 +20,10 @@ DiagonalNormal DiagonalNormal::of(const torch::Tensor& output) {
 torch::Tensor DiagonalNormal::sample(Noise& noise) const { return sample(noise, 1).squeeze(0); }
 
 torch::Tensor DiagonalNormal::sample(Noise& noise, int64_t k) const {
-  const torch::Tensor epsilon = noise.normal({k, mean.size(0), mean.size(1)});
+  return at(noise.normal({k, mean.size(0), mean.size(1)}));
+}
+
+torch::Tensor DiagonalNormal::at(const torch::Tensor& epsilon) const {
   return mean + (0.5 * logvar).exp() * epsilon;
 }
 
@@ -30,6 +33,12 @@ torch::Tensor DiagonalNormal::log_density(const torch::Tensor& z) const {
 
 torch::Tensor DiagonalNormal::log_density_of_dimensions(const torch::Tensor& z) const {
   return -0.5 * ((z - mean).square() * (-logvar).exp() + logvar + log_two_pi);
+}
+
+torch::Tensor DiagonalNormal::kl_to(const DiagonalNormal& other) const {
+  const torch::Tensor distance = (mean - other.mean).square() * (-other.logvar).exp();
+  const torch::Tensor log_ratio = logvar - other.logvar;
+  return 0.5 * (distance + log_ratio.exp() - 1.0 - log_ratio);
 }
 
 torch::Tensor DiagonalNormal::kl_to_standard() const {

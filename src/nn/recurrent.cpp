@@ -5,6 +5,8 @@
 #include <cmath>
 #include <vector>
 
+#include "base/error.h"
+#include "base/text.h"
 #include "nn/layers.h"
 
 namespace elbo {
@@ -16,35 +18,57 @@ torch::Tensor Embedding::forward(const torch::Tensor& numbers) const {
   return torch::embedding(weight_, numbers);
 }
 
-Gru::Gru(int64_t in, int64_t hidden, Noise& init)
-    : weight_ih_(register_parameter("weight_ih", initial_values({3 * hidden, in}, hidden, init))),
-      weight_hh_(register_parameter("weight_hh", initial_values({3 * hidden, hidden}, hidden, init))),
-      bias_ih_(register_parameter("bias_ih", initial_values({3 * hidden}, hidden, init))),
-      bias_hh_(register_parameter("bias_hh", initial_values({3 * hidden}, hidden, init))) {}
+RecurrentCell::RecurrentCell(int64_t in, int64_t hidden, int64_t gates, int64_t memories, Noise& init)
+    : hidden_(hidden),
+      memories_(memories),
+      weight_ih_(register_parameter("weight_ih", initial_values({gates * hidden, in}, hidden, init))),
+      weight_hh_(register_parameter("weight_hh", initial_values({gates * hidden, hidden}, hidden, init))),
+      bias_ih_(register_parameter("bias_ih", initial_values({gates * hidden}, hidden, init))),
+      bias_hh_(register_parameter("bias_hh", initial_values({gates * hidden}, hidden, init))) {}
 
-torch::Tensor Gru::projected(const torch::Tensor& x) const { return torch::linear(x, weight_ih_, bias_ih_); }
-
-torch::Tensor Gru::advance(const torch::Tensor& projected, const torch::Tensor& state) const {
-  const int64_t hidden = state.size(1);
-  const torch::Tensor from_state = torch::linear(state, weight_hh_, bias_hh_);
-  const torch::Tensor gates =
-      torch::sigmoid(projected.narrow(1, 0, 2 * hidden) + from_state.narrow(1, 0, 2 * hidden));
-  const torch::Tensor reset = gates.narrow(1, 0, hidden), keep = gates.narrow(1, hidden, hidden);
-  const torch::Tensor candidate =
-      torch::tanh(projected.narrow(1, 2 * hidden, hidden) + reset * from_state.narrow(1, 2 * hidden, hidden));
-  return candidate + keep * (state - candidate);
+torch::Tensor RecurrentCell::projected(const torch::Tensor& x) const {
+  return torch::linear(x, weight_ih_, bias_ih_);
 }
 
-torch::Tensor Gru::unroll(const torch::Tensor& x, const torch::Tensor& state) const {
-  std::vector<torch::Tensor> states;
-  states.reserve(static_cast<size_t>(x.size(1)));
+torch::Tensor RecurrentCell::recurrent(const torch::Tensor& output) const {
+  return torch::linear(output, weight_hh_, bias_hh_);
+}
+
+torch::Tensor RecurrentCell::unroll(const torch::Tensor& x, const torch::Tensor& state) const {
+  std::vector<torch::Tensor> outputs;
+  outputs.reserve(static_cast<size_t>(x.size(1)));
   torch::Tensor now = state;
   // One product for all elements is quicker than one for each.
   for (const torch::Tensor& element : projected(x).unbind(1)) {
     now = advance(element, now);
-    states.push_back(now);
+    outputs.push_back(output(now));
   }
-  return torch::stack(states, 1);
+  return torch::stack(outputs, 1);
+}
+
+torch::Tensor Gru::advance(const torch::Tensor& projected, const torch::Tensor& state) const {
+  const torch::Tensor from_state = recurrent(state);
+  const torch::Tensor gates =
+      torch::sigmoid(projected.narrow(1, 0, 2 * hidden()) + from_state.narrow(1, 0, 2 * hidden()));
+  const torch::Tensor reset = gates.narrow(1, 0, hidden()), keep = gates.narrow(1, hidden(), hidden());
+  const torch::Tensor candidate = torch::tanh(projected.narrow(1, 2 * hidden(), hidden()) +
+                                              reset * from_state.narrow(1, 2 * hidden(), hidden()));
+  return candidate + keep * (state - candidate);
+}
+
+torch::Tensor Lstm::advance(const torch::Tensor& projected, const torch::Tensor& state) const {
+  const std::vector<torch::Tensor> gates = (projected + recurrent(output(state))).chunk(4, 1);
+  const torch::Tensor kept = torch::sigmoid(gates[1]) * state.narrow(1, hidden(), hidden());
+  const torch::Tensor memory = kept + torch::sigmoid(gates[0]) * torch::tanh(gates[2]);
+  return torch::cat({torch::sigmoid(gates[3]) * torch::tanh(memory), memory}, 1);
+}
+
+std::vector<std::string> cell_names() { return {"gru", "lstm"}; }
+
+std::shared_ptr<RecurrentCell> make_cell(const std::string& name, int64_t in, int64_t hidden, Noise& init) {
+  if (name == "gru") return std::make_shared<Gru>(in, hidden, init);
+  if (name == "lstm") return std::make_shared<Lstm>(in, hidden, init);
+  usage_error("model.cell={}: expected one of {}", name, join(cell_names(), ", "));
 }
 
 CausalConv1d::CausalConv1d(int64_t in, int64_t out, int64_t kernel, int64_t dilation, Noise& init)

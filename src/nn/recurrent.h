@@ -5,6 +5,9 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "base/random.h"
 
@@ -20,22 +23,54 @@ class Embedding : public torch::nn::Module {
   torch::Tensor weight_;  // (tokens, width)
 };
 
-// The gated recurrent unit of Cho et al. 2014, with LibTorch's order of gates (reset, update, new).
-class Gru : public torch::nn::Module {
+// What a recurrent network does with one element. Its state is one tensor (b, state_size()), whose first
+// `hidden` columns are the output.
+class RecurrentCell : public torch::nn::Module {
  public:
-  Gru(int64_t in, int64_t hidden, Noise& init);
-  torch::Tensor step(const torch::Tensor& x, const torch::Tensor& state) const {  // (b, in), (b, hidden)
+  int64_t state_size() const { return memories_ * hidden_; }
+  torch::Tensor output(const torch::Tensor& state) const { return state.narrow(1, 0, hidden_); }
+
+  torch::Tensor step(const torch::Tensor& x, const torch::Tensor& state) const {  // (b, in) → (b, state_size)
     return advance(projected(x), state);
   }
-  // The states after each element, (b, time, in), (b, hidden) → (b, time, hidden).
+  // The outputs after each element, (b, time, in), (b, state_size) → (b, time, hidden).
   torch::Tensor unroll(const torch::Tensor& x, const torch::Tensor& state) const;
 
- private:
-  torch::Tensor projected(const torch::Tensor& x) const;  // (…, in) → (…, 3·hidden)
-  torch::Tensor advance(const torch::Tensor& projected, const torch::Tensor& state) const;
+ protected:
+  // gates: vectors of the size `hidden` that a step computes; memories: those that the state is made of.
+  RecurrentCell(int64_t in, int64_t hidden, int64_t gates, int64_t memories, Noise& init);
+  torch::Tensor recurrent(const torch::Tensor& output) const;  // (b, hidden) → (b, gates·hidden)
+  int64_t hidden() const { return hidden_; }
 
+ private:
+  torch::Tensor projected(const torch::Tensor& x) const;  // (…, in) → (…, gates·hidden)
+  virtual torch::Tensor advance(const torch::Tensor& projected, const torch::Tensor& state) const = 0;
+
+  int64_t hidden_, memories_;
   torch::Tensor weight_ih_, weight_hh_, bias_ih_, bias_hh_;
 };
+
+// The gated recurrent unit of Cho et al. 2014, with LibTorch's order of gates (reset, update, new).
+class Gru : public RecurrentCell {
+ public:
+  Gru(int64_t in, int64_t hidden, Noise& init) : RecurrentCell(in, hidden, 3, 1, init) {}
+
+ private:
+  torch::Tensor advance(const torch::Tensor& projected, const torch::Tensor& state) const override;
+};
+
+// Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, in LibTorch's order of gates
+// (input, forget, cell, output). Its state is the output, then the memory.
+class Lstm : public RecurrentCell {
+ public:
+  Lstm(int64_t in, int64_t hidden, Noise& init) : RecurrentCell(in, hidden, 4, 2, init) {}
+
+ private:
+  torch::Tensor advance(const torch::Tensor& projected, const torch::Tensor& state) const override;
+};
+
+std::vector<std::string> cell_names();  // gru, lstm
+std::shared_ptr<RecurrentCell> make_cell(const std::string& name, int64_t in, int64_t hidden, Noise& init);
 
 // A convolution over time that sees the present and the past alone (van den Oord et al. 2016, WaveNet).
 class CausalConv1d : public torch::nn::Module {

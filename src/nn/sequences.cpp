@@ -32,13 +32,14 @@ class Tokens : public SequenceElements {
   torch::Tensor counted(const torch::Tensor& x, const torch::Tensor& length) const override {
     return step_mask(length, x.size(0), time_, x.device()).narrow(1, 1, steps());
   }
+  torch::Tensor targets(const torch::Tensor& x) const override { return x.narrow(1, 1, steps()); }
   // The vocabulary is what costs: probabilities are computed for the tokens that count alone.
   torch::Tensor log_density(const torch::Tensor& features, const torch::Tensor& x,
                             const torch::Tensor& length) const override {
     const torch::Tensor counts = counted(x, length);
     const torch::Tensor places = counts.flatten().nonzero().squeeze(1);
     const torch::Tensor logits = output_->forward(features.flatten(0, 1).index_select(0, places));
-    const torch::Tensor tokens = x.narrow(1, 1, steps()).flatten().index_select(0, places).to(torch::kInt64);
+    const torch::Tensor tokens = targets(x).flatten().index_select(0, places).to(torch::kInt64);
     const torch::Tensor chosen = torch::log_softmax(logits, 1).gather(1, tokens.unsqueeze(1)).squeeze(1);
     return torch::zeros_like(counts).masked_scatter(counts.gt(0), chosen).sum(1);
   }
@@ -49,6 +50,12 @@ class Tokens : public SequenceElements {
   }
   torch::Tensor told(const torch::Tensor& features) const override {
     return output_->forward(features).argmax(1).to(torch::kFloat32);
+  }
+  torch::Tensor drawn(const torch::Tensor& features, Noise& noise) const override {
+    const torch::Tensor cumulative = output_->forward(features).softmax(1).cumsum(1);
+    const torch::Tensor u = noise.uniform({cumulative.size(0), 1});
+    // The last sum may fall short of 1 by rounding.
+    return cumulative.le(u).sum(1).clamp_max(cumulative.size(1) - 1).to(torch::kFloat32);
   }
   torch::Tensor row(const std::vector<torch::Tensor>& elements) const override {
     const torch::Tensor told = torch::stack(elements, 1);
@@ -86,6 +93,7 @@ class Values : public SequenceElements {
   torch::Tensor counted(const torch::Tensor& x, const torch::Tensor& length) const override {
     return step_mask(length, x.size(0), time_, x.device());
   }
+  torch::Tensor targets(const torch::Tensor& x) const override { return x; }
   torch::Tensor log_density(const torch::Tensor& features, const torch::Tensor& x,
                             const torch::Tensor& length) const override {
     return (step_log_density(*likelihood_, output_->forward(features), x) * counted(x, length)).sum(1);
@@ -95,7 +103,10 @@ class Values : public SequenceElements {
     return torch::zeros({n, features_}, device);
   }
   torch::Tensor told(const torch::Tensor& features) const override {
-    return step_mean(*likelihood_, output_->forward(features));
+    return likelihood_->mean(decoded(features));
+  }
+  torch::Tensor drawn(const torch::Tensor& features, Noise& noise) const override {
+    return likelihood_->sample(decoded(features), noise);
   }
   torch::Tensor row(const std::vector<torch::Tensor>& elements) const override {
     return torch::stack(elements, 1);
@@ -103,6 +114,11 @@ class Values : public SequenceElements {
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 
  private:
+  // (n, hidden) → (n, maps, features)
+  torch::Tensor decoded(const torch::Tensor& features) const {
+    return output_->forward(features).unflatten(1, {likelihood_->maps(), features_});
+  }
+
   int64_t time_, features_;
   std::shared_ptr<Linear> output_;
   std::shared_ptr<Likelihood> likelihood_;
@@ -191,10 +207,6 @@ torch::Tensor step_log_density(const Likelihood& likelihood, const torch::Tensor
                                const torch::Tensor& x) {
   const torch::Tensor steps = decoded.flatten(0, 1).unflatten(1, {likelihood.maps(), x.size(2)});
   return likelihood.log_density(steps, x.flatten(0, 1)).view({decoded.size(0), x.size(1)});
-}
-
-torch::Tensor step_mean(const Likelihood& likelihood, const torch::Tensor& decoded) {
-  return likelihood.mean(decoded.unflatten(1, {likelihood.maps(), -1}));
 }
 
 std::vector<std::string> sequence_decoder_names() { return {"gru", "causal_conv"}; }

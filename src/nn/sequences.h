@@ -24,16 +24,19 @@ class SequenceElements : public torch::nn::Module {
   // The element before each step, (b, steps, …). Where `dropped` (b, steps) is 1, it tells nothing: <unk>,
   // or zeros.
   virtual torch::Tensor before(const torch::Tensor& x, const torch::Tensor& dropped) const = 0;
+  virtual torch::Tensor targets(const torch::Tensor& x) const = 0;  // the element of each step, (b, steps, …)
   // 1 for the steps that count, (b, steps).
   virtual torch::Tensor counted(const torch::Tensor& x, const torch::Tensor& length) const = 0;
   // log p of the counted elements, features (b, steps, hidden) → (b), in nats.
   virtual torch::Tensor log_density(const torch::Tensor& features, const torch::Tensor& x,
                                     const torch::Tensor& length) const = 0;
 
-  // Generation: the element before the first step (n, …), the one that features (n, hidden) tell, and the row
-  // of those that were told in turn.
+  // Generation: the element before the first step (n, …); the one that features (n, hidden) tell, the most
+  // probable token or the mean; one drawn with the probabilities that they tell; and the row of those that
+  // were told in turn.
   virtual torch::Tensor first(int64_t n, torch::Device device) const = 0;
   virtual torch::Tensor told(const torch::Tensor& features) const = 0;
+  virtual torch::Tensor drawn(const torch::Tensor& features, Noise& noise) const = 0;
   virtual torch::Tensor row(const std::vector<torch::Tensor>& elements) const = 0;
 
   virtual std::shared_ptr<const Likelihood> likelihood() const = 0;  // null for tokens
@@ -55,8 +58,6 @@ std::shared_ptr<Likelihood> make_step_likelihood(const LikelihoodOptions& option
 // rows are b rows k times.
 torch::Tensor step_log_density(const Likelihood& likelihood, const torch::Tensor& decoded,
                                const torch::Tensor& x);
-// (n, maps·features) → (n, features).
-torch::Tensor step_mean(const Likelihood& likelihood, const torch::Tensor& decoded);
 
 // Features of each step from the elements before it and z. No feature depends on a later element.
 class SequenceDecoder : public torch::nn::Module {

@@ -119,12 +119,29 @@ class Variants(ProgramTest):
             self.assertTrue(numpy.isfinite(made).all(), words)
         if data.name == "tokens.h5":
             self.check_texts(directory)
+        self.check_prediction(directory, data)
         codes = self.folder / "codes.h5"
         self.succeed(2, "encode", directory, data, f"--out={codes}")
         with h5py.File(codes) as file:
             self.assertEqual(len(file["z"]), len(x))
             self.assertTrue(numpy.isfinite(file["z"][:]).all())
 
+    def check_prediction(self, directory, data):
+        """Variants that tell rows element after element keep a row's beginning; the others say that they do not."""
+        out = self.folder / "predicted.h5"
+        for elements in ("mean", "drawn"):
+            words = ("predict", directory, data, "--from=4", f"--elements={elements}", "--n=6")
+            result = run(0, *words, f"--out={out}", "--force")
+            if result.returncode != 0:
+                self.assertEqual((result.returncode, len(result.stderr.splitlines())), (2, 1), result.stderr)
+                self.assertIn("element after element", result.stderr)
+                return
+            with h5py.File(out) as file:
+                x, told = file["x"][:], file["prediction"][:]
+            self.assertEqual(told.shape, x.shape)
+            self.assertTrue((told[:, :4] == x[:, :4]).all())
+            self.assertFalse((told[:, 4:] == x[:, 4:]).all())
+            self.assertTrue(numpy.isfinite(told).all())
 
     def check_texts(self, directory):
         for command, columns in (("sample", 1), ("reconstruct", 2), ("interpolate", 1)):

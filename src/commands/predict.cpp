@@ -1,0 +1,101 @@
+#include <torch/torch.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "commands/command.h"
+#include "data/loader.h"
+#include "eval/output.h"
+#include "train/saved_run.h"
+
+namespace elbo {
+namespace {
+
+struct Options {
+  int64_t n = 16, from = 0, seed = 0;
+  std::string split = "test", elements = "mean", checkpoint = "newest";
+  OutputOptions output;
+  OptionTable table() {
+    OptionTable table;
+    table.add("n", n, "rows, from the split's beginning", Range::between(1, 1 << 20));
+    table.add("from", from, "so many first elements of each row are given; 0: half of them",
+              Range::at_least(0));
+    table.add_choice("elements", elements, {"mean", "drawn"},
+                     "each new element is its mean (of tokens the most probable), or is drawn");
+    table.add("split", split, "train, validation or test");
+    table.add("seed", seed, "other numbers draw other rows", Range::at_least(0));
+    table.add("checkpoint", checkpoint, "newest, best, or a step");
+    output.bind(table,
+                ".png (video: a line of what was above a line of what is told), .txt (tokens), .h5 or .csv");
+    return table;
+  }
+};
+
+// How many elements are given of each row.
+int64_t given_elements(const Options& options, const DataShape& data) {
+  const int64_t time = data.x.front();
+  if (options.from >= time || time < 2)
+    usage_error("--from={}: rows have {} elements; expected fewer", options.from, time);
+  return options.from > 0 ? options.from : time / 2;
+}
+
+// Without the rows that end before anything is left to tell.
+Batch longer_than(const Batch& batch, int64_t given) {
+  if (!batch.length.defined()) return batch;
+  const torch::Tensor longer = batch.length.gt(given).nonzero().squeeze(1);
+  if (longer.size(0) == 0)
+    usage_error("--from={}: none of the {} rows has more elements; expected fewer", given, batch.size());
+  if (longer.size(0) < batch.size())
+    log::info("{} of {} rows end within {} elements and are left out", batch.size() - longer.size(0),
+              batch.size(), given);
+  const auto chosen = [&](const torch::Tensor& part) {
+    return part.defined() ? part.index_select(0, longer) : part;
+  };
+  return {chosen(batch.x), chosen(batch.label), chosen(batch.ids), chosen(batch.length)};
+}
+
+ExitCode predict(const Environment& environment, const CommandLine& line) {
+  Options options;
+  OptionTable table = options.table();
+  if (line.help) {
+    print_help(predict_command(), table);
+    return ExitCode::ok;
+  }
+  apply(line, table);
+  require_words(predict_command(), line, 1, 2, "the folder of a run and perhaps a data set");
+  const std::unique_ptr<Communicator> world = environment.make_world(600);
+  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint,
+                                line.positional.size() > 1 ? line.positional[1] : "");
+  if (environment.rank() != 0) return ExitCode::ok;
+  options.split = run.choose_split(options.split, table.is_set("split"));
+  check_rows_output(options.output, run.checkpoint.data);
+
+  const torch::NoGradGuard no_grad;
+  const RowSource& source = run.dataset->split(options.split);
+  const auto read = [&](int64_t n) {
+    return read_rows(source, 0, std::min(n, source.rows()), run.config->data.binarize,
+                     Key(static_cast<uint64_t>(run.config->train.seed)).with("binarize"));
+  };
+  Noise noise(Key(static_cast<uint64_t>(options.seed)).with("predict"));
+  const auto told = [&](const Batch& batch, int64_t given) {
+    return run.model->continued(batch, {.given = given, .drawn = options.elements == "drawn"}, noise);
+  };
+  if (!told(read(1), 1))
+    usage_error("{}: {} does not tell rows element after element; expected a run of sequence_vae or vrnn",
+                line.positional[0], run.config->model->name());
+  const int64_t given = given_elements(options, run.checkpoint.data);
+  const Batch batch = longer_than(read(options.n), given);
+  constexpr int64_t columns = 16;
+  write_rows(options.output, {{"x", batch.x}, {"prediction", told(batch, given).value_or(torch::Tensor())}},
+             std::min(columns, batch.size()), run.vocabulary());
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command predict_command() {
+  return {"predict", "RUN [DATA.h5] --out=FILE [--from=T] [--elements=mean] [--n=16] [--split=test]",
+          "keeps the beginnings of rows that are sequences, and tells how they go on", predict};
+}
+
+}  // namespace elbo

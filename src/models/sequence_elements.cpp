@@ -1,0 +1,45 @@
+#include "models/sequence_elements.h"
+
+#include <torch/torch.h>
+
+#include "base/error.h"
+
+namespace elbo {
+
+void ElementOptions::bind(OptionTable& table) {
+  table.add("model.embedding", embedding, "numbers by which networks see a token",
+            Range::between(1, 1 << 16));
+  likelihood.bind(table);
+}
+
+std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, const ElementOptions& options,
+                                                int64_t features, Noise& init) {
+  const DataShape& data = context.data;
+  if (data.tokens == 0) {
+    if (data.x.size() != 2)
+      usage_error("model.name={}: needs sequences, rows of tokens or (time, features); use vae",
+                  context.name);
+    return make_value_elements(data.x[0], data.x[1], features,
+                               make_step_likelihood(options.likelihood, data.integer_x), init);
+  }
+  if (options.likelihood.name != "auto")
+    usage_error("model.likelihood={}: tokens have a probability for each of the vocabulary; leave it auto",
+                options.likelihood.name);
+  if (data.tokens < special_tokens || data.x[0] < 2)
+    usage_error(
+        "model.name={}: needs rows of two tokens at least and a vocabulary that begins with <pad>, "
+        "<bos>, <eos>, <unk>; this data set has {} and {}",
+        context.name, data.x[0], data.tokens);
+  return make_token_elements(data.tokens, data.x[0], options.embedding, features, init);
+}
+
+int64_t steps_of(const SequenceElements& elements, const Batch& batch, int64_t given) {
+  return given - (batch.x.size(1) - elements.steps());
+}
+
+torch::Tensor next_element(const SequenceElements& elements, const Continuation& continuation,
+                           const torch::Tensor& features, Noise& noise) {
+  return continuation.drawn ? elements.drawn(features, noise) : elements.told(features);
+}
+
+}  // namespace elbo

@@ -1,0 +1,229 @@
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <map>
+#include <numbers>
+
+#include "models/registry.h"
+#include "objectives/bounds.h"
+#include "small_models.h"
+
+namespace elbo {
+namespace {
+
+torch::Tensor weights_of(Model& model, const Batch& batch, int64_t k, Noise& noise) {
+  return model.log_weights(batch, k, noise).value_or(torch::Tensor());
+}
+
+torch::Tensor continued(Model& model, const Batch& batch, const Continuation& continuation, Noise& noise) {
+  return model.continued(batch, continuation, noise).value_or(torch::Tensor());
+}
+
+// The linear-Gaussian model z_t = A z_t-1 + N(0, Q), x_t = C z_t + N(0, R), z_0 = 0, with two numbers each.
+// With weights set by hand a VRNN is this model: its state is tanh(εz), which for a small ε is εz, its
+// encoder is p(z_t | z_t-1, x_t), and relu(v) - relu(-v) = v carries numbers through the activations.
+class LinearGaussian : public testing::TestWithParam<std::string> {
+ protected:
+  static constexpr int64_t d = 2, hidden = 2 * d, time = 6;
+  static constexpr double q = 0.36, r = 0.25, epsilon = 1e-3;
+
+  void SetUp() override {
+    ModelContext context;
+    context.data = {.x = {time, d}, .kind = "sequence"};
+    context.network.hidden = {};
+    Noise init(Key(1));
+    model = with_options("vrnn", {{"model.latent", "2"},
+                                  {"model.hidden", "4"},
+                                  {"model.cell", GetParam()},
+                                  {"model.likelihood", "gaussian"},
+                                  {"model.likelihood_scale", "0.5"}})
+                ->build(context, init);
+    for (const auto& parameter : model->named_parameters()) {
+      weights[parameter.key()] = parameter.value();
+      parameter.value().zero_();
+    }
+    // [I, -I] takes v to (v, -v), whose relu is taken back by [I, -I]ᵀ.
+    const torch::Tensor eye = torch::eye(d), split = torch::cat({eye, -eye}), joined = split.t();
+    weights["see_x.dense0.weight"].copy_(split);
+    weights["see_z.dense0.weight"].copy_(split);
+    weights["elements.output.weight"].copy_(emission.matmul(joined));
+    weights["decoder.dense0.weight"].narrow(1, 0, hidden).copy_(split.matmul(joined));
+    const torch::Tensor of_state = dynamics / epsilon;  // A z_t-1 out of the state's first two numbers
+    weights["prior.dense0.weight"].narrow(0, 0, d).narrow(1, 0, d).copy_(of_state);
+    weights["prior.dense0.bias"].narrow(0, d, d).fill_(std::log(q));
+    // p(z_t | z_t-1, x_t) has the precision 1/Q + CᵀC/R, which the orthogonal columns of C make diagonal.
+    variance = 1 / (1 / q + emission.square().sum(0) / r);
+    torch::Tensor encoder = weights["encoder.dense0.weight"].narrow(0, 0, d);
+    encoder.narrow(1, 0, hidden).copy_((emission * variance / r).t().matmul(joined));
+    encoder.narrow(1, hidden, d).copy_((variance / q).unsqueeze(1) * of_state);
+    weights["encoder.dense0.bias"].narrow(0, d, d).copy_(variance.log());
+    set_cell(epsilon * joined);
+
+    Noise noise(Key(2));
+    torch::Tensor z = torch::zeros({count, d});
+    std::vector<torch::Tensor> x;
+    for (int64_t step = 0; step < time; ++step) {
+      z = z.matmul(dynamics.t()) + std::sqrt(q) * noise.normal({count, d});
+      x.push_back(z.matmul(emission.t()) + std::sqrt(r) * noise.normal({count, d}));
+    }
+    data = {torch::stack(x, 1), {}, torch::arange(count)};
+  }
+
+  // Gates that forget the state and let the candidate, `of_z` (d, hidden) times what is seen of z, pass
+  // whole.
+  void set_cell(const torch::Tensor& of_z) {
+    constexpr double open = 40;
+    torch::Tensor weight = weights["cell.weight_ih"], bias = weights["cell.bias_ih"];
+    weight.narrow(0, 2 * hidden, d).narrow(1, hidden, hidden).copy_(of_z);
+    bias.narrow(0, hidden, hidden).fill_(-open);  // the GRU's update gate, the LSTM's forget gate
+    if (GetParam() == "lstm")
+      bias.narrow(0, 0, hidden).fill_(open), bias.narrow(0, 3 * hidden, hidden).fill_(open);
+  }
+
+  // log p(x) of the first `steps` elements, by the Kalman filter, in double.
+  torch::Tensor kalman(int64_t steps) const {
+    const torch::Tensor a = dynamics.to(torch::kFloat64), c = emission.to(torch::kFloat64),
+                        x = data.x.to(torch::kFloat64);
+    const torch::Tensor eye = torch::eye(d, torch::kFloat64);
+    torch::Tensor mean = torch::zeros({count, d}, torch::kFloat64), covariance = torch::zeros_like(eye);
+    torch::Tensor log_density = torch::zeros({count}, torch::kFloat64);
+    for (int64_t step = 0; step < steps; ++step) {
+      mean = mean.matmul(a.t());
+      covariance = a.matmul(covariance).matmul(a.t()) + q * eye;
+      const torch::Tensor of_x = c.matmul(covariance).matmul(c.t()) + r * eye, inverse = of_x.inverse();
+      const torch::Tensor error = x.select(1, step) - mean.matmul(c.t());
+      log_density -=
+          0.5 * ((error.matmul(inverse) * error).sum(1) + of_x.logdet() + d * std::log(2 * std::numbers::pi));
+      const torch::Tensor gain = covariance.matmul(c.t()).matmul(inverse);
+      mean = mean + error.matmul(gain.t());
+      covariance = (eye - gain.matmul(c)).matmul(covariance);
+    }
+    return log_density;
+  }
+
+  double bound(int64_t k, int64_t rounds) {
+    Noise noise(Key(3));
+    double sum = 0;
+    for (int64_t i = 0; i < rounds; ++i)
+      sum += importance_weighted_bound(weights_of(*model, data, k, noise)).mean().item<double>();
+    return sum / static_cast<double>(rounds);
+  }
+
+  const torch::NoGradGuard no_grad;
+  const int64_t count = 5;
+  const torch::Tensor dynamics = torch::tensor({{0.8F, -0.4F}, {0.4F, 0.8F}});
+  const torch::Tensor emission = torch::tensor({{1.0F, 0.5F}, {-0.5F, 1.0F}});
+  std::shared_ptr<Model> model;
+  std::map<std::string, torch::Tensor> weights;
+  torch::Tensor variance;
+  Batch data;
+};
+
+TEST_P(LinearGaussian, TheBoundRisesToKalmansLikelihoodFromBelow) {
+  const double exact = kalman(time).mean().item<double>();
+  const double one = bound(1, 100), ten = bound(10, 20), many = bound(1000, 1);
+  EXPECT_LT(one, ten);
+  EXPECT_LT(ten, many);
+  EXPECT_LT(ten, exact);
+  EXPECT_NEAR(many, exact, 0.03);
+}
+
+TEST_P(LinearGaussian, TheElboIsTheMeanLogWeightAndBelowTheLikelihood) {
+  const double exact = kalman(time).mean().item<double>();
+  data.x = data.x.repeat({4000, 1, 1});
+  data.ids = torch::arange(4000 * count);
+  Noise noise(Key(4));
+  const double elbo = -model->evaluate(data, noise).loss.mean().item<double>();
+  EXPECT_NEAR(elbo, bound(1, 1), 0.1);
+  EXPECT_LT(elbo, exact);
+}
+
+TEST_P(LinearGaussian, WithTheLengthOneEveryWeightIsTheLikelihood) {
+  data.length = torch::ones({count}, torch::kInt64);
+  Noise noise(Key(3));
+  const torch::Tensor log_weights = weights_of(*model, data, 4, noise);
+  for (int64_t draw = 0; draw < 4; ++draw)
+    EXPECT_TRUE(torch::allclose(log_weights[draw].to(torch::kFloat64), kalman(1), 0, 1e-4));
+}
+
+// Given x_1 … x_g, the elements that follow have the mean and variance that the filter predicts, but that z_1
+// … z_g are drawn from the encoder, p(z_t | z_t-1, x_t): with g = 1 this is the posterior itself.
+TEST_P(LinearGaussian, ContinuationsAreDrawnFromWhatTheFilterPredicts) {
+  constexpr int64_t n = 20000;
+  Batch same{data.x.narrow(0, 0, 1).expand({n, time, d}), {}, torch::arange(n)};
+  Noise noise(Key(5));
+  const torch::Tensor x = continued(*model, same, {.given = 1, .drawn = true}, noise);
+  ASSERT_TRUE(x.defined());
+  EXPECT_TRUE(torch::equal(x.select(1, 0), same.x.select(1, 0)));
+  const torch::Tensor filtered = (variance / r * data.x[0][0].matmul(emission)).unsqueeze(0);
+  const torch::Tensor mean = filtered.matmul(dynamics.t()).matmul(emission.t()).squeeze(0);
+  const torch::Tensor z = dynamics.matmul(torch::diag(variance)).matmul(dynamics.t()) + q * torch::eye(d);
+  const torch::Tensor covariance = emission.matmul(z).matmul(emission.t()) + r * torch::eye(d);
+  const torch::Tensor drawn = x.select(1, 1);
+  EXPECT_TRUE(torch::allclose(drawn.mean(0), mean, 0, 0.03));
+  EXPECT_TRUE(torch::allclose(drawn.t().cov(), covariance, 0, 0.04));
+}
+
+INSTANTIATE_TEST_SUITE_P(Cells, LinearGaussian, testing::Values("gru", "lstm"),
+                         [](const auto& tested) { return tested.param; });
+
+TEST(Vrnn, StepsBeyondTheLengthChangeNothing) {
+  const torch::NoGradGuard no_grad;
+  for (const char* data : {"tokens", "sequence"}) {
+    const auto tested = small_model("vrnn", data);
+    Batch batch = rows(data, 6);
+    batch.length = torch::tensor({0, 3, 4, 5, 7, 8});
+    Batch other = batch;
+    other.x = batch.x.clone();
+    for (int64_t i = 0; i < 6; ++i) {
+      const auto length = batch.length[i].item<int64_t>();
+      if (length < 8) other.x[i].narrow(0, length, 8 - length).fill_(5);
+    }
+    Noise one(Key(2)), two(Key(2)), three(Key(3)), four(Key(3));
+    EXPECT_TRUE(torch::equal(tested->evaluate(batch, one).loss, tested->evaluate(other, two).loss)) << data;
+    EXPECT_TRUE(torch::equal(weights_of(*tested, batch, 2, three), weights_of(*tested, other, 2, four)));
+    const Code code = tested->encode(batch), same = tested->encode(other);
+    EXPECT_TRUE(torch::equal(code.z, same.z)) << data;
+    EXPECT_EQ(code.z[1].nonzero().size(0), (data == std::string("tokens") ? 2 : 3) * 16);
+  }
+}
+
+TEST(EverySequenceModel, ContinuesWhatIsGivenAndDrawsByTheSeed) {
+  const torch::NoGradGuard no_grad;
+  for (const char* name : {"vrnn", "sequence_vae"})
+    for (const char* data : {"tokens", "sequence"})
+      for (const bool drawn : {false, true}) {
+        const auto tested = small_model(name, data);
+        const Continuation how{.given = 4, .drawn = drawn};
+        Batch batch = rows(data, 7);
+        if (batch.length.defined()) batch.length.fill_(8);  // no <eos> within what is given
+        if (batch.length.defined()) batch.x.narrow(1, 1, 6).fill_(5);
+        Noise one(Key(2)), two(Key(2)), three(Key(3));
+        const torch::Tensor x = continued(*tested, batch, how, one);
+        ASSERT_EQ(x.sizes(), batch.x.sizes()) << name << data;
+        EXPECT_TRUE(torch::equal(x.narrow(1, 0, 4), batch.x.narrow(1, 0, 4))) << name << data;
+        EXPECT_TRUE(torch::equal(x, continued(*tested, batch, how, two)));
+        if (drawn) {
+          EXPECT_FALSE(torch::equal(x, continued(*tested, batch, how, three))) << name << data;
+        }
+      }
+}
+
+// Without noise in the elements, the rest of a row does not depend on what stood there.
+TEST(EverySequenceModel, SeesNothingBehindWhatIsGiven) {
+  const torch::NoGradGuard no_grad;
+  for (const char* name : {"vrnn", "sequence_vae"}) {
+    const auto tested = small_model(name, "sequence");
+    const Batch batch = rows("sequence", 3);
+    Batch other = batch;
+    other.x = batch.x.clone();
+    other.x.narrow(1, 5, 3).fill_(9);
+    Noise one(Key(2)), two(Key(2));
+    EXPECT_TRUE(torch::equal(continued(*tested, batch, {.given = 5}, one),
+                             continued(*tested, other, {.given = 5}, two)));
+  }
+}
+
+}  // namespace
+}  // namespace elbo
