@@ -7,7 +7,7 @@
 namespace elbo {
 
 void ElementOptions::bind(OptionTable& table) {
-  table.add("model.embedding", embedding, "numbers by which networks see a token",
+  table.add("model.embedding", embedding, "numbers by which networks see a token or a picture",
             Range::between(1, 1 << 16));
   likelihood.bind(table);
 }
@@ -16,9 +16,16 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
                                                 int64_t features, Noise& init) {
   const DataShape& data = context.data;
   if (data.tokens == 0) {
-    if (data.x.size() != 2)
-      usage_error("model.name={}: needs sequences, rows of tokens or (time, features); use vae",
-                  context.name);
+    const bool pictures = data.x.size() == 4;
+    if (data.x.size() != 2 && !pictures)
+      usage_error(
+          "model.name={}: needs sequences, rows of tokens, (time, features) or (time, channels, height, "
+          "width); use vae",
+          context.name);
+    if (pictures)
+      return make_frame_elements(data.x[0], {data.x[1], data.x[2], data.x[3]}, context.network,
+                                 options.embedding, features,
+                                 make_step_likelihood(options.likelihood, data.integer_x), init);
     return make_value_elements(data.x[0], data.x[1], features,
                                make_step_likelihood(options.likelihood, data.integer_x), init);
   }

@@ -1,7 +1,8 @@
 // The VAE of sequences of Bowman et al. 2016: one z for a whole sequence, a recurrent encoder, and a decoder
 // that tells each element from z and the elements before it. For rows of tokens (time), where <bos> is given
-// and the elements to <eos> are told, and for rows of quantities (time, features). Steps from a row's length
-// on change nothing.
+// and the elements to <eos> are told, and for rows of quantities (time, features) or
+// pictures (time, channels, height, width), which networks of the section network see and tell. Steps from a
+// row's length on change nothing.
 //
 // Beside reconstruction and kl, rows of tokens report how many tokens were told, so that the perplexity is
 // exp((reconstruction + kl) / tokens).

@@ -73,21 +73,13 @@ class Tokens : public SequenceElements {
   std::shared_ptr<Linear> output_;
 };
 
-class Values : public SequenceElements {
+// Elements of the shape `sizes` that are told by a likelihood; before the first one stand zeros.
+class Quantities : public SequenceElements {
  public:
-  Values(int64_t time, int64_t features, int64_t hidden, std::shared_ptr<Likelihood> likelihood, Noise& init)
-      : time_(time),
-        features_(features),
-        output_(
-            register_module("output", std::make_shared<Linear>(hidden, likelihood->maps() * features, init))),
-        likelihood_(register_module("likelihood", std::move(likelihood))) {}
-
-  int64_t width() const override { return features_; }
   int64_t steps() const override { return time_; }
-  torch::Tensor seen(const torch::Tensor& x) const override { return x; }
   torch::Tensor before(const torch::Tensor& x, const torch::Tensor& dropped) const override {
     torch::Tensor fed = torch::cat({torch::zeros_like(x.narrow(1, 0, 1)), x.narrow(1, 0, time_ - 1)}, 1);
-    if (dropped.defined()) fed = fed * (1 - dropped).unsqueeze(2);
+    if (dropped.defined()) fed = fed * (1 - dropped).view(as_steps(dropped));
     return fed;
   }
   torch::Tensor counted(const torch::Tensor& x, const torch::Tensor& length) const override {
@@ -96,11 +88,14 @@ class Values : public SequenceElements {
   torch::Tensor targets(const torch::Tensor& x) const override { return x; }
   torch::Tensor log_density(const torch::Tensor& features, const torch::Tensor& x,
                             const torch::Tensor& length) const override {
-    return (step_log_density(*likelihood_, output_->forward(features), x) * counted(x, length)).sum(1);
+    const torch::Tensor of_steps = likelihood_->log_density(decoded(features.flatten(0, 1)), x.flatten(0, 1));
+    return (of_steps.view({features.size(0), time_}) * counted(x, length)).sum(1);
   }
 
   torch::Tensor first(int64_t n, torch::Device device) const override {
-    return torch::zeros({n, features_}, device);
+    std::vector<int64_t> sizes = sizes_;
+    sizes.insert(sizes.begin(), n);
+    return torch::zeros(sizes, device);
   }
   torch::Tensor told(const torch::Tensor& features) const override {
     return likelihood_->mean(decoded(features));
@@ -113,15 +108,69 @@ class Values : public SequenceElements {
   }
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 
+ protected:
+  // `likelihood` is the module that the derived class registers.
+  Quantities(int64_t time, std::vector<int64_t> sizes, std::shared_ptr<Likelihood> likelihood)
+      : time_(time), sizes_(std::move(sizes)), likelihood_(std::move(likelihood)) {}
+  const std::vector<int64_t>& sizes() const { return sizes_; }
+  const std::shared_ptr<Likelihood>& told_by() const { return likelihood_; }
+
  private:
-  // (n, hidden) → (n, maps, features)
-  torch::Tensor decoded(const torch::Tensor& features) const {
-    return output_->forward(features).unflatten(1, {likelihood_->maps(), features_});
+  virtual torch::Tensor decoded(const torch::Tensor& features) const = 0;  // (n, hidden) → (n, maps, …)
+  std::vector<int64_t> as_steps(const torch::Tensor& steps) const {  // (b, steps) beside (b, steps, …)
+    std::vector<int64_t> shape(2 + sizes_.size(), 1);
+    shape[0] = steps.size(0), shape[1] = steps.size(1);
+    return shape;
   }
 
-  int64_t time_, features_;
-  std::shared_ptr<Linear> output_;
+  int64_t time_;
+  std::vector<int64_t> sizes_;
   std::shared_ptr<Likelihood> likelihood_;
+};
+
+class Values : public Quantities {
+ public:
+  Values(int64_t time, int64_t features, int64_t hidden, const std::shared_ptr<Likelihood>& likelihood,
+         Noise& init)
+      : Quantities(time, {features}, likelihood),
+        output_(register_module("output",
+                                std::make_shared<Linear>(hidden, likelihood->maps() * features, init))) {
+    register_module("likelihood", likelihood);
+  }
+  int64_t width() const override { return sizes()[0]; }
+  torch::Tensor seen(const torch::Tensor& x) const override { return x; }
+
+ private:
+  torch::Tensor decoded(const torch::Tensor& features) const override {
+    return output_->forward(features).unflatten(1, {told_by()->maps(), sizes()[0]});
+  }
+
+  std::shared_ptr<Linear> output_;
+};
+
+class Frames : public Quantities {
+ public:
+  Frames(int64_t time, const std::vector<int64_t>& frame, const NetworkOptions& network, int64_t width,
+         int64_t hidden, const std::shared_ptr<Likelihood>& likelihood, Noise& init)
+      : Quantities(time, frame, likelihood),
+        width_(width),
+        encoder_(register_module("encoder", make_encoder(network, frame, width, init))),
+        decoder_(register_module("decoder", make_decoder(network, frame, hidden, likelihood->maps(), init))) {
+    register_module("likelihood", likelihood);
+  }
+  int64_t width() const override { return width_; }
+  torch::Tensor seen(const torch::Tensor& x) const override {
+    std::vector<int64_t> shape(x.sizes().begin(), x.sizes().end() - 3);
+    shape.push_back(width_);
+    return encoder_->forward(x.reshape({-1, sizes()[0], sizes()[1], sizes()[2]})).view(shape);
+  }
+
+ private:
+  torch::Tensor decoded(const torch::Tensor& features) const override { return decoder_->forward(features); }
+
+  int64_t width_;
+  std::shared_ptr<Encoder> encoder_;
+  std::shared_ptr<Decoder> decoder_;
 };
 
 // z beside every step of (b, steps, width).
@@ -195,18 +244,21 @@ std::shared_ptr<SequenceElements> make_token_elements(int64_t tokens, int64_t ti
 }
 
 std::shared_ptr<SequenceElements> make_value_elements(int64_t time, int64_t features, int64_t hidden,
-                                                      std::shared_ptr<Likelihood> likelihood, Noise& init) {
-  return std::make_shared<Values>(time, features, hidden, std::move(likelihood), init);
+                                                      const std::shared_ptr<Likelihood>& likelihood,
+                                                      Noise& init) {
+  return std::make_shared<Values>(time, features, hidden, likelihood, init);
+}
+
+std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::vector<int64_t>& frame,
+                                                      const NetworkOptions& network, int64_t width,
+                                                      int64_t hidden,
+                                                      const std::shared_ptr<Likelihood>& likelihood,
+                                                      Noise& init) {
+  return std::make_shared<Frames>(time, frame, network, width, hidden, likelihood, init);
 }
 
 std::shared_ptr<Likelihood> make_step_likelihood(const LikelihoodOptions& options, bool integers) {
   return make_likelihood(options, integers && options.name != "auto");
-}
-
-torch::Tensor step_log_density(const Likelihood& likelihood, const torch::Tensor& decoded,
-                               const torch::Tensor& x) {
-  const torch::Tensor steps = decoded.flatten(0, 1).unflatten(1, {likelihood.maps(), x.size(2)});
-  return likelihood.log_density(steps, x.flatten(0, 1)).view({decoded.size(0), x.size(1)});
 }
 
 std::vector<std::string> sequence_decoder_names() { return {"gru", "causal_conv"}; }

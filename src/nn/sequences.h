@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/special_tokens.h"
 #include "nn/likelihood.h"
+#include "nn/networks.h"
 
 namespace elbo {
 
@@ -48,16 +49,20 @@ std::shared_ptr<SequenceElements> make_token_elements(int64_t tokens, int64_t ti
                                                       int64_t hidden, Noise& init);
 // Rows (time, features): all elements are told, each by its likelihood; generation takes the mean.
 std::shared_ptr<SequenceElements> make_value_elements(int64_t time, int64_t features, int64_t hidden,
-                                                      std::shared_ptr<Likelihood> likelihood, Noise& init);
+                                                      const std::shared_ptr<Likelihood>& likelihood,
+                                                      Noise& init);
+
+// Rows (time, channels, height, width): networks of the kind of `network` see a picture as `width` numbers
+// and tell it out of features; likewise all are told.
+std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::vector<int64_t>& frame,
+                                                      const NetworkOptions& network, int64_t width,
+                                                      int64_t hidden,
+                                                      const std::shared_ptr<Likelihood>& likelihood,
+                                                      Noise& init);
 
 // Whether likelihoods of rows in [0, 1] are possible for sequences is only known where they are stored as
 // bytes: otherwise it is gaussian or laplace.
 std::shared_ptr<Likelihood> make_step_likelihood(const LikelihoodOptions& options, bool integers);
-
-// log p of each step: decoded (k·b, steps, maps·features), x (b, steps, features) → (k·b, steps). The k·b
-// rows are b rows k times.
-torch::Tensor step_log_density(const Likelihood& likelihood, const torch::Tensor& decoded,
-                               const torch::Tensor& x);
 
 // Features of each step from the elements before it and z. No feature depends on a later element.
 class SequenceDecoder : public torch::nn::Module {

@@ -15,6 +15,7 @@ const std::map<std::string, DataShape>& shapes() {
       {"attributed_image", {.x = {1, 16, 16}, .kind = "image", .label_features = 2}},
       {"tabular", {.x = {6}, .kind = "tabular"}},
       {"sequence", {.x = {8, 3}, .kind = "sequence"}},
+      {"video", {.x = {3, 1, 16, 16}, .kind = "sequence"}},
       {"tokens", {.x = {8}, .kind = "tokens", .integer_x = true, .tokens = 11}},
   };
   return all;

@@ -45,6 +45,9 @@ class Documents(ProgramTest):
         (self.folder / "pieces.json").write_text(json.dumps({"train": [piece] * 32, "test": [piece]}))
         return "piano_rolls", self.folder / "pieces.json", "--frames=128"
 
+    def inputs_of_moving_digits(self):
+        return "moving_digits", ROOT / "datasets/mnist.h5", "--n=64", "--n_test=8"
+
     def test_source_files_are_listed(self):
         listed = (ROOT / "src/README.md").read_text()
         for file in sorted((ROOT / "src").glob("*/*.h")):
