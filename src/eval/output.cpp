@@ -35,6 +35,17 @@ torch::Tensor interleave(const NamedRows& rows, int64_t columns) {
   return torch::cat(lines);
 }
 
+// (time, channels, height, width)
+bool is_video(const std::vector<int64_t>& row) { return row.size() == 4; }
+
+void write_pictures(const std::string& path, const NamedRows& rows, int64_t columns) {
+  const std::vector<int64_t> row = rows.front().second.sizes().slice(1).vec();
+  if (!is_video(row)) return write_png(path, image_grid(interleave(rows, columns), columns));
+  NamedRows frames;
+  for (const auto& [name, values] : rows) frames.emplace_back(name, values.flatten(0, 1));
+  write_png(path, image_grid(interleave(frames, row.front()), row.front()));
+}
+
 void write_hdf5(const std::string& path, const NamedRows& rows) {
   const auto lock = hdf5::lock();
   AtomicFile file(path);
@@ -100,9 +111,11 @@ void check_rows_output(const OutputOptions& options, const DataShape& shape) {
   if (writes_texts(options) && shape.tokens == 0)
     usage_error("--out={}: only tokens are texts; use .h5 or .csv for this data set", options.out);
   if (extension_of(options.out) != ".png") return;
-  if (!shape.is_image() || (shape.x[0] != 1 && shape.x[0] != 3))
-    usage_error("--out={}: only images of 1 or 3 channels have pictures; use .h5 or .csv for this data set",
-                options.out);
+  const bool pictures = shape.is_image() || is_video(shape.x);
+  if (const int64_t channels = pictures ? shape.x[shape.x.size() - 3] : 0; channels != 1 && channels != 3)
+    usage_error(
+        "--out={}: only images and video of 1 or 3 channels have pictures; use .h5 or .csv for this data set",
+        options.out);
 }
 
 bool writes_texts(const OutputOptions& options) { return extension_of(options.out) == ".txt"; }
@@ -110,7 +123,7 @@ bool writes_texts(const OutputOptions& options) { return extension_of(options.ou
 void write_rows(const OutputOptions& options, const NamedRows& rows, int64_t columns,
                 const Vocabulary& vocabulary) {
   const std::string extension = extension_of(options.out);
-  if (extension == ".png") return write_png(options.out, image_grid(interleave(rows, columns), columns));
+  if (extension == ".png") return write_pictures(options.out, rows, columns);
   if (extension == ".h5") return write_hdf5(options.out, rows);
   if (extension == ".txt") return write_texts(options.out, rows, vocabulary);
   write_csv(options.out, rows);

@@ -28,9 +28,9 @@ bool writes_texts(const OutputOptions& options);  // which needs the data set's 
 // A name and rows (n, …): what the command made, side by side.
 using NamedRows = std::vector<std::pair<std::string, torch::Tensor>>;
 
-// .png: a grid of `columns` images, a line of it for each name in turn; .h5: a dataset for each name;
-// .csv: a line for each row, all names' values behind one another; .txt: a line for each row of tokens, with
-// tabs between names.
+// .png: a grid of `columns` images, a line of it for each name in turn; of video a line for each row; .h5: a
+// dataset for each name; .csv: a line for each row, all names' values behind one another; .txt: a line for
+// each row of tokens, with tabs between names.
 void write_rows(const OutputOptions& options, const NamedRows& rows, int64_t columns,
                 const Vocabulary& vocabulary);
 
