@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Every variant, as its users run it: the same bits for every number of ranks and threads, resume, and each command."""
 import json
+import pathlib
 import unittest
 
 import h5py
@@ -19,46 +20,64 @@ def names():
 
 
 class Variants(ProgramTest):
-    def data(self, name):
-        """A small set of a prime number of rows that the variant takes: labelled pictures, sequences, or tokens."""
+    def make(self, kind):
+        """A small set of a prime number of rows: labelled pictures, sequences, tokens or video."""
+        path = self.folder / f"{kind}.h5"
+        if path.exists():
+            return path
         random = numpy.random.default_rng(1)
-        sets = {"image": random.random((71, 1, 16, 16), dtype="f4"),
-                "sequence": random.standard_normal((71, 8, 3), dtype="f4"),
-                "tokens": numpy.hstack([numpy.ones((71, 1)), random.integers(4, 11, (71, 6)), numpy.full((71, 1), 2)]).astype("i2")}
-        for kind, x in sets.items():
-            path = self.folder / f"{kind}.h5"
-            if not path.exists():
-                with h5py.File(path, "w") as file:
-                    file.attrs["kind"] = kind
-                    for split in ("train", "test"):
-                        file[f"{split}/x"] = x
-                        if kind == "image":
-                            file[f"{split}/label"] = numpy.arange(71) % 3
-                    if kind == "tokens":
-                        file["vocabulary"] = ["<pad>", "<bos>", "<eos>", "<unk>", *"abcdefg"]
-            result = run(0, "train", path, f"--model.name={name}", "--train.steps=1", *SMALL,
+        x = {"image": lambda: random.random((71, 1, 16, 16), dtype="f4"),
+             "sequence": lambda: random.standard_normal((71, 8, 3), dtype="f4"),
+             "tokens": lambda: numpy.hstack([numpy.ones((71, 1)), random.integers(4, 11, (71, 6)), numpy.full((71, 1), 2)]).astype("i2"),
+             "video": lambda: random.integers(0, 256, (71, 6, 1, 16, 16), dtype="u1")}[kind]()
+        with h5py.File(path, "w") as file:
+            file.attrs["kind"] = kind
+            for split in ("train", "test"):
+                file[f"{split}/x"] = x
+                if kind == "image":
+                    file[f"{split}/label"] = numpy.arange(71) % 3
+            if kind == "tokens":
+                file["vocabulary"] = ["<pad>", "<bos>", "<eos>", "<unk>", *"abcdefg"]
+        return path
+
+    def data(self, name):
+        """The first of the kinds that the variant takes."""
+        kinds = "image", "sequence"
+        for kind in kinds:
+            result = run(0, "train", self.make(kind), f"--model.name={name}", "--train.steps=1", *SMALL,
                          f"--run.directory={self.folder / 'try'}_{name}_{kind}")
             if result.returncode == 0:
-                return path
+                return self.make(kind)
             self.assertEqual(result.returncode, 2, result.stderr)
-        self.fail(f"{name} takes none of {list(sets)}")
+        self.fail(f"{name} takes none of {kinds}")
 
     def train_on(self, data, name, ranks, threads, directory, *settings):
         result = self.succeed(ranks, "train", data, f"--model.name={name}", f"--train.threads={threads}", *SMALL,
                               f"--run.directory={self.folder / directory}", *settings)
         return result.stdout.splitlines()[-1]
 
-    def check(self, name):
-        data = self.data(name)
+    def check(self, name, data, prefix=""):
         steps = f"--train.steps={STEPS}"
-        whole = self.train_on(data, name, 0, 1, "whole", steps)
+        whole = self.train_on(data, name, 0, 1, f"{prefix}whole", steps)
         for ranks, threads in ((0, 2), (2, 1), (3, 2), (4, 1)):
-            self.assertEqual(self.train_on(data, name, ranks, threads, f"{ranks}_{threads}", steps), whole,
+            self.assertEqual(self.train_on(data, name, ranks, threads, f"{prefix}{ranks}_{threads}", steps), whole,
                              f"{ranks} ranks, {threads} threads")
-        self.train_on(data, name, 2, 1, "cut", f"--train.steps={STEPS // 2}")
-        self.assertEqual(self.train_on(data, name, 3, 1, "cut", steps, "--resume"), whole, "resumed on other ranks")
+        self.train_on(data, name, 2, 1, f"{prefix}cut", f"--train.steps={STEPS // 2}")
+        self.assertEqual(self.train_on(data, name, 3, 1, f"{prefix}cut", steps, "--resume"), whole, "resumed on other ranks")
 
-        self.check_commands(data)
+        self.check_commands(self.folder / f"{prefix}whole", data)
+
+    def test_tokens_and_video_are_sequences_too(self):
+        for name in ("sequence_vae", "vrnn"):
+            for kind in ("tokens", "video"):
+                with self.subTest(name=name, kind=kind):
+                    self.check(name, self.make(kind), f"{name}_{kind}_")
+
+    def moved(self, before, after, module):
+        """Whether any parameter of the module differs."""
+        names = [name for name in before if name.startswith(module)]
+        self.assertTrue(names)
+        return any((before[name] != after[name]).any() for name in names)
 
     def test_an_adversary_learns_at_a_pace_of_its_own(self):
         data = self.data("factor_vae")
@@ -71,10 +90,7 @@ class Variants(ProgramTest):
                     parameters[factor, step] = {name: value[:] for name, value in file["parameters"].items()}
 
         def moved(factor, module):
-            before, after = parameters[factor, 1], parameters[factor, 2]
-            names = [name for name in before if name.startswith(module)]
-            self.assertTrue(names)
-            return any((before[name] != after[name]).any() for name in names)
+            return self.moved(parameters[factor, 1], parameters[factor, 2], module)
         self.assertFalse(moved(1e-30, "discriminator."))
         self.assertTrue(moved(1, "discriminator."))
         self.assertTrue(moved(1e-30, "encoder."))
@@ -90,28 +106,23 @@ class Variants(ProgramTest):
             with h5py.File(self.folder / f"stages/checkpoints/step_{step:09}.h5") as file:
                 parameters.append({name: value[:] for name, value in file["parameters"].items()})
 
-        def moved(before, after, module):
-            names = [name for name in before if name.startswith(module)]
-            self.assertTrue(names)
-            return any((before[name] != after[name]).any() for name in names)
         for i, (before, after) in enumerate(zip(parameters, parameters[1:])):
-            self.assertEqual(moved(before, after, "encoder."), i == 0, f"step {i + 2}")
-            self.assertEqual(moved(before, after, "prior."), i > 0, f"step {i + 2}")
+            self.assertEqual(self.moved(before, after, "encoder."), i == 0, f"step {i + 2}")
+            self.assertEqual(self.moved(before, after, "prior."), i > 0, f"step {i + 2}")
 
-    def check_commands(self, data):
-        directory = self.folder / "whole"
+    def check_commands(self, directory, data):
         with h5py.File(data) as file:
             x = file["test/x"][:]
         for ranks in (0, 3):
-            self.succeed(ranks, "evaluate", directory, f"--out={self.folder / f'{ranks}.json'}")
-        texts = [(self.folder / f"{ranks}.json").read_text() for ranks in (0, 3)]
+            self.succeed(ranks, "evaluate", directory, f"--out={directory}_{ranks}.json")
+        texts = [pathlib.Path(f"{directory}_{ranks}.json").read_text() for ranks in (0, 3)]
         self.assertEqual(*texts)
         evaluation = json.loads(texts[0])
         self.assertEqual(evaluation["rows"], len(x))
         self.assertTrue(numpy.isfinite(evaluation["loss"]))
         for words, rows in ((("sample", directory, "--n=5"), 5), (("reconstruct", directory, "--n=6"), 6),
                             (("interpolate", directory, "--n=2", "--steps=4"), 8)):
-            out = self.folder / f"{words[0]}.h5"
+            out = f"{directory}_{words[0]}.h5"
             self.succeed(0, *words, f"--out={out}")
             with h5py.File(out) as file:
                 made = file["reconstruction" if words[0] == "reconstruct" else "x"][:]
@@ -119,8 +130,10 @@ class Variants(ProgramTest):
             self.assertTrue(numpy.isfinite(made).all(), words)
         if data.name == "tokens.h5":
             self.check_texts(directory)
+        if data.name == "video.h5":
+            self.succeed(0, "predict", directory, "--n=2", f"--out={directory}.png")
         self.check_prediction(directory, data)
-        codes = self.folder / "codes.h5"
+        codes = f"{directory}_codes.h5"
         self.succeed(2, "encode", directory, data, f"--out={codes}")
         with h5py.File(codes) as file:
             self.assertEqual(len(file["z"]), len(x))
@@ -128,7 +141,7 @@ class Variants(ProgramTest):
 
     def check_prediction(self, directory, data):
         """Variants that tell rows element after element keep a row's beginning; the others say that they do not."""
-        out = self.folder / "predicted.h5"
+        out = f"{directory}_predicted.h5"
         for elements in ("mean", "drawn"):
             words = ("predict", directory, data, "--from=4", f"--elements={elements}", "--n=6")
             result = run(0, *words, f"--out={out}", "--force")
@@ -145,7 +158,7 @@ class Variants(ProgramTest):
 
     def check_texts(self, directory):
         for command, columns in (("sample", 1), ("reconstruct", 2), ("interpolate", 1)):
-            out = self.folder / f"{command}.txt"
+            out = pathlib.Path(f"{directory}_{command}.txt")
             self.succeed(0, command, directory, "--n=3", f"--out={out}")
             with h5py.File(self.folder / "tokens.h5") as file:
                 rows, names = file["test/x"][:3], file["vocabulary"].asstr()[:]
@@ -159,7 +172,7 @@ class Variants(ProgramTest):
 
 def add(name):
     def test(self):
-        self.check(name)
+        self.check(name, self.data(name))
     setattr(Variants, f"test_{name}", test)
 
 
