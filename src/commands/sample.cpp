@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include <cmath>
@@ -11,7 +12,7 @@ namespace {
 
 struct Options {
   int64_t n = 64, seed = 0;
-  std::string label, checkpoint = "newest";
+  std::string label, vary = "none", checkpoint = "newest";
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
@@ -20,12 +21,41 @@ struct Options {
         "label", label,
         "what the rows are to be, for models with a condition: a class, or a label's values with commas "
         "between; empty: the classes in turn");
+    table.add_number_or(
+        "vary", vary, {"none"},
+        "the level of z, 0 is the top, that is drawn anew for each sample, with the levels above "
+        "in place; those below keep the noise e of their draws, z = mean + sigma e, and follow "
+        "through mean and sigma. none: every sample has a z of its own; models without levels "
+        "have level 0",
+        Range::between(0, 1 << 20));
     table.add("seed", seed, "other numbers draw other samples", Range::at_least(0));
     table.add("checkpoint", checkpoint, "newest, best, or a step");
     output.bind(table, ".png (images), .txt (tokens), .h5 or .csv");
     return table;
   }
 };
+
+// The level of z that --vary names. Throws a usage Error where the model lacks it.
+int64_t varied_level(const Model& model, const std::string& vary) {
+  const auto levels = static_cast<int64_t>(model.levels().size());
+  const int64_t level = std::stoll(vary);
+  if (level >= levels)
+    usage_error("--vary={}: the model's z has {} {}; expected {}", vary, levels,
+                levels == 1 ? "level" : "levels", levels == 1 ? "0" : fmt::format("0 to {}", levels - 1));
+  return level;
+}
+
+// One z for all samples, but for one of its levels.
+torch::Tensor variations(Model& model, int64_t level, int64_t n, Noise& noise) {
+  const torch::Tensor z = model.prior_sample(1, noise);
+  return model.resample(z.repeat({n, 1}), level, noise);
+}
+
+// The labels of `n` samples that differ in nothing but z.
+torch::Tensor same_label(const SavedRun& run, const std::string& text, int64_t n) {
+  const torch::Tensor label = labels_for(run, text, 1);
+  return label.defined() ? label.repeat_interleave(n, 0) : label;
+}
 
 ExitCode sample(const Environment& environment, const CommandLine& line) {
   Options options;
@@ -44,8 +74,15 @@ ExitCode sample(const Environment& environment, const CommandLine& line) {
 
   const torch::NoGradGuard no_grad;
   Noise noise(Key(static_cast<uint64_t>(options.seed)).with("sample"));
-  const torch::Tensor label = labels_for(run, options.label, options.n);
-  const torch::Tensor rows = run.model->decode(run.model->prior_sample(options.n, noise), label);
+  torch::Tensor z, label;
+  if (options.vary == "none") {
+    label = labels_for(run, options.label, options.n);
+    z = run.model->prior_sample(options.n, noise);
+  } else {
+    label = same_label(run, options.label, options.n);
+    z = variations(*run.model, varied_level(*run.model, options.vary), options.n, noise);
+  }
+  const torch::Tensor rows = run.model->decode(z, label);
   write_rows(options.output, {{"x", rows}},
              static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.n)))), run.vocabulary());
   return ExitCode::ok;
@@ -54,7 +91,7 @@ ExitCode sample(const Environment& environment, const CommandLine& line) {
 }  // namespace
 
 Command sample_command() {
-  return {"sample", "RUN --out=FILE [--n=64] [--label=K]",
+  return {"sample", "RUN --out=FILE [--n=64] [--label=K] [--vary=LEVEL]",
           "draws new data: the decoder's mean at draws from the prior", sample};
 }
 

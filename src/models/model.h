@@ -66,6 +66,13 @@ class Model : public torch::nn::Module {
   // The batch's rows, of which `given` elements are as they are and the others drawn given those; none for a
   // model that does not tell rows element after element.
   virtual std::optional<torch::Tensor> continued(const Batch&, const Continuation&, Noise&) { return {}; }
+  // Dimensions of the levels of z in their order, where it is drawn in levels: the top first.
+  virtual std::vector<int64_t> levels() const { return {latent_size()}; }
+  // z (n, latent), drawn from the prior, with one level drawn anew given those above it. Those above stay as
+  // they are, those below keep the noise that they were drawn with.
+  virtual torch::Tensor resample(const torch::Tensor& z, int64_t /*level*/, Noise& noise) {
+    return prior_sample(z.size(0), noise);
+  }
   virtual bool conditional() const { return false; }  // rows are described given their labels
   virtual int64_t latent_size() const = 0;
   virtual std::shared_ptr<const Likelihood> likelihood() const = 0;  // null for a model without one

@@ -25,6 +25,7 @@ std::vector<std::unique_ptr<ModelSpec>> all_models() {
   models.push_back(gan_spec());
   models.push_back(vae_gan_spec());
   models.push_back(vrnn_spec());
+  models.push_back(hierarchical_vae_spec());
   return models;
 }
 

@@ -27,6 +27,10 @@ torch::Tensor DiagonalNormal::at(const torch::Tensor& epsilon) const {
   return mean + (0.5 * logvar).exp() * epsilon;
 }
 
+torch::Tensor DiagonalNormal::standardized(const torch::Tensor& z) const {
+  return (z - mean) * (-0.5 * logvar).exp();
+}
+
 torch::Tensor DiagonalNormal::log_density(const torch::Tensor& z) const {
   return log_density_of_dimensions(z).sum(-1);
 }

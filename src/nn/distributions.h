@@ -20,6 +20,7 @@ struct DiagonalNormal {
   torch::Tensor log_density(const torch::Tensor& z) const;  // (…, b, latent) → (…, b), summed over latent
   torch::Tensor log_density_of_dimensions(const torch::Tensor& z) const;  // (…, b, latent) → likewise
   torch::Tensor at(const torch::Tensor& epsilon) const;                   // mean + σ·ε, of ε's shape
+  torch::Tensor standardized(const torch::Tensor& z) const;               // its inverse: ε of z
   torch::Tensor kl_to(const DiagonalNormal& other) const;  // KL(this ‖ other), (b, latent), per dimension
   torch::Tensor kl_to_standard() const;  // (b, latent), per dimension (Kingma & Welling 2014, appendix B)
 };

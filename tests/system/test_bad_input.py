@@ -178,6 +178,11 @@ class BadInput(ProgramTest):
         self.refuse(["sample", self.folder / "run", f"--out={picture}"], ["exists already", "--force"])
         self.refuse(["sample", self.folder / "run", f"--out={self.folder / 'x.doc'}"], [".png"])
 
+    def test_a_level_that_the_model_lacks(self):
+        self.make_run()
+        self.refuse(["sample", self.folder / "run", f"--out={self.folder / 'x.png'}", "--vary=1"],
+                    ["--vary=1", "1 level", "expected 0"])
+
     def test_no_permission(self):
         # A folder that not even root may write to.
         self.refuse(["train", "configs/mnist_vae.ini", "--train.steps=3", "--run.directory=/sys/elbo/run"],
