@@ -59,10 +59,12 @@ torch::Tensor GaussianVae::reconstruction(const torch::Tensor& z, const Batch& b
   return -likelihood_->log_density(decoded(z, batch.label), batch.x);
 }
 
+torch::Tensor GaussianVae::log_prior(const torch::Tensor& z) { return standard_normal_log_density(z); }
+
 torch::Tensor GaussianVae::log_weights_at(const DiagonalNormal& posterior, const torch::Tensor& z,
                                           const Batch& batch) {
-  return standard_normal_log_density(z) - posterior.log_density(z) -
-         reconstruction(z.flatten(0, 1), batch).view({z.size(0), -1});
+  const torch::Tensor log_p = log_prior(z);
+  return log_p - posterior.log_density(z) - reconstruction(z.flatten(0, 1), batch).view({z.size(0), -1});
 }
 
 Terms GaussianVae::objective(const Pass&, const Batch& batch, Noise& noise) { return evaluate(batch, noise); }

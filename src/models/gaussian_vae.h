@@ -62,6 +62,7 @@ class GaussianVae : public Model {
   // The decoder's output, (n, maps, …row). z (n, latent), where n is a multiple of the number of labels: k
   // draws of z for each row may lie behind one another.
   torch::Tensor decoded(const torch::Tensor& z, const torch::Tensor& label);
+  virtual torch::Tensor log_prior(const torch::Tensor& z);  // (…, n, latent) → (…, n)
   // -log p(x|z), (n): z as above.
   torch::Tensor reconstruction(const torch::Tensor& z, const Batch& batch);
   // -ELBO with a weighted KL term, at one draw from the posterior (Kingma & Welling 2014, eq. 10).

@@ -26,6 +26,8 @@ std::vector<std::unique_ptr<ModelSpec>> all_models() {
   models.push_back(vae_gan_spec());
   models.push_back(vrnn_spec());
   models.push_back(hierarchical_vae_spec());
+  models.push_back(iaf_vae_spec());
+  models.push_back(vamp_vae_spec());
   return models;
 }
 

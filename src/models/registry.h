@@ -55,6 +55,8 @@ std::unique_ptr<ModelSpec> gan_spec();
 std::unique_ptr<ModelSpec> vae_gan_spec();
 std::unique_ptr<ModelSpec> vrnn_spec();
 std::unique_ptr<ModelSpec> hierarchical_vae_spec();
+std::unique_ptr<ModelSpec> iaf_vae_spec();
+std::unique_ptr<ModelSpec> vamp_vae_spec();
 
 std::vector<std::unique_ptr<ModelSpec>> all_models();
 // Throws a usage Error that names the nearest variant.

@@ -2,13 +2,18 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <vector>
 
 namespace elbo {
 namespace {
 
 const double log_two_pi = std::log(2.0 * std::numbers::pi);
+
+// Every draw meets every component: what a part of the draws needs at once, 16 MiB.
+constexpr int64_t mixture_numbers = 1 << 22;
 
 }  // namespace
 
@@ -51,6 +56,15 @@ torch::Tensor DiagonalNormal::kl_to_standard() const {
 
 torch::Tensor standard_normal_log_density(const torch::Tensor& z) {
   return -0.5 * (z.square() + log_two_pi).sum(-1);
+}
+
+torch::Tensor mixture_log_density(const DiagonalNormal& components, const torch::Tensor& z) {
+  const int64_t at_once = std::max<int64_t>(1, mixture_numbers / components.mean.numel());
+  std::vector<torch::Tensor> parts;
+  for (const torch::Tensor& part : z.flatten(0, -2).split(at_once))
+    parts.emplace_back(components.log_density(part.unsqueeze(1)).logsumexp(1));
+  const double log_count = std::log(static_cast<double>(components.mean.size(0)));
+  return torch::cat(parts).view(z.sizes().slice(0, static_cast<size_t>(z.dim() - 1))) - log_count;
 }
 
 }  // namespace elbo

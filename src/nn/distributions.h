@@ -27,4 +27,7 @@ struct DiagonalNormal {
 
 torch::Tensor standard_normal_log_density(const torch::Tensor& z);  // (…, latent) → (…)
 
+// Of the mixture of `components` with equal weights: (…, n, latent) → (…, n).
+torch::Tensor mixture_log_density(const DiagonalNormal& components, const torch::Tensor& z);
+
 }  // namespace elbo

@@ -7,10 +7,14 @@
 
 namespace elbo {
 
-void KlOptions::bind(OptionTable& table) {
+void KlOptions::bind_weight(OptionTable& table) {
   table.add("model.beta", beta, "final weight of the KL term", Range::at_least(0));
   table.add("model.warmup_steps", warmup_steps, "steps over which the KL term's weight rises from 0 to beta",
             Range::at_least(0));
+}
+
+void KlOptions::bind(OptionTable& table) {
+  bind_weight(table);
   table.add("model.free_bits", free_bits,
             "nats that each latent dimension may carry before the KL term counts", Range::at_least(0));
 }

@@ -18,6 +18,8 @@ struct KlOptions {
   double free_bits = 0.0;  // nats a latent dimension may carry for nothing (Kingma et al. 2016, eq. 15), mean
                            // over the microbatch
   void bind(OptionTable& table);  // under model.*
+  // Without free bits, for a divergence that is not known of each dimension.
+  void bind_weight(OptionTable& table);
 };
 
 double kl_weight(const KlOptions& options, int64_t step);

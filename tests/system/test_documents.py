@@ -45,6 +45,10 @@ class Documents(ProgramTest):
         (self.folder / "pieces.json").write_text(json.dumps({"train": [piece] * 32, "test": [piece]}))
         return "piano_rolls", self.folder / "pieces.json", "--frames=128"
 
+    def inputs_of_wordnet_examples(self):
+        (self.folder / "phrases.txt").write_text("a cat sat on the mat\nthe dog ran\n" * 40)
+        return "text", self.folder / "phrases.txt", "--tokens=words", "--length=24", "--test_fraction=0.1"
+
     def inputs_of_moving_digits(self):
         return "moving_digits", ROOT / "datasets/mnist.h5", "--n=64", "--n_test=8"
 

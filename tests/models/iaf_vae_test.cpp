@@ -1,0 +1,91 @@
+#include <gmock/gmock.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "models/registry.h"
+#include "nn/flows.h"
+#include "objectives/bounds.h"
+#include "small_models.h"
+
+namespace elbo {
+namespace {
+
+std::shared_ptr<Model> flowing(const std::string& flow, std::vector<Setting> settings = {}) {
+  settings.insert(settings.begin(), {{"model.flow", flow},
+                                     {"model.latent", "2"},
+                                     {"model.flow_hidden", "8"},
+                                     {"model.likelihood", "gaussian"}});
+  return small_model("iaf_vae", "tabular", settings);
+}
+
+class IafVae : public testing::TestWithParam<std::string> {};
+
+TEST_P(IafVae, TheBoundOfOneSampleHasTheElboAsItsMean) {
+  const auto model = flowing(GetParam());
+  const torch::NoGradGuard no_grad;
+  Noise noise(Key(5));
+  const Batch batch = rows("tabular", 2);
+  const torch::Tensor weights = *model->log_weights(batch, 20000, noise);
+  torch::Tensor elbo = torch::zeros({2}, torch::kFloat64);
+  for (int i = 0; i < 500; ++i) elbo -= model->evaluate(batch, noise).loss / 500;
+  EXPECT_TRUE(torch::allclose(weights.mean(0, false, torch::kFloat64), elbo, 0, 0.15));
+}
+
+// E[p(x,z)/q(z|x)] over q is p(x), and so is the mean of p(x|z) over draws from the prior: q's density is
+// that of its draws.
+TEST_P(IafVae, WeightsAndThePriorGiveOneLikelihood) {
+  const auto model = flowing(GetParam());
+  const torch::NoGradGuard no_grad;
+  // Far from its beginning, so that the flow bends.
+  for (torch::Tensor& parameter : model->parameters()) parameter.mul_(1.5);
+  Noise noise(Key(6));
+  const Batch batch = rows("tabular", 2);
+  constexpr int64_t k = 100000;
+  const torch::Tensor weighted = importance_weighted_bound(*model->log_weights(batch, k, noise));
+  const torch::Tensor means = model->decode(model->prior_sample(k, noise), {}).unsqueeze(1);  // (k, 1, 6)
+  const torch::Tensor logs = -0.5 * ((means - batch.x).square() + std::log(2 * std::numbers::pi)).sum(-1);
+  EXPECT_TRUE(torch::allclose(weighted, importance_weighted_bound(logs), 0, 0.03))
+      << weighted << importance_weighted_bound(logs);
+}
+
+TEST_P(IafVae, ItsGradientIsThatOfFiniteDifferences) {
+  const auto model = flowing(GetParam());
+  // Differences of float32 losses would be lost in rounding.
+  model->to(torch::kFloat64);
+  const Batch batch = rows("tabular", 4);
+  const Batch precise{batch.x.to(torch::kFloat64), {}, batch.ids};
+  const auto loss = [&] {
+    Noise noise(Key(7));
+    return model->objective({"model", 0, 0}, precise, noise).loss.sum();
+  };
+  loss().backward();
+  const torch::NoGradGuard no_grad;
+  for (auto& parameter : model->named_parameters()) {
+    torch::Tensor element = parameter.value().view({-1})[0];
+    constexpr double step = 1e-5;
+    element += step;
+    const double above = loss().item<double>();
+    element -= 2 * step;
+    const double below = loss().item<double>();
+    element += step;
+    EXPECT_NEAR(parameter.value().grad().view({-1})[0].item<double>(), (above - below) / (2 * step), 1e-4)
+        << parameter.key();
+  }
+}
+
+TEST_P(IafVae, EvaluationIgnoresWeightAndWarmUp) {
+  const auto plain = flowing(GetParam());
+  const auto weighted = flowing(GetParam(), {{"model.beta", "9"}, {"model.warmup_steps", "100"}});
+  Noise one(Key(4)), two(Key(4)), three(Key(4));
+  const torch::Tensor expected = plain->evaluate(rows("tabular", 5), one).loss;
+  EXPECT_TRUE(torch::equal(weighted->evaluate(rows("tabular", 5), two).loss, expected));
+  EXPECT_FALSE(torch::equal(weighted->objective({"model", 50, 0}, rows("tabular", 5), three).loss, expected));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, IafVae, testing::ValuesIn(flow_names()),
+                         [](const auto& tested) { return tested.param; });
+
+}  // namespace
+}  // namespace elbo

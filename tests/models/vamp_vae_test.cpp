@@ -1,0 +1,113 @@
+#include <gmock/gmock.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "models/registry.h"
+#include "objectives/bounds.h"
+#include "small_models.h"
+
+namespace elbo {
+namespace {
+
+void set_pseudo_inputs(Model& model, const torch::Tensor& values) {
+  const torch::NoGradGuard no_grad;
+  model.named_parameters()["pseudo_inputs.values"].copy_(values);
+}
+
+torch::Tensor kl_term(const Terms& terms) {
+  for (const auto& [name, value] : terms.parts)
+    if (name == "kl") return value;
+  return {};
+}
+
+// Of a row whose posterior the prior is: whatever is drawn.
+TEST(VampVae, TheDivergenceIsZeroWhereTheOnlyPseudoInputIsTheRow) {
+  const torch::NoGradGuard no_grad;
+  for (const std::string data : {"tabular", "image"}) {
+    const auto model = small_model("vamp_vae", data, {{"model.components", "1"}});
+    const Batch batch = rows(data, 1);
+    set_pseudo_inputs(*model, data == "image" ? torch::logit(batch.x) : batch.x);
+    Noise noise(Key(4));
+    EXPECT_NEAR(kl_term(model->evaluate(batch, noise)).item<double>(), 0, 1e-4) << data;
+  }
+}
+
+TEST(VampVae, WithOnePseudoInputTheDivergenceIsThatOfTwoNormalsInExpectation) {
+  const torch::NoGradGuard no_grad;
+  const auto model = small_model("vamp_vae", "tabular", {{"model.components", "1"}, {"model.latent", "3"}});
+  for (torch::Tensor& parameter : model->parameters()) parameter.mul_(2);
+  const Batch batch = rows("tabular", 3);
+  set_pseudo_inputs(*model, batch.x.narrow(0, 0, 1));
+  const Code code = model->encode(batch);
+  const torch::Tensor mean = code.z.to(torch::kFloat64), variance = code.logvar->to(torch::kFloat64).exp();
+  const torch::Tensor ratio = variance / variance[0], distance = (mean - mean[0]).square() / variance[0];
+  const torch::Tensor expected = 0.5 * (ratio + distance - 1 - ratio.log()).sum(1);
+  EXPECT_GT(expected[1].item<double>(), 0.1) << "the case is too plain";
+  Noise noise(Key(5));
+  torch::Tensor found = torch::zeros({3}, torch::kFloat64);
+  constexpr int rounds = 4000;
+  for (int i = 0; i < rounds; ++i) found += kl_term(model->evaluate(batch, noise)) / rounds;
+  EXPECT_TRUE(torch::allclose(found, expected, 0.05, 0.03)) << found << expected;
+}
+
+// Means and variances of a mixture out of those of its components, which encode() tells of the same rows.
+TEST(VampVae, DrawsFromThePriorHaveTheMomentsOfTheMixture) {
+  const torch::NoGradGuard no_grad;
+  const auto model = small_model("vamp_vae", "tabular", {{"model.components", "4"}, {"model.latent", "2"}});
+  Batch batch = rows("tabular", 4);
+  batch.x *= 5;
+  set_pseudo_inputs(*model, batch.x);
+  const Code code = model->encode(batch);
+  const torch::Tensor mean = code.z.mean(0);
+  const torch::Tensor variance = (code.logvar->exp() + code.z.square()).mean(0) - mean.square();
+  Noise noise(Key(6));
+  const torch::Tensor z = model->prior_sample(200000, noise);
+  EXPECT_TRUE(torch::allclose(z.mean(0), mean, 0, 0.03)) << z.mean(0) << mean;
+  EXPECT_TRUE(torch::allclose(z.var(0), variance, 0.03)) << z.var(0) << variance;
+}
+
+// E[p(x,z)/q(z|x)] over q is p(x), and so is the mean of p(x|z) over draws from the prior.
+TEST(VampVae, WeightsAndThePriorGiveOneLikelihood) {
+  const torch::NoGradGuard no_grad;
+  const auto model =
+      small_model("vamp_vae", "tabular",
+                  {{"model.components", "7"}, {"model.latent", "2"}, {"model.likelihood", "gaussian"}});
+  for (torch::Tensor& parameter : model->parameters()) parameter.mul_(2);
+  Noise noise(Key(7));
+  const Batch batch = rows("tabular", 2);
+  constexpr int64_t k = 40000;
+  const torch::Tensor weighted = importance_weighted_bound(*model->log_weights(batch, k, noise));
+  const torch::Tensor means = model->decode(model->prior_sample(k, noise), {}).unsqueeze(1);  // (k, 1, 6)
+  const torch::Tensor logs = -0.5 * ((means - batch.x).square() + std::log(2 * std::numbers::pi)).sum(-1);
+  EXPECT_TRUE(torch::allclose(weighted, importance_weighted_bound(logs), 0, 0.05))
+      << weighted << importance_weighted_bound(logs);
+}
+
+TEST(VampVae, TheGradientReachesThePseudoInputsThroughThePriorAsFiniteDifferencesSay) {
+  const auto model = small_model("vamp_vae", "tabular", {{"model.components", "3"}});
+  model->to(torch::kFloat64);
+  const Batch batch = rows("tabular", 4);
+  const Batch precise{batch.x.to(torch::kFloat64), {}, batch.ids};
+  const auto loss = [&] {
+    Noise noise(Key(8));
+    return model->objective({"model", 0, 0}, precise, noise).loss.sum();
+  };
+  loss().backward();
+  const torch::NoGradGuard no_grad;
+  for (auto& parameter : model->named_parameters()) {
+    torch::Tensor element = parameter.value().view({-1})[0];
+    constexpr double step = 1e-5;
+    element += step;
+    const double above = loss().item<double>();
+    element -= 2 * step;
+    const double below = loss().item<double>();
+    element += step;
+    EXPECT_NEAR(parameter.value().grad().view({-1})[0].item<double>(), (above - below) / (2 * step), 1e-4)
+        << parameter.key();
+  }
+}
+
+}  // namespace
+}  // namespace elbo

@@ -1,0 +1,57 @@
+#include "nn/distributions.h"
+
+#include <gmock/gmock.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <numbers>
+
+namespace elbo {
+namespace {
+
+TEST(Mixtures, TheDensityIntegratesToOneOverALine) {
+  Noise noise(Key(1));
+  const DiagonalNormal components{3 * noise.normal({5, 1}), noise.normal({5, 1})};
+  const torch::Tensor z = torch::arange(-30, 30, 1e-3).unsqueeze(1);
+  EXPECT_NEAR(mixture_log_density(components, z).exp().sum(0, false, torch::kFloat64).item<double>() * 1e-3,
+              1, 1e-4);
+}
+
+TEST(Mixtures, TheDensityIntegratesToOneOverAPlane) {
+  Noise noise(Key(2));
+  const DiagonalNormal components{2 * noise.normal({4, 2}), noise.normal({4, 2})};
+  const torch::Tensor line = torch::arange(-15, 15, 0.05);
+  const std::vector<torch::Tensor> grid = torch::meshgrid({line, line}, "ij");
+  const torch::Tensor density = mixture_log_density(components, torch::stack(grid, 2)).exp();
+  EXPECT_NEAR(density.sum(torch::kFloat64).item<double>() * 0.05 * 0.05, 1, 1e-4);
+}
+
+TEST(Mixtures, TheDensityIsTheMeanOfThoseOfTheComponents) {
+  Noise noise(Key(3));
+  const DiagonalNormal components{noise.normal({3, 2}), noise.normal({3, 2})};
+  const torch::Tensor z = noise.normal({4, 2});
+  const torch::Tensor found = mixture_log_density(components, z);
+  for (int64_t row = 0; row < 4; ++row) {
+    double density = 0;
+    for (int64_t k = 0; k < 3; ++k) {
+      double log_density = 0;
+      for (int64_t i = 0; i < 2; ++i) {
+        const double logvar = components.logvar[k][i].item<double>();
+        const double distance = z[row][i].item<double>() - components.mean[k][i].item<double>();
+        log_density -=
+            0.5 * (distance * distance / std::exp(logvar) + logvar + std::log(2 * std::numbers::pi));
+      }
+      density += std::exp(log_density) / 3;
+    }
+    EXPECT_NEAR(found[row].item<double>(), std::log(density), 1e-5);
+  }
+}
+
+TEST(Mixtures, TheDensityFarFromAllComponentsIsFinite) {
+  const DiagonalNormal components{torch::zeros({2, 1}), torch::zeros({2, 1})};
+  EXPECT_NEAR(mixture_log_density(components, torch::full({1, 1}, 100.0)).item<double>(),
+              -5000 - 0.5 * std::log(2 * std::numbers::pi), 1e-2);
+}
+
+}  // namespace
+}  // namespace elbo
