@@ -108,7 +108,9 @@ class Vrnn : public Model {
     const auto next = [&](const torch::Tensor& features) {
       return next_element(*elements_, continuation, features, noise);
     };
-    const Generated rest = generate(along(x, eps).state, elements_->steps() - given, from_prior(noise), next);
+    // Of tokens, a beginning of <bos> alone has no step behind it.
+    const torch::Tensor state = given > 0 ? along(x, eps).state : start(batch.size(), batch.x.device());
+    const Generated rest = generate(state, elements_->steps() - given, from_prior(noise), next);
     std::vector<torch::Tensor> all = x.unbind(1);
     all.insert(all.end(), rest.x.begin(), rest.x.end());
     return elements_->row(all);

@@ -197,8 +197,10 @@ TEST(EverySequenceModel, ContinuesWhatIsGivenAndDrawsByTheSeed) {
         const auto tested = small_model(name, data);
         const Continuation how{.given = 2, .drawn = drawn};
         Batch batch = rows(data, 7);
-        if (batch.length.defined()) batch.length.fill_(8);  // no <eos> within what is given
-        if (batch.length.defined()) batch.x.narrow(1, 1, 6).fill_(5);
+        if (batch.length.defined()) {  // no <eos> within what is given
+          batch.length.fill_(8);
+          batch.x.narrow(1, 1, 6).fill_(5);
+        }
         Noise one(Key(2)), two(Key(2)), three(Key(3));
         const torch::Tensor x = continued(*tested, batch, how, one);
         ASSERT_EQ(x.sizes(), batch.x.sizes()) << name << data;
@@ -207,6 +209,25 @@ TEST(EverySequenceModel, ContinuesWhatIsGivenAndDrawsByTheSeed) {
         if (drawn) {
           EXPECT_FALSE(torch::equal(x, continued(*tested, batch, how, three))) << name << data;
         }
+      }
+}
+
+TEST(EverySequenceModel, ContinuesFromTheFirstElementAndFromAllButTheLast) {
+  const torch::NoGradGuard no_grad;
+  for (const char* name : {"vrnn", "sequence_vae"})
+    for (const char* data : {"tokens", "sequence"})
+      for (const int64_t given : {1, 7}) {
+        const auto tested = small_model(name, data);
+        Batch batch = rows(data, 3);
+        if (batch.length.defined()) {
+          batch.length.fill_(8);
+          batch.x.narrow(1, 1, 6).fill_(5);
+        }
+        Noise noise(Key(2));
+        const torch::Tensor x = continued(*tested, batch, {.given = given}, noise);
+        ASSERT_EQ(x.sizes(), batch.x.sizes()) << name << data << given;
+        EXPECT_TRUE(torch::equal(x.narrow(1, 0, given), batch.x.narrow(1, 0, given)))
+            << name << data << given;
       }
 }
 
