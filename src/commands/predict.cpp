@@ -18,7 +18,10 @@ struct Options {
   OptionTable table() {
     OptionTable table;
     table.add("n", n, "rows, from the split's beginning", Range::between(1, 1 << 20));
-    table.add("from", from, "so many first elements of each row are given; 0: half of them",
+    table.add("from", from,
+              "so many first elements of each row are given, of tokens <bos> among them; 0: half of the "
+              "elements that "
+              "the longest row may have",
               Range::at_least(0));
     table.add_choice("elements", elements, {"mean", "drawn"},
                      "each new element is its mean (of tokens the most probable), or is drawn");
@@ -34,7 +37,8 @@ struct Options {
 // How many elements are given of each row.
 int64_t given_elements(const Options& options, const DataShape& data) {
   const int64_t time = data.x.front();
-  if (options.from >= time || time < 2)
+  if (time < 2) usage_error("elbo predict: rows of one element have nothing that could be told");
+  if (options.from >= time)
     usage_error("--from={}: rows have {} elements; expected fewer", options.from, time);
   return options.from > 0 ? options.from : time / 2;
 }
@@ -44,7 +48,9 @@ Batch longer_than(const Batch& batch, int64_t given) {
   if (!batch.length.defined()) return batch;
   const torch::Tensor longer = batch.length.gt(given).nonzero().squeeze(1);
   if (longer.size(0) == 0)
-    usage_error("--from={}: none of the {} rows has more elements; expected fewer", given, batch.size());
+    usage_error(
+        "none of the {} rows has more than {} elements; expected a smaller --from, or more rows (--n)",
+        batch.size(), given);
   if (longer.size(0) < batch.size())
     log::info("{} of {} rows end within {} elements and are left out", batch.size() - longer.size(0),
               batch.size(), given);

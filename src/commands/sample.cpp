@@ -47,7 +47,7 @@ int64_t varied_level(const Model& model, const std::string& vary) {
 
 // One z for all samples, but for one of its levels.
 torch::Tensor variations(Model& model, int64_t level, int64_t n, Noise& noise) {
-  const torch::Tensor z = model.prior_sample(1, noise);
+  const torch::Tensor z = model.prior_sample(1, {}, noise);
   return model.resample(z.repeat({n, 1}), level, noise);
 }
 
@@ -77,7 +77,7 @@ ExitCode sample(const Environment& environment, const CommandLine& line) {
   torch::Tensor z, label;
   if (options.vary == "none") {
     label = labels_for(run, options.label, options.n);
-    z = run.model->prior_sample(options.n, noise);
+    z = run.model->prior_sample(options.n, label, noise);
   } else {
     label = same_label(run, options.label, options.n);
     z = variations(*run.model, varied_level(*run.model, options.vary), options.n, noise);

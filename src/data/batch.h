@@ -23,10 +23,13 @@ struct Batch {
 
 // What is known of a data set before a row is read. Equal on all ranks.
 struct DataShape {
-  std::vector<int64_t> x;  // one row: (channels, height, width) or (features) or (time, features)
-  std::string kind;        // image | tabular | sequence | tokens | audio | interactions | "" (unknown)
-  bool integer_x = false;  // stored as integers; as bytes, x is scaled from 0…255 to [0, 1] but for tokens
-  int64_t classes = 0;     // labels are 0 … classes-1; 0 where there are none
+  // One row: (channels, height, width), (features), (time, features), (time) for tokens, or (time, channels,
+  // height, width) for video.
+  std::vector<int64_t> x;
+  std::string kind;            // image | tabular | sequence | tokens | audio | interactions | "" (unknown)
+  bool integer_x = false;      // stored as integers
+  bool bytes_x = false;        // as bytes: x is scaled from 0…255 to [0, 1] but for tokens
+  int64_t classes = 0;         // labels are 0 … classes-1; 0 where there are none
   int64_t label_features = 0;  // k for continuous labels (N, k)
   int64_t rows = 0;            // of the training split
   int64_t tokens = 0;          // size of the vocabulary; x holds 0 … tokens-1. 0 where x holds no tokens

@@ -112,6 +112,7 @@ struct Dataset::State {
   void find_shape(const DataFile& file, const hdf5::DatasetInfo& info, const std::string& path) {
     const std::vector<int64_t> row(info.shape.begin() + 1, info.shape.end());
     shape.integer_x = info.type_class == H5T_INTEGER;
+    shape.bytes_x = info.bytes();
     shape.kind = hdf5::read_text_attribute(hdf5::open_group(file.handle(), "/"), "kind").value_or("");
     if (shape.kind.empty()) {
       const bool pictures = row.size() == 3 || (row.size() == 2 && info.bytes());

@@ -9,12 +9,15 @@ namespace elbo {
 namespace {
 
 const char* const end_of_word = "</w>";  // Sennrich et al. 2016
+const char* const unknown = "<unk>";     // stands for a word
 
 std::string joined_byte_pairs(const std::vector<std::string>& tokens) {
   std::string text;
   for (const std::string& token : tokens) {
     const size_t mark = token.rfind(end_of_word);
-    text += mark == std::string::npos ? token : token.substr(0, mark) + ' ';
+    const bool ends = mark != std::string::npos || token == unknown;
+    text += mark == std::string::npos ? token : token.substr(0, mark);
+    if (ends) text += ' ';
   }
   if (text.ends_with(' ')) text.pop_back();
   return text;

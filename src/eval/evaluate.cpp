@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "base/leaves.h"
+#include "nn/recurrent.h"
 #include "objectives/bounds.h"
 #include "parallel/exchange.h"
 #include "parallel/tree_sum.h"
@@ -28,9 +29,9 @@ struct Layout {
   bool kl_per_dim = false;         // encode() gives the KL of each dimension
   int64_t latent = 0;
 
-  // Places: rows, loss, nll, squared error, PSNR, rows outside of [0, 1]; then the terms; then three rows of
-  // `latent`.
-  enum Place : int64_t { rows, loss, nll, squared_error, psnr, outside, first_term };
+  // Places: rows, their numbers that count, loss, nll, squared error, PSNR, rows outside of [0, 1]; then the
+  // terms; then three rows of `latent`.
+  enum Place : int64_t { rows, elements, loss, nll, squared_error, psnr, outside, first_term };
   int64_t latent_at(int64_t row) const {
     return first_term + static_cast<int64_t>(terms.size()) + row * latent;
   }
@@ -77,13 +78,15 @@ class Evaluator {
     auto* at = sums.mutable_data_ptr<double>();
 
     at[Layout::rows] = static_cast<double>(batch.size());
+    const torch::Tensor counted = counted_numbers(model, batch);
+    at[Layout::elements] = sum_of(counted);
     Noise noise(key_.with(static_cast<uint64_t>(leaf)), device_of(model));
     const Terms terms = model.evaluate(batch, noise);
     at[Layout::loss] = sum_of(terms.loss);
     for (size_t i = 0; i < terms.parts.size(); ++i)
       at[Layout::first_term + static_cast<int64_t>(i)] = sum_of(terms.parts[i].second);
     const Code code = model.encode(batch);
-    if (model.likelihood()) add_reconstruction(batch.x, model.decode(code.z, batch.label), at);
+    if (model.likelihood()) add_reconstruction(batch.x, model.decode(code.z, batch.label), counted, at);
     add_posterior(code, sums);
     if (options_.importance_samples > 0 && layout_.bound) at[Layout::nll] = nll_sum(model, batch, leaf);
     return sums;
@@ -94,8 +97,20 @@ class Evaluator {
     return read_rows(rows_, first, end, options_.binarize, binarize_key_);
   }
 
-  static void add_reconstruction(const torch::Tensor& x, const torch::Tensor& reconstruction, double* at) {
-    const torch::Tensor error = (reconstruction - x).square().flatten(1).mean(1, false, torch::kFloat64);
+  // 1 for the numbers of each row that count, (b, …row).
+  static torch::Tensor counted_numbers(const Model& model, const Batch& batch) {
+    if (!batch.length.defined() || !model.regards_length()) return torch::ones_like(batch.x);
+    std::vector<int64_t> sizes(static_cast<size_t>(batch.x.dim()), 1);
+    sizes[0] = batch.size();
+    sizes[1] = batch.x.size(1);
+    return step_mask(batch.length, sizes[0], sizes[1], batch.x.device()).view(sizes).expand_as(batch.x);
+  }
+
+  static void add_reconstruction(const torch::Tensor& x, const torch::Tensor& reconstruction,
+                                 const torch::Tensor& counted, double* at) {
+    const torch::Tensor squares = ((reconstruction - x).square() * counted).flatten(1);
+    const torch::Tensor error =
+        squares.sum(1, false, torch::kFloat64) / counted.flatten(1).sum(1, false, torch::kFloat64);
     at[Layout::squared_error] = sum_of(error);
     // A perfect row has no finite PSNR; 1e-10 is 100 dB.
     at[Layout::psnr] = sum_of(error.clamp_min(1e-10).log10() * -10);
@@ -164,15 +179,15 @@ std::vector<Part> sum_own_leaves(const Evaluator& evaluator, Workers& workers, L
   return own_parts;
 }
 
-std::optional<double> bits_per_dim(const Likelihood* likelihood, double nats, int64_t features,
+std::optional<double> bits_per_dim(const Likelihood* likelihood, double nats, double features,
                                    bool in_range) {
   if (!in_range) return std::nullopt;
-  const double bits = nats / (static_cast<double>(features) * std::numbers::ln2);
+  const double bits = nats / (features * std::numbers::ln2);
   return likelihood->discrete() ? bits : bits + std::log2(255.0);
 }
 
 Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const EvaluationOptions& options,
-                    const Likelihood* likelihood, int64_t features) {
+                    const Likelihood* likelihood) {
   const auto* at = sums.const_data_ptr<double>();
   const double rows = at[Layout::rows];
   const auto mean = [&](int64_t place) { return at[place] / rows; };
@@ -192,7 +207,8 @@ Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const Evalu
       result.nll = mean(Layout::nll);
       result.importance_samples = options.importance_samples;
     }
-    result.bits_per_dim = bits_per_dim(likelihood, result.nll.value_or(result.loss), features, in_range);
+    result.bits_per_dim =
+        bits_per_dim(likelihood, result.nll.value_or(result.loss), mean(Layout::elements), in_range);
   }
   int64_t active = 0;
   for (int64_t i = 0; i < layout.latent; ++i) {
@@ -218,8 +234,7 @@ std::optional<Evaluation> evaluate(Communicator& comm, Workers& workers,
   if (broken_off.item<int>() != 0) return std::nullopt;
   const torch::Tensor sums =
       sum_over_ranks(comm, parts, evaluator.leaves(), {evaluator.layout().size()}, torch::kFloat64);
-  const int64_t features = rows.read({0}).x.numel();
-  return conclude(evaluator.layout(), sums, options, models.front()->likelihood().get(), features);
+  return conclude(evaluator.layout(), sums, options, models.front()->likelihood().get());
 }
 
 }  // namespace elbo

@@ -39,7 +39,8 @@ struct Evaluation {
   std::optional<double> psnr;          // dB, mean over rows, peak 1; rows in [0, 1] only
   std::optional<int64_t>
       active_units;  // latent dimensions whose posterior mean varies by more than 0.01 (Burda et al. 2016)
-  std::vector<double> kl_per_dim;  // (latent)
+  // (latent); where z is drawn in levels or steps, at the means of those before, so it does not add up to kl.
+  std::vector<double> kl_per_dim;
 };
 
 // models: one replica a worker. Collective: every rank calls it, every rank gets the result; none where

@@ -77,6 +77,17 @@ void write_csv(const std::string& path, const NamedRows& rows) {
   write_file(path, text);
 }
 
+// Tabs and ends of lines stand between texts, so those within one are escaped.
+std::string one_line(const std::string& text) {
+  std::string line;
+  for (const char letter : text) {
+    const auto* const escaped = letter == '\t' ? "\\t" : letter == '\n' ? "\\n" : letter == '\r' ? "\\r" : "";
+    if (*escaped == '\0') line += letter;
+    line += escaped;
+  }
+  return line;
+}
+
 void write_texts(const std::string& path, const NamedRows& rows, const Vocabulary& vocabulary) {
   std::vector<std::vector<std::string>> columns;
   columns.reserve(rows.size());
@@ -84,7 +95,7 @@ void write_texts(const std::string& path, const NamedRows& rows, const Vocabular
   std::string text;
   for (size_t row = 0; row < columns.front().size(); ++row)
     for (size_t column = 0; column < columns.size(); ++column)
-      text += columns[column][row] + (column + 1 < columns.size() ? '\t' : '\n');
+      text += one_line(columns[column][row]) + (column + 1 < columns.size() ? '\t' : '\n');
   write_file(path, text);
 }
 

@@ -112,10 +112,12 @@ class Aae : public Model {
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
     return likelihood_->mean(decoder_->forward(z));
   }
-  torch::Tensor prior_sample(int64_t n, Noise& noise) override {
-    const torch::Tensor part = uniform_parts(n, prior_.parts(), noise);
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& label, Noise& noise) override {
+    const bool chosen = guided_ && label.defined();
+    const torch::Tensor part = chosen ? label : uniform_parts(n, prior_.parts(), noise);
     return prior_.sample(part, noise);
   }
+  bool conditional() const override { return guided_; }
   int64_t latent_size() const override { return latent_; }
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 

@@ -31,7 +31,9 @@ class Autoencoder : public Model {
     return likelihood_->mean(decoder_->forward(z));
   }
   // N(0, I), though nothing has made the codes follow it: what such samples show is why one wants a prior.
-  torch::Tensor prior_sample(int64_t n, Noise& noise) override { return noise.normal({n, latent_}); }
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, Noise& noise) override {
+    return noise.normal({n, latent_});
+  }
   int64_t latent_size() const override { return latent_; }
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 

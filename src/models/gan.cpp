@@ -32,7 +32,7 @@ class Gan : public Model {
     require_quantities(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
     likelihood_ =
-        make_likelihood(with_fixed_scale(options.likelihood, context.name), context.data.is_image());
+        make_likelihood(adversarial_likelihood(options.likelihood, context.name), context.data.is_image());
     encoder_ = register_module("encoder", make_encoder(context.network, row, latent_, init));
     decoder_ =
         register_module("decoder", make_decoder(context.network, row, latent_, likelihood_->maps(), init));
@@ -48,7 +48,7 @@ class Gan : public Model {
 
   // The loss of the phase's module, reported by its name.
   Terms objective(const Pass& pass, const Batch& batch, Noise& noise) override {
-    const torch::Tensor z = prior_sample(batch.size(), noise);
+    const torch::Tensor z = prior_sample(batch.size(), {}, noise);
     Terms terms;
     if (pass.phase == "generator") terms.loss = generator_loss(logit(generate(z)));
     if (pass.phase == "discriminator") return tell_apart(batch, z);
@@ -60,7 +60,7 @@ class Gan : public Model {
   // -log p(x|z) at the code that the encoder finds, beside the losses of discriminator and encoder. There is
   // no bound: a GAN has no density.
   Terms evaluate(const Batch& batch, Noise& noise) override {
-    const torch::Tensor z = prior_sample(batch.size(), noise);
+    const torch::Tensor z = prior_sample(batch.size(), {}, noise);
     Terms terms;
     terms.loss = -likelihood_->log_density(decoder_->forward(encoder_->forward(batch.x)), batch.x);
     terms.report("reconstruction", terms.loss);
@@ -73,7 +73,9 @@ class Gan : public Model {
 
   Code encode(const Batch& batch) override { return {encoder_->forward(batch.x)}; }
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override { return generate(z); }
-  torch::Tensor prior_sample(int64_t n, Noise& noise) override { return noise.normal({n, latent_}); }
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, Noise& noise) override {
+    return noise.normal({n, latent_});
+  }
   int64_t latent_size() const override { return latent_; }
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 

@@ -24,7 +24,12 @@ void require_quantities(const DataShape& data, const std::string& model) {
         model);
 }
 
-LikelihoodOptions with_fixed_scale(LikelihoodOptions options, const std::string& model) {
+LikelihoodOptions adversarial_likelihood(LikelihoodOptions options, const std::string& model) {
+  if (options.name == "discretized_logistic" || options.name == "multinomial")
+    usage_error(
+        "model.likelihood={}: its mean has no slope everywhere, or another scale than rows, so {} would not "
+        "learn from it; use bernoulli, gaussian, laplace or categorical",
+        options.name, model);
   if (options.variance == "auto") options.variance = "fixed";
   if (options.variance != "fixed")
     usage_error("model.likelihood_variance={}: {} does not maximise p(x|z) and would not learn it; use fixed",

@@ -32,9 +32,10 @@ struct WeightedVaeOptions : GaussianVaeOptions {
 // Throws a usage Error for rows of tokens, whose numbers are names and not quantities.
 void require_quantities(const DataShape& data, const std::string& model);
 
-// For models that do not maximise p(x|z), which alone would teach them a scale: an automatic variance is
-// fixed; throws a usage Error for a learned or predicted one.
-LikelihoodOptions with_fixed_scale(LikelihoodOptions options, const std::string& model);
+// For models whose likelihood's mean is judged by an adversary: an automatic variance is fixed, as only
+// maximising p(x|z) would teach a scale. Throws a usage Error for a learned or predicted one, and for
+// likelihoods whose mean an adversary cannot improve.
+LikelihoodOptions adversarial_likelihood(LikelihoodOptions options, const std::string& model);
 
 // Objective and evaluation are the bound of Kingma & Welling 2014, eq. 10; variants override what they
 // change. Its modules are encoder, decoder, likelihood, in this order.
@@ -49,7 +50,9 @@ class GaussianVae : public Model {
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, Noise& noise) override;
   Code encode(const Batch& batch) override;
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor& label) override;
-  torch::Tensor prior_sample(int64_t n, Noise& noise) override { return noise.normal({n, latent_}); }
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, Noise& noise) override {
+    return noise.normal({n, latent_});
+  }
   int64_t latent_size() const override { return latent_; }
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 

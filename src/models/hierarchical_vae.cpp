@@ -78,7 +78,7 @@ class HierarchicalVae : public Model {
     return likelihood_->mean(decoder_->forward(state));
   }
 
-  torch::Tensor prior_sample(int64_t n, Noise& noise) override {
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, Noise& noise) override {
     torch::Tensor state = hierarchy_->top_state(n);
     std::vector<torch::Tensor> z;
     for (const auto& level : hierarchy_->levels()) {

@@ -61,7 +61,9 @@ class IafVae : public Model {
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
     return likelihood_->mean(decoder_->forward(z));
   }
-  torch::Tensor prior_sample(int64_t n, Noise& noise) override { return noise.normal({n, latent_}); }
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, Noise& noise) override {
+    return noise.normal({n, latent_});
+  }
   int64_t latent_size() const override { return latent_; }
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 

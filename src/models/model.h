@@ -61,8 +61,9 @@ class Model : public torch::nn::Module {
   // (n, latent) → (n, …row), the likelihood's mean. label: as in a Batch, n of them; only conditional models
   // look at it.
   virtual torch::Tensor decode(const torch::Tensor& z, const torch::Tensor& label) = 0;
-  // (n, latent); for a model without a prior, N(0, I), said in its docs.
-  virtual torch::Tensor prior_sample(int64_t n, Noise& noise) = 0;
+  // (n, latent); for a model without a prior, N(0, I), said in its docs. label: as for decode(), or
+  // undefined.
+  virtual torch::Tensor prior_sample(int64_t n, const torch::Tensor& label, Noise& noise) = 0;
   // The batch's rows, of which `given` elements are as they are and the others drawn given those; none for a
   // model that does not tell rows element after element.
   virtual std::optional<torch::Tensor> continued(const Batch&, const Continuation&, Noise&) { return {}; }
@@ -71,9 +72,11 @@ class Model : public torch::nn::Module {
   // z (n, latent), drawn from the prior, with one level drawn anew given those above it. Those above stay as
   // they are, those below keep the noise that they were drawn with.
   virtual torch::Tensor resample(const torch::Tensor& z, int64_t /*level*/, Noise& noise) {
-    return prior_sample(z.size(0), noise);
+    return prior_sample(z.size(0), {}, noise);
   }
-  virtual bool conditional() const { return false; }  // rows are described given their labels
+  virtual bool conditional() const { return false; }  // rows, or the prior of z, are given their labels
+  // Steps from a row's length on are not told, and count in no term.
+  virtual bool regards_length() const { return false; }
   virtual int64_t latent_size() const = 0;
   virtual std::shared_ptr<const Likelihood> likelihood() const = 0;  // null for a model without one
 };

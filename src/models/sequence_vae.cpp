@@ -97,7 +97,10 @@ class SequenceVae : public Model {
       return next_element(*elements_, continuation, features, noise);
     });
   }
-  torch::Tensor prior_sample(int64_t n, Noise& noise) override { return noise.normal({n, options_.latent}); }
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, Noise& noise) override {
+    return noise.normal({n, options_.latent});
+  }
+  bool regards_length() const override { return true; }
   int64_t latent_size() const override { return options_.latent; }
   std::shared_ptr<const Likelihood> likelihood() const override { return elements_->likelihood(); }
 

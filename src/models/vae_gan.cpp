@@ -32,15 +32,15 @@ struct VaeGanOptions : GaussianVaeOptions {
   }
 };
 
-GaussianVaeOptions with_fixed_scale(GaussianVaeOptions options, const std::string& model) {
-  options.likelihood = with_fixed_scale(options.likelihood, model);
+GaussianVaeOptions adversarial_likelihood(GaussianVaeOptions options, const std::string& model) {
+  options.likelihood = adversarial_likelihood(options.likelihood, model);
   return options;
 }
 
 class VaeGan : public GaussianVae {
  public:
   VaeGan(const ModelContext& context, const VaeGanOptions& options, Noise& init)
-      : GaussianVae(context, with_fixed_scale(options, context.name), init),
+      : GaussianVae(context, adversarial_likelihood(options, context.name), init),
         gamma_(options.gamma),
         feature_scale_(options.feature_scale),
         slope_penalty_(options.slope_penalty),
@@ -83,7 +83,7 @@ class VaeGan : public GaussianVae {
   torch::Tensor codes_and_draws(const Batch& batch, Noise& noise) {
     const torch::NoGradGuard no_grad;
     const torch::Tensor codes = infer(batch).sample(noise);
-    return torch::cat({codes, prior_sample(batch.size(), noise)});
+    return torch::cat({codes, prior_sample(batch.size(), {}, noise)});
   }
 
   Terms bound_in_features(const Batch& batch, Noise& noise) {

@@ -5,6 +5,7 @@
 
 #include "models/gaussian_vae.h"
 #include "models/spec.h"
+#include "nn/layers.h"
 
 namespace elbo {
 namespace {
@@ -26,6 +27,7 @@ class PseudoInputs : public torch::nn::Module {
   PseudoInputs(int64_t n, const DataShape& data, Noise& init) : in_unit_interval_(data.is_image()) {
     std::vector<int64_t> sizes{n};
     sizes.insert(sizes.end(), data.x.begin(), data.x.end());
+    require_memory(sizes);
     values_ = register_parameter("values", init.normal(sizes));
   }
   torch::Tensor rows() const { return in_unit_interval_ ? torch::sigmoid(values_) : values_; }  // (n, …row)
@@ -53,7 +55,7 @@ class VampVae : public GaussianVae {
     return {posterior.mean, posterior.logvar};
   }
 
-  torch::Tensor prior_sample(int64_t n, Noise& noise) override {
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, Noise& noise) override {
     const DiagonalNormal all = components();
     const auto count = static_cast<double>(all.mean.size(0));
     const torch::Tensor chosen =

@@ -24,14 +24,18 @@ struct VqVaeOptions {
               "codes of a row where network.kind is not conv, whose grid has its own",
               Range::between(1, 1 << 20));
     table.add("model.code_dim", code.dim, "dimensions of a code's vector", Range::between(1, 1 << 20));
-    table.add("model.residual_blocks", code.residual_blocks, "conv: residual blocks beside the grid of codes",
-              Range::between(0, 1000));
+    table.add(
+        "model.residual_blocks", code.residual_blocks,
+        "conv: residual blocks beside the grid of codes, in place of the dense layers of network.hidden",
+        Range::between(0, 1000));
     codebook.bind(table);
     table.add("model.commitment", commitment, "weight of the encoder's distance from its codes",
               Range::at_least(0));
     prior.bind(table);
     table.add("model.prior_from", prior_from,
-              "step from which on the codes' prior is trained, and nothing else; 0: both from the first step",
+              "step from which on the codes' prior is trained, and nothing else, with optimizer.schedule "
+              "going on; 0: "
+              "both from the first step",
               Range::at_least(0));
     likelihood.bind(table);
   }
@@ -93,7 +97,7 @@ class VqVae : public Model {
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
     return likelihood_->mean(decoder_->forward(z.unflatten(1, {codes_, options_.code.dim})));
   }
-  torch::Tensor prior_sample(int64_t n, Noise& noise) override {
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, Noise& noise) override {
     return codebook_->vectors(prior_->sample(n, noise)).flatten(1);
   }
   int64_t latent_size() const override { return codes_ * options_.code.dim; }

@@ -36,7 +36,7 @@ struct VrnnOptions {
               Range::between(1, 1 << 16));
     table.add_choice("model.cell", cell, cell_names(), "the recurrence");
     elements.bind(table);
-    kl.bind(table);
+    kl.bind_weight(table);
   }
 };
 
@@ -95,7 +95,7 @@ class Vrnn : public Model {
     return elements_->row(generate(start(z.size(0), z.device()), elements_->steps(), as_given, mean()).x);
   }
 
-  torch::Tensor prior_sample(int64_t n, Noise& noise) override {
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, Noise& noise) override {
     const Generated all = generate(start(n, noise.device()), elements_->steps(), from_prior(noise), mean());
     return torch::stack(all.z, 1).flatten(1);
   }
@@ -116,6 +116,7 @@ class Vrnn : public Model {
     return elements_->row(all);
   }
 
+  bool regards_length() const override { return true; }
   int64_t latent_size() const override { return elements_->steps() * options_.latent; }
   std::shared_ptr<const Likelihood> likelihood() const override { return elements_->likelihood(); }
 

@@ -23,6 +23,9 @@ void require_memory(int64_t size, int64_t dim) {
         size, dim, human_bytes(bytes), human_bytes(most));
 }
 
+// Every row meets every vector: what a part of the rows needs at once, 64 MiB.
+constexpr int64_t distances_at_once = 1 << 24;
+
 // (rows) int64 → (rows, size) float32. Products with it add what belongs to a code in an order that does not
 // depend on the device's scheduling, as scattered additions would.
 torch::Tensor indicators(const torch::Tensor& codes, int64_t size) {
@@ -60,10 +63,13 @@ Codebook::Codebook(const CodebookOptions& options, int64_t dim, Noise& init) : o
 
 torch::Tensor Codebook::nearest(const torch::Tensor& z) const {
   const torch::NoGradGuard no_grad;
-  // ‖z‖² is the same for all vectors.
-  const torch::Tensor distances =
-      vectors_.square().sum(1) - 2 * z.detach().reshape({-1, dim_}).matmul(vectors_.t());
-  return distances.argmin(1).view(z.sizes().slice(0, static_cast<size_t>(z.dim()) - 1));
+  const torch::Tensor squares = vectors_.square().sum(1);
+  std::vector<torch::Tensor> codes;
+  for (const torch::Tensor& part :
+       z.detach().reshape({-1, dim_}).split(std::max<int64_t>(1, distances_at_once / options_.size)))
+    // ‖z‖² is the same for all vectors.
+    codes.emplace_back((squares - 2 * part.matmul(vectors_.t())).argmin(1));
+  return torch::cat(codes).view(z.sizes().slice(0, static_cast<size_t>(z.dim()) - 1));
 }
 
 torch::Tensor Codebook::vectors(const torch::Tensor& codes) const {
@@ -79,9 +85,15 @@ torch::Tensor Codebook::statistics(const torch::Tensor& z, const torch::Tensor& 
                                    Noise& noise) const {
   const torch::NoGradGuard no_grad;
   const torch::Tensor rows = z.detach().reshape({-1, dim_});
-  const torch::Tensor assigned = indicators(codes.reshape(-1), options_.size);
-  const torch::Tensor counts = assigned.sum(0);
-  const torch::Tensor sums = assigned.t().matmul(rows);
+  const int64_t at_once = std::max<int64_t>(1, distances_at_once / options_.size);
+  torch::Tensor counts = torch::zeros({options_.size}, rows.options());
+  torch::Tensor sums = torch::zeros({options_.size, dim_}, rows.options());
+  for (int64_t first = 0; first < rows.size(0); first += at_once) {
+    const int64_t count = std::min(at_once, rows.size(0) - first);
+    const torch::Tensor assigned = indicators(codes.reshape(-1).narrow(0, first, count), options_.size);
+    counts += assigned.sum(0);
+    sums += assigned.t().matmul(rows.narrow(0, first, count));
+  }
   torch::Tensor donation = torch::zeros({donated(), dim_}, rows.options());
   if (donor && donated() > 0) {
     const torch::Tensor places = (noise.uniform({donated()}) * static_cast<double>(rows.size(0)))
@@ -130,7 +142,7 @@ torch::Tensor commitment_loss(const torch::Tensor& z, const torch::Tensor& e) {
 
 CodeUse code_use(const torch::Tensor& codes, int64_t size) {
   const torch::NoGradGuard no_grad;
-  const torch::Tensor counts = indicators(codes.reshape(-1), size).sum(0);
+  const torch::Tensor counts = torch::bincount(codes.reshape(-1), {}, size).to(torch::kFloat32);
   const torch::Tensor frequency = counts / static_cast<double>(codes.numel());
   return {torch::special::entr(frequency).sum().exp(), counts.gt(0).sum().to(torch::kFloat32)};
 }

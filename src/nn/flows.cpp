@@ -66,7 +66,9 @@ class Planar : public Flow {
   // makes û = u where wᵀu = 0, so û stays small as w goes to 0.
   static void step(Flowed& flowed, const torch::Tensor& u, const torch::Tensor& w, const torch::Tensor& b) {
     const torch::Tensor wu = (w * u).sum(1, true), stretch = torch::softplus(wu + log_e_minus_one);
-    const torch::Tensor u_hat = u + (stretch - 1 - wu) * w / w.square().sum(1, true).clamp_min(1e-12);
+    const torch::Tensor square = w.square().sum(1, true).clamp_min(1e-12);
+    const torch::Tensor along = (stretch - 1 - wu) * w;
+    const torch::Tensor u_hat = u + along / square;
     const torch::Tensor t = torch::tanh((w * flowed.z).sum(1, true) + b), bend = t.square();
     flowed.z = flowed.z + u_hat * t;
     flowed.log_det = flowed.log_det + (bend + (1 - bend) * stretch).log().squeeze(1);

@@ -13,22 +13,6 @@
 namespace elbo {
 namespace {
 
-// A layer that the machine cannot hold is told by the settings that ask for it, before the system ends the
-// process for it. Training keeps a gradient and two numbers of the optimiser for each weight.
-void require_memory(torch::IntArrayRef sizes) {
-  double bytes = 4.0 * sizeof(float);
-  for (const int64_t size : sizes) bytes *= static_cast<double>(size);
-  struct sysinfo machine = {};
-  if (::sysinfo(&machine) != 0) return;
-  const double all = static_cast<double>(machine.totalram) * machine.mem_unit;
-  if (bytes > all)
-    usage_error(
-        "network.hidden, network.channels or model.latent: a layer of {} weights takes {} to train, this "
-        "machine "
-        "has {}; choose smaller ones",
-        fmt::join(sizes, "×"), human_bytes(bytes), human_bytes(all));
-}
-
 struct NamedActivation {
   std::string_view name;
   Activation function;
@@ -45,6 +29,22 @@ constexpr NamedActivation activations[] = {
 };
 
 }  // namespace
+
+// A layer that the machine cannot hold is told by the settings that ask for it, before the system ends the
+// process for it. Training keeps a gradient and two numbers of the optimiser for each weight.
+void require_memory(torch::IntArrayRef sizes) {
+  double bytes = 4.0 * sizeof(float);
+  for (const int64_t size : sizes) bytes *= static_cast<double>(size);
+  struct sysinfo machine = {};
+  if (::sysinfo(&machine) != 0) return;
+  const double all = static_cast<double>(machine.totalram) * machine.mem_unit;
+  if (bytes > all)
+    usage_error(
+        "network.hidden, network.channels or model.*: a layer of {} weights takes {} to train, this "
+        "machine "
+        "has {}; choose smaller ones",
+        fmt::join(sizes, "×"), human_bytes(bytes), human_bytes(all));
+}
 
 torch::Tensor initial_values(torch::IntArrayRef sizes, int64_t fan_in, Noise& init) {
   require_memory(sizes);

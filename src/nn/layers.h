@@ -20,6 +20,9 @@ namespace elbo {
 // U(-1/√fan_in, 1/√fan_in), of `sizes`. Throws a usage Error for a layer that the machine cannot hold.
 torch::Tensor initial_values(torch::IntArrayRef sizes, int64_t fan_in, Noise& init);
 
+// Throws a usage Error where the machine cannot hold so many weights with what training keeps of each.
+void require_memory(torch::IntArrayRef sizes);
+
 class Linear : public torch::nn::Module {
  public:
   Linear(int64_t in, int64_t out, Noise& init);

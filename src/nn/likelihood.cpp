@@ -225,7 +225,7 @@ void LikelihoodOptions::bind(OptionTable& table) {
   table.add_choice(
       "model.likelihood", name,
       {"auto", "bernoulli", "gaussian", "laplace", "discretized_logistic", "categorical", "multinomial"},
-      "p(x|z); auto: bernoulli for data in [0, 1], gaussian otherwise; multinomial: counts");
+      "p(x|z); auto: bernoulli for images, gaussian otherwise; multinomial: counts");
   table.add_choice("model.likelihood_variance", variance, {"auto", "fixed", "learned", "predicted"},
                    "scale of gaussian, laplace, discretized_logistic: fixed, one learned, or one predicted "
                    "for each element");

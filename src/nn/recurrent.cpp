@@ -10,9 +10,11 @@
 #include "nn/layers.h"
 
 namespace elbo {
-Embedding::Embedding(int64_t tokens, int64_t width, Noise& init)
-    : weight_(register_parameter("weight",
-                                 init.normal({tokens, width}).div_(std::sqrt(static_cast<double>(width))))) {}
+Embedding::Embedding(int64_t tokens, int64_t width, Noise& init) {
+  require_memory({tokens, width});
+  weight_ =
+      register_parameter("weight", init.normal({tokens, width}).div_(std::sqrt(static_cast<double>(width))));
+}
 
 torch::Tensor Embedding::forward(const torch::Tensor& numbers) const {
   return torch::embedding(weight_, numbers);

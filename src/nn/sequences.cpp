@@ -26,7 +26,10 @@ class Tokens : public SequenceElements {
   }
   torch::Tensor before(const torch::Tensor& x, const torch::Tensor& dropped) const override {
     torch::Tensor fed = x.narrow(1, 0, steps());
-    if (dropped.defined()) fed = fed.masked_fill(dropped.gt(0), static_cast<double>(unk_token));
+    // Of a row's words; <bos> is none, and is there in generation, too.
+    if (dropped.defined())
+      fed = fed.masked_fill(dropped.gt(0).logical_and(fed.ne(static_cast<double>(bos_token))),
+                            static_cast<double>(unk_token));
     return fed;
   }
   torch::Tensor counted(const torch::Tensor& x, const torch::Tensor& length) const override {

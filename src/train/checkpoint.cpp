@@ -91,6 +91,7 @@ void write_shape(const hdf5::Handle& root, const DataShape& data) {
   hdf5::write_attribute(root, "data_row", fmt::format("{}", fmt::join(data.x, ",")));
   hdf5::write_attribute(root, "data_kind", data.kind);
   hdf5::write_attribute(root, "data_integer", int64_t{data.integer_x});
+  hdf5::write_attribute(root, "data_bytes", int64_t{data.bytes_x});
   hdf5::write_attribute(root, "data_classes", data.classes);
   hdf5::write_attribute(root, "data_label_features", data.label_features);
   hdf5::write_attribute(root, "data_rows", data.rows);
@@ -109,9 +110,10 @@ DataShape read_shape(const hdf5::Handle& root, const fs::path& path) {
   data.integer_x = integer("data_integer") != 0;
   data.classes = integer("data_classes");
   data.label_features = integer("data_label_features");
+  // Format 1 began without these three.
+  data.bytes_x = hdf5::read_integer_attribute(root, "data_bytes").value_or(0) != 0;
   data.rows = hdf5::read_integer_attribute(root, "data_rows").value_or(0);
-  data.tokens =
-      hdf5::read_integer_attribute(root, "data_tokens").value_or(0);  // format 1 began without these two
+  data.tokens = hdf5::read_integer_attribute(root, "data_tokens").value_or(0);
   return data;
 }
 

@@ -64,6 +64,9 @@ void require_same_rows(const SavedRun& run) {
   if (here.x != trained.x || here.kind != trained.kind)
     usage_error("{}: its rows are {}; {} was trained on rows {}", run.config->data.path, describe(here),
                 run.directory, describe(trained));
+  if (here.tokens != trained.tokens)
+    usage_error("{}: its vocabulary has {} tokens; {} was trained with {}; the model needs the same one",
+                run.config->data.path, here.tokens, run.directory, trained.tokens);
   const bool same_labels = here.classes == trained.classes && here.label_features == trained.label_features;
   if (run.model->conditional() && !same_labels)
     usage_error(
@@ -91,8 +94,9 @@ torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n
   const DataShape& data = run.checkpoint.data;
   if (!run.model->conditional()) {
     if (!text.empty())
-      usage_error("--label={}: the model of {}, {}, has no condition; cvae has one", text, run.directory,
-                  run.config->model->name());
+      usage_error(
+          "--label={}: the model of {}, {}, has no condition; cvae has one, and aae with model.use_labels",
+          text, run.directory, run.config->model->name());
     return {};
   }
   if (text.empty() && data.classes > 0) return torch::arange(n).remainder(data.classes);

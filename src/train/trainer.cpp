@@ -62,6 +62,7 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
   start_.reset();
   tell_of_large_data();
   warn_of_idle_ranks();
+  warn_of_late_phases();
 }
 
 Dataset Trainer::open_data(const Environment& environment) const {
@@ -201,6 +202,13 @@ void Trainer::warn_of_idle_ranks() const {
         "train.microbatch={}; a larger "
         "batch or a smaller microbatch would employ them",
         idle, host_->size(), config_.train.batch, config_.leaves(), config_.train.microbatch);
+}
+
+void Trainer::warn_of_late_phases() const {
+  for (const Phase& phase : phases_)
+    if (host_->rank() == 0 && phase.first_step >= end_step_)
+      log::warning("{} of the model is not trained: it begins at step {}, the run ends at {}", phase.name,
+                   phase.first_step, end_step_);
 }
 
 TrainOutcome Trainer::run(const StopRequest& stop) {

@@ -57,6 +57,7 @@ class Trainer {
   void make_loader();
   void tell_of_large_data() const;
   void warn_of_idle_ranks() const;
+  void warn_of_late_phases() const;
 
   StepReport take_step(int64_t step, const StopRequest& stop);
   void compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker);

@@ -16,15 +16,16 @@ learn() {
     echo "$name: $((SECONDS - begin)) s"
 }
 
-# told NAME KEY…: numbers of its evaluation
+# told NAME KEY…: numbers of its evaluation; nll with SAMPLES=… importance samples
 told() {
     local name=$1
     shift
-    "$ELBO" evaluate "$RUNS/$name" --out="$RUNS/$name.json" > /dev/null 2>> "$RUNS/$name.log"
+    rm -f "$RUNS/$name.json"
+    "$ELBO" evaluate "$RUNS/$name" --importance_samples="${SAMPLES:-0}" --out="$RUNS/$name.json" > /dev/null 2>> "$RUNS/$name.log"
     "$PYTHON" - "$RUNS/$name.json" "$name" "$@" <<'PYTHON'
 import json, sys
 found = json.load(open(sys.argv[1]))
-print(sys.argv[2] + ":", "  ".join(f"{key} {found[key]:.2f}" for key in sys.argv[3:] if key in found))
+print(sys.argv[2] + ":", "  ".join(f"{key} {found[key]:.2f}" for key in sys.argv[3:] if found.get(key) is not None))
 PYTHON
 }
 
@@ -101,10 +102,11 @@ prior_matched() {
 
 # Two levels of latent variables beside one, with as many parameters.
 levels() {
-    learn levels_one configs/mnist_hierarchical_vae.ini --model.name=vae --model.latent=32 --network.hidden=400,200
+    learn levels_one configs/mnist_vae.ini --data.binarize=dynamic --model.latent=32 --model.warmup_steps=4680 \
+        --network.hidden=400,200 --network.activation=leaky_relu --train.epochs=50
     learn levels_two configs/mnist_hierarchical_vae.ini
-    told levels_one loss nll kl
-    told levels_two loss nll kl
+    SAMPLES=100 told levels_one loss nll kl
+    SAMPLES=100 told levels_two loss nll kl
     made levels_two sample levels_0.png --vary=0 --n=32
     made levels_two sample levels_1.png --vary=1 --n=32
 }
@@ -120,7 +122,7 @@ text() {
 music() {
     [ -f datasets/bach_chorales.h5 ] || datasets/get.sh bach_chorales
     learn chorales configs/bach_chorales_vrnn.ini
-    told chorales loss nll kl
+    SAMPLES=20 told chorales loss nll kl
 }
 
 video() {

@@ -30,6 +30,8 @@ TEST(Vocabulary, PiecesAreJoinedAsTheyWereCut) {
   EXPECT_THAT(vocabulary("smiles", {"C", "Cl", "("}).texts(rows), ElementsAre("CCl(C"));
   EXPECT_THAT(vocabulary("characters", {"a", " ", "b"}).texts(rows), ElementsAre("a ba"));
   EXPECT_THAT(vocabulary("byte_pairs", {"lo", "w</w>", "er</w>"}).texts(rows), ElementsAre("low er lo"));
+  const torch::Tensor unknown = torch::tensor({{1, 4, 5, 3, 4, 2}});
+  EXPECT_THAT(vocabulary("byte_pairs", {"lo", "w</w>"}).texts(unknown), ElementsAre("low <unk> lo"));
   EXPECT_THAT(vocabulary("", {"x", "y", "z"}).texts(rows), ElementsAre("x y z x"));
 }
 

@@ -80,6 +80,49 @@ TEST(Evaluate, IsTheMeanOverEveryRowOnce) {
   EXPECT_NEAR(result.bits_per_dim.value_or(-1), result.loss / (16 * std::numbers::ln2), 1e-12);
 }
 
+// Rows (6, 2) of which 1 to 6 steps count.
+class Sequences final : public RowSource {
+ public:
+  int64_t rows() const override { return 13; }
+  int64_t rows_per_chunk() const override { return 13; }
+  int64_t bytes_per_row() const override { return 48; }
+  Batch read(const std::vector<int64_t>& ids) const override {
+    const torch::Tensor index = torch::tensor(ids);
+    return {x_.index_select(0, index), {}, index, 1 + index.remainder(6)};
+  }
+  void read_all() const override {}
+  std::string way() const override { return "from memory"; }
+  Batch all() const { return {x_, {}, torch::arange(13), 1 + torch::arange(13).remainder(6)}; }
+
+ private:
+  torch::Tensor x_ = Noise(Key(1)).uniform({13, 6, 2});
+};
+
+TEST(Evaluate, ErrorsAndBitsAreThoseOfTheStepsThatCount) {
+  const torch::NoGradGuard no_grad;
+  Noise init(Key(1));
+  const std::shared_ptr<Model> model =
+      find_model("sequence_vae")
+          ->build({.data = {.x = {6, 2}, .kind = "sequence"}, .network = {}, .name = "sequence_vae"}, init);
+  const auto world = make_self_communicator();
+  Workers workers(1);
+  const Sequences sequences;
+  const Evaluation result =
+      evaluate(*world, workers, {model}, sequences, {.microbatch = 5}).value_or(Evaluation{});
+
+  const Batch all = sequences.all();
+  const torch::Tensor made = model->decode(model->encode(all).z, {});
+  double error = 0, numbers = 0;
+  for (int64_t row = 0; row < 13; ++row) {
+    const auto length = all.length[row].item<int64_t>();
+    error += (made[row] - all.x[row]).narrow(0, 0, length).square().mean().item<double>() / 13;
+    numbers += static_cast<double>(2 * length) / 13;
+  }
+  EXPECT_NEAR(result.mse.value_or(0), error, 1e-6);
+  EXPECT_NEAR(result.bits_per_dim.value_or(0), result.loss / (numbers * std::numbers::ln2) + std::log2(255.0),
+              1e-6);
+}
+
 TEST(Evaluate, HasTheSameDigitsForEveryNumberOfThreads) {
   const EvaluationOptions options{.microbatch = 8, .importance_samples = 3, .binarize = "dynamic", .seed = 4};
   const Evaluation one = run(1, options);

@@ -37,7 +37,7 @@ std::pair<double, double> before_and_after(const std::vector<Setting>& settings,
   const auto measure = [&] {
     const torch::NoGradGuard no_grad;
     Noise noise(Key(9));
-    const torch::Tensor z = model->encode(batch).z, prior = model->prior_sample(1000, noise);
+    const torch::Tensor z = model->encode(batch).z, prior = model->prior_sample(1000, {}, noise);
     return discrepancy(z, prior);
   };
   const double before = measure();
@@ -55,6 +55,21 @@ TEST(Aae, CodesComeToFollowAMixture) {
   const auto [before, after] = before_and_after({{"model.latent", "2"}, {"model.prior", "mixture"}}, 250);
   EXPECT_GT(before, 0.05);
   EXPECT_LT(after, 0.2 * before);
+}
+
+TEST(Aae, WithLabelsAPartIsDrawnFromIfItIsNamed) {
+  const torch::NoGradGuard no_grad;
+  const auto model =
+      small_model("aae", "labelled_image",
+                  {{"model.latent", "2"}, {"model.prior", "mixture"}, {"model.use_labels", "true"}});
+  EXPECT_TRUE(model->conditional());
+  Noise noise(Key(1));
+  const torch::Tensor label = torch::full({500}, 2, torch::kInt64);
+  // The petal of class 2 of 3 lies at an angle of 4π/3, at a mean distance of 1.4 (src/nn/planar_priors.h).
+  const torch::Tensor mean = model->prior_sample(500, label, noise).mean(0);
+  EXPECT_NEAR(mean[0].item<double>(), 1.4 * std::cos(4 * std::numbers::pi / 3), 0.1);
+  EXPECT_NEAR(mean[1].item<double>(), 1.4 * std::sin(4 * std::numbers::pi / 3), 0.1);
+  EXPECT_LT(model->prior_sample(500, {}, noise).mean(0).norm().item<double>(), 0.3);
 }
 
 TEST(Aae, EachPhaseHasOnlyItsPartOfTheLoss) {

@@ -33,6 +33,13 @@ TEST(Gan, EachPlayersGradientIsForItsOwnNetwork) {
   EXPECT_THAT(reached("encoder"), testing::ElementsAre("encoder"));
 }
 
+TEST(Gan, AnImageThatItsMeanCannotImproveIsRefused) {
+  for (const char* name : {"gan", "vae_gan"})
+    for (const char* likelihood : {"discretized_logistic", "multinomial"})
+      EXPECT_THROW(small_model(name, "image", {{"model.likelihood", likelihood}}), Error)
+          << name << likelihood;
+}
+
 // With its last layer at zero the discriminator gives even chances: log 2 for each verdict.
 TEST(Gan, EvenChancesCostLogTwo) {
   const auto model = small_model("gan", "image");
@@ -61,7 +68,7 @@ TEST(Gan, ALinearGeneratorLearnsAGaussian) {
   const Batch batch{noise.normal({256, 2}).matmul(root.t()) + mean, {}, torch::arange(256)};
   learn(*model, batch, 600, 0.002);
   const torch::NoGradGuard no_grad;
-  const torch::Tensor drawn = model->decode(model->prior_sample(4000, noise), {});
+  const torch::Tensor drawn = model->decode(model->prior_sample(4000, {}, noise), {});
   EXPECT_TRUE(torch::allclose(drawn.mean(0), mean, 0, 0.3)) << drawn.mean(0);
   EXPECT_TRUE(torch::allclose(torch::cov(drawn.t()), torch::cov(batch.x.t()), 0, 0.4))
       << torch::cov(drawn.t());
@@ -72,7 +79,7 @@ TEST(Gan, TheEncoderComesToFindTheCodesOfWhatIsGenerated) {
   const auto error = [&] {
     const torch::NoGradGuard no_grad;
     Noise noise(Key(5));
-    const torch::Tensor z = model->prior_sample(500, noise);
+    const torch::Tensor z = model->prior_sample(500, {}, noise);
     const Batch made{model->decode(z, {}), {}, torch::arange(500)};
     return (model->encode(made).z - z).square().sum(1).mean().item<double>();
   };

@@ -86,7 +86,7 @@ TEST(Cvae, LearnsWhatALabelMeans) {
   Noise noise(Key(8));
   for (int64_t label = 0; label < 3; ++label) {
     const torch::Tensor drawn =
-        model->decode(model->prior_sample(20, noise), torch::full({20}, label, torch::kInt64));
+        model->decode(model->prior_sample(20, {}, noise), torch::full({20}, label, torch::kInt64));
     EXPECT_NEAR(drawn.mean().item<double>(), 0.1 + 0.4 * static_cast<double>(label), 0.05);
   }
 }

@@ -139,7 +139,8 @@ TEST(HierarchicalVae, WeightsAndThePriorGiveOneLikelihood) {
     const Batch batch = rows("tabular", 2);
     constexpr int64_t k = 40000;
     const torch::Tensor weighted = importance_weighted_bound(*model->log_weights(batch, k, noise));
-    const torch::Tensor means = model->decode(model->prior_sample(k, noise), {}).unsqueeze(1);  // (k, 1, 6)
+    const torch::Tensor means =
+        model->decode(model->prior_sample(k, {}, noise), {}).unsqueeze(1);  // (k, 1, 6)
     const torch::Tensor logs = -0.5 * ((means - batch.x).square() + std::log(2 * std::numbers::pi)).sum(-1);
     EXPECT_TRUE(torch::allclose(weighted, importance_weighted_bound(logs), 0, 0.03)) << kind;
   }
@@ -178,7 +179,7 @@ TEST(HierarchicalVae, ALevelIsDrawnAnewWithTheLevelsAboveInPlace) {
     const torch::NoGradGuard no_grad;
     EXPECT_EQ(model->levels(), (std::vector<int64_t>{2, 3, 4}));
     Noise noise(Key(8));
-    const torch::Tensor z = model->prior_sample(1, noise).repeat({5, 1});
+    const torch::Tensor z = model->prior_sample(1, {}, noise).repeat({5, 1});
     const torch::Tensor drawn = model->resample(z, 1, noise);
     EXPECT_TRUE(torch::equal(drawn.narrow(1, 0, 2), z.narrow(1, 0, 2)));
     EXPECT_GT((drawn - z).narrow(1, 2, 3).abs().min().item<double>(), 0);
@@ -193,7 +194,7 @@ TEST(HierarchicalVae, LevelsBelowKeepTheirNoise) {
     const auto model = hierarchical(kind, "image", {{"model.latents", "4,3"}});
     const torch::NoGradGuard no_grad;
     Noise first(Key(9)), again(Key(9)), other(Key(10));
-    const torch::Tensor z = model->prior_sample(6, first);
+    const torch::Tensor z = model->prior_sample(6, {}, first);
     const torch::Tensor moved = model->resample(z, 0, other);
     EXPECT_FALSE(torch::allclose(moved, z, 0, 0.1));
     EXPECT_TRUE(torch::allclose(model->resample(moved, 0, again), z, 0, 1e-4)) << kind;

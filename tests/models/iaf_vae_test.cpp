@@ -44,7 +44,7 @@ TEST_P(IafVae, WeightsAndThePriorGiveOneLikelihood) {
   const Batch batch = rows("tabular", 2);
   constexpr int64_t k = 100000;
   const torch::Tensor weighted = importance_weighted_bound(*model->log_weights(batch, k, noise));
-  const torch::Tensor means = model->decode(model->prior_sample(k, noise), {}).unsqueeze(1);  // (k, 1, 6)
+  const torch::Tensor means = model->decode(model->prior_sample(k, {}, noise), {}).unsqueeze(1);  // (k, 1, 6)
   const torch::Tensor logs = -0.5 * ((means - batch.x).square() + std::log(2 * std::numbers::pi)).sum(-1);
   EXPECT_TRUE(torch::allclose(weighted, importance_weighted_bound(logs), 0, 0.03))
       << weighted << importance_weighted_bound(logs);

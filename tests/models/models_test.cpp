@@ -35,7 +35,7 @@ TEST_P(EveryModel, HasTheShapesThatTheInterfaceSays) {
     EXPECT_EQ(code.kl->sizes(), codes);
   }
   EXPECT_EQ(tested->decode(code.z, five.label).sizes(), five.x.sizes());
-  const torch::Tensor z = tested->prior_sample(7, noise);
+  const torch::Tensor z = tested->prior_sample(7, {}, noise);
   EXPECT_EQ(z.sizes(), (std::vector<int64_t>{7, tested->latent_size()}));
   EXPECT_TRUE(tested->decode(z, label(7)).isfinite().all().item<bool>());
   const Terms terms = tested->evaluate(five, noise);

@@ -70,7 +70,7 @@ TEST_P(SequenceVae, FeaturesDependOnEarlierElementsAloneAndAreThoseOfOneStepAtAT
 TEST_P(SequenceVae, GeneratedTokensBeginWithBosAndEndWithPads) {
   const auto tested = model("tokens");
   Noise noise(Key(2));
-  const torch::Tensor x = tested->decode(3 * tested->prior_sample(50, noise), {});
+  const torch::Tensor x = tested->decode(3 * tested->prior_sample(50, {}, noise), {});
   EXPECT_TRUE(x.select(1, 0).eq(1).all().item<bool>());
   const torch::Tensor ended = x.eq(2).cumsum(1) - x.eq(2).to(torch::kInt64);
   EXPECT_TRUE(x.masked_select(ended.gt(0)).eq(0).all().item<bool>());

@@ -63,7 +63,7 @@ TEST(VampVae, DrawsFromThePriorHaveTheMomentsOfTheMixture) {
   const torch::Tensor mean = code.z.mean(0);
   const torch::Tensor variance = (code.logvar->exp() + code.z.square()).mean(0) - mean.square();
   Noise noise(Key(6));
-  const torch::Tensor z = model->prior_sample(200000, noise);
+  const torch::Tensor z = model->prior_sample(200000, {}, noise);
   EXPECT_TRUE(torch::allclose(z.mean(0), mean, 0, 0.03)) << z.mean(0) << mean;
   EXPECT_TRUE(torch::allclose(z.var(0), variance, 0.03)) << z.var(0) << variance;
 }
@@ -79,7 +79,7 @@ TEST(VampVae, WeightsAndThePriorGiveOneLikelihood) {
   const Batch batch = rows("tabular", 2);
   constexpr int64_t k = 40000;
   const torch::Tensor weighted = importance_weighted_bound(*model->log_weights(batch, k, noise));
-  const torch::Tensor means = model->decode(model->prior_sample(k, noise), {}).unsqueeze(1);  // (k, 1, 6)
+  const torch::Tensor means = model->decode(model->prior_sample(k, {}, noise), {}).unsqueeze(1);  // (k, 1, 6)
   const torch::Tensor logs = -0.5 * ((means - batch.x).square() + std::log(2 * std::numbers::pi)).sum(-1);
   EXPECT_TRUE(torch::allclose(weighted, importance_weighted_bound(logs), 0, 0.05))
       << weighted << importance_weighted_bound(logs);

@@ -43,7 +43,7 @@ TEST(VqVae, EveryVectorOfACodeIsOneOfTheCodebook) {
   const torch::NoGradGuard no_grad;
   Noise noise(Key(3));
   const torch::Tensor vectors = buffers(*model).at("codebook.vectors");
-  for (const torch::Tensor& z : {model->encode(rows("image", 6)).z, model->prior_sample(6, noise)}) {
+  for (const torch::Tensor& z : {model->encode(rows("image", 6)).z, model->prior_sample(6, {}, noise)}) {
     const torch::Tensor same = z.view({-1, 1, 5}).eq(vectors).all(2);
     EXPECT_TRUE(same.any(1).all().item<bool>());
   }
@@ -67,7 +67,7 @@ TEST(VqVae, WithOneVectorTheBoundIsExact) {
   const torch::NoGradGuard no_grad;
   const Batch batch = rows("tabular", 5);
   Noise noise(Key(3));
-  const torch::Tensor mean = model->decode(model->prior_sample(5, noise), {});
+  const torch::Tensor mean = model->decode(model->prior_sample(5, {}, noise), {});
   const torch::Tensor log_density =
       -0.5 * (batch.x - mean).square().sum(1) - 3 * std::log(2 * std::numbers::pi);
   const Terms terms = model->evaluate(batch, noise);
@@ -86,7 +86,7 @@ TEST(VqVae, EvaluationIsAnUpperBoundOfTheNegativeLogLikelihood) {
   const torch::Tensor bound = model->evaluate(batch, noise).loss;
   // p(x) = E p(x|c) over c from the prior.
   const int64_t draws = 20000;
-  const torch::Tensor mean = model->decode(model->prior_sample(draws, noise), {});
+  const torch::Tensor mean = model->decode(model->prior_sample(draws, {}, noise), {});
   const torch::Tensor log_density =
       -0.5 * (batch.x.unsqueeze(0) - mean.unsqueeze(1)).square().sum(2) - 3 * std::log(2 * std::numbers::pi);
   const torch::Tensor exact = -(log_density.logsumexp(0) - std::log(static_cast<double>(draws)));

@@ -31,6 +31,7 @@ class CheckpointTest : public testing::Test {
     checkpoint.data = {.x = {1, 2, 3},
                        .kind = "image",
                        .integer_x = true,
+                       .bytes_x = true,
                        .classes = 4,
                        .label_features = 0,
                        .rows = 50,
@@ -67,6 +68,7 @@ TEST_F(CheckpointTest, ComesBackAsItWasInOrderOfRegistration) {
   EXPECT_EQ(read.data.rows, 50);
   EXPECT_EQ(read.data.tokens, 6);
   EXPECT_TRUE(read.data.integer_x);
+  EXPECT_TRUE(read.data.bytes_x);
   EXPECT_EQ(read.data.classes, 4);
   EXPECT_FALSE(read.evaluation_pending);
   expect_equal(read.parameters, written.parameters);
