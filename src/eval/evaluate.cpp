@@ -110,7 +110,8 @@ class Evaluator {
                                  const torch::Tensor& counted, double* at) {
     const torch::Tensor squares = ((reconstruction - x).square() * counted).flatten(1);
     const torch::Tensor error =
-        squares.sum(1, false, torch::kFloat64) / counted.flatten(1).sum(1, false, torch::kFloat64);
+        squares.sum(1, false, torch::kFloat64) /
+        counted.flatten(1).sum(1, false, torch::kFloat64).clamp_min(1);  // a row may have no step
     at[Layout::squared_error] = sum_of(error);
     // A perfect row has no finite PSNR; 1e-10 is 100 dB.
     at[Layout::psnr] = sum_of(error.clamp_min(1e-10).log10() * -10);
