@@ -9,6 +9,7 @@
 #include "models/registry.h"
 #include "nn/hierarchy.h"
 #include "objectives/bounds.h"
+#include "oracles.h"
 #include "small_models.h"
 
 namespace elbo {
@@ -71,11 +72,8 @@ class LinearLadder : public testing::Test {
 
   torch::Tensor log_density() const {
     const torch::Tensor u = loading.to(torch::kFloat64);
-    const torch::Tensor covariance =
-        (a * a + s) * torch::outer(u, u) + sigma * sigma * torch::eye(features, torch::kFloat64);
-    const torch::Tensor r = batch.x.to(torch::kFloat64) - c * u;
-    const torch::Tensor distance = (r.matmul(covariance.inverse()) * r).sum(1);
-    return -0.5 * (distance + covariance.logdet() + features * std::log(2 * std::numbers::pi));
+    const torch::Tensor noise = sigma * sigma * torch::eye(features, torch::kFloat64);
+    return normal_log_density(batch.x - c * loading, (a * a + s) * torch::outer(u, u) + noise);
   }
 
   std::shared_ptr<Model> model;
@@ -128,48 +126,20 @@ TEST(HierarchicalVae, TheBoundOfOneSampleHasTheElboAsItsMean) {
   }
 }
 
-// E[p(x)/q] over q is p(x), which the mean of p(x|z) over draws from the prior is, too: no weight is left
-// out.
 TEST(HierarchicalVae, WeightsAndThePriorGiveOneLikelihood) {
   for (const std::string& kind : hierarchy_names()) {
+    SCOPED_TRACE(kind);
     const auto model =
         hierarchical(kind, "tabular", {{"model.latents", "2,1"}, {"model.likelihood", "gaussian"}});
-    const torch::NoGradGuard no_grad;
-    Noise noise(Key(6));
-    const Batch batch = rows("tabular", 2);
-    constexpr int64_t k = 40000;
-    const torch::Tensor weighted = importance_weighted_bound(*model->log_weights(batch, k, noise));
-    const torch::Tensor means =
-        model->decode(model->prior_sample(k, {}, noise), {}).unsqueeze(1);  // (k, 1, 6)
-    const torch::Tensor logs = -0.5 * ((means - batch.x).square() + std::log(2 * std::numbers::pi)).sum(-1);
-    EXPECT_TRUE(torch::allclose(weighted, importance_weighted_bound(logs), 0, 0.03)) << kind;
+    expect_one_likelihood(*model, rows("tabular", 2), 40000, 0.03);
   }
 }
 
 TEST(HierarchicalVae, ItsGradientIsThatOfFiniteDifferences) {
   for (const std::string& kind : hierarchy_names()) {
-    const auto model = hierarchical(kind, "tabular", {{"model.latents", "3,2"}});
-    // Differences of float32 losses would be lost in rounding.
-    model->to(torch::kFloat64);
-    const Batch batch = rows("tabular", 4);
-    const Batch precise{batch.x.to(torch::kFloat64), {}, batch.ids};
-    const auto loss = [&] {
-      Noise noise(Key(7));
-      return model->objective({"model", 0, 0}, precise, noise).loss.sum();
-    };
-    loss().backward();
-    const torch::NoGradGuard no_grad;
-    for (auto& parameter : model->named_parameters()) {
-      torch::Tensor element = parameter.value().view({-1})[0];
-      constexpr double step = 1e-5;
-      element += step;
-      const double above = loss().item<double>();
-      element -= 2 * step;
-      const double below = loss().item<double>();
-      element += step;
-      EXPECT_NEAR(parameter.value().grad().view({-1})[0].item<double>(), (above - below) / (2 * step), 1e-4)
-          << kind << " " << parameter.key();
-    }
+    SCOPED_TRACE(kind);
+    expect_gradient_of_differences(*hierarchical(kind, "tabular", {{"model.latents", "3,2"}}),
+                                   rows("tabular", 4));
   }
 }
 

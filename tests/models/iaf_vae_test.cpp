@@ -1,12 +1,9 @@
 #include <gmock/gmock.h>
 #include <torch/torch.h>
 
-#include <cmath>
-#include <numbers>
-
 #include "models/registry.h"
 #include "nn/flows.h"
-#include "objectives/bounds.h"
+#include "oracles.h"
 #include "small_models.h"
 
 namespace elbo {
@@ -40,39 +37,11 @@ TEST_P(IafVae, WeightsAndThePriorGiveOneLikelihood) {
   const torch::NoGradGuard no_grad;
   // Far from its beginning, so that the flow bends.
   for (torch::Tensor& parameter : model->parameters()) parameter.mul_(1.5);
-  Noise noise(Key(6));
-  const Batch batch = rows("tabular", 2);
-  constexpr int64_t k = 100000;
-  const torch::Tensor weighted = importance_weighted_bound(*model->log_weights(batch, k, noise));
-  const torch::Tensor means = model->decode(model->prior_sample(k, {}, noise), {}).unsqueeze(1);  // (k, 1, 6)
-  const torch::Tensor logs = -0.5 * ((means - batch.x).square() + std::log(2 * std::numbers::pi)).sum(-1);
-  EXPECT_TRUE(torch::allclose(weighted, importance_weighted_bound(logs), 0, 0.03))
-      << weighted << importance_weighted_bound(logs);
+  expect_one_likelihood(*model, rows("tabular", 2), 100000, 0.03);
 }
 
 TEST_P(IafVae, ItsGradientIsThatOfFiniteDifferences) {
-  const auto model = flowing(GetParam());
-  // Differences of float32 losses would be lost in rounding.
-  model->to(torch::kFloat64);
-  const Batch batch = rows("tabular", 4);
-  const Batch precise{batch.x.to(torch::kFloat64), {}, batch.ids};
-  const auto loss = [&] {
-    Noise noise(Key(7));
-    return model->objective({"model", 0, 0}, precise, noise).loss.sum();
-  };
-  loss().backward();
-  const torch::NoGradGuard no_grad;
-  for (auto& parameter : model->named_parameters()) {
-    torch::Tensor element = parameter.value().view({-1})[0];
-    constexpr double step = 1e-5;
-    element += step;
-    const double above = loss().item<double>();
-    element -= 2 * step;
-    const double below = loss().item<double>();
-    element += step;
-    EXPECT_NEAR(parameter.value().grad().view({-1})[0].item<double>(), (above - below) / (2 * step), 1e-4)
-        << parameter.key();
-  }
+  expect_gradient_of_differences(*flowing(GetParam()), rows("tabular", 4));
 }
 
 TEST_P(IafVae, EvaluationIgnoresWeightAndWarmUp) {

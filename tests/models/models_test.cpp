@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "models/registry.h"
 #include "objectives/bounds.h"
+#include "oracles.h"
 #include "small_models.h"
 
 namespace elbo {
@@ -195,10 +196,8 @@ class ProbabilisticPca : public testing::Test {
 
   torch::Tensor log_density() const {
     const torch::Tensor w = w_.to(torch::kFloat64);
-    const torch::Tensor covariance = w.matmul(w.t()) + sigma * sigma * torch::eye(features, torch::kFloat64);
-    const torch::Tensor r = (batch_.x - b_).to(torch::kFloat64);
-    const torch::Tensor distance = (r.matmul(covariance.inverse()) * r).sum(1);
-    return -0.5 * (distance + covariance.logdet() + features * std::log(2 * std::numbers::pi));
+    const torch::Tensor noise = sigma * sigma * torch::eye(features, torch::kFloat64);
+    return normal_log_density(batch_.x - b_, w.matmul(w.t()) + noise);
   }
 
   std::shared_ptr<Model> model_;

@@ -3,6 +3,7 @@
 
 #include "models/registry.h"
 #include "nn/sequences.h"
+#include "oracles.h"
 #include "small_models.h"
 
 namespace elbo {
@@ -23,14 +24,7 @@ class SequenceVae : public testing::TestWithParam<std::string> {
 TEST_P(SequenceVae, ElementsBeyondTheLengthChangeNothing) {
   for (const char* data : {"tokens", "sequence"}) {
     const auto tested = model(data);
-    Batch batch = rows(data, 6);
-    batch.length = torch::tensor({0, 3, 4, 5, 7, 8});
-    Batch other = batch;
-    other.x = batch.x.clone();
-    for (int64_t i = 0; i < 6; ++i) {
-      const auto length = batch.length[i].item<int64_t>();
-      if (length < 8) other.x[i].narrow(0, length, 8 - length).fill_(5);
-    }
+    const auto [batch, other] = rows_that_differ_beyond_their_length(data);
     Noise one(Key(2)), two(Key(2));
     EXPECT_TRUE(torch::equal(tested->evaluate(batch, one).loss, tested->evaluate(other, two).loss)) << data;
     EXPECT_TRUE(torch::equal(tested->encode(batch).z, tested->encode(other).z)) << data;

@@ -1,11 +1,8 @@
 #include <gmock/gmock.h>
 #include <torch/torch.h>
 
-#include <cmath>
-#include <numbers>
-
 #include "models/registry.h"
-#include "objectives/bounds.h"
+#include "oracles.h"
 #include "small_models.h"
 
 namespace elbo {
@@ -75,38 +72,12 @@ TEST(VampVae, WeightsAndThePriorGiveOneLikelihood) {
       small_model("vamp_vae", "tabular",
                   {{"model.components", "7"}, {"model.latent", "2"}, {"model.likelihood", "gaussian"}});
   for (torch::Tensor& parameter : model->parameters()) parameter.mul_(2);
-  Noise noise(Key(7));
-  const Batch batch = rows("tabular", 2);
-  constexpr int64_t k = 40000;
-  const torch::Tensor weighted = importance_weighted_bound(*model->log_weights(batch, k, noise));
-  const torch::Tensor means = model->decode(model->prior_sample(k, {}, noise), {}).unsqueeze(1);  // (k, 1, 6)
-  const torch::Tensor logs = -0.5 * ((means - batch.x).square() + std::log(2 * std::numbers::pi)).sum(-1);
-  EXPECT_TRUE(torch::allclose(weighted, importance_weighted_bound(logs), 0, 0.05))
-      << weighted << importance_weighted_bound(logs);
+  expect_one_likelihood(*model, rows("tabular", 2), 40000, 0.05);
 }
 
 TEST(VampVae, TheGradientReachesThePseudoInputsThroughThePriorAsFiniteDifferencesSay) {
-  const auto model = small_model("vamp_vae", "tabular", {{"model.components", "3"}});
-  model->to(torch::kFloat64);
-  const Batch batch = rows("tabular", 4);
-  const Batch precise{batch.x.to(torch::kFloat64), {}, batch.ids};
-  const auto loss = [&] {
-    Noise noise(Key(8));
-    return model->objective({"model", 0, 0}, precise, noise).loss.sum();
-  };
-  loss().backward();
-  const torch::NoGradGuard no_grad;
-  for (auto& parameter : model->named_parameters()) {
-    torch::Tensor element = parameter.value().view({-1})[0];
-    constexpr double step = 1e-5;
-    element += step;
-    const double above = loss().item<double>();
-    element -= 2 * step;
-    const double below = loss().item<double>();
-    element += step;
-    EXPECT_NEAR(parameter.value().grad().view({-1})[0].item<double>(), (above - below) / (2 * step), 1e-4)
-        << parameter.key();
-  }
+  expect_gradient_of_differences(*small_model("vamp_vae", "tabular", {{"model.components", "3"}}),
+                                 rows("tabular", 4));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "models/registry.h"
 #include "objectives/bounds.h"
+#include "oracles.h"
 #include "small_models.h"
 
 namespace elbo {
@@ -172,14 +173,7 @@ TEST(Vrnn, StepsBeyondTheLengthChangeNothing) {
   const torch::NoGradGuard no_grad;
   for (const char* data : {"tokens", "sequence"}) {
     const auto tested = small_model("vrnn", data);
-    Batch batch = rows(data, 6);
-    batch.length = torch::tensor({0, 3, 4, 5, 7, 8});
-    Batch other = batch;
-    other.x = batch.x.clone();
-    for (int64_t i = 0; i < 6; ++i) {
-      const auto length = batch.length[i].item<int64_t>();
-      if (length < 8) other.x[i].narrow(0, length, 8 - length).fill_(5);
-    }
+    const auto [batch, other] = rows_that_differ_beyond_their_length(data);
     Noise one(Key(2)), two(Key(2)), three(Key(3)), four(Key(3));
     EXPECT_TRUE(torch::equal(tested->evaluate(batch, one).loss, tested->evaluate(other, two).loss)) << data;
     EXPECT_TRUE(torch::equal(weights_of(*tested, batch, 2, three), weights_of(*tested, other, 2, four)));
