@@ -36,7 +36,7 @@ class Encoder {
       : world_(world),
         workers_(workers),
         source_(source),
-        config_(*run.config),
+        run_(run),
         microbatch_(run.config->evaluate.microbatch) {
     models_.push_back(run.model);
     while (static_cast<int>(models_.size()) < workers.count()) models_.push_back(run.replica());
@@ -79,10 +79,7 @@ class Encoder {
   }
 
  private:
-  Batch read(int64_t first, int64_t end) const {
-    return read_rows(source_, first, end, config_.data.binarize,
-                     Key(static_cast<uint64_t>(config_.train.seed)).with("binarize"));
-  }
+  Batch read(int64_t first, int64_t end) const { return run_.rows(source_, first, end); }
 
   torch::Tensor encode(int64_t first, int64_t count) {
     torch::Tensor codes = torch::empty({count, width()});
@@ -101,7 +98,7 @@ class Encoder {
   Communicator& world_;
   Workers& workers_;
   const RowSource& source_;
-  const RunConfig& config_;
+  const SavedRun& run_;
   int64_t microbatch_, rows_of_rank_ = 0, width_ = 0;
   std::vector<std::shared_ptr<Model>> models_;
 };

@@ -1,7 +1,6 @@
 #include <torch/torch.h>
 
 #include "commands/command.h"
-#include "data/loader.h"
 #include "eval/output.h"
 #include "train/saved_run.h"
 
@@ -52,8 +51,7 @@ ExitCode interpolate(const Environment& environment, const CommandLine& line) {
                 options.split, source.rows());
 
   const torch::NoGradGuard no_grad;
-  const Batch batch = read_rows(source, 0, 2 * options.n, run.config->data.binarize,
-                                Key(static_cast<uint64_t>(run.config->train.seed)).with("binarize"));
+  const Batch batch = run.rows(source, 0, 2 * options.n);
   // A walk keeps the label of the row where it begins.
   const torch::Tensor label = batch.label.defined()
                                   ? batch.label.slice(0, 0, {}, 2).repeat_interleave(options.steps, 0)

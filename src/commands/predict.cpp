@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "commands/command.h"
-#include "data/loader.h"
 #include "eval/output.h"
 #include "train/saved_run.h"
 
@@ -18,11 +17,11 @@ struct Options {
   OptionTable table() {
     OptionTable table;
     table.add("n", n, "rows, from the split's beginning", Range::between(1, 1 << 20));
-    table.add("from", from,
-              "so many first elements of each row are given, of tokens <bos> among them; 0: half of the "
-              "elements that "
-              "the longest row may have",
-              Range::at_least(0));
+    table.add(
+        "from", from,
+        "so many first elements of each row are given, of tokens <bos> among them; 0: half of those that the "
+        "longest row may have",
+        Range::at_least(0));
     table.add_choice("elements", elements, {"mean", "drawn"},
                      "each new element is its mean (of tokens the most probable), or is drawn");
     table.add("split", split, "train, validation or test");
@@ -78,19 +77,15 @@ ExitCode predict(const Environment& environment, const CommandLine& line) {
 
   const torch::NoGradGuard no_grad;
   const RowSource& source = run.dataset->split(options.split);
-  const auto read = [&](int64_t n) {
-    return read_rows(source, 0, std::min(n, source.rows()), run.config->data.binarize,
-                     Key(static_cast<uint64_t>(run.config->train.seed)).with("binarize"));
-  };
   Noise noise(Key(static_cast<uint64_t>(options.seed)).with("predict"));
   const auto told = [&](const Batch& batch, int64_t given) {
     return run.model->continued(batch, {.given = given, .drawn = options.elements == "drawn"}, noise);
   };
-  if (!told(read(1), 1))
+  if (!told(run.rows(source, 0, 1), 1))
     usage_error("{}: {} does not tell rows element after element; expected a run of sequence_vae or vrnn",
                 line.positional[0], run.config->model->name());
   const int64_t given = given_elements(options, run.checkpoint.data);
-  const Batch batch = longer_than(read(options.n), given);
+  const Batch batch = longer_than(run.rows(source, 0, std::min(options.n, source.rows())), given);
   constexpr int64_t columns = 16;
   write_rows(options.output, {{"x", batch.x}, {"prediction", told(batch, given).value_or(torch::Tensor())}},
              std::min(columns, batch.size()), run.vocabulary());

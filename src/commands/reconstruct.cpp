@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "commands/command.h"
-#include "data/loader.h"
 #include "eval/output.h"
 #include "train/saved_run.h"
 
@@ -43,8 +42,7 @@ ExitCode reconstruct(const Environment& environment, const CommandLine& line) {
 
   const torch::NoGradGuard no_grad;
   const RowSource& source = run.dataset->split(options.split);
-  const Batch batch = read_rows(source, 0, std::min(options.n, source.rows()), run.config->data.binarize,
-                                Key(static_cast<uint64_t>(run.config->train.seed)).with("binarize"));
+  const Batch batch = run.rows(source, 0, std::min(options.n, source.rows()));
   const torch::Tensor reconstruction = run.model->decode(run.model->encode(batch).z, batch.label);
   constexpr int64_t columns = 16;
   write_rows(options.output, {{"x", batch.x}, {"reconstruction", reconstruction}},

@@ -5,21 +5,17 @@
 
 #include "models/gaussian_vae.h"
 #include "models/spec.h"
+#include "nn/discriminator.h"
 #include "objectives/adversarial.h"
 
 namespace elbo {
 namespace {
 
 struct GanOptions : GaussianVaeOptions {
-  double slope_penalty = 10;
-  double discriminator_lr_factor = 1;
+  RowDiscriminatorOptions discriminator;
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
-    table.add("model.slope_penalty", slope_penalty,
-              "weight of the discriminator's squared slope at rows (Mescheder et al. 2018); 0: as in 2014",
-              Range::at_least(0));
-    table.add("model.discriminator_lr_factor", discriminator_lr_factor,
-              "the discriminator's part of optimizer.lr", Range::above(0));
+    discriminator.bind(table);
   }
 };
 
@@ -27,8 +23,8 @@ class Gan : public Model {
  public:
   Gan(const ModelContext& context, const GanOptions& options, Noise& init)
       : latent_(options.latent),
-        slope_penalty_(options.slope_penalty),
-        discriminator_lr_factor_(options.discriminator_lr_factor) {
+        slope_penalty_(options.discriminator.slope_penalty),
+        discriminator_lr_factor_(options.discriminator.lr_factor) {
     require_quantities(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
     likelihood_ =

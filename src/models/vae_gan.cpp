@@ -4,6 +4,7 @@
 
 #include "models/gaussian_vae.h"
 #include "models/spec.h"
+#include "nn/discriminator.h"
 #include "objectives/adversarial.h"
 #include "objectives/bounds.h"
 
@@ -13,8 +14,7 @@ namespace {
 struct VaeGanOptions : GaussianVaeOptions {
   double gamma = 0.1;
   double feature_scale = 0.1;
-  double slope_penalty = 10;
-  double discriminator_lr_factor = 1;
+  RowDiscriminatorOptions discriminator;
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
     table.add(
@@ -24,11 +24,7 @@ struct VaeGanOptions : GaussianVaeOptions {
     table.add("model.feature_scale", feature_scale,
               "standard deviation of the features given z: the smaller, the less the KL term weighs",
               Range::above(0));
-    table.add("model.slope_penalty", slope_penalty,
-              "weight of the discriminator's squared slope at rows (Mescheder et al. 2018); 0: as in 2016",
-              Range::at_least(0));
-    table.add("model.discriminator_lr_factor", discriminator_lr_factor,
-              "the discriminator's part of optimizer.lr", Range::above(0));
+    discriminator.bind(table);
   }
 };
 
@@ -43,8 +39,8 @@ class VaeGan : public GaussianVae {
       : GaussianVae(context, adversarial_likelihood(options, context.name), init),
         gamma_(options.gamma),
         feature_scale_(options.feature_scale),
-        slope_penalty_(options.slope_penalty),
-        discriminator_lr_factor_(options.discriminator_lr_factor),
+        slope_penalty_(options.discriminator.slope_penalty),
+        discriminator_lr_factor_(options.discriminator.lr_factor),
         discriminator_(
             register_module("discriminator", make_encoder(context.network, context.data.x, 1, init))) {}
 

@@ -6,17 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "nn/distributions.h"
 #include "nn/layers.h"
 #include "nn/recurrent.h"
 
 namespace elbo {
 namespace {
-
-// One code of each row from its logits (n, K): the Gumbel-max trick.
-torch::Tensor draw(const torch::Tensor& logits, Noise& noise) {
-  const torch::Tensor uniform = noise.uniform(logits.sizes());
-  return (logits - (-uniform.log()).log()).argmax(1);
-}
 
 struct Offset {
   int64_t row, column;
@@ -111,7 +106,7 @@ class PixelCnn : public CodePrior {
     const int64_t places = plane_[0] * plane_[1];
     torch::Tensor codes = torch::zeros({n, places}, torch::dtype(torch::kInt64).device(noise.device()));
     for (int64_t place = 0; place < places; ++place) {
-      const torch::Tensor next = draw(logits(codes).select(1, place), noise);
+      const torch::Tensor next = draw_category(logits(codes).select(1, place), 1, noise);
       codes.select(1, place).copy_(next);
     }
     return codes;
@@ -155,7 +150,7 @@ class RecurrentPrior : public CodePrior {
       torch::Tensor h = vectors_->forward(code);
       for (size_t layer = 0; layer < layers_.size(); ++layer)
         h = hidden[layer] = layers_[layer]->step(h, hidden[layer]);
-      code = draw(out_->forward(h), noise);
+      code = draw_category(out_->forward(h), 1, noise);
       all.push_back(code);
     }
     return torch::stack(all, 1);

@@ -16,13 +16,26 @@ std::vector<int64_t> widths(int64_t in, const std::vector<int64_t>& hidden, int6
   return all;
 }
 
+void bind_lr_factor(OptionTable& table, double& lr_factor) {
+  table.add("model.discriminator_lr_factor", lr_factor, "the discriminator's part of optimizer.lr",
+            Range::above(0));
+}
+
 }  // namespace
 
 void DiscriminatorOptions::bind(OptionTable& table) {
   table.add("model.discriminator_hidden", hidden, "widths of the discriminator's hidden layers",
             Range::between(1, 1 << 30));
-  table.add("model.discriminator_lr_factor", lr_factor, "the discriminator's part of optimizer.lr",
-            Range::above(0));
+  bind_lr_factor(table, lr_factor);
+}
+
+void RowDiscriminatorOptions::bind(OptionTable& table) {
+  table.add(
+      "model.slope_penalty", slope_penalty,
+      "weight of the discriminator's squared slope at rows (Mescheder et al. 2018); 0: without, as in the "
+      "model's own paper",
+      Range::at_least(0));
+  bind_lr_factor(table, lr_factor);
 }
 
 Discriminator::Discriminator(int64_t in, const DiscriminatorOptions& options, int64_t logits, Noise& init)

@@ -18,6 +18,13 @@ struct DiscriminatorOptions {
   void bind(OptionTable& table);             // under model.discriminator_*
 };
 
+// Of an adversary of rows, whose network is of the encoder's kind.
+struct RowDiscriminatorOptions {
+  double slope_penalty = 10;  // weight of its squared slope at rows (Mescheder, Geiger & Nowozin 2018, R1)
+  double lr_factor = 1;
+  void bind(OptionTable& table);  // model.slope_penalty, model.discriminator_lr_factor
+};
+
 // Leaky ReLUs of slope 0.2 below zero, as in Kim & Mnih 2018, appendix A; the last layer is linear.
 class Discriminator : public torch::nn::Module {
  public:

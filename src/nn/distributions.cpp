@@ -67,4 +67,11 @@ torch::Tensor mixture_log_density(const DiagonalNormal& components, const torch:
   return torch::cat(parts).view(z.sizes().slice(0, static_cast<size_t>(z.dim() - 1))) - log_count;
 }
 
+torch::Tensor draw_category(const torch::Tensor& logits, int64_t dim, Noise& noise) {
+  const torch::Tensor cumulative = logits.softmax(dim).cumsum(dim);
+  const torch::Tensor u = noise.uniform(cumulative.select(dim, 0).sizes()).unsqueeze(dim);
+  // The last sum may fall short of 1 by rounding.
+  return cumulative.le(u).sum(dim).clamp_max(logits.size(dim) - 1);
+}
+
 }  // namespace elbo

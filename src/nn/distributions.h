@@ -30,4 +30,7 @@ torch::Tensor standard_normal_log_density(const torch::Tensor& z);  // (…, lat
 // Of the mixture of `components` with equal weights: (…, n, latent) → (…, n).
 torch::Tensor mixture_log_density(const DiagonalNormal& components, const torch::Tensor& z);
 
+// One of K categories for each logits of `dim`, which the result (int64) lacks.
+torch::Tensor draw_category(const torch::Tensor& logits, int64_t dim, Noise& noise);
+
 }  // namespace elbo

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "nn/bernoulli.h"
+#include "nn/distributions.h"
 
 namespace elbo {
 namespace {
@@ -175,10 +176,7 @@ class Categorical : public Likelihood {
     return torch::softmax(decoded, maps_of_rows).movedim(maps_of_rows, -1).matmul(values);
   }
   torch::Tensor sample(const torch::Tensor& decoded, Noise& noise) const override {
-    const torch::Tensor cumulative = torch::softmax(decoded, maps_of_rows).cumsum(maps_of_rows);
-    const torch::Tensor u = noise.uniform(cumulative.select(maps_of_rows, 0).sizes()).unsqueeze(maps_of_rows);
-    // The last sum may fall short of 1 by rounding.
-    const torch::Tensor level = cumulative.le(u).sum(maps_of_rows).clamp_max(levels_ - 1);
+    const torch::Tensor level = draw_category(decoded, maps_of_rows, noise);
     return level.to(decoded.scalar_type()) / static_cast<double>(levels_ - 1);
   }
   bool discrete() const override { return true; }

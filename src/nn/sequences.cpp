@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "nn/distributions.h"
 #include "nn/layers.h"
 #include "nn/recurrent.h"
 
@@ -55,10 +56,7 @@ class Tokens : public SequenceElements {
     return output_->forward(features).argmax(1).to(torch::kFloat32);
   }
   torch::Tensor drawn(const torch::Tensor& features, Noise& noise) const override {
-    const torch::Tensor cumulative = output_->forward(features).softmax(1).cumsum(1);
-    const torch::Tensor u = noise.uniform({cumulative.size(0), 1});
-    // The last sum may fall short of 1 by rounding.
-    return cumulative.le(u).sum(1).clamp_max(cumulative.size(1) - 1).to(torch::kFloat32);
+    return draw_category(output_->forward(features), 1, noise).to(torch::kFloat32);
   }
   torch::Tensor row(const std::vector<torch::Tensor>& elements) const override {
     const torch::Tensor told = torch::stack(elements, 1);

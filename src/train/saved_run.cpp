@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "data/loader.h"
 #include "train/share.h"
 
 namespace elbo {
@@ -88,6 +89,11 @@ std::string SavedRun::choose_split(const std::string& split, bool chosen) const 
       return other;
     }
   return split;
+}
+
+Batch SavedRun::rows(const RowSource& source, int64_t first, int64_t end) const {
+  return read_rows(source, first, end, config->data.binarize,
+                   Key(static_cast<uint64_t>(config->train.seed)).with("binarize"));
 }
 
 torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n) {

@@ -21,6 +21,9 @@ struct SavedRun {
   // A replica for another worker thread.
   std::shared_ptr<Model> replica() const;
 
+  // Rows [first, end) of a split of its data set, binarized as the run says.
+  Batch rows(const RowSource& source, int64_t first, int64_t end) const;
+
   Vocabulary vocabulary() const { return dataset ? dataset->vocabulary() : Vocabulary{}; }
 
   // The rows of `split`; where the user has not chosen it and the data set lacks it, those of the split that
