@@ -258,8 +258,8 @@ std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::v
   return std::make_shared<Frames>(time, frame, network, width, hidden, likelihood, init);
 }
 
-std::shared_ptr<Likelihood> make_step_likelihood(const LikelihoodOptions& options, bool integers) {
-  return make_likelihood(options, integers && options.name != "auto");
+std::shared_ptr<Likelihood> make_step_likelihood(const LikelihoodOptions& options, bool bytes) {
+  return make_likelihood(options, bytes && options.name != "auto");
 }
 
 std::vector<std::string> sequence_decoder_names() { return {"gru", "causal_conv"}; }

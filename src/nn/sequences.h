@@ -62,7 +62,7 @@ std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::v
 
 // Whether likelihoods of rows in [0, 1] are possible for sequences is only known where they are stored as
 // bytes: otherwise it is gaussian or laplace.
-std::shared_ptr<Likelihood> make_step_likelihood(const LikelihoodOptions& options, bool integers);
+std::shared_ptr<Likelihood> make_step_likelihood(const LikelihoodOptions& options, bool bytes);
 
 // Features of each step from the elements before it and z. No feature depends on a later element.
 class SequenceDecoder : public torch::nn::Module {
