@@ -40,6 +40,8 @@ for path in sys.argv[1:]:
             skipped += 1
         else:  # failed, or could not even start
             failed += 1
+            output = (case.findtext("system-out") or "").splitlines()
+            print(*output[-40:], f"failed: {case.get('name')} of {path} after {case.get('time')} s", sep="\n")
 print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
 sys.exit(failed > 0 or passed == 0)
 PYTHON

@@ -9,7 +9,7 @@ check() {
   local name=$1
   shift
   printf '==> Check: %s\n' "$name"
-  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)) && printf 'FAILED: %s\n' "$name"; fi
+  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)) && printf 'failed: %s\n' "$name"; fi
 }
 
 ours() { git ls-files --cached --others --exclude-standard -- "$@"; }
