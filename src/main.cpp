@@ -103,6 +103,8 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file larger than is allowed fails like a full disk, with a sentence
   // Threads are workers: no library may split a kernel. Read when LibTorch and OpenMP start.
   ::setenv("OMP_NUM_THREADS", "1", 1);
+  // With work space of its own for each stream, cuBLAS adds in one order. Read when a GPU is first used.
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
   at::set_num_threads(1);
   const elbo::Environment environment;
   elbo::log::set_enabled(environment.rank() == 0);

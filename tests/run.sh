@@ -16,7 +16,7 @@ run() {
   cmake --build --preset "$preset"
   step "Tests: running preset '$preset'" "ctest could not run the tests of preset '$preset'"
   results+=("$folder/tests.xml")
-  rm -f "$folder/tests.xml"
+  rm -rf "$folder/tests.xml" "$folder/unit"
   # Failures are counted below, from what ctest wrote.
   ctest --preset "$preset" --parallel 2 --output-junit "$root/$folder/tests.xml" "$@" || true
 }
@@ -27,6 +27,7 @@ ASAN_OPTIONS=detect_leaks=0 run asan build/asan --label-regex unit
 
 advice=
 python3 - "${results[@]}" <<'PYTHON'
+import pathlib
 import sys
 import xml.etree.ElementTree
 
@@ -34,6 +35,11 @@ passed = failed = skipped = 0
 for path in sys.argv[1:]:
     for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
         reason = case.find("skipped")
+        # Of a program that ran many tests and came to its end, its own account has them one by one.
+        account = pathlib.Path(path).parent / "unit" / f"{case.get('name')}.xml"
+        if case.get("status") == "run" and account.exists():
+            passed += len(list(xml.etree.ElementTree.parse(account).getroot().iter("testcase")))
+            continue
         if case.get("status") == "run":
             passed += 1
         elif reason is not None and reason.get("message", "").startswith("SKIP_"):

@@ -1,133 +1,25 @@
-#include <fmt/format.h>
-#include <torch/torch.h>
+#include "commands/bench.h"
 
 #include <algorithm>
-#include <chrono>
-
-#include "base/text.h"
-#include "commands/command.h"
-#include "data/dataset.h"
-#include "data/hdf5.h"
-#include "data/order.h"
 
 namespace elbo {
 namespace {
 
-struct Options {
-  std::string split = "train";
-  int64_t rows = 0, microbatch = 64, rounds = 3;
-  DataOptions data;
-  OptionTable table() {
-    OptionTable table;
-    table.add("split", split, "train, validation or test");
-    table.add("rows", rows, "rows read in a round; 0: the whole split", Range::at_least(0));
-    table.add("microbatch", microbatch, "rows read at once", Range::at_least(1));
-    table.add("rounds", rounds, "rounds; each way reads once in each, in turns", Range::between(1, 100));
-    data.bind(table);
-    return table;
-  }
-};
-
-// The rows in the order of training, in groups of a microbatch.
-std::vector<std::vector<int64_t>> in_training_order(const RowSource& rows, int64_t window_bytes,
-                                                    const Options& options) {
-  const Order order(rows.rows(), rows.rows_per_chunk(), window_bytes / rows.bytes_per_row(), Key(1));
-  const int64_t count = options.rows == 0 ? rows.rows() : std::min(options.rows, rows.rows());
-  std::vector<std::vector<int64_t>> groups;
-  for (int64_t first = 0; first < count; first += options.microbatch) {
-    groups.emplace_back();
-    for (int64_t place = first; place < std::min(first + options.microbatch, count); ++place)
-      groups.back().push_back(order.row_at(place));
-  }
-  return groups;
-}
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// Rows a second of a data set opened anew: nothing that an earlier round decoded is at hand.
-double rate_of_elbo(const Options& options, const std::vector<std::vector<int64_t>>& groups) {
-  const Dataset dataset(options.data);
-  const RowSource& rows = dataset.split(options.split);
-  const Clock::time_point start = Clock::now();
-  int64_t read = 0;
-  for (const std::vector<int64_t>& group : groups) read += rows.read(group).size();
-  return static_cast<double>(read) / seconds_since(start);
-}
-
-// Of a program that asks the library for one row after the other; after some seconds its rate is known.
-double rate_of_library(const hdf5::Handle& dataset, const std::vector<std::vector<int64_t>>& groups,
-                       int64_t features) {
-  constexpr double enough = 3;  // seconds
-  const Clock::time_point start = Clock::now();
-  int64_t read = 0;
-  for (const std::vector<int64_t>& group : groups) {
-    torch::Tensor batch = torch::empty({static_cast<int64_t>(group.size()), features});
-    for (size_t i = 0; i < group.size(); ++i, ++read)
-      hdf5::read_rows(dataset, group[i], 1, H5T_NATIVE_FLOAT,
-                      batch.mutable_data_ptr<float>() + static_cast<int64_t>(i) * features);
-    if (seconds_since(start) > enough) break;
-  }
-  return static_cast<double>(read) / seconds_since(start);
-}
-
-struct Rates {
-  std::string name;
-  std::vector<double> rows_per_second;
-};
-
-void print(const std::vector<Rates>& ways, double row_bytes) {
-  fmt::print("{:<44}{:>14}{:>14}{:>14}\n", "rows/s", "median", "best", "bytes/s");
-  for (Rates way : ways) {
-    std::ranges::sort(way.rows_per_second);
-    const double median = way.rows_per_second[way.rows_per_second.size() / 2];
-    fmt::print("{:<44}{:>14.0f}{:>14.0f}{:>14}\n", way.name, median, way.rows_per_second.back(),
-               human_bytes(median * row_bytes));
-  }
-}
-
-ExitCode bench_data(const std::string& path, Options& options) {
-  options.data.path = path;
-  const Dataset dataset(options.data);
-  const RowSource& rows = dataset.split(options.split);
-  const std::vector<std::vector<int64_t>> groups = in_training_order(rows, dataset.window_bytes(), options);
-  const hdf5::Handle x = hdf5::open_dataset(hdf5::open_file(path), "/" + options.split + "/x");
-  const int64_t features = dataset.shape().features();
-
-  fmt::print("{}: {} rows of {}, read {}\n", path, rows.rows(),
-             human_bytes(static_cast<double>(rows.bytes_per_row())), rows.way());
-  std::vector<Rates> ways{{"elbo, in training order, one thread", {}},
-                          {"H5Dread, row by row, in the same order", {}}};
-  for (int64_t round = 0; round < options.rounds; ++round) {
-    ways[0].rows_per_second.push_back(rate_of_elbo(options, groups));
-    ways[1].rows_per_second.push_back(rate_of_library(x, groups, features));
-  }
-  print(ways, static_cast<double>(rows.bytes_per_row()));
-  return ExitCode::ok;
-}
-
 ExitCode bench(const Environment& environment, const CommandLine& line) {
-  Options options;
-  OptionTable table = options.table();
-  if (line.help) {
-    print_help(bench_command(), table);
-    return ExitCode::ok;
-  }
-  apply(line, table);
-  require_words(bench_command(), line, 2, 2, "data and a data set");
-  if (line.positional[0] != "data")
-    usage_error("elbo bench {}: expected data, the one thing that is measured", line.positional[0]);
-  if (environment.rank() != 0) return ExitCode::ok;
-  return bench_data(line.positional[1], options);
+  const bool named = !line.positional.empty();
+  if (named && line.positional[0] == "scale") return bench_scale(environment, line);
+  if ((named && line.positional[0] == "data") || line.help) return bench_data(environment, line);
+  usage_error("elbo bench {}: expected data or scale, what is measured", named ? line.positional[0] : "");
 }
 
 }  // namespace
 
 Command bench_command() {
-  return {"bench", "data DATA.h5 [--split=train] [--rounds=3]",
-          "measures what this machine can do (data: rows/s in training order, beside the HDF5 library)",
+  return {"bench",
+          "data DATA.h5 [--split=train] [--rounds=3] | scale CONFIG.ini [--steps=60] [--section.key=value …]",
+          "measures what this machine can do (data: rows/s in training order, beside the HDF5 library; "
+          "scale: where a "
+          "step's time goes on these ranks, and would go on more)",
           bench};
 }
 

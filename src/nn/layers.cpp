@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "nn/precision.h"
 
 namespace elbo {
 namespace {
@@ -56,7 +57,9 @@ Linear::Linear(int64_t in, int64_t out, Noise& init)
     : weight_(register_parameter("weight", initial_values({out, in}, in, init))),
       bias_(register_parameter("bias", initial_values({out}, in, init))) {}
 
-torch::Tensor Linear::forward(const torch::Tensor& x) { return torch::linear(x, weight_, bias_); }
+torch::Tensor Linear::forward(const torch::Tensor& x) {
+  return in_product_precision(x, weight_, bias_, torch::linear);
+}
 
 Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding, Noise& init)
     : weight_(register_parameter("weight",
@@ -66,7 +69,10 @@ Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t 
       padding_(padding) {}
 
 torch::Tensor Conv2d::forward(const torch::Tensor& x) {
-  return torch::conv2d(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_, stride_, padding_);
+  return in_product_precision(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_,
+                              [&](const auto& in, const auto& w, const auto& b) {
+                                return torch::conv2d(in, w, b, stride_, padding_);
+                              });
 }
 
 // LibTorch counts the fan-in of a transposed convolution over its outputs; so do we.
@@ -80,8 +86,10 @@ ConvTranspose2d::ConvTranspose2d(int64_t in, int64_t out, int64_t kernel, int64_
       output_padding_(output_padding) {}
 
 torch::Tensor ConvTranspose2d::forward(const torch::Tensor& x) {
-  return torch::conv_transpose2d(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_, stride_,
-                                 padding_, output_padding_);
+  return in_product_precision(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_,
+                              [&](const auto& in, const auto& w, const auto& b) {
+                                return torch::conv_transpose2d(in, w, b, stride_, padding_, output_padding_);
+                              });
 }
 
 std::vector<std::string> activation_names() {

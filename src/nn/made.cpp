@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include "nn/precision.h"
+
 namespace elbo {
 namespace {
 
@@ -25,7 +27,7 @@ MaskedLinear::MaskedLinear(const torch::Tensor& mask, Noise& init) {
 }
 
 torch::Tensor MaskedLinear::forward(const torch::Tensor& x) {
-  return torch::linear(x, weight_ * mask_, bias_);
+  return in_product_precision(x, weight_ * mask_, bias_, torch::linear);
 }
 
 Made::Made(int64_t size, int64_t context, int64_t maps, const std::vector<int64_t>& hidden,

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "nn/layers.h"
+#include "nn/precision.h"
 
 namespace elbo {
 Embedding::Embedding(int64_t tokens, int64_t width, Noise& init) {
@@ -29,11 +30,11 @@ RecurrentCell::RecurrentCell(int64_t in, int64_t hidden, int64_t gates, int64_t 
       bias_hh_(register_parameter("bias_hh", initial_values({gates * hidden}, hidden, init))) {}
 
 torch::Tensor RecurrentCell::projected(const torch::Tensor& x) const {
-  return torch::linear(x, weight_ih_, bias_ih_);
+  return in_product_precision(x, weight_ih_, bias_ih_, torch::linear);
 }
 
 torch::Tensor RecurrentCell::recurrent(const torch::Tensor& output) const {
-  return torch::linear(output, weight_hh_, bias_hh_);
+  return in_product_precision(output, weight_hh_, bias_hh_, torch::linear);
 }
 
 torch::Tensor RecurrentCell::unroll(const torch::Tensor& x, const torch::Tensor& state) const {
@@ -80,8 +81,10 @@ CausalConv1d::CausalConv1d(int64_t in, int64_t out, int64_t kernel, int64_t dila
       dilation_(dilation) {}
 
 torch::Tensor CausalConv1d::forward(const torch::Tensor& x) const {
-  return torch::conv1d(torch::constant_pad_nd(x, {past_, 0}), weight_, bias_, {1}, torch::IntArrayRef{0},
-                       {dilation_});
+  return in_product_precision(torch::constant_pad_nd(x, {past_, 0}), weight_, bias_,
+                              [&](const auto& in, const auto& w, const auto& b) {
+                                return torch::conv1d(in, w, b, {1}, torch::IntArrayRef{0}, {dilation_});
+                              });
 }
 
 torch::Tensor step_mask(const torch::Tensor& length, int64_t b, int64_t time, torch::Device device) {

@@ -19,8 +19,10 @@ struct TrainOptions {
   int64_t batch = 128;     // B: samples a step over all ranks
   int64_t microbatch = 0;  // m; 0: min(batch, 64)
   int64_t seed = 1;
-  std::string device = "auto";   // auto | cpu | cuda
-  std::string threads = "auto";  // worker threads a rank; auto: cores of the node / its ranks
+  std::string device = "auto";         // auto | cpu | cuda
+  std::string threads = "auto";        // worker threads a rank; auto: cores of the node / its ranks
+  std::string precision = "float32";   // of the products in layers: float32 | bfloat16
+  std::string communication = "auto";  // auto | mpi | nccl: what moves gradients and parameters
   bool exact = true;
   int64_t max_skipped = 10;  // consecutive steps without a finite gradient before the run ends as diverged
   void bind(OptionTable& table);

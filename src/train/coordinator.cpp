@@ -104,7 +104,18 @@ void Coordinator::after_step(int64_t done, const StepReport& report) {
                       {"gradient_norm", number(report.gradient_norm)},
                       {"samples_per_s", number(samples / since)},
                       {"seconds", seconds()},
-                      {"data_wait_seconds", report.data_wait}};
+                      {"data_wait_seconds", report.data_wait},
+                      {"step_seconds",
+                       {{"compute", report.seconds.compute},
+                        {"slowest_rank", report.seconds.slowest_rank},
+                        {"fastest", report.seconds.fastest},
+                        {"exchange", report.seconds.exchange},
+                        {"update", report.seconds.update},
+                        {"publish", report.seconds.publish}}}};
+    if (report.memory)
+      line["device_memory"] = {{"allocated", report.memory->allocated},
+                               {"peak", report.memory->peak},
+                               {"total", report.memory->total}};
     for (const auto& [name, value] : report.terms) line["terms"][name] = number(value);
     if (!report.usable) line["skipped"] = true;
     write_line(line.dump());

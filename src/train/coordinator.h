@@ -9,12 +9,23 @@
 #include <optional>
 #include <string>
 
+#include "comm/cuda_library.h"
 #include "eval/evaluate.h"
 #include "parallel/exchange.h"
 #include "train/checkpoint.h"
 #include "train/config.h"
 
 namespace elbo {
+
+// Where the seconds of a step went.
+struct StepSeconds {
+  double compute = 0;    // leaves; of the rank that took longest, whom the others wait for
+  int slowest_rank = 0;  // which one that was
+  double fastest = 0;    // of the rank that was done first
+  double exchange = 0;   // sums of gradients and scalars over ranks; rank 0's, with what it waits for others
+  double update = 0;     // of this rank's slice
+  double publish = 0;    // the updated slices to all ranks; rank 0's
+};
 
 // One optimiser step, as all ranks know it.
 struct StepReport {
@@ -27,6 +38,8 @@ struct StepReport {
   bool stop = false;     // some rank was asked to stop
   bool save = false;     // the time for a checkpoint has come
   double data_wait = 0;  // seconds that workers waited for data since the start, the worst rank's
+  StepSeconds seconds;
+  std::optional<DeviceMemory> memory;  // of rank 0's GPU
 };
 
 class Coordinator {

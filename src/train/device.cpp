@@ -1,5 +1,6 @@
 #include "train/device.h"
 
+#include <ATen/Context.h>
 #include <sched.h>
 #include <torch/cuda.h>
 
@@ -29,6 +30,17 @@ int cores_of_rank(const Environment& environment) {
   return std::max(1, bound ? allowed : allowed / environment.local_size());
 }
 
+// Of the kernels that a GPU's libraries offer for an operation, those whose sums have one order, and no
+// products in less than float32. An operation without such a kernel then fails, and its message says which
+// one it was.
+void compute_deterministically() {
+  at::Context& context = at::globalContext();
+  context.setDeterministicAlgorithms(true, false);
+  context.setDeterministicFillUninitializedMemory(false);  // nobody reads it
+  context.setDeterministicCuDNN(true);
+  context.setBenchmarkCuDNN(false);  // it chooses by time, so by chance
+}
+
 }  // namespace
 
 torch::Device choose_device(const TrainOptions& options, const Environment& environment) {
@@ -40,6 +52,7 @@ torch::Device choose_device(const TrainOptions& options, const Environment& envi
     return torch::kCPU;
   }
   load_cuda();
+  if (options.exact) compute_deterministically();
   const auto devices = int{static_cast<uint8_t>(torch::cuda::device_count())};
   return {torch::kCUDA, static_cast<c10::DeviceIndex>(environment.local_rank() % devices)};
 }

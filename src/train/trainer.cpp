@@ -8,9 +8,12 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "base/text.h"
+#include "comm/cuda_library.h"
 #include "comm/host_memory.h"
 #include "data/stage.h"
+#include "nn/precision.h"
 #include "train/device.h"
 #include "train/run_directory.h"
 #include "train/share.h"
@@ -40,8 +43,7 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
     evaluation_pending_ = start_->evaluation_pending;
   }
   end_step_ = steps_of_run();
-  if (device_.is_cuda() && host_->size() > 1)
-    nccl_ = environment.make_nccl_world(*host_, device_, config.run.timeout);
+  if (uses_nccl()) nccl_ = environment.make_nccl_world(*host_, device_, config.run.timeout);
 
   const LeafRange leaves = share_of({0, config.leaves()}, host_->rank(), host_->size());
   workers_ = std::make_unique<Workers>(worker_count(config.train, environment, device_, leaves.size()));
@@ -63,6 +65,13 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
   tell_of_large_data();
   warn_of_idle_ranks();
   warn_of_late_phases();
+  warn_of_padding();
+}
+
+bool Trainer::uses_nccl() const {
+  if (host_->size() == 1) return false;
+  return config_.train.communication == "nccl" ||
+         (config_.train.communication == "auto" && device_.is_cuda());
 }
 
 Dataset Trainer::open_data(const Environment& environment) const {
@@ -211,6 +220,15 @@ void Trainer::warn_of_late_phases() const {
                    phase.first_step, end_step_);
 }
 
+void Trainer::warn_of_padding() const {
+  if (host_->rank() != 0 || replicas_.front().model->regards_length()) return;
+  if (rows_.read({0}).length.defined())
+    log::warning(
+        "rows have a length, which model.name={} does not regard: it learns what lies behind it as data; "
+        "model.name=sequence_vae and vrnn leave it out",
+        config_.model->name());
+}
+
 TrainOutcome Trainer::run(const StopRequest& stop) {
   bool stopped = evaluation_pending_ && !evaluate(first_step_, stop);
   if (best_) save(first_step_);
@@ -229,23 +247,30 @@ TrainOutcome Trainer::run(const StopRequest& stop) {
 
 StepReport Trainer::take_step(int64_t step, const StopRequest& stop) {
   StepReport report;
+  StepSeconds& seconds = report.seconds;
   std::ranges::fill(batches_, Batch{});
   for (size_t phase = 0; phase < phases_.size(); ++phase) {
     if (!phases_[phase].active(step)) continue;
+    Stopwatch watch;
     exchange_->begin(phase);
     workers_->run([&](int worker) {
       const LeafRange leaves = exchange_->leaves_of_worker(worker);
       for (int64_t leaf = leaves.first; leaf < leaves.end; ++leaf) compute_leaf(phase, step, leaf, worker);
     });
-    const StepSums sums = exchange_->finish(
-        phase,
-        {stop.made() ? 1.0 : 0.0, coordinator_->wants_checkpoint() ? 1.0 : 0.0, loader_->waited_seconds()});
+    const double compute = watch.lap();
+    const StepSums sums =
+        exchange_->finish(phase, {stop.made() ? 1.0 : 0.0, coordinator_->wants_checkpoint() ? 1.0 : 0.0,
+                                  loader_->waited_seconds(), compute});
+    seconds.exchange += watch.lap();
     update(phase, step, sums, report);
+    seconds.update += watch.lap();
     exchange_->publish(phase);
+    seconds.publish += watch.lap();
     if (report.usable && sums.statistics.defined())
       for (const Replica& replica : replicas_)
         replica.model->absorb({phases_[phase].name, step, 0}, sums.statistics.to(device_));
   }
+  if (device_.is_cuda() && host_->rank() == 0) report.memory = load_cuda().device_memory(device_);
   return report;
 }
 
@@ -260,7 +285,11 @@ void Trainer::compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker)
                   .with(static_cast<uint64_t>(leaf))
                   .with(phases_[phase].name),
               device_);
-  const Terms terms = replica.model->objective({phases_[phase].name, step, leaf}, batch, noise);
+  const Terms terms = [&] {
+    const ProductPrecision precision(config_.train.precision == "bfloat16" ? torch::kBFloat16
+                                                                           : torch::kFloat32);
+    return replica.model->objective({phases_[phase].name, step, leaf}, batch, noise);
+  }();
   // The batch's mean is the sum over leaves of their sums by B: no rank weighs more than another.
   const torch::Tensor total = terms.loss.sum();
   total.backward(torch::full({}, 1.0 / static_cast<double>(config_.train.batch), total.options()));
@@ -289,6 +318,11 @@ void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepRepor
     report.save |= notice[1] > 0;
     report.data_wait = std::max(report.data_wait, notice[2]);
   }
+  const auto compute_of = [](const std::vector<double>& notice) { return notice[3]; };
+  const auto [fastest, slowest] = std::ranges::minmax_element(sums.notices, {}, compute_of);
+  report.seconds.compute += compute_of(*slowest);
+  report.seconds.fastest += compute_of(*fastest);
+  report.seconds.slowest_rank = static_cast<int>(slowest - sums.notices.begin());
   report.lr = learning_rate(config_.optimizer, step, end_step_);
   const Phase& taken = phases_[phase];
   if (!std::isfinite(loss) || !std::isfinite(sums.gradient_norm)) {

@@ -37,6 +37,10 @@ class Trainer {
   // the trainer. Collective, like run().
   Trainer(const Environment& environment, RunConfig& config);
 
+  int64_t workers() const { return workers_->count(); }  // of this rank
+  int64_t phases() const { return static_cast<int64_t>(phases_.size()); }
+  int64_t parameters() const { return arena_->values().numel(); }
+
   // Trains to the end or to a request to stop. Throws Error where training diverges or a checkpoint cannot be
   // written.
   TrainOutcome run(const StopRequest& stop);
@@ -48,6 +52,7 @@ class Trainer {
     std::vector<torch::Tensor> parameters;  // in order of registration
   };
 
+  bool uses_nccl() const;
   // Opens the data with the window that the run began with, or begins with now.
   Dataset open_data(const Environment& environment) const;
   void require_same_run(const Checkpoint& start) const;
@@ -58,6 +63,7 @@ class Trainer {
   void tell_of_large_data() const;
   void warn_of_idle_ranks() const;
   void warn_of_late_phases() const;
+  void warn_of_padding() const;
 
   StepReport take_step(int64_t step, const StopRequest& stop);
   void compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker);

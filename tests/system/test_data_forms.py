@@ -120,6 +120,16 @@ class DataForms(ProgramTest):
             again = self.train(2, f"{data.stem}_again", "--train.steps=5", "--model.latent=3", config=kept)
             self.assertEqual(again, told.splitlines()[-1])
 
+    def test_padding_that_a_variant_takes_for_data_is_told(self):
+        path = self.folder / "ragged.h5"
+        with h5py.File(path, "w") as file:
+            file["train/x"] = numpy.random.default_rng(1).normal(0, 1, (64, 6, 2)).astype("f4")
+            file["train/length"] = numpy.full(64, 4)
+        for name, told in (("vae", 1), ("vrnn", 0)):
+            result = self.succeed(2, "train", path, f"--model.name={name}", "--train.steps=1", "--train.batch=8",
+                                  f"--run.directory={self.folder / name}")
+            self.assertEqual(result.stderr.count("rows have a length"), told, result.stderr)
+
     def test_inspect_says_how_each_is_read(self):
         library = {"scale-offset": "filter", "extendible in every direction": "can grow"}
         for libver in ("earliest", "latest"):

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The same bits for every number of ranks and worker threads."""
 import json
+import pathlib
 import unittest
 
-from program import ProgramTest
+from program import ELBO, ENVIRONMENT, ProgramTest
 
 
 class Invariance(ProgramTest):
@@ -24,6 +25,34 @@ class Invariance(ProgramTest):
         worlds = [(0, 1), (1, 2), (2, 3), (3, 2), (4, 1), (8, 1)]
         self.assert_one(self.fingerprints(worlds, "--train.steps=20", "--train.batch=168", "--train.microbatch=24"))
 
+    def test_nor_with_products_in_bfloat16(self):
+        worlds = [(0, 1), (1, 2), (2, 1), (3, 1)]
+        settings = ("--train.steps=20", "--train.microbatch=32", "--train.precision=bfloat16")
+        halves = self.fingerprints(worlds, *settings)
+        self.assert_one(halves)
+        whole = self.train(1, "float32", "--evaluate.every=never", *settings[:2])
+        self.assertNotIn(whole, halves.values())
+        last = [json.loads((self.folder / name / "metrics.jsonl").read_text().splitlines()[-1])["loss"]
+                for name in ("0_1", "float32")]
+        self.assertAlmostEqual(last[0], last[1], delta=0.02 * last[1])
+
+    def test_nor_where_nccl_moves_the_gradients(self):
+        # The tests' stand-in for NCCL works in host memory.
+        folder = pathlib.Path(ELBO).parent / "tests/nccl_stand_in"
+        self.assertTrue((folder / "libnccl.so.2").exists(), "build the tests where NCCL's headers are")
+        self.addCleanup(ENVIRONMENT.update, LD_LIBRARY_PATH=ENVIRONMENT.get("LD_LIBRARY_PATH", ""))
+        ENVIRONMENT["LD_LIBRARY_PATH"] = f"{folder}:{ENVIRONMENT.get('LD_LIBRARY_PATH', '')}"
+        for config, settings in (("configs/mnist_vae.ini", ("--train.microbatch=32",)),
+                                 ("configs/mnist_vq_vae.ini", ("--network.channels=4,8", "--train.microbatch=16",
+                                                               "--train.batch=64"))):
+            by_mpi = self.train(0, "mpi_" + pathlib.Path(config).stem, "--train.steps=5", "--train.threads=1",
+                                "--evaluate.every=never", *settings, config=config)
+            for ranks in (2, 4):
+                with self.subTest(config=config, ranks=ranks):
+                    self.assertEqual(by_mpi, self.train(
+                        ranks, f"nccl_{ranks}_{pathlib.Path(config).stem}", "--train.steps=5", "--train.threads=1",
+                        "--evaluate.every=never", "--train.communication=nccl", *settings, config=config))
+
     def test_nor_with_convolutions_clipping_and_another_optimiser(self):
         worlds = [(0, 1), (1, 2), (3, 1)]
         self.assert_one(self.fingerprints(
@@ -37,7 +66,7 @@ class Invariance(ProgramTest):
             records = [json.loads(line)
                        for line in (self.folder / f"run{ranks}" / "metrics.jsonl").read_text().splitlines()]
             for record in records:
-                for clock in ("seconds", "samples_per_s", "data_wait_seconds"):
+                for clock in ("seconds", "samples_per_s", "data_wait_seconds", "step_seconds"):
                     record.pop(clock, None)
             lines[ranks] = records
         self.assertEqual(len(lines[0]), 14)  # twelve steps, two evaluations

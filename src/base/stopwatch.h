@@ -1,0 +1,21 @@
+// Seconds from one lap to the next, by the clock that never goes back.
+#pragma once
+#include <chrono>
+#include <utility>
+
+namespace elbo {
+
+class Stopwatch {
+ public:
+  // Seconds since the last lap, or since the watch was made.
+  double lap() {
+    const Clock::time_point now = Clock::now();
+    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point last_ = Clock::now();
+};
+
+}  // namespace elbo

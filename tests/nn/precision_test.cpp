@@ -1,0 +1,61 @@
+#include "nn/precision.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <thread>
+
+#include "nn/layers.h"
+#include "nn/made.h"
+#include "nn/recurrent.h"
+
+namespace elbo {
+namespace {
+
+// What a layer gives in float32 and with products in bfloat16, and the gradients of its parameters there.
+template <typename Forward>
+void expect_rounded_products(torch::nn::Module& layer, Forward&& forward) {
+  const torch::Tensor exact = forward();
+  const ProductPrecision precision(torch::kBFloat16);
+  const torch::Tensor rounded = forward();
+  EXPECT_EQ(rounded.scalar_type(), torch::kFloat32);
+  EXPECT_FALSE(torch::equal(exact, rounded));
+  // bfloat16 has 8 significant bits; a sum of a few products is off by little more.
+  EXPECT_TRUE(torch::allclose(exact, rounded, 0.02, 0.02)) << (exact - rounded).abs().max();
+  rounded.sum().backward();
+  for (const torch::Tensor& parameter : layer.parameters()) {
+    ASSERT_TRUE(parameter.grad().defined());
+    EXPECT_EQ(parameter.grad().scalar_type(), torch::kFloat32);
+  }
+}
+
+TEST(Precision, LayersMultiplyRoundedNumbersAndReturnFloat32) {
+  Noise init(Key(1));
+  const torch::Tensor rows = init.normal({5, 12}), images = init.normal({2, 3, 8, 8});
+  Linear linear(12, 7, init);
+  expect_rounded_products(linear, [&] { return linear.forward(rows); });
+  Conv2d conv(3, 4, 3, 1, 1, init);
+  expect_rounded_products(conv, [&] { return conv.forward(images); });
+  ConvTranspose2d transposed(3, 4, 4, 2, 1, {0, 0}, init);
+  expect_rounded_products(transposed, [&] { return transposed.forward(images); });
+  CausalConv1d causal(3, 4, 3, 2, init);
+  expect_rounded_products(causal, [&] { return causal.forward(images.flatten(2)); });
+  Gru gru(12, 6, init);
+  expect_rounded_products(gru, [&] { return gru.step(rows, torch::ones({5, 6})); });
+  MaskedLinear masked(torch::ones({7, 12}), init);
+  expect_rounded_products(masked, [&] { return masked.forward(rows); });
+}
+
+TEST(Precision, IsOfOneThreadAndEndsWithItsObject) {
+  {
+    const ProductPrecision precision(torch::kBFloat16);
+    torch::ScalarType elsewhere = torch::kBFloat16;
+    std::thread([&] { elsewhere = ProductPrecision::current(); }).join();
+    EXPECT_EQ(elsewhere, torch::kFloat32);
+    EXPECT_EQ(ProductPrecision::current(), torch::kBFloat16);
+  }
+  EXPECT_EQ(ProductPrecision::current(), torch::kFloat32);
+}
+
+}  // namespace
+}  // namespace elbo

@@ -1,0 +1,45 @@
+#include "parallel/step_model.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace elbo {
+namespace {
+
+TEST(StepModel, ALinksLatencyAndSpeedAreFoundAgain) {
+  const Link truth{.latency = 3e-6, .seconds_per_byte = 1e-9};
+  std::vector<std::pair<double, double>> measured;
+  for (const double bytes : {8.0, 1e4, 1e6, 1e7}) measured.emplace_back(bytes, truth.seconds(3, bytes));
+  const Link found = fit_link(measured, 3);
+  EXPECT_NEAR(found.latency, truth.latency, 1e-12);
+  EXPECT_NEAR(found.seconds_per_byte, truth.seconds_per_byte, 1e-15);
+  EXPECT_THROW(fit_link({{8.0, 1e-6}, {8.0, 2e-6}}, 1), Error);
+}
+
+TEST(StepModel, AStepIsTheSumOfItsParts) {
+  const StepCost cost{.leaves = 8,
+                      .workers = 2,
+                      .parameters = 1000,
+                      .phases = 1,
+                      .leaf_seconds = 0.01,
+                      .update_seconds = 0.004,
+                      .other_seconds = 0.001,
+                      .link = {.latency = 1e-4, .seconds_per_byte = 1e-6}};
+  // One rank: eight leaves on two workers, nothing travels.
+  const StepSecondsModel alone = predict_step(cost, 1);
+  EXPECT_DOUBLE_EQ(alone.compute, 0.04);
+  EXPECT_DOUBLE_EQ(alone.exchange, 0);
+  EXPECT_DOUBLE_EQ(alone.total(), 0.045);
+  // Four ranks have two leaves and one subtree each; sums and parameters travel once, 3/4 of them, to three
+  // peers.
+  const StepSecondsModel four = predict_step(cost, 4);
+  EXPECT_DOUBLE_EQ(four.compute, 0.01);
+  EXPECT_NEAR(four.exchange, 2 * (3e-4 + 3000e-6) + 3e-4, 1e-12);
+  EXPECT_DOUBLE_EQ(four.update, 0.001);
+  // Three ranks: leaves 2-4 make the subtrees {2, 3} and {4}, so sums travel in two rounds.
+  EXPECT_NEAR(predict_step(cost, 3).exchange, 3 * (2e-4 + 4000e-6 * 2 / 3) + 2e-4, 1e-12);
+}
+
+}  // namespace
+}  // namespace elbo
