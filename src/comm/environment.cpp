@@ -117,6 +117,11 @@ int Environment::end_job(const Error& error) const {
   log::write("error: ", named ? what : to_string(state_->name) + ": " + what);
   if (turn.orderly) return status;
   std::this_thread::sleep_for(std::chrono::milliseconds(50));  // for the launcher to pass the line on
+  // MPI_Abort waits for the launcher's daemon, and that for the launcher: for ever, where the network is gone.
+  std::thread([status] {
+    std::this_thread::sleep_for(std::chrono::seconds(5));
+    std::_Exit(status);
+  }).detach();
   MPI_Abort(MPI_COMM_WORLD, status);
   return status;
 }
