@@ -23,7 +23,8 @@ script is in, else the one in PATH, and has the same path on every host. Hosts a
 OMPI_MCA_plm_rsh_agent names. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end training after its step, with a checkpoint and
 exit status 75; a second one ends it at once. The exit status is elbo's: 0, 2 for a mistake of yours, 75, else 1."
 
-say() { printf 'launch/run.sh: %s\n' "$1" >&2; }
+exec 3>&2 # to speak where stderr is turned off
+say() { printf 'launch/run.sh: %s\n' "$1" >&3; }
 fail() {
   printf 'error: %s\n' "$2" >&2
   exit "$1"
@@ -309,7 +310,7 @@ fi
 # Each in a process group of its own: Ctrl-C reaches this script alone, which passes on what saves the run.
 set -m
 mkfifo "$temporary/stderr" "$temporary/watched"
-"${command[@]}" </dev/null 2>"$temporary/stderr" &
+"${command[@]}" </dev/null 2>"$temporary/stderr" 3>&- &
 job=$!
 tee "$temporary/watched" <"$temporary/stderr" >&2 &
 output=$!

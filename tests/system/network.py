@@ -82,15 +82,11 @@ class Host:
         return call(*self.command(*words))
 
     def shape(self, rate):
-        """Limits both directions to `rate` bits a second; None: no limit."""
+        """Limits both directions to `rate` bits a second."""
+        # Less than what passes between two ticks of the kernel's clock would limit it further.
+        burst = max(64 * 1024, rate // 8 // 100)
         for run, device in ((call, self.port), (self.call, "eth0")):
-            if rate is None:
-                run("tc", "qdisc", "replace", "dev", device, "root", "pfifo")
-            else:
-                # Less than what passes between two ticks of the kernel's clock would limit it further.
-                burst = max(64 * 1024, rate // 8 // 100)
-                run("tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", str(rate), "burst", str(burst),
-                    "latency", "50ms")
+            run("tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", str(rate), "burst", str(burst), "latency", "50ms")
 
     def cut(self):
         """Takes its link down, as if the cable were pulled: nobody is told."""
@@ -155,6 +151,8 @@ class Network:
             for number in host.processes():
                 os.kill(number, 9)
             host.anchor.communicate()
+            # By themselves they go some time after their namespace.
+            subprocess.run(["ip", "link", "delete", host.port], stderr=subprocess.DEVNULL, check=False)
         subprocess.run(["ip", "link", "delete", "bridge"], stderr=subprocess.DEVNULL, check=False)
         shutil.rmtree(self.folder)
 

@@ -28,13 +28,10 @@ def within(seconds, question):
 
 
 class Hosts(ProgramTest):
-    @classmethod
-    def setUpClass(cls):
-        cls.network = network.Network(4)
-        cls.addClassCleanup(cls.network.close)
-
     def setUp(self):
         super().setUp()
+        self.network = network.Network(4)
+        self.addCleanup(self.network.close)
         self.node1, self.node2, self.node3, self.node4 = self.network.hosts
 
     def launch(self, *words, elbo=ELBO, folder=ROOT, **variables):
@@ -42,19 +39,34 @@ class Hosts(ProgramTest):
         process = subprocess.Popen(
             self.node1.command(ROOT / "launch/run.sh", *words, folder=folder), text=True, start_new_session=True,
             env={**ENVIRONMENT, **self.network.environment(), "ELBO": str(elbo), **variables},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.addCleanup(process.communicate)
+            stdin=subprocess.DEVNULL, stdout=self.file("output"), stderr=self.file("errors"))
+        self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
 
-    def start_training(self, hosts, name, *settings, launcher=(), **variables):
-        return self.launch(f"--hosts={hosts}", *launcher, "train", "configs/mnist_vae.ini",
-                           f"--run.directory={self.folder / name}", *SETTINGS, *settings, **variables)
+    def file(self, name):
+        """Not a pipe: a daemon that is cut off would keep its other end."""
+        file = (self.folder / name).open("w", encoding="utf-8")
+        self.addCleanup(file.close)
+        return file
 
-    def train_on(self, hosts, name, *settings, **options):
-        process = self.start_training(hosts, name, *settings, **options)
-        output, errors = process.communicate(timeout=100)
-        self.assertEqual(process.returncode, 0, errors)
+    def end(self, process, status, seconds=60):
+        """What the last launch said on stdout and on stderr."""
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.fail(f"not ended after {seconds} s: {self.left()}\n{(self.folder / 'errors').read_text()}")
+        output, errors = ((self.folder / name).read_text() for name in ("output", "errors"))
+        self.assertEqual(process.returncode, status, errors)
+        return output, errors
+
+    def start_training(self, hosts, name, *settings):
+        return self.launch(f"--hosts={hosts}", "train", "configs/mnist_vae.ini",
+                           f"--run.directory={self.folder / name}", *SETTINGS, *settings)
+
+    def train_on(self, hosts, name, *settings):
+        process = self.start_training(hosts, name, *settings)
+        output, _ = self.end(process, 0)
         self.assert_nothing_left()
         return output.splitlines()[-1]
 
@@ -64,8 +76,9 @@ class Hosts(ProgramTest):
 
     def start_and_reach(self, step, hosts, name, *settings):
         process = self.start_training(hosts, name, "--train.steps=1000000", *settings)
-        reached = within(60, lambda: self.steps(name) >= step or process.poll() is not None)
-        self.assertTrue(reached and process.poll() is None, "training did not begin")
+        self.assertTrue(within(60, lambda: self.steps(name) >= step or process.poll() is not None), "training did not begin")
+        if process.poll() is not None:
+            self.end(process, "still running")
         return process
 
     def ranks_on(self, host):
@@ -77,12 +90,6 @@ class Hosts(ProgramTest):
     def assert_nothing_left(self):
         within(5, lambda: not self.left())  # the last of them are just ending
         self.assertEqual(self.left(), {})
-
-    def end(self, process, status, seconds=60):
-        """What it said on stderr."""
-        _, errors = process.communicate(timeout=seconds)
-        self.assertEqual(process.returncode, status, errors)
-        return errors
 
 
 class Bits(Hosts):
@@ -97,7 +104,6 @@ class Bits(Hosts):
                 self.assertEqual(self.train_on(hosts, hosts.replace(",", "_").replace(":", "x"), *more), alone)
                 # Else the ranks had found another way than the network, for example memory of the one machine below.
                 self.assertGreater(self.node2.bytes_sent() - before, self.STEPS * ARENA // 2)
-        self.addCleanup(self.network.shape, None)
         for rate in 1000, 100:
             with self.subTest(rate=f"{rate} Mbit/s"):
                 self.network.shape(rate * MBIT)
@@ -126,7 +132,7 @@ class End(Hosts):
                 cut.cut()
                 begin = time.monotonic()
                 try:
-                    errors = self.end(process, 1)
+                    _, errors = self.end(process, 1)
                     print(f"{cut.name} cut off: ended after {time.monotonic() - begin:.1f} s")
                     messages = [line for line in errors.splitlines() if line.startswith("error: rank")]
                     self.assertEqual(len(messages), 1, errors)
@@ -142,8 +148,7 @@ class End(Hosts):
     def test_a_killed_rank_takes_the_others_along(self):
         process = self.start_and_reach(5, ALL, "killed")
         os.kill(self.ranks_on(self.node3)[0], signal.SIGKILL)
-        errors = self.end(process, 1)
-        self.assertRegex(errors, r"rank 2 with PID \d+ on node node3 exited on signal 9")
+        self.assertRegex(self.end(process, 1)[1], r"rank 2 with PID \d+ on node node3 exited on signal 9")
         self.assert_nothing_left()
 
     def test_a_killed_mpirun_takes_the_ranks_along(self):
@@ -157,7 +162,7 @@ class End(Hosts):
         whole = self.train_on("node1", "whole", steps)
         process = self.start_and_reach(5, ALL, "stopped")
         os.killpg(process.pid, signal.SIGINT)
-        self.assertIn("training ends after its step", self.end(process, 75))
+        self.assertIn("training ends after its step", self.end(process, 75)[1])
         self.assert_nothing_left()
         self.assertEqual(self.train_on("node2:3", "stopped", steps, "--resume"), whole)
 
@@ -168,12 +173,12 @@ class End(Hosts):
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(1)
         os.killpg(process.pid, signal.SIGINT)
-        self.assertIn("error: the run was ended at once", self.end(process, 1, seconds=20))
+        self.assertIn("error: the run was ended at once", self.end(process, 1, seconds=20)[1])
         self.assert_nothing_left()
 
     def test_a_mistake_of_the_user_is_told_once_and_keeps_its_status(self):
         process = self.start_training(ALL, "mistake", "--train.stepz=3")
-        messages = [line for line in self.end(process, 2).splitlines() if line.startswith("error: ")]
+        messages = [line for line in self.end(process, 2)[1].splitlines() if line.startswith("error: ")]
         self.assertEqual(len(messages), 1, messages)
         self.assertIn("train.stepz", messages[0])
         self.assert_nothing_left()
@@ -190,7 +195,7 @@ class Start(Hosts):
         self.assert_nothing_left()
 
     def refused(self, *words, **options):
-        errors = self.end(self.launch(*words, "train", "configs/mnist_vae.ini", **options), 2, seconds=20)
+        _, errors = self.end(self.launch(*words, "train", "configs/mnist_vae.ini", **options), 2, seconds=20)
         self.assertEqual(len([line for line in errors.splitlines() if line.startswith("error: ")]), 1, errors)
         self.assert_nothing_left()
         return errors.splitlines()[-1]
@@ -221,18 +226,16 @@ class Start(Hosts):
     def test_variables_reach_every_host(self):
         process = self.launch("--hosts=node1,node2:2", "--env=GREETING=good morning", "--env=PLACE", "GREETING", "PLACE", "NCCL_DEBUG",
                               elbo="/usr/bin/printenv", PLACE="here", NCCL_DEBUG="WARN")
-        output, errors = process.communicate(timeout=30)
-        self.assertEqual((process.returncode, sorted(output.splitlines())),
-                         (0, ["WARN"] * 3 + ["good morning"] * 3 + ["here"] * 3), errors)
+        output, _ = self.end(process, 0)
+        self.assertEqual(sorted(output.splitlines()), ["WARN"] * 3 + ["good morning"] * 3 + ["here"] * 3)
 
     def test_ranks_are_numbered_host_by_host(self):
         program = self.folder / "program"
         program.write_text('#!/bin/sh\necho "$OMPI_COMM_WORLD_RANK $(hostname) $*"\n')
         program.chmod(0o755)
-        process = self.launch("--hosts=node1,node3:2,node2:2", "say", "two words", elbo=program)
-        output, errors = process.communicate(timeout=30)
-        self.assertEqual(sorted(output.splitlines()), 
-                         [f"{place} say two words" for place in ("0 node1", "1 node3", "2 node3", "3 node2", "4 node2")], errors)
+        output, _ = self.end(self.launch("--hosts=node1,node3:2,node2:2", "say", "two words", elbo=program), 0)
+        self.assertEqual(sorted(output.splitlines()),
+                         [f"{place} say two words" for place in ("0 node1", "1 node3", "2 node3", "3 node2", "4 node2")])
 
 
 if __name__ == "__main__":
