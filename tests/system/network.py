@@ -6,10 +6,12 @@ bridge joins them. Files and process numbers they have in common, like nodes wit
 
 Whatever it makes ends with the process that made it, however that ends.
 """
+import contextlib
 import os
 import pathlib
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,7 @@ MARK = "IN_NETWORK_OF_TESTS"
 TOOLS = ("unshare", "nsenter", "ip", "tc")
 AGENT = """#!/bin/sh
 # HOST COMMAND…: what ssh does between hosts that are machines.
+[ "$1" != -x ] || shift # an option of ssh that MPICH gives
 host=$1
 shift
 if [ ! -e "$0.hosts/$host" ]; then
@@ -140,7 +143,8 @@ class Network:
 
     def environment(self):
         """What mpirun on a host needs to know. Hosts speak TCP; shared memory is for ranks of one host alone."""
-        return {"OMPI_MCA_plm_rsh_agent": str(self.agent), "OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "tcp,vader,self"}
+        return {"OMPI_MCA_plm_rsh_agent": str(self.agent), "OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "tcp,vader,self",
+                "OMPI_MCA_orte_tmpdir_base": str(self.folder)}
 
     def shape(self, rate):
         for host in self.hosts:
@@ -149,7 +153,8 @@ class Network:
     def close(self):
         for host in self.hosts:
             for number in host.processes():
-                os.kill(number, 9)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
             host.anchor.communicate()
             # By themselves they go some time after their namespace.
             subprocess.run(["ip", "link", "delete", host.port], stderr=subprocess.DEVNULL, check=False)
