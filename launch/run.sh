@@ -10,8 +10,9 @@ usage="usage: launch/run.sh [OPTION…] COMMAND…      for example: launch/run.
   --ranks_per_node=auto     ranks on each host that has no number of its own: a number, numa (one for each NUMA domain),
                             gpu (one for each GPU), auto (in a Slurm allocation its tasks, else gpu where there are
                             GPUs, else numa); domains and GPUs are counted here, and taken to be the same everywhere
-  --bind=auto               numa (a rank stays in its NUMA domain), core (on cores of its own), none, auto (numa where
-                            each domain has equally many ranks, and these are near their GPUs; else none)
+  --bind=auto               numa (a rank stays in its NUMA domain; ranks that share one have cores of their own in it),
+                            core (a rank stays on cores of its own), none, auto (numa where several domains have equally
+                            many ranks, and these are near their GPUs; else none)
   --env=NAME[=VALUE]        a variable that ranks get; so do they LD_LIBRARY_PATH and all of OMP_*, NCCL_*, ELBO_*,
                             UCX_*, FI_* and OMPI_MCA_* that are set here; any number of times
   --mpirun=PATH             of the MPI that elbo was built with; default: the one in PATH
@@ -99,9 +100,13 @@ esac
 if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
 
 # ---- What this host has -------------------------------------------------------------------------------------------
-topology=$(lscpu --parse=node,socket,core 2>/dev/null | grep -v '^#' | sort -u) || true
+threads=$(lscpu --parse=node,socket,core 2>/dev/null | grep -v '^#') || true
+topology=$(sort -u <<<"$threads")
 domains=$(cut -d, -f1 <<<"$topology" | sort -u | wc -l)
 cores=$(wc -l <<<"$topology")
+# A container or a Slurm step often has a part of the host, whose domains then tell nothing.
+usable=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
+if [ "$usable" -lt "$(wc -l <<<"$threads")" ]; then domains=1 cores=$usable; fi
 gpus=$({ nvidia-smi -L 2>/dev/null || true; } | grep -c '^GPU ' || true)
 
 slurm=

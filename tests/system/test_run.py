@@ -23,7 +23,8 @@ class Run(ProgramTest):
         file.chmod(0o755)
         return file
 
-    def domains(self, count, cores):
+    def domains(self, count, cores, usable=None):
+        self.tool("nproc", f"echo {usable or cores}")
         lines = [f"{core * count // cores},0,{core}" for core in range(cores)]
         self.tool("lscpu", "printf '%s\\n' '# node,socket,core' " + " ".join(lines))
 
@@ -61,6 +62,12 @@ class Run(ProgramTest):
         self.assertEqual(self.command("--bind=none"), "--host localhost:4 -n 4 --map-by ppr:4:node --bind-to none")
         self.assertEqual(self.command("--ranks_per_node=5", "--bind=core"),
                          "--host localhost:5 -n 5 --map-by ppr:5:node:PE=12 --bind-to core")
+
+    def test_a_part_of_a_host_has_no_domains(self):
+        self.domains(4, 64, usable=12)
+        self.assertEqual(self.command(), "--host localhost:1 -n 1 --map-by ppr:1:node --bind-to none")
+        self.assertEqual(self.command("--ranks_per_node=3", "--bind=core"),
+                         "--host localhost:3 -n 3 --map-by ppr:3:node:PE=4 --bind-to core")
 
     def test_a_rank_for_each_gpu(self):
         self.gpus(4)
