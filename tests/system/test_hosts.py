@@ -109,6 +109,13 @@ class Bits(Hosts):
                 self.network.shape(rate * MBIT)
                 self.assertEqual(self.train_on(ALL, f"links_{rate}", *more), alone)
 
+    def test_bridges_for_containers_are_no_way_to_other_hosts(self):
+        for host in self.node1, self.node2:
+            host.call("ip", "link", "add", "docker0", "type", "bridge")
+            host.call("ip", "address", "add", "172.17.0.1/16", "dev", "docker0")
+            host.call("ip", "link", "set", "docker0", "up")
+        self.train_on("node1,node2", "bridged", "--train.steps=3")
+
     def test_ranks_of_a_host_share_its_memory_and_hosts_do_not(self):
         process = self.start_and_reach(2, "node1:2,node2:2", "shared")
         mapped = {host.name: [re.findall(r"(\S+ \d+) +/dev/shm/elbo_", pathlib.Path(f"/proc/{rank}/maps").read_text())
