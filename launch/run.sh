@@ -203,6 +203,7 @@ network_is_chosen() {
   "$(dirname "$mpirun_path")/ompi_info" --param btl tcp --level 9 --parsable 2>/dev/null |
     grep -E ':btl_tcp_if_(include|exclude):source:' | grep -qv ':default$'
 }
+
 if [ -n "$slurm" ] && [ -n "$per_node" ]; then total=$((per_node * SLURM_JOB_NUM_NODES)); fi
 command=("$mpirun_path")
 case $mpi in
@@ -213,7 +214,7 @@ case $mpi in
     fi
     # A bridge for containers has the same address on every host and connects none, but ranks would try it for ever.
     bridges=$(sed -nE 's/^ *((docker|podman|cni|virbr|lxcbr|lxdbr)[0-9]+):.*/,\1/p' /proc/net/dev | tr -d '\n')
-    if [ -n "$bridges" ] && [ ${#names[@]} -gt 1 ] && ! network_is_chosen; then
+    if [ -n "$bridges" ] && [[ -n $slurm || ${#names[@]} -gt 1 ]] && ! network_is_chosen; then
       command+=(--mca btl_tcp_if_exclude "lo$bridges")
     fi
     # Otherwise as many as Slurm has tasks.

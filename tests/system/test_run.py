@@ -33,7 +33,8 @@ class Run(ProgramTest):
 
     def call(self, *words, **variables):
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "OMP_", "OMPI_"))}
-        environment.update({"PATH": f"{self.tools}:{os.environ['PATH']}", "ELBO": ELBO, **variables})
+        environment.update({"PATH": f"{self.tools}:{os.environ['PATH']}", "ELBO": ELBO,
+                            "OMPI_MCA_btl_tcp_if_exclude": "lo", **variables})  # also where there are bridges for containers
         return subprocess.run([ROOT / "launch/run.sh", *words], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
 
