@@ -92,6 +92,8 @@ if [ -n "$tests" ]; then
   want hdf5-tools program h5repack
   want clang program clang++
   want libclang-rt-dev fuzzer_runtime
+  want iproute2 program ip
+  want util-linux program nsenter
 fi
 
 # ---- System packages ----------------------------------------------------------------------------------------------

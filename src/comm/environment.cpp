@@ -110,13 +110,20 @@ int Environment::end_job(const Error& error) const {
   const bool within_call = state_->in_flight->call != nullptr;
   const LastWords::Turn turn = state_->last_words->settle(what, within_call);
   if (!turn.speaks && turn.orderly) return status;
-  // Whoever speaks takes the others along; if nobody does in time, this rank must.
-  if (!turn.speaks) std::this_thread::sleep_for(std::chrono::seconds(2));
+  // Whoever speaks takes the others along, those of other hosts two seconds later; if nobody does in time,
+  // this rank must.
+  if (!turn.speaks) std::this_thread::sleep_for(std::chrono::seconds(5));
   const bool named =
       turn.alike || what.starts_with("rank ") || (rank() == 0 && error.code() == ExitCode::usage);
   log::write("error: ", named ? what : to_string(state_->name) + ": " + what);
   if (turn.orderly) return status;
   std::this_thread::sleep_for(std::chrono::milliseconds(50));  // for the launcher to pass the line on
+  // MPI_Abort waits for the launcher's daemon, and that for the launcher: for ever, where the network is
+  // gone.
+  std::thread([status] {
+    std::this_thread::sleep_for(std::chrono::seconds(5));
+    std::_Exit(status);
+  }).detach();
   MPI_Abort(MPI_COMM_WORLD, status);
   return status;
 }
