@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A Slurm cluster of four nodes on one machine, for tests: everything in one folder, on ports of its own, as any user.
 #
-#   tests/slurm/cluster.sh up FOLDER                 # then: export SLURM_CONF=FOLDER/slurm.conf
+#   tests/slurm/cluster.sh up FOLDER [PID]           # then: export SLURM_CONF=FOLDER/slurm.conf
+#                                                    # with PID, it is taken down when that process has ended, however it did
 #   tests/slurm/cluster.sh node_lost FOLDER node3    # as if its power were cut: the daemon and all that it runs are killed
 #   tests/slurm/cluster.sh node_back FOLDER node3
 #   tests/slurm/cluster.sh down FOLDER               # also after a failure; leaves no process
@@ -9,7 +10,7 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 usage() {
-  sed -n '2,7s/^# \{0,1\}//p' "$0"
+  sed -n '2,8s/^# \{0,1\}//p' "$0"
   exit "$1"
 }
 fail() {
@@ -18,7 +19,8 @@ fail() {
 }
 
 case ${1:-} in
-  up | down) [ $# = 2 ] || usage 2 ;;
+  up) [ $# = 2 ] || [ $# = 3 ] || usage 2 ;;
+  down) [ $# = 2 ] || usage 2 ;;
   node_lost | node_back) [ $# = 3 ] || usage 2 ;;
   --help) usage 0 ;;
   *) usage 2 ;;
@@ -27,26 +29,32 @@ action=$1
 mkdir -p "$2"
 folder=$(cd "$2" && pwd)
 node=${3:-}
+owner=${3:-}
 nodes=(node1 node2 node3 node4)
 export SLURM_CONF=$folder/slurm.conf
 
-# Ids of the processes that have all these lines in their environment: the daemons, and whatever jobs of theirs run.
-processes_with() {
-  local environment line
+# Ids of the daemons, and of what carries out their jobs (slurmstepd): who has a log of the cluster open. [NAME OF THE LOG]
+daemons() {
+  { find /proc/[0-9]*/fd -lname "$folder/${1:-*log}" 2>/dev/null || true; } | cut -d / -f 3 | sort -u
+}
+
+# Ids of the processes of jobs, which have these variables. [FURTHER VARIABLE]
+processes_of_jobs() {
+  local environment variable
   for environment in /proc/[0-9]*/environ; do
-    for line in "$@"; do
-      tr '\0' '\n' 2>/dev/null <"$environment" | grep -qFx "$line" || continue 2
+    for variable in "SLURM_CONF=$SLURM_CONF" 'SLURM_JOB_ID=.*' "$@"; do
+      grep -qzx "$variable" "$environment" 2>/dev/null || continue 2
     done
     environment=${environment%/environ}
     printf '%s\n' "${environment#/proc/}"
   done
 }
 
-# Killed again until none is left: a daemon may just have started another.
-kill_processes_with() {
+# kill_all COMMAND…, which prints ids: again until it prints none, for a daemon may just have started another.
+kill_all() {
   local processes
   for _ in {1..50}; do
-    mapfile -t processes < <(processes_with "$@" | grep -vx -e "$$" -e "$BASHPID")
+    mapfile -t processes < <("$@")
     [ ${#processes[@]} != 0 ] || return 0
     kill -9 "${processes[@]}" 2>/dev/null || true
     sleep 0.1
@@ -54,10 +62,9 @@ kill_processes_with() {
   fail "processes ${processes[*]} of $folder do not end; kill them by hand"
 }
 
-# TEST_NODE goes on to what carries out the node's jobs (slurmstepd), but not into the jobs.
 start_node() {
   mkdir -p "$folder/spool/$1" "$folder/tmp/$1"
-  TEST_NODE=$1 slurmd -N "$1" -f "$SLURM_CONF" || fail "slurmd of $1 does not start; see $folder/slurmd.$1.log"
+  slurmd -N "$1" -f "$SLURM_CONF" || fail "slurmd of $1 does not start; see $folder/slurmd.$1.log"
 }
 
 # Six ports in a row that nobody listens on; below those that the system itself hands out.
@@ -121,6 +128,7 @@ JobRequeue=0
 ReturnToService=2
 SlurmdTimeout=8
 SlurmctldTimeout=8
+MessageTimeout=5
 KillWait=10
 SlurmdParameters=config_overrides
 NodeName=node[1-4] NodeHostname=$(hostname -s) NodeAddr=127.0.0.1 Port=$((port + 1))-$((port + 4)) CPUs=2
@@ -129,8 +137,9 @@ PartitionName=urgent Nodes=node[1-4] MaxTime=UNLIMITED PriorityTier=10
 CONF
   # --force: a folder below /tmp, which anybody may write to.
   munged --force --key-file="$folder/munge/key" --socket="$folder/socket/munge" --pid-file="$folder/munge/pid" \
-    --log-file="$folder/munge/log" --seed-file="$folder/munge/seed" 2>"$folder/munge/warnings" ||
+    --log-file="$folder/munge.log" --seed-file="$folder/munge/seed" 2>"$folder/munge/warnings" ||
     fail "munged does not start: $(tail -n 1 "$folder/munge/warnings")"
+  if [ -n "$owner" ]; then take_down_after "$owner" & fi
   slurmctld -f "$SLURM_CONF" || fail "slurmctld does not start; see $folder/slurmctld.log"
   local name
   for name in "${nodes[@]}"; do start_node "$name"; done
@@ -142,16 +151,25 @@ CONF
   fail "only $nodes_ready of ${#nodes[@]} nodes came up within 10 s; see $folder/slurmctld.log"
 }
 
+# In a process of its own, which must not die of being one of those that go down.
+take_down_after() {
+  trap '' HUP INT TERM
+  exec </dev/null >/dev/null 2>&1
+  while [ -d "/proc/$1" ] && [ -d "$folder" ]; do sleep 0.5; done
+  down
+}
+
 down() {
-  kill_processes_with "SLURM_CONF=$SLURM_CONF"
+  kill_all daemons
+  kill_all processes_of_jobs
 }
 
 case $action in
   up) up ;;
   down) down ;;
   node_lost)
-    kill_processes_with "SLURM_CONF=$SLURM_CONF" "TEST_NODE=$node"
-    kill_processes_with "SLURM_CONF=$SLURM_CONF" "SLURMD_NODENAME=$node"
+    kill_all daemons "slurmd.$node.log"
+    kill_all processes_of_jobs "SLURMD_NODENAME=$node"
     ;;
   node_back) start_node "$node" ;;
 esac

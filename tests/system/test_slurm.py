@@ -20,7 +20,8 @@ CONFIG = "configs/mnist_vae.ini"
 # Each checkpoint that the tests find was written because the run was asked to stop, or ended.
 SETTINGS = ("--network.hidden=32", "--train.batch=64", "--train.microbatch=16", "--train.threads=1", "--evaluate.every=never",
             "--checkpoint.every_steps=0")
-SHORT, LONG = "--train.steps=200", "--train.steps=6000"
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "OUT_OF_MEMORY")
+SHORT, LONG = "--train.steps=200", "--train.steps=4000"
 
 folder = None  # of the cluster
 environment = None
@@ -35,17 +36,18 @@ def setUpModule():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="elbo_slurm_"))
     unittest.addModuleCleanup(shutil.rmtree, folder, ignore_errors=True)
     unittest.addModuleCleanup(cluster, "down")
-    # The nodes are one machine: whatever other networks it has come and go without them.
-    environment = {**ENVIRONMENT, "SLURM_CONF": str(folder / "slurm.conf"), "ELBO": ELBO,
-                   "OMPI_MCA_btl_tcp_if_include": "lo", "OMPI_MCA_oob_tcp_if_include": "lo"}
-    cluster("up")
+    # The nodes are one machine, but must not share memory, nor mind what other networks the machine has.
+    environment = {**ENVIRONMENT, "SLURM_CONF": str(folder / "slurm.conf"), "ELBO": ELBO, "OMPI_MCA_btl": "tcp,self",
+                   "OMPI_MCA_btl_tcp_if_include": "lo", "OMPI_MCA_oob_tcp_if_include": "lo",
+                   "OMPI_MCA_odls_base_sigkill_timeout": "2"}
+    cluster("up", str(os.getpid()))
 
 
 @functools.lru_cache
 def undisturbed(*settings):
     """The line that a plain run of one rank ends with."""
     with tempfile.TemporaryDirectory() as directory:
-        result = run(0, "train", CONFIG, *SETTINGS, *settings, f"--run.directory={directory}/run")
+        result = run(0, "train", CONFIG, *SETTINGS, *settings, "--train.threads=2", f"--run.directory={directory}/run")
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()[-1]
 
@@ -83,7 +85,7 @@ class SlurmTest(unittest.TestCase):
         self.assertEqual(result.returncode, 0, f"{words}\n{result.stdout}{result.stderr}")
         return result.stdout.strip()
 
-    def wait_until(self, condition, what, seconds=90):
+    def wait_until(self, condition, what, seconds=180):
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
@@ -107,8 +109,7 @@ class SlurmTest(unittest.TestCase):
         return path.read_text() if path.exists() else ""
 
     def wait_for_end(self, job, state="COMPLETED"):
-        ended = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "OUT_OF_MEMORY")
-        self.wait_until(lambda: self.about(job)["JobState"] in ended, f"job {job} ends")
+        self.wait_until(lambda: self.about(job)["JobState"] in ENDED, f"job {job} ends")
         self.assertEqual(self.about(job)["JobState"], state, self.log(job))
 
     def wait_for_training(self, job, steps=100):
@@ -120,6 +121,7 @@ class SlurmTest(unittest.TestCase):
             nonlocal before
             lines = metrics.read_text().splitlines() if metrics.exists() else []
             step = json.loads(lines[-1])["step"] if lines and lines[-1].endswith("}") else 0
+            self.assertNotIn(self.about(job)["JobState"], ENDED, self.log(job))
             before = step if before is None else min(before, step)
             return step >= before + steps
 
@@ -174,12 +176,15 @@ class Jobs(SlurmTest):
             self.assertIn(sentence, lines[0])
 
     def test_a_rank_that_is_killed_ends_the_job_and_all_its_processes(self):
-        job = self.train(LONG, options=("--nodes=2", "--ntasks-per-node=1"))
-        self.wait_for_training(job)
-        ranks = [process for process, line in slurm_processes() if line.startswith(ELBO)]
-        os.kill(ranks[0], signal.SIGKILL)
-        self.wait_for_end(job, "FAILED")
-        self.assertEqual(self.about(job)["Restarts"], "0")
+        for launcher in ("mpirun", "srun"):
+            with self.subTest(launcher=launcher):
+                job = self.train(LONG, options=("--nodes=2", "--ntasks-per-node=1"), ELBO_LAUNCHER=launcher)
+                self.wait_for_training(job)
+                ranks = [process for process, line in slurm_processes() if line.startswith(ELBO)]
+                os.kill(ranks[0], signal.SIGKILL)
+                self.wait_for_end(job, "FAILED")
+                self.wait_until(lambda: not slurm_processes(), "its processes end")
+                self.assertEqual(self.about(job)["Restarts"], "0")
 
     def test_scancel_leaves_a_checkpoint_and_no_process(self):
         for launcher in ("mpirun", "srun"):
@@ -203,7 +208,7 @@ class Jobs(SlurmTest):
 
 
 class Interruptions(SlurmTest):
-    ANY_NODES = ("--nodes=1-4", "--ntasks-per-node=1", "--exclusive")
+    ANY_NODES = ("--nodes=1-4", "--exclusive")
 
     def nodes_of_starts(self, job):
         return re.findall(r"start \d+, on \S+ \(nodes: (\d)", self.log(job))
@@ -229,18 +234,28 @@ class Interruptions(SlurmTest):
         self.assertEqual(self.nodes_of_starts(job), ["4", "3"])
 
     def test_ahead_of_the_time_limit_it_saves_itself_and_is_queued_again(self):
-        # Slurm looks at time limits each half minute, and sends the signal up to a minute early.
-        endless = "--train.steps=30000"
-        job = self.train(endless, options=("--time=1", "--signal=B:USR1@60"))
-        undisturbed(endless)
-        self.assert_undisturbed(job, endless)
-        self.assertGreaterEqual(self.log(job).count("stopped ahead of the time limit, with a checkpoint"), 1)
-        self.assertEqual(int(self.about(job)["Restarts"]), len(self.nodes_of_starts(job)) - 1)
+        # Slurm looks at the limits each half minute, counted from when it was started, and sends the signal half a minute early.
+        # So ten seconds after its start the job is due, and that is when Slurm shall look.
+        steps = f"--train.steps={self.steps_in(seconds=18)}"
+        time.sleep((18 - (time.time() - (folder / "slurmctld.pid").stat().st_mtime)) % 30)
+        job = self.train(steps, options=("--time=1", "--signal=B:USR1@20"))
+        self.assert_undisturbed(job, steps)
+        starts = len(self.nodes_of_starts(job))
+        self.assertGreater(starts, 1)
+        self.assertEqual(int(self.about(job)["Restarts"]), starts - 1)
+        self.assertEqual(self.log(job).count("stopped ahead of the time limit, with a checkpoint"), starts - 1)
+
+    def steps_in(self, seconds):
+        with tempfile.TemporaryDirectory() as directory:
+            result = run(0, "train", CONFIG, *SETTINGS, "--train.steps=500", f"--run.directory={directory}/run")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            lines = (pathlib.Path(directory) / "run/metrics.jsonl").read_text().splitlines()
+        return int(500 / json.loads(lines[-1])["seconds"] * seconds)
 
     def test_a_node_that_is_lost_is_replaced(self):
         for which, position in (("the first", 0), ("another", -1)):
             with self.subTest(which=which):
-                job = self.train(LONG, "--checkpoint.every_steps=50", options=("--nodes=2-3", "--ntasks-per-node=1", "--exclusive"))
+                job = self.train(LONG, "--checkpoint.every_steps=50", options=("--nodes=2-3", "--exclusive"))
                 self.wait_for_training(job)
                 nodes = self.slurm("scontrol", "show", "hostnames", self.about(job)["NodeList"]).split()
                 self.addCleanup(cluster, "node_back", nodes[position])
