@@ -165,8 +165,10 @@ class Jobs(SlurmTest):
         unknown = self.train("--train.stepz=1", options=("--nodes=2", "--ntasks-per-node=1"))
         launcher = self.train(SHORT, ELBO_LAUNCHER="srun:pmix_v9")
         program = self.train(SHORT, ELBO="/nowhere/elbo")
+        other_mpi = self.train(SHORT, options=("--ntasks=2",), ELBO_LAUNCHER="srun:none")
         alike = self.train(SHORT, options=("--array=1-2",))
         for job, sentence in ((unknown, "train.stepz"), (launcher, "ELBO_LAUNCHER=srun:pmix_v9: "), (program, "ELBO=/nowhere/elbo: "),
+                              (other_mpi, "the launcher started 2 processes, but MPI knows of 1"),
                               (alike, "write {task} where they differ")):
             self.wait_for_end(job, "FAILED")
             about = self.about(job)
@@ -197,6 +199,10 @@ class Jobs(SlurmTest):
                 self.assertEqual(self.about(job)["Restarts"], "0")
                 self.assertEqual(len(self.checkpoints(job)), 1)
                 self.assertEqual(run(0, "verify", self.folder / f"runs/elbo-{job}").returncode, 0)
+        again = self.train(LONG, f"--run.directory=runs/elbo-{job}")
+        self.wait_for_end(again)
+        self.assertEqual(self.log(again).splitlines()[-1], undisturbed(LONG))
+        self.assert_every_step_once(f"runs/elbo-{job}")
 
     def test_tasks_of_an_array_train_each_their_own(self):
         array = self.train(SHORT, "--train.seed={task}", options=("--array=1-2",))
