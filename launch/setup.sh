@@ -32,6 +32,7 @@ done
 
 # ---- What of the machine is missing -------------------------------------------------------------------------------
 program() { command -v "$1" >/dev/null; }
+daemon() { program "$1" || [ -x "/usr/sbin/$1" ]; }
 header() { printf '#include <%s>' "$1" | c++ -E -x c++ - >/dev/null 2>&1; }
 python_module() { python3 -c "import $1" 2>/dev/null; }
 fuzzer_runtime() { program clang++ && compgen -G "$(clang++ -print-resource-dir)/lib/*/libclang_rt.fuzzer*.a" >/dev/null; }
@@ -90,6 +91,10 @@ if [ -n "$tests" ]; then
   want shellcheck program shellcheck
   want python3-h5py python_module h5py
   want hdf5-tools program h5repack
+  want munge daemon munged
+  want slurmctld daemon slurmctld
+  want slurmd daemon slurmd
+  want slurm-client program sbatch
   want clang program clang++
   want libclang-rt-dev fuzzer_runtime
   want iproute2 program ip

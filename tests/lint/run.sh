@@ -14,7 +14,7 @@ check() {
 
 ours() { git ls-files --cached --others --exclude-standard -- "$@"; }
 mapfile -t code < <(ours 'src/*.h' 'src/*.cpp' 'tests/*.h' 'tests/*.cpp')
-mapfile -t scripts < <(ours '*.sh' .ci/run)
+mapfile -t scripts < <(ours '*.sh' '*.sbatch' .ci/run)
 
 check "format (deps/clang_format/data/bin/clang-format -i FILE mends it)" \
   deps/clang_format/data/bin/clang-format --dry-run -Werror "${code[@]}"

@@ -1,0 +1,247 @@
+#!/usr/bin/env bash
+# Trains and evaluates a model at every combination of settings, and compares the runs.
+# It stands alone: an installation has no checkout around it, and paths are the user's.
+set -euo pipefail
+
+usage="usage: launch/sweep.sh CONFIG.ini|DATA.h5 [--section.key=VALUES …] [OPTION…]
+
+for example: launch/sweep.sh configs/mnist_vae.ini --model.beta=1,4,16 --train.seed=1..3 --train.epochs=5
+
+  --section.key=VALUES  values with commas between them; a..b are the whole numbers from a to b; what stands in brackets is
+                        one value, commas and all: --network.hidden=[400,400],[200]. A key with one value is set everywhere
+  --name=NAME           the runs are in runs/NAME/, each in a folder that its settings name; default: CONFIG's name
+  --at_once=K           runs at the same time: here 1, each with its share of the cores; under --slurm as many as Slurm likes
+  --slurm               as an array of Slurm jobs, by launch/elbo.sbatch, which says what ELBO_LAUNCHER and others mean
+  --sbatch='OPTIONS'    options of sbatch for each of them: --sbatch='--nodes=2 --time=2:00:00'
+  --dry_run             prints the commands and ends
+
+Started again, it skips what is finished, goes on with what is not, and adds what is new. At the end, and whenever
+launch/report_sweep.py runs/NAME is called, runs/NAME holds table.md, table.tsv and report.html: the runs in the order of their
+loss, and their curves. elbo is \$ELBO, else that of the checkout or installation that this script is in, else the one in PATH."
+
+fail() {
+  printf 'error: %s\n' "$2" >&2
+  exit "$1"
+}
+
+# ---- What is asked for --------------------------------------------------------------------------------------------
+inputs=()
+settings=()
+name=
+at_once=
+slurm=
+sbatch_options=()
+dry_run=
+for word in "$@"; do
+  case $word in
+    --name=?*) name=${word#*=} ;;
+    --at_once=*) at_once=${word#*=} ;;
+    --slurm) slurm=yes ;;
+    --sbatch=*) read -ra sbatch_options <<<"${word#*=}" || true ;;
+    --dry_run) dry_run=yes ;;
+    --help) printf '%s\n' "$usage"; exit ;;
+    --run.directory=* | --resume | --run.resume=*) fail 2 "$word: a sweep decides that itself; --name=NAME says where the runs are" ;;
+    --?*.?*=*) settings+=("$word") ;;
+    -*) fail 2 "unknown option '$word'; launch/sweep.sh --help lists them" ;;
+    *) inputs+=("$word") ;;
+  esac
+done
+[ ${#inputs[@]} = 1 ] || fail 2 "expected one CONFIG.ini or DATA.h5 and settings; launch/sweep.sh --help shows how"
+input=${inputs[0]}
+[ -r "$input" ] || fail 2 "$input: cannot be read; expected a CONFIG.ini or DATA.h5"
+name=${name:-$(basename "${input%.*}")}
+[[ $name =~ ^[A-Za-z0-9._-]+$ ]] || fail 2 "--name=$name: expected letters, digits, dots, dashes and underscores"
+[[ $at_once =~ ^([1-9][0-9]*)?$ ]] || fail 2 "--at_once=$at_once: expected a number from 1"
+if [ ${#sbatch_options[@]} != 0 ] && [ -z "$slurm" ]; then fail 2 "--sbatch: is of use with --slurm only; add that, or leave it out"; fi
+
+# values_of KEY=VALUES: one value a line. Behind each stands a comma, also behind the last.
+values_of() {
+  local key=${1%%=*} rest=${1#*=}, value
+  while [ -n "$rest" ]; do
+    if [[ $rest =~ ^\[([^][]*)\],(.*)$ ]]; then
+      printf '%s\n' "${BASH_REMATCH[1]}"
+      rest=${BASH_REMATCH[2]}
+      continue
+    fi
+    value=${rest%%,*}
+    rest=${rest#*,}
+    if [[ $value =~ ^(-?[0-9]+)\.\.(-?[0-9]+)$ ]]; then
+      [ "${BASH_REMATCH[1]}" -le "${BASH_REMATCH[2]}" ] || fail 2 "$key: the range $value is empty; expected the smaller number first"
+      seq "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+    elif [[ $value =~ ^[^][[:space:]]+$ ]]; then
+      printf '%s\n' "$value"
+    else
+      fail 2 "$key: '$value' is no value; expected some with commas between, without blanks, lists in brackets as in [400,400],[200]"
+    fi
+  done
+}
+
+# The product: of each point the settings, and what names it, the settings that differ.
+points=("")
+labels=("")
+for setting in ${settings[@]+"${settings[@]}"}; do
+  key=${setting%%=*}
+  list=$(values_of "$setting")
+  mapfile -t values <<<"$list"
+  short=${key##*.}
+  if [ "$(printf '%s\n' "${settings[@]%%=*}" | grep -c "\.$short\$")" != 1 ]; then short=${key#--}; fi
+  next_points=()
+  next_labels=()
+  for i in "${!points[@]}"; do
+    for value in "${values[@]}"; do
+      next_points+=("${points[i]}${points[i]:+ }$key=$value")
+      label=${labels[i]}
+      if [ ${#values[@]} != 1 ]; then label+=${label:+_}$short=${value//[^A-Za-z0-9.+-]/-}; fi
+      next_labels+=("$label")
+    done
+  done
+  points=("${next_points[@]}")
+  labels=("${next_labels[@]}")
+done
+same=$(printf '%s\n' "${labels[@]}" | sort | uniq -d | head -n 1)
+[ ${#points[@]} = 1 ] || [ -z "$same" ] || fail 2 "two runs would be named $same; expected every value of a key once"
+
+# ---- The programs -------------------------------------------------------------------------------------------------
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+elbo=
+for candidate in ${ELBO:+"$ELBO"} "$here/../build/elbo" "$here/../bin/elbo" "$here/../../../bin/elbo" elbo; do
+  if elbo=$(type -P "$candidate"); then break; fi
+  if [ "$candidate" = "${ELBO:-}" ]; then fail 2 "ELBO=$ELBO: is no program; build it (launch/setup.sh --build), or unset ELBO"; fi
+done
+[ -n "$elbo" ] || fail 2 "elbo is not in $here/../build, $here/../bin or PATH; build it (launch/setup.sh --build), or name it: ELBO=PATH"
+[ -z "$slurm" ] || type -P sbatch >/dev/null || fail 2 "--slurm: there is no sbatch in PATH; start the sweep on a login node of the cluster, or leave --slurm out"
+
+# ---- What is there already ----------------------------------------------------------------------------------------
+folder=runs/$name
+list=$folder/points # a line for each run: its settings and its folder
+lines=()
+if [ -e "$list" ]; then mapfile -t lines <"$list"; fi
+
+# Finished: evaluated after it was last trained, by the configuration and the settings as they are now.
+is_finished() {
+  local run=$folder/$1
+  [ "$run/evaluation.json" -nt "$input" ] && [ "$run/evaluation.json" -nt "$run/run.ini" ]
+}
+
+# Numbers of the lines, from 0, that this sweep asks for. Lines keep their numbers: tasks of Slurm may still wait to read theirs.
+asked=()
+changed=()
+for i in "${!points[@]}"; do
+  labels[i]=${labels[i]:-run}
+  line="${points[i]}${points[i]:+ }--run.directory=$folder/${labels[i]}"
+  at=${#lines[@]}
+  for number in "${!lines[@]}"; do
+    if [ "${lines[number]##* }" = "${line##* }" ]; then at=$number; fi
+  done
+  if [ "${lines[at]-$line}" != "$line" ]; then changed+=("$folder/${labels[i]}/evaluation.json"); fi
+  lines[at]=$line
+  asked+=("$at")
+done
+
+if [ -n "$dry_run" ]; then
+  for number in "${asked[@]}"; do printf '%s\n' "$elbo train $input ${lines[number]} --resume"; done
+  exit
+fi
+mkdir -p "$folder"
+printf '%s\n' "${lines[@]}" >"$list.new"
+mv "$list.new" "$list"
+rm -f -- ${changed[@]+"${changed[@]}"}
+
+waiting=()
+for i in "${!asked[@]}"; do
+  if is_finished "${labels[i]}"; then printf '%s: is finished\n' "${labels[i]}"; else waiting+=("$i"); fi
+done
+
+report() { python3 "$here/report_sweep.py" "$folder"; }
+
+# ---- By Slurm -----------------------------------------------------------------------------------------------------
+if [ -n "$slurm" ] && [ ${#waiting[@]} != 0 ]; then
+  tasks=
+  for i in "${waiting[@]}"; do tasks+=${tasks:+,}$((asked[i] + 1)); done
+  job=$(ELBO=$elbo ELBO_SWEEP=$PWD/$list ELBO_EVALUATE=yes sbatch --parsable --job-name="$name" --output="$folder/slurm-%A_%a.out" \
+    ${sbatch_options[@]+"${sbatch_options[@]}"} --array="$tasks${at_once:+%$at_once}" "$here/elbo.sbatch" train "$input")
+  job=${job%%;*}
+  # Of the options, those count that a site may demand, such as its account.
+  sbatch --parsable ${sbatch_options[@]+"${sbatch_options[@]}"} --nodes=1 --ntasks=1 --dependency="afterany:$job" --job-name="$name-report" \
+    --output="$folder/report.out" --wrap="python3 '$here/report_sweep.py' '$folder'" >/dev/null
+  printf '%s\n' "${#waiting[@]} runs are queued as the array $job; their logs are $folder/slurm-${job}_*.out" \
+    "watch them:   squeue --job=$job" "cancel them:  scancel $job" \
+    "table so far: $here/report_sweep.py $folder     (done at the end by itself)"
+  exit
+fi
+
+# ---- Here ---------------------------------------------------------------------------------------------------------
+at_once=${at_once:-1}
+threads=()
+if [ "$at_once" != 1 ] && [[ ${settings[*]-} != *--train.threads=* ]]; then
+  threads=("--train.threads=$(($(nproc) > at_once ? $(nproc) / at_once : 1))")
+fi
+
+# One run, in a process of its own, which passes on the wish to stop.
+train_and_evaluate() {
+  local label=${labels[$1]} log=$folder/${labels[$1]}.log line status=0
+  child=
+  stop=
+  trap 'stop=yes; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true' TERM
+  trap '' INT # elbo hears of it from the terminal, or of TERM from here
+  read -ra line <<<"${lines[asked[$1]]}"
+  until_end "$elbo" train "$input" "${line[@]}" ${threads[@]+"${threads[@]}"} --resume >"$log" 2>&1 || status=$?
+  if [ $status = 0 ]; then
+    until_end "$elbo" evaluate "$folder/$label" ${threads[@]+"${threads[@]/train./}"} >>"$log" 2>&1 || status=$?
+  fi
+  case $status in
+    0) printf '%s: %s\n' "$label" "$(sed -n 's/^loss  */loss /p' "$log")" ;;
+    75 | 143) printf '%s: stopped, and goes on when the sweep is started again\n' "$label" ;;
+    *) printf '%s: failed: %s (%s)\n' "$label" "$(grep -m 1 '^error: ' "$log" || tail -n 1 "$log")" "$log" ;;
+  esac
+  return $status
+}
+
+# until_end COMMAND…: a signal ends `wait`, but not the command, whose end is waited for.
+until_end() {
+  local status=0
+  if [ -n "$stop" ]; then return 75; fi
+  "$@" &
+  child=$!
+  wait "$child" || status=$?
+  if [ -n "$stop" ]; then
+    status=0
+    wait "$child" || status=$?
+  fi
+  child=
+  return $status
+}
+
+children=()
+stopping=
+stop_all() {
+  stopping=yes
+  kill -TERM "${children[@]}" 2>/dev/null || true
+}
+trap stop_all INT TERM
+failed=0
+running=0
+# One of them ended, or a signal came.
+take_one() {
+  local status=0
+  wait -n || status=$?
+  if [ -n "$stopping" ]; then return; fi
+  running=$((running - 1))
+  if [ $status != 0 ]; then failed=$((failed + 1)); fi
+}
+for i in ${waiting[@]+"${waiting[@]}"}; do
+  [ "$running" -lt "$at_once" ] || take_one
+  [ -z "$stopping" ] || break
+  printf '%s: trains; %s.log\n' "${labels[i]}" "$folder/${labels[i]}"
+  train_and_evaluate "$i" &
+  children+=($!)
+  running=$((running + 1))
+done
+while [ "$running" -gt 0 ] && [ -z "$stopping" ]; do take_one; done
+if [ -n "$stopping" ]; then
+  wait "${children[@]}" || true
+  printf 'stopped on request; the same command goes on\n' >&2
+  exit 75
+fi
+report
+[ $failed = 0 ] || fail 1 "$failed of ${#asked[@]} runs failed, as the lines above say; mend that and start the same command again"
