@@ -3,7 +3,6 @@
 #include <mpi.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
@@ -16,15 +15,17 @@
 #include "comm/mpi_check.h"
 #include "comm/mpi_communicator.h"
 #include "comm/self.h"
+#include "comm/start_deadline.h"
 
 namespace elbo {
 namespace {
 
-// Whether mpirun or srun started this process: they tell each rank its number. A plain process of a Slurm
-// batch script, or of srun without MPI, has none.
-bool launched() {
-  constexpr std::array variables{"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"};
-  return std::ranges::any_of(variables, [](const char* name) { return std::getenv(name) != nullptr; });
+// mpirun or srun, where one of them started this process, tell each rank its number. A plain process of a
+// Slurm batch script, or of srun without MPI, has none.
+std::optional<int> launched_rank() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"})
+    if (const char* value = std::getenv(name)) return static_cast<int>(std::strtol(value, nullptr, 10));
+  return std::nullopt;
 }
 
 // How many processes the launcher says that it started.
@@ -49,6 +50,7 @@ struct Environment::State {
   std::shared_ptr<InFlight> in_flight = std::make_shared<InFlight>();
 
   void start() {
+    const StartDeadline deadline(name.host, launched_rank().value_or(0));
     int threads = MPI_THREAD_SINGLE;
     check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &threads), name, "start MPI");
     for (const MPI_Comm comm : {MPI_COMM_WORLD, MPI_COMM_SELF})
@@ -66,7 +68,7 @@ struct Environment::State {
 };
 
 Environment::Environment() : state_(std::make_unique<State>()) {
-  if (launched()) state_->start();
+  if (launched_rank()) state_->start();
 }
 
 Environment::~Environment() {

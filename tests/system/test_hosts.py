@@ -34,6 +34,13 @@ class Hosts(ProgramTest):
         self.addCleanup(self.network.close)
         self.node1, self.node2, self.node3, self.node4 = self.network.hosts
 
+    def bridged(self, *hosts):
+        """Gives each the bridge that a container engine makes, with the same address everywhere."""
+        for host in hosts:
+            host.call("ip", "link", "add", "docker0", "type", "bridge")
+            host.call("ip", "address", "add", "172.17.0.1/16", "dev", "docker0")
+            host.call("ip", "link", "set", "docker0", "up")
+
     def launch(self, *words, elbo=ELBO, folder=ROOT, **variables):
         """launch/run.sh on node1, in a process group of its own as in a terminal."""
         process = subprocess.Popen(
@@ -110,10 +117,7 @@ class Bits(Hosts):
                 self.assertEqual(self.train_on(ALL, f"links_{rate}", *more), alone)
 
     def test_bridges_for_containers_are_no_way_to_other_hosts(self):
-        for host in self.node1, self.node2:
-            host.call("ip", "link", "add", "docker0", "type", "bridge")
-            host.call("ip", "address", "add", "172.17.0.1/16", "dev", "docker0")
-            host.call("ip", "link", "set", "docker0", "up")
+        self.bridged(self.node1, self.node2)
         self.train_on("node1,node2", "bridged", "--train.steps=3")
 
     def test_ranks_of_a_host_share_its_memory_and_hosts_do_not(self):
@@ -131,6 +135,15 @@ class Bits(Hosts):
 
 
 class End(Hosts):
+    def test_hosts_that_do_not_reach_one_another_are_told_in_time(self):
+        self.bridged(self.node1, self.node2)
+        process = self.launch("--hosts=node1,node2", "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / 'none'}",
+                              *SETTINGS, OMPI_MCA_btl_tcp_if_include="docker0", ELBO_START_TIMEOUT="5")
+        _, errors = self.end(process, 1)
+        self.assertRegex(errors, "(?m)^error: rank 0 on node1: MPI did not start within 5 s, because ranks do not reach")
+        self.assertEqual(errors.count("MPI did not start"), 1)
+        self.assert_nothing_left()
+
     def test_a_link_that_goes_down_ends_the_job_with_a_sentence(self):
         for cut in self.node3, self.node1:  # mpirun runs on node1
             with self.subTest(cut=cut.name):
