@@ -34,7 +34,7 @@ const CudaFunctions* open_functions(std::string* why) {
   void* handle = open_library(library, why);
   if (handle == nullptr) {
     if (!library.has_parent_path())
-      *why = "libelbo_cuda.so is not beside the program: it was built without CUDA's headers (" + *why + ")";
+      *why = "libelbo_cuda.so, which is built where CUDA's headers are, cannot be loaded (" + *why + ")";
     return nullptr;
   }
   const void* table = ::dlsym(handle, "elbo_cuda_functions");
