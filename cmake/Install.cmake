@@ -94,6 +94,9 @@ install(FILES ${PROJECT_BINARY_DIR}/elboConfig.cmake ${PROJECT_BINARY_DIR}/elboC
 
 # ---- What is read -------------------------------------------------------------------------------------------------
 install(DIRECTORY configs docs DESTINATION share/elbo COMPONENT runtime)
+# Scripts that start elbo stand alone; the others set up a checkout.
+install(DIRECTORY launch DESTINATION share/elbo COMPONENT runtime USE_SOURCE_PERMISSIONS PATTERN __pycache__ EXCLUDE
+        PATTERN common.sh EXCLUDE PATTERN setup.sh EXCLUDE PATTERN quickstart.sh EXCLUDE PATTERN wheels.py EXCLUDE)
 install(FILES datasets/mnist.h5 DESTINATION share/elbo/datasets COMPONENT runtime)
 # Module files find the tree from where they lie in it.
 install(FILES packaging/modules/elbo.lua DESTINATION share/elbo/modulefiles/elbo RENAME ${PROJECT_VERSION}.lua COMPONENT runtime)
