@@ -29,13 +29,17 @@ if(LibTorch_INCLUDE_DIR)
   endforeach()
 endif()
 
-# CUDA's headers come with wheels of their own; which major version is the folder's name.
-file(GLOB _cuda_homes "${_torch_parent}/nvidia/cu[0-9]*" /usr/local/cuda)
-find_path(LibTorch_CUDA_INCLUDE_DIR cuda_runtime_api.h
-          PATHS ${_cuda_homes} ENV CUDA_HOME PATH_SUFFIXES include NO_DEFAULT_PATH)
+# CUDA's headers come with wheels of their own; which major version is the folder's name. A wheel of the runtime alone
+# lacks some of them. Those beside LibTorch are of its version and go before a toolkit's.
+file(GLOB _cuda_homes "${_torch_parent}/nvidia/cu[0-9]*")
+find_path(LibTorch_CUDA_INCLUDE_DIR crt/host_defines.h
+          PATHS ${_cuda_homes} ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES include NO_DEFAULT_PATH)
 # find_library wants the unversioned name, which wheels do not have.
-file(GLOB _cudart "${LibTorch_CUDA_INCLUDE_DIR}/../lib/libcudart.so*" "${LibTorch_CUDA_INCLUDE_DIR}/../lib64/libcudart.so*")
-file(GLOB _cupti "${_torch_parent}/nvidia/cu*/lib/libcupti.so*")
+file(GLOB _cudart "${_torch_parent}/nvidia/*/lib/libcudart.so*")
+if(NOT _cudart)
+  file(GLOB _cudart "${LibTorch_CUDA_INCLUDE_DIR}/../lib/libcudart.so*" "${LibTorch_CUDA_INCLUDE_DIR}/../lib64/libcudart.so*")
+endif()
+file(GLOB _cupti "${_torch_parent}/nvidia/*/lib/libcupti.so*")
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(LibTorch
@@ -50,19 +54,19 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
     INTERFACE_LINK_LIBRARIES LibTorch::c10)
   target_include_directories(LibTorch::cpu SYSTEM INTERFACE
     "${LibTorch_INCLUDE_DIR}" "${LibTorch_INCLUDE_DIR}/torch/csrc/api/include")
-  # libtorch_cpu of a CUDA wheel needs cudart and cupti, which lie beside it in folders of their own.
-  set(_rpath "")
+  # libtorch_cpu of a CUDA wheel needs cudart and cupti, which lie beside it in folders of their own. It finds them
+  # there by itself, only the linker does not.
+  set(_rpath_link "")
   foreach(file ${_cudart} ${_cupti})
     get_filename_component(folder "${file}" DIRECTORY)
     file(REAL_PATH "${folder}" folder)
-    list(APPEND _rpath "-Wl,-rpath-link,${folder}" "-Wl,-rpath,${folder}")
+    list(APPEND _rpath_link "-Wl,-rpath-link,${folder}")
   endforeach()
-  list(REMOVE_DUPLICATES _rpath)
-  target_link_options(LibTorch::cpu INTERFACE ${_rpath})
+  list(REMOVE_DUPLICATES _rpath_link)
+  target_link_options(LibTorch::cpu INTERFACE ${_rpath_link})
 endif()
 
-if(LibTorch_FOUND AND LibTorch_CUDA_INCLUDE_DIR AND LibTorch_c10_cuda_LIBRARY AND _cudart AND NOT TARGET LibTorch::cuda
-   AND EXISTS "${LibTorch_CUDA_INCLUDE_DIR}/crt/host_defines.h")
+if(LibTorch_FOUND AND LibTorch_CUDA_INCLUDE_DIR AND LibTorch_c10_cuda_LIBRARY AND _cudart AND NOT TARGET LibTorch::cuda)
   list(GET _cudart 0 _cudart_library)
   add_library(LibTorch::cuda INTERFACE IMPORTED)
   target_include_directories(LibTorch::cuda SYSTEM INTERFACE "${LibTorch_CUDA_INCLUDE_DIR}")

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "base/version.h"
 #include "comm/environment.h"
 #include "commands/command.h"
 
@@ -23,7 +24,7 @@ void print_overview() {
   fmt::print(
       "elbo {}: trains variational autoencoders, on one core or on many machines\n\nusage: elbo COMMAND "
       "…\n\n",
-      ELBO_VERSION);
+      version());
   for (const Command& command : all_commands()) fmt::print("  {:<13}{}\n", command.name, command.summary);
   fmt::print("\nelbo COMMAND --help lists its options. All commands also run under mpirun -n P.\n");
 }
@@ -43,7 +44,7 @@ ExitCode run(const Environment& environment, std::vector<std::string> words) {
   const bool speaks = environment.rank() == 0;
   if (words.empty()) usage_error("no command is named; elbo --help lists them");
   if (words.front() == "--version") {
-    if (speaks) fmt::print("elbo {}\n", ELBO_VERSION);
+    if (speaks) fmt::print("elbo {}\n", version());
     return ExitCode::ok;
   }
   const bool asks_for_help = words.front() == "--help" || words.front() == "-h" || words.front() == "help";

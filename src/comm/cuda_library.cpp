@@ -19,19 +19,27 @@ void* open_library(const std::string& name, std::string* why) {
   return handle;
 }
 
-const CudaFunctions* open_functions(std::string* why) {
+// Beside the program, in its ../lib, or wherever the loader finds it: a program of somebody's own, linked to
+// elbo's libraries, has their folder in its search path.
+fs::path elbo_cuda_library() {
+  const fs::path name = "libelbo_cuda.so";
   const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path();
-  for (const fs::path& place : std::array{folder, folder.parent_path() / "lib"}) {
-    const fs::path library = place / "libelbo_cuda.so";
-    if (!fs::exists(library)) continue;
-    void* handle = open_library(library, why);
-    if (handle == nullptr) return nullptr;
-    const void* table = ::dlsym(handle, "elbo_cuda_functions");
-    if (table == nullptr) *why = library.string() + " is not of this version of elbo";
-    return static_cast<const CudaFunctions*>(table);
+  for (const fs::path& place : std::array{folder, folder.parent_path() / "lib"})
+    if (fs::exists(place / name)) return place / name;
+  return name;
+}
+
+const CudaFunctions* open_functions(std::string* why) {
+  const fs::path library = elbo_cuda_library();
+  void* handle = open_library(library, why);
+  if (handle == nullptr) {
+    if (!library.has_parent_path())
+      *why = "libelbo_cuda.so, which is built where CUDA's headers are, cannot be loaded (" + *why + ")";
+    return nullptr;
   }
-  *why = "libelbo_cuda.so is not beside the program: it was built without CUDA's headers";
-  return nullptr;
+  const void* table = ::dlsym(handle, "elbo_cuda_functions");
+  if (table == nullptr) *why = library.string() + " is not of this version of elbo";
+  return static_cast<const CudaFunctions*>(table);
 }
 
 bool open_cuda(std::string* why) {

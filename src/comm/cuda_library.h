@@ -28,9 +28,9 @@ struct CudaFunctions {
 // GPU answers; otherwise `why` says which is missing.
 bool cuda_available(std::string* why = nullptr);
 
-// Loads LibTorch's CUDA half and libelbo_cuda.so (searched beside the program, then in ../lib). Throws a
-// usage Error that says what is missing. Only libelbo_cuda.so is needed where `host_memory_only` (the tests'
-// NCCL stand-in has no device).
+// Loads LibTorch's CUDA half and libelbo_cuda.so (searched beside the program, in ../lib, then where the
+// loader looks). Throws a usage Error that says what is missing. Only libelbo_cuda.so is needed where
+// `host_memory_only` (the tests' NCCL stand-in has no device).
 const CudaFunctions& load_cuda(bool host_memory_only = false);
 
 }  // namespace elbo

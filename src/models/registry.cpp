@@ -2,10 +2,11 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "models/builtin_models.h"
 
 namespace elbo {
 
-std::vector<std::unique_ptr<ModelSpec>> all_models() {
+std::vector<std::unique_ptr<ModelSpec>> builtin_models() {
   std::vector<std::unique_ptr<ModelSpec>> models;
   models.push_back(vae_spec());
   models.push_back(autoencoder_spec());

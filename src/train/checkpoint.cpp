@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "base/version.h"
 #include "data/hdf5.h"
 
 namespace elbo {
@@ -126,7 +127,7 @@ void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
     const hdf5::Handle file = hdf5::create_file(target.temporary_path(), user_block);
     const hdf5::Handle root = hdf5::open_group(file, "/");
     hdf5::write_attribute(root, "format_version", checkpoint_format_version);
-    hdf5::write_attribute(root, "elbo_version", std::string(ELBO_VERSION));
+    hdf5::write_attribute(root, "elbo_version", version());
     hdf5::write_attribute(root, "step", checkpoint.step);
     hdf5::write_attribute(root, "fingerprint", checkpoint.fingerprint);
     hdf5::write_attribute(root, "config", checkpoint.config);

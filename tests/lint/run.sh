@@ -13,7 +13,7 @@ check() {
 }
 
 ours() { git ls-files --cached --others --exclude-standard -- "$@"; }
-mapfile -t code < <(ours 'src/*.h' 'src/*.cpp' 'tests/*.h' 'tests/*.cpp')
+mapfile -t code < <(ours 'src/*.h' 'src/*.cpp' 'tests/*.h' 'tests/*.cpp' 'docs/*.cpp')
 mapfile -t scripts < <(ours '*.sh' '*.sbatch' .ci/run)
 
 check "format (deps/clang_format/data/bin/clang-format -i FILE mends it)" \
@@ -23,6 +23,7 @@ check "the check of includes finds violations" tests/lint/include_direction.py -
 check "no draw from the global generator" tests/lint/global_generator.py
 check "the check of draws finds violations" tests/lint/global_generator.py --self-test
 check "shell scripts" shellcheck -x "${scripts[@]}"
+check "recipes name the version and the libraries of CMakeLists.txt" tests/lint/packaging.py
 check "headers compile alone" tests/lint/headers_alone.py
 check "clang-tidy" tests/lint/tidy.py
 

@@ -1,0 +1,15 @@
+# What elbo needs besides LibTorch, once for its own build and once for programs that are linked to the installed
+# libraries: each defines elbo_needs() before it includes this file.
+elbo_needs(MPI COMPONENTS C)
+elbo_needs(HDF5 COMPONENTS C)
+elbo_needs(Boost 1.71 COMPONENTS program_options)
+elbo_needs(OpenSSL COMPONENTS Crypto)
+elbo_needs(PNG)
+elbo_needs(ZLIB)
+elbo_needs(libdeflate)
+elbo_needs(libzip)
+elbo_needs(TurboJPEG)
+elbo_needs(SndFile)
+elbo_needs(fmt)
+elbo_needs(nlohmann_json 3.9)
+elbo_needs(Threads)
