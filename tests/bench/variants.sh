@@ -39,7 +39,7 @@ overview() {
     for config in configs/mnist_*.ini; do
         name=$(basename "$config" .ini)
         learn "$name" "$config" --train.epochs=3
-        told "$name" loss reconstruction kl psnr active_units
+        told "$name" loss reconstruction kl psnr active_units perplexity codes_in_use
         made "$name" sample "$name.png" --n=32
     done
 }
@@ -127,9 +127,13 @@ music() {
 
 video() {
     [ -f datasets/moving_digits.h5 ] || datasets/get.sh moving_digits
-    learn digits configs/moving_digits_sequence_vae.ini
+    learn digits configs/moving_digits_sequence_vae.ini --train.epochs=2
     told digits loss reconstruction kl
     made digits predict predicted.png --from=10 --n=3
+    [ -f datasets/clips.h5 ] || datasets/get.sh clips
+    learn clips datasets/clips.h5 --model.name=sequence_vae --train.epochs=20
+    told clips loss reconstruction kl mse
+    made clips predict predicted_clip.png --from=8 --n=2
 }
 
 shares() {
