@@ -69,11 +69,11 @@ class Scratch {
 
 // Medians over the steps of a run, from its metrics.jsonl.
 struct Measured {
-  double compute = 0, fastest = 0, exchange = 0, update = 0, publish = 0, step = 0;
+  double compute = 0, fastest = 0, exchange = 0, update = 0, other = 0, step = 0;
 };
 
 Measured read_measured(const fs::path& directory, int64_t skipped) {
-  std::vector<double> compute, fastest, exchange, update, publish, step;
+  std::vector<double> compute, fastest, exchange, update, other, step;
   std::istringstream lines(read_file(directory / "metrics.jsonl"));
   double before = 0;
   for (std::string line; std::getline(lines, line);) {
@@ -82,32 +82,30 @@ Measured read_measured(const fs::path& directory, int64_t skipped) {
     const double took = now - std::exchange(before, now);
     if (record.at("step").get<int64_t>() <= skipped) continue;
     const auto& seconds = record.at("step_seconds");
+    const double slowest = seconds.at("compute"), mine = seconds.at("rank_0"), updated = seconds.at("update");
+    const double travelled = seconds.at("exchange").get<double>() + seconds.at("publish").get<double>();
     step.push_back(took);
-    compute.push_back(seconds.at("compute"));
+    compute.push_back(slowest);
     fastest.push_back(seconds.at("fastest"));
-    exchange.push_back(seconds.at("exchange"));
-    update.push_back(seconds.at("update"));
-    publish.push_back(seconds.at("publish"));
+    exchange.push_back(travelled - (slowest - mine));  // without waiting for the slowest
+    update.push_back(updated);
+    other.push_back(took - mine - travelled - updated);
   }
-  return {median(compute), median(fastest), median(exchange), median(update), median(publish), median(step)};
+  return {median(compute), median(fastest), median(exchange), median(update), median(other), median(step)};
 }
 
-// (bytes that a rank sent, seconds) of the exchange's own pattern, for the smallest message and for one of
-// the model's size: between these, links have moods of their own. Messages follow one another, as in
-// training, so that what a link passes at once after a rest does not count.
-std::vector<std::pair<double, double>> measure_link(Communicator& world, int64_t parameters, int64_t rounds) {
-  std::vector<std::pair<double, double>> measured;
-  const auto ranks = static_cast<int64_t>(world.size());
-  for (const int64_t slice : {int64_t{1}, std::max<int64_t>(2, parameters / ranks)}) {
-    torch::Tensor all = torch::zeros({slice * ranks});
-    const std::vector<int64_t> counts(static_cast<size_t>(ranks), slice);
-    world.all_gather(all, counts);  // makes connections
-    Stopwatch watch;
-    for (int64_t round = 0; round < rounds; ++round) world.all_gather(all, counts);
-    measured.emplace_back(4.0 * static_cast<double>(slice * (ranks - 1)),
-                          watch.lap() / static_cast<double>(rounds));
+// What a message without content to one peer takes, seconds.
+double measure_latency(Communicator& world, int64_t rounds) {
+  torch::Tensor all = torch::zeros({world.size()});
+  const std::vector<int64_t> counts(static_cast<size_t>(world.size()), 1);
+  world.all_gather(all, counts);  // makes connections
+  std::vector<double> seconds;
+  Stopwatch watch;
+  for (int64_t round = 0; round < rounds; ++round) {
+    world.all_gather(all, counts);
+    seconds.push_back(watch.lap());
   }
-  return measured;
+  return median(seconds) / static_cast<double>(world.size() - 1);
 }
 
 std::string milliseconds(double seconds) { return fmt::format("{:.3f} ms", 1000 * seconds); }
@@ -120,11 +118,11 @@ void print_measured(const Measured& found, const StepCost& cost, int64_t ranks, 
   fmt::print("{:<44}{:>14}{:>14}\n", "computation, the slowest rank", milliseconds(found.compute),
              milliseconds(model.compute));
   fmt::print("{:<44}{:>14}\n", "computation, the fastest rank", milliseconds(found.fastest));
-  fmt::print("{:<44}{:>14}{:>14}\n", "exchange of gradients and parameters",
-             milliseconds(found.exchange + found.publish), milliseconds(model.exchange));
+  fmt::print("{:<44}{:>14}{:>14}\n", "exchange of gradients and parameters", milliseconds(found.exchange),
+             milliseconds(model.exchange));
   fmt::print("{:<44}{:>14}{:>14}\n", "update of a rank's slice", milliseconds(found.update),
              milliseconds(model.update));
-  fmt::print("{:<44}{:>14}{:>14}\n", "everything else", "", milliseconds(model.other));
+  fmt::print("{:<44}{:>14}{:>14}\n", "everything else", milliseconds(found.other), milliseconds(model.other));
   fmt::print("{:<44}{:>14}{:>14}  ({:+.1f} %)\n", "all", milliseconds(found.step),
              milliseconds(model.total()), 100 * (model.total() / found.step - 1));
   if (ranks > 1)
@@ -157,7 +155,8 @@ void print_projection(const StepCost& cost, int64_t ranks, int64_t batch) {
   fmt::print(
       "\nThe model: a step takes its computation, exchange and update one after the other; a message of n "
       "bytes takes "
-      "α + n/β, with the α and β of the\nlink measured here, for each rank at the same time, however many "
+      "α + n/β, with the α of messages\nmeasured here and the β of the exchange above, for each rank at the "
+      "same time, however many "
       "there are "
       "(no contention between switches); a rank sends every other its slice\nof the gradients and of the "
       "parameters; "
@@ -166,31 +165,24 @@ void print_projection(const StepCost& cost, int64_t ranks, int64_t batch) {
       "there, too.\n");
 }
 
-ordered_json to_json(const Measured& found, const StepCost& cost, int64_t ranks, int64_t batch,
-                     const std::vector<std::pair<double, double>>& link) {
-  const StepSecondsModel model = predict_step(cost, ranks);
-  ordered_json sizes = ordered_json::array();
-  for (const auto& [bytes, seconds] : link) sizes.push_back({{"bytes", bytes}, {"seconds", seconds}});
+ordered_json to_json(const Measured& found, const StepCost& cost, int64_t ranks, int64_t batch) {
+  ordered_json predicted = ordered_json::object();
+  for (int64_t count : {1, 2, 4, 8}) predicted[std::to_string(count)] = predict_step(cost, count).total();
   return {{"ranks", ranks},
           {"workers", cost.workers},
           {"batch", batch},
           {"leaves", cost.leaves},
           {"parameters", cost.parameters},
-          {"measured",
+          {"seconds",
            {{"step", found.step},
             {"compute", found.compute},
             {"fastest", found.fastest},
             {"exchange", found.exchange},
             {"update", found.update},
-            {"publish", found.publish}}},
-          {"model",
-           {{"step", model.total()},
-            {"compute", model.compute},
-            {"exchange", model.exchange},
-            {"update", model.update},
-            {"other", model.other}}},
+            {"other", found.other}}},
+          {"leaf_seconds", cost.leaf_seconds},
           {"link", {{"latency", cost.link.latency}, {"seconds_per_byte", cost.link.seconds_per_byte}}},
-          {"messages", sizes}};
+          {"step_on_ranks", predicted}};
 }
 
 ExitCode measure(const Environment& environment, const std::string& path, std::vector<Setting> settings,
@@ -217,23 +209,19 @@ ExitCode measure(const Environment& environment, const std::string& path, std::v
     cost.phases = trainer.phases();
     if (trainer.run(stop).stopped) return ExitCode::stopped;
   }
-  std::vector<std::pair<double, double>> messages;
-  if (world->size() > 1) {
-    messages = measure_link(*world, cost.parameters, options.rounds);
-    cost.link = fit_link(messages, world->size() - 1);
-  }
+  const double latency = world->size() > 1 ? measure_latency(*world, options.rounds) : 0;
   if (world->rank() != 0) return ExitCode::ok;
 
   const Measured found = read_measured(config->directory(), skipped);
   const int64_t ranks = world->size(), leaves_of_rank = (cost.leaves + ranks - 1) / ranks;
   cost.leaf_seconds = found.compute / static_cast<double>((leaves_of_rank + cost.workers - 1) / cost.workers);
   cost.update_seconds = found.update * static_cast<double>(ranks);
-  cost.other_seconds =
-      std::max(0.0, found.step - found.compute - found.exchange - found.update - found.publish);
+  cost.other_seconds = std::max(0.0, found.other);
+  if (ranks > 1) cost.link = fit_link(cost, ranks, latency, found.exchange);
   print_measured(found, cost, ranks, config->train.batch);
   print_projection(cost, ranks, config->train.batch);
   if (!options.out.empty())
-    write_file(options.out, to_json(found, cost, ranks, config->train.batch, messages).dump(1) + "\n");
+    write_file(options.out, to_json(found, cost, ranks, config->train.batch).dump(1) + "\n");
   return ExitCode::ok;
 }
 

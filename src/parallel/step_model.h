@@ -3,8 +3,6 @@
 // nothing of the exchange is hidden behind computation.
 #pragma once
 #include <cstdint>
-#include <utility>
-#include <vector>
 
 namespace elbo {
 
@@ -16,10 +14,6 @@ struct Link {
     return messages * latency + bytes * seconds_per_byte;
   }
 };
-
-// The line through (bytes that a rank sent to its peers, seconds) that fits best in relative terms; the
-// latency is that of one of `peers` messages. At least two different sizes.
-Link fit_link(const std::vector<std::pair<double, double>>& measured, int64_t peers);
 
 struct StepCost {
   int64_t leaves = 1;         // M
@@ -39,5 +33,9 @@ struct StepSecondsModel {
 
 // Of a step of `cost.leaves` leaves on so many ranks.
 StepSecondsModel predict_step(const StepCost& cost, int64_t ranks);
+
+// The link that explains an exchange of `exchange_seconds` between so many ranks, at least two, where a
+// message without content takes `latency` seconds: what is left of the exchange went into its bytes.
+Link fit_link(const StepCost& cost, int64_t ranks, double latency, double exchange_seconds);
 
 }  // namespace elbo

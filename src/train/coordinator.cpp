@@ -107,6 +107,7 @@ void Coordinator::after_step(int64_t done, const StepReport& report) {
                       {"data_wait_seconds", report.data_wait},
                       {"step_seconds",
                        {{"compute", report.seconds.compute},
+                        {"rank_0", report.seconds.rank_0},
                         {"slowest_rank", report.seconds.slowest_rank},
                         {"fastest", report.seconds.fastest},
                         {"exchange", report.seconds.exchange},

@@ -322,6 +322,7 @@ void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepRepor
   const auto [fastest, slowest] = std::ranges::minmax_element(sums.notices, {}, compute_of);
   report.seconds.compute += compute_of(*slowest);
   report.seconds.fastest += compute_of(*fastest);
+  report.seconds.rank_0 += compute_of(sums.notices.front());
   report.seconds.slowest_rank = static_cast<int>(slowest - sums.notices.begin());
   report.lr = learning_rate(config_.optimizer, step, end_step_);
   const Phase& taken = phases_[phase];

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What a step takes on one machine and on hosts behind shaped links, beside what the model of `elbo bench scale` says.
+"""What a step takes on one machine and on hosts behind shaped links, beside what the model of `elbo bench scale` says:
+with the figures of the same ranks, and for four hosts with those of two.
 
     sudo tests/bench/scale.py [--steps=60] [CONFIG.ini --section.key=value …]
 
@@ -28,6 +29,10 @@ def measure(launcher, words, folder, name):
     return json.loads(out.read_text())
 
 
+def compare(model, measured):
+    return f"{1000 * model:.2f} ms ({100 * (model / measured - 1):+.1f} %)"
+
+
 def main():
     words = sys.argv[1:] if any(word.endswith(".ini") for word in sys.argv[1:]) else ["configs/mnist_vae.ini", *sys.argv[1:]]
     words = ["bench", "scale", *words, "--train.threads=1"]
@@ -45,12 +50,13 @@ def main():
                 count = name.count(",") + 1
                 world = f"{count} hosts" if count > 1 else f"{name.partition(':')[2] or 1} on one host"
                 found[world + (f", {rate} Mbit/s" if rate else "")] = measure(launcher, words, folder, f"{name}_{rate}")
-    print("| ranks | computation | exchange, measured | exchange, model | step, measured | step, model | off by |\n|---|---|---|---|---|---|---|")
+    print("| ranks | computation | exchange | step, measured | step, model | step, from the two hosts' figures |\n|---|---|---|---|---|---|")
     for name, figures in found.items():
-        measured, model = figures["measured"], figures["model"]
-        print(f"| {name} | {1000 * measured['compute']:.2f} ms | {1000 * (measured['exchange'] + measured['publish']):.2f} ms | "
-              f"{1000 * model['exchange']:.2f} ms | {1000 * measured['step']:.2f} ms | {1000 * model['step']:.2f} ms | "
-              f"{100 * (model['step'] / measured['step'] - 1):+.1f} % |")
+        seconds, model = figures["seconds"], figures["step_on_ranks"][str(figures["ranks"])]
+        others = found.get(name.replace("4 hosts", "2 hosts")) if name.startswith("4 hosts") else None
+        told = compare(others["step_on_ranks"]["4"], seconds["step"]) if others else ""
+        print(f"| {name} | {1000 * seconds['compute']:.2f} ms | {1000 * seconds['exchange']:.2f} ms | {1000 * seconds['step']:.2f} ms | "
+              f"{compare(model, seconds['step'])} | {told} |")
 
 
 if __name__ == "__main__":

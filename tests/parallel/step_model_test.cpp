@@ -2,20 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "base/error.h"
-
 namespace elbo {
 namespace {
-
-TEST(StepModel, ALinksLatencyAndSpeedAreFoundAgain) {
-  const Link truth{.latency = 3e-6, .seconds_per_byte = 1e-9};
-  std::vector<std::pair<double, double>> measured;
-  for (const double bytes : {8.0, 1e4, 1e6, 1e7}) measured.emplace_back(bytes, truth.seconds(3, bytes));
-  const Link found = fit_link(measured, 3);
-  EXPECT_NEAR(found.latency, truth.latency, 1e-12);
-  EXPECT_NEAR(found.seconds_per_byte, truth.seconds_per_byte, 1e-15);
-  EXPECT_THROW(fit_link({{8.0, 1e-6}, {8.0, 2e-6}}, 1), Error);
-}
 
 TEST(StepModel, AStepIsTheSumOfItsParts) {
   const StepCost cost{.leaves = 8,
@@ -39,6 +27,22 @@ TEST(StepModel, AStepIsTheSumOfItsParts) {
   EXPECT_DOUBLE_EQ(four.update, 0.001);
   // Three ranks: leaves 2-4 make the subtrees {2, 3} and {4}, so sums travel in two rounds.
   EXPECT_NEAR(predict_step(cost, 3).exchange, 3 * (2e-4 + 4000e-6 * 2 / 3) + 2e-4, 1e-12);
+}
+
+TEST(StepModel, ALinkIsFoundAgainFromTheExchangeThatItTakes) {
+  StepCost cost{.leaves = 12,
+                .workers = 1,
+                .parameters = 5000,
+                .phases = 2,
+                .leaf_seconds = 0.01,
+                .update_seconds = 0,
+                .other_seconds = 0,
+                .link = {.latency = 3e-6, .seconds_per_byte = 1e-9}};
+  for (const int64_t ranks : {2, 3, 8}) {
+    const Link found = fit_link(cost, ranks, cost.link.latency, predict_step(cost, ranks).exchange);
+    EXPECT_NEAR(found.seconds_per_byte, cost.link.seconds_per_byte, 1e-15);
+  }
+  EXPECT_EQ(fit_link(cost, 2, 1.0, 0.5).seconds_per_byte, 0);
 }
 
 }  // namespace
