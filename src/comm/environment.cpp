@@ -1,13 +1,16 @@
 #include "comm/environment.h"
 
 #include <mpi.h>
+#include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "base/log.h"
 #include "comm/cuda_library.h"
@@ -35,6 +38,25 @@ int launched_processes() {
   return 1;
 }
 
+cpu_set_t allowed_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0)
+    for (unsigned core = 0; core < std::thread::hardware_concurrency(); ++core) CPU_SET(core, &set);
+  return set;
+}
+
+// Of the cores on which each rank of a host may run, those that fall to one of the ranks.
+int share_of_cores(const std::vector<cpu_set_t>& allowed, int rank) {
+  double share = 0;
+  for (size_t core = 0; core < CPU_SETSIZE; ++core) {
+    if (!CPU_ISSET(core, &allowed[static_cast<size_t>(rank)])) continue;
+    share += 1.0 / static_cast<double>(std::ranges::count_if(
+                       allowed, [core](const cpu_set_t& other) { return CPU_ISSET(core, &other); }));
+  }
+  return std::max(1, static_cast<int>(share + 1e-9));
+}
+
 std::string host_name() {
   std::array<char, 256> name{};
   if (::gethostname(name.data(), name.size() - 1) != 0) return "an unnamed host";
@@ -45,7 +67,7 @@ std::string host_name() {
 
 struct Environment::State {
   RankName name{.rank = 0, .host = host_name()};
-  int size = 1, local_rank = 0, local_size = 1;
+  int size = 1, local_rank = 0, local_size = 1, cores = share_of_cores({allowed_cores()}, 0);
   std::optional<LastWords> last_words;  // once MPI has started
   std::shared_ptr<InFlight> in_flight = std::make_shared<InFlight>();
 
@@ -63,6 +85,11 @@ struct Environment::State {
               name, "find the ranks of its host");
     check_mpi(MPI_Comm_rank(host, &local_rank), name, "ask for its rank on the host");
     check_mpi(MPI_Comm_size(host, &local_size), name, "ask for the number of ranks on the host");
+    std::vector<cpu_set_t> allowed(static_cast<size_t>(local_size), allowed_cores());
+    check_mpi(
+        MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, allowed.data(), sizeof(cpu_set_t), MPI_BYTE, host),
+        name, "ask on which cores the ranks of its host run");
+    cores = share_of_cores(allowed, local_rank);
     check_mpi(MPI_Comm_free(&host), name, "free a communicator");
   }
 };
@@ -81,6 +108,7 @@ int Environment::rank() const { return state_->name.rank; }
 int Environment::size() const { return state_->size; }
 int Environment::local_rank() const { return state_->local_rank; }
 int Environment::local_size() const { return state_->local_size; }
+int Environment::cores() const { return state_->cores; }
 const std::string& Environment::host() const { return state_->name.host; }
 
 std::unique_ptr<Communicator> Environment::make_world(double timeout) const {

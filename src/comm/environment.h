@@ -23,6 +23,9 @@ class Environment {
   int local_rank() const;  // among the ranks of this host
   int local_size() const;
   const std::string& host() const;
+  // Cores for this rank: those that it may run on (binding, a scheduler's share of the node), each divided by
+  // the number of ranks of this host that may run on it, too. At least 1.
+  int cores() const;
 
   // Self for one rank, otherwise MPI in host memory (tensors on a device travel through host memory).
   // `timeout` in seconds bounds every wait.

@@ -1,3 +1,5 @@
+#include <sched.h>
+
 #include "../comm/communicator_contract.h"
 #include "base/text.h"
 #include "comm/mpi_communicator.h"
@@ -20,6 +22,13 @@ TEST(Environment, KnowsItsPlaceAmongTheRanks) {
   EXPECT_EQ(environment().local_size(), std::count(hosts.begin(), hosts.end(), environment().host()));
   EXPECT_EQ(environment().local_rank(),
             std::count(hosts.begin(), hosts.begin() + rank, environment().host()));
+}
+
+// All ranks of these tests may run on all cores of the host.
+TEST(Environment, SharesTheCoresOfItsHost) {
+  cpu_set_t allowed;
+  ASSERT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+  EXPECT_EQ(environment().cores(), std::max(1, CPU_COUNT(&allowed) / environment().local_size()));
 }
 
 // The last rank comes when the others have given up.
