@@ -48,7 +48,7 @@ def setUpModule():
 def undisturbed(*settings):
     """The line that a plain run of one rank ends with."""
     with tempfile.TemporaryDirectory() as directory:
-        result = run(0, "train", CONFIG, *SETTINGS, *settings, "--train.threads=2", f"--run.directory={directory}/run")
+        result = run(0, "train", CONFIG, *SETTINGS, *settings, "--train.threads=2", f"--run.directory={directory}/run", seconds=900)
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()[-1]
 
@@ -86,7 +86,7 @@ class SlurmTest(unittest.TestCase):
         self.assertEqual(result.returncode, 0, f"{words}\n{result.stdout}{result.stderr}")
         return result.stdout.strip()
 
-    def wait_until(self, condition, what, seconds=180):
+    def wait_until(self, condition, what, seconds=400):
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
@@ -244,7 +244,7 @@ class Interruptions(SlurmTest):
     def test_ahead_of_the_time_limit_it_saves_itself_and_is_queued_again(self):
         # Slurm looks at the limits each half minute, counted from when it was started, and sends the signal half a minute early.
         # So ten seconds after its start the job is due, and that is when Slurm shall look.
-        steps = f"--train.steps={self.steps_in(seconds=18)}"
+        steps = f"--train.steps={self.steps_in(seconds=24)}"
         time.sleep((18 - (time.time() - (folder / "slurmctld.pid").stat().st_mtime)) % 30)
         job = self.train(steps, options=("--time=1", "--signal=B:USR1@20"))
         self.assert_undisturbed(job, steps)
