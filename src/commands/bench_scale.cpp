@@ -214,7 +214,8 @@ ExitCode measure(const Environment& environment, const std::string& path, std::v
 
   const Measured found = read_measured(config->directory(), skipped);
   const int64_t ranks = world->size(), leaves_of_rank = (cost.leaves + ranks - 1) / ranks;
-  cost.leaf_seconds = found.compute / static_cast<double>((leaves_of_rank + cost.workers - 1) / cost.workers);
+  const int64_t leaves_of_worker = (leaves_of_rank + cost.workers - 1) / cost.workers;
+  cost.leaf_seconds = found.compute / static_cast<double>(leaves_of_worker);
   cost.update_seconds = found.update * static_cast<double>(ranks);
   cost.other_seconds = std::max(0.0, found.other);
   if (ranks > 1) cost.link = fit_link(cost, ranks, latency, found.exchange);
