@@ -22,7 +22,7 @@ void* open_library(const std::string& name, std::string* why) {
 // Beside the program, in its ../lib, or wherever the loader finds it: a program of somebody's own, linked to
 // elbo's libraries, has their folder in its search path.
 fs::path elbo_cuda_library() {
-  const fs::path name = "libelbo_cuda.so";
+  fs::path name = "libelbo_cuda.so";
   const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path();
   for (const fs::path& place : std::array{folder, folder.parent_path() / "lib"})
     if (fs::exists(place / name)) return place / name;
