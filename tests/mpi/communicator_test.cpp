@@ -39,13 +39,13 @@ TEST(MpiCommunicator, ARankThatWaitsTooLongSaysWhoItIsAndInWhichCall) {
   const std::unique_ptr<Communicator> impatient =
       make_mpi_communicator(name, rank == last ? 60 : 0.2, in_flight);
   world().barrier();
-  torch::Tensor all = torch::full({1000 * (last + 1)}, rank, torch::kFloat32);
+  torch::Tensor all = torch::full({int64_t{1000} * (last + 1)}, rank, torch::kFloat32);
   const std::vector<int64_t> counts(static_cast<size_t>(last + 1), 1000);
   if (rank == last) {
     world().barrier();
     impatient->all_gather(all, counts);
     for (int other = 0; other <= last; ++other)
-      EXPECT_EQ(all[1000 * other].item<float>(), static_cast<float>(other));
+      EXPECT_EQ(all[int64_t{1000} * other].item<float>(), static_cast<float>(other));
   } else {
     try {
       impatient->all_gather(all, counts);
