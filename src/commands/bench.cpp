@@ -1,7 +1,5 @@
 #include "commands/bench.h"
 
-#include <algorithm>
-
 namespace elbo {
 namespace {
 

@@ -20,7 +20,7 @@ namespace elbo {
 // Where the seconds of a step went.
 struct StepSeconds {
   double compute = 0;    // leaves; of the rank that took longest, whom the others wait for
-  int slowest_rank = 0;  // which one that was
+  int slowest_rank = 0;  // which one that was, in the last phase
   double rank_0 = 0;     // of rank 0
   double fastest = 0;    // of the rank that was done first
   double exchange = 0;   // sums of gradients and scalars over ranks; rank 0's, with what it waits for others

@@ -14,6 +14,7 @@
 #include "comm/host_memory.h"
 #include "data/stage.h"
 #include "nn/precision.h"
+#include "train/advice.h"
 #include "train/device.h"
 #include "train/run_directory.h"
 #include "train/share.h"
@@ -43,7 +44,7 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
     evaluation_pending_ = start_->evaluation_pending;
   }
   end_step_ = steps_of_run();
-  if (uses_nccl()) nccl_ = environment.make_nccl_world(*host_, device_, config.run.timeout);
+  if (uses_nccl()) make_nccl_world(environment);
 
   const LeafRange leaves = share_of({0, config.leaves()}, host_->rank(), host_->size());
   workers_ = std::make_unique<Workers>(worker_count(config.train, environment, device_, leaves.size()));
@@ -62,16 +63,26 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
                                                end_step_, evaluation_pending_);
   if (start_) coordinator_->restore_best(start_->best_loss, start_->best_step);
   start_.reset();
-  tell_of_large_data();
-  warn_of_idle_ranks();
-  warn_of_late_phases();
-  warn_of_padding();
+  if (host_->rank() == 0)
+    give_advice(config, rows_, *replicas_.front().model, phases_, end_step_, host_->size());
 }
 
 bool Trainer::uses_nccl() const {
   if (host_->size() == 1) return false;
   return config_.train.communication == "nccl" ||
          (config_.train.communication == "auto" && device_.is_cuda());
+}
+
+// On CPUs only what stands in for NCCL in the tests can do that.
+void Trainer::make_nccl_world(const Environment& environment) {
+  try {
+    nccl_ = environment.make_nccl_world(*host_, device_, config_.run.timeout);
+  } catch (const Error& error) {
+    if (device_.is_cuda()) throw;
+    usage_error(
+        "train.communication=nccl: moves data between GPUs, and ranks compute on CPUs; use auto or mpi ({})",
+        error.what());
+  }
 }
 
 Dataset Trainer::open_data(const Environment& environment) const {
@@ -190,43 +201,6 @@ void Trainer::make_loader() {
                                                           .seed = static_cast<uint64_t>(config_.train.seed),
                                                           .first_step = first_step_,
                                                           .end_step = end_step_});
-}
-
-// Whoever repeats the run elsewhere needs to know that its order depends on the window.
-void Trainer::tell_of_large_data() const {
-  const int64_t bytes = rows_.rows() * rows_.bytes_per_row();
-  if (host_->rank() == 0 && bytes > config_.data.window_bytes)
-    log::info(
-        "{} of training rows are shuffled in windows of data.window_bytes={} ({}); the same bits need that "
-        "value",
-        human_bytes(static_cast<double>(bytes)), config_.data.window_bytes,
-        human_bytes(static_cast<double>(config_.data.window_bytes)));
-}
-
-void Trainer::warn_of_idle_ranks() const {
-  const int64_t idle = host_->size() - config_.leaves();
-  if (host_->rank() == 0 && idle > 0)
-    log::warning(
-        "{} of {} ranks have nothing to compute: train.batch={} makes {} microbatches of "
-        "train.microbatch={}; a larger "
-        "batch or a smaller microbatch would employ them",
-        idle, host_->size(), config_.train.batch, config_.leaves(), config_.train.microbatch);
-}
-
-void Trainer::warn_of_late_phases() const {
-  for (const Phase& phase : phases_)
-    if (host_->rank() == 0 && phase.first_step >= end_step_)
-      log::warning("{} of the model is not trained: it begins at step {}, the run ends at {}", phase.name,
-                   phase.first_step, end_step_);
-}
-
-void Trainer::warn_of_padding() const {
-  if (host_->rank() != 0 || replicas_.front().model->regards_length()) return;
-  if (rows_.read({0}).length.defined())
-    log::warning(
-        "rows have a length, which model.name={} does not regard: it learns what lies behind it as data; "
-        "model.name=sequence_vae and vrnn leave it out",
-        config_.model->name());
 }
 
 TrainOutcome Trainer::run(const StopRequest& stop) {

@@ -53,6 +53,7 @@ class Trainer {
   };
 
   bool uses_nccl() const;
+  void make_nccl_world(const Environment& environment);
   // Opens the data with the window that the run began with, or begins with now.
   Dataset open_data(const Environment& environment) const;
   void require_same_run(const Checkpoint& start) const;
@@ -60,10 +61,6 @@ class Trainer {
   void share_buffers();
   void make_optimizers();
   void make_loader();
-  void tell_of_large_data() const;
-  void warn_of_idle_ranks() const;
-  void warn_of_late_phases() const;
-  void warn_of_padding() const;
 
   StepReport take_step(int64_t step, const StopRequest& stop);
   void compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker);

@@ -1,0 +1,55 @@
+#include "train/advice.h"
+
+#include "base/log.h"
+#include "base/text.h"
+
+namespace elbo {
+namespace {
+
+// Whoever repeats the run elsewhere needs to know that its order depends on the window.
+void tell_of_windows(const RunConfig& config, const RowSource& rows) {
+  const auto bytes = static_cast<double>(rows.rows() * rows.bytes_per_row());
+  const auto window = static_cast<double>(config.data.window_bytes);
+  if (bytes > window)
+    log::info(
+        "{} of training rows are shuffled in windows of data.window_bytes={} ({}); the same bits need that "
+        "value",
+        human_bytes(bytes), config.data.window_bytes, human_bytes(window));
+}
+
+void warn_of_idle_ranks(const RunConfig& config, int ranks) {
+  const int64_t idle = ranks - config.leaves();
+  if (idle > 0)
+    log::warning(
+        "{} of {} ranks have nothing to compute: train.batch={} makes {} microbatches of "
+        "train.microbatch={}; a larger "
+        "batch or a smaller microbatch would employ them",
+        idle, ranks, config.train.batch, config.leaves(), config.train.microbatch);
+}
+
+void warn_of_late_phases(const std::vector<Phase>& phases, int64_t end_step) {
+  for (const Phase& phase : phases)
+    if (phase.first_step >= end_step)
+      log::warning("{} of the model is not trained: it begins at step {}, the run ends at {}", phase.name,
+                   phase.first_step, end_step);
+}
+
+void warn_of_padding(const RunConfig& config, const RowSource& rows, const Model& model) {
+  if (!model.regards_length() && rows.read({0}).length.defined())
+    log::warning(
+        "rows have a length, which model.name={} does not regard: it learns what lies behind it as data; "
+        "model.name=sequence_vae and vrnn leave it out",
+        config.model->name());
+}
+
+}  // namespace
+
+void give_advice(const RunConfig& config, const RowSource& rows, const Model& model,
+                 const std::vector<Phase>& phases, int64_t end_step, int ranks) {
+  tell_of_windows(config, rows);
+  warn_of_idle_ranks(config, ranks);
+  warn_of_late_phases(phases, end_step);
+  warn_of_padding(config, rows, model);
+}
+
+}  // namespace elbo
