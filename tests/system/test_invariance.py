@@ -4,7 +4,7 @@ import json
 import pathlib
 import unittest
 
-from program import ELBO, ENVIRONMENT, ProgramTest
+from program import ELBO, ENVIRONMENT, ProgramTest, run
 
 
 class Invariance(ProgramTest):
@@ -40,6 +40,11 @@ class Invariance(ProgramTest):
         # The tests' stand-in for NCCL works in host memory.
         folder = pathlib.Path(ELBO).parent / "tests/nccl_stand_in"
         self.assertTrue((folder / "libnccl.so.2").exists(), "build the tests where NCCL's headers are")
+        # NCCL itself, where ranks compute on CPUs, refuses: so it is NCCL that is asked below.
+        refused = run(2, "train", "configs/mnist_vae.ini", "--train.device=cpu", "--train.communication=nccl",
+                      f"--run.directory={self.folder / 'refused'}")
+        self.assertEqual(refused.returncode, 2)
+        self.assertEqual(refused.stderr.count("train.communication=nccl: moves data between GPUs"), 1, refused.stderr)
         self.addCleanup(ENVIRONMENT.update, LD_LIBRARY_PATH=ENVIRONMENT.get("LD_LIBRARY_PATH", ""))
         ENVIRONMENT["LD_LIBRARY_PATH"] = f"{folder}:{ENVIRONMENT.get('LD_LIBRARY_PATH', '')}"
         for config, settings in (("configs/mnist_vae.ini", ("--train.microbatch=32",)),
