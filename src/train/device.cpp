@@ -21,6 +21,8 @@ void compute_deterministically() {
   context.setDeterministicFillUninitializedMemory(false);  // nobody reads it
   context.setDeterministicCuDNN(true);
   context.setBenchmarkCuDNN(false);  // it chooses by time, so by chance
+  context.setAllowTF32CuBLAS(false);
+  context.setAllowTF32CuDNN(false);
 }
 
 }  // namespace
