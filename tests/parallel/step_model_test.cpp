@@ -5,15 +5,16 @@
 namespace elbo {
 namespace {
 
+const StepCost cost{.leaves = 8,
+                    .workers = 2,
+                    .parameters = 1000,
+                    .phases = 1,
+                    .leaf_seconds = 0.01,
+                    .update_seconds = 0.004,
+                    .other_seconds = 0.001,
+                    .link = {.latency = 1e-4, .seconds_per_byte = 1e-6}};
+
 TEST(StepModel, AStepIsTheSumOfItsParts) {
-  const StepCost cost{.leaves = 8,
-                      .workers = 2,
-                      .parameters = 1000,
-                      .phases = 1,
-                      .leaf_seconds = 0.01,
-                      .update_seconds = 0.004,
-                      .other_seconds = 0.001,
-                      .link = {.latency = 1e-4, .seconds_per_byte = 1e-6}};
   // One rank: eight leaves on two workers, nothing travels.
   const StepSecondsModel alone = predict_step(cost, 1);
   EXPECT_DOUBLE_EQ(alone.compute, 0.04);
@@ -29,15 +30,13 @@ TEST(StepModel, AStepIsTheSumOfItsParts) {
   EXPECT_NEAR(predict_step(cost, 3).exchange, 3 * (2e-4 + 4000e-6 * 2 / 3) + 2e-4, 1e-12);
 }
 
+TEST(StepModel, EveryPhaseHasMessagesOfItsOwn) {
+  StepCost two = cost;
+  two.phases = 2;
+  EXPECT_NEAR(predict_step(two, 4).exchange - predict_step(cost, 4).exchange, 3 * 3e-4, 1e-12);
+}
+
 TEST(StepModel, ALinkIsFoundAgainFromTheExchangeThatItTakes) {
-  StepCost cost{.leaves = 12,
-                .workers = 1,
-                .parameters = 5000,
-                .phases = 2,
-                .leaf_seconds = 0.01,
-                .update_seconds = 0,
-                .other_seconds = 0,
-                .link = {.latency = 3e-6, .seconds_per_byte = 1e-9}};
   for (const int64_t ranks : {2, 3, 8}) {
     const Link found = fit_link(cost, ranks, cost.link.latency, predict_step(cost, ranks).exchange);
     EXPECT_NEAR(found.seconds_per_byte, cost.link.seconds_per_byte, 1e-15);

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""What elbo bench measures adds up, and nothing of it stays behind."""
+import json
+import unittest
+
+from program import ENVIRONMENT, ROOT, ProgramTest, run
+
+SETTINGS = ("--network.hidden=16", "--train.batch=32", "--train.microbatch=4", "--train.threads=1")
+
+
+class Bench(ProgramTest):
+    def scale(self, ranks, *words):
+        out = self.folder / f"scale_{ranks}.json"
+        self.addCleanup(ENVIRONMENT.pop, "TMPDIR", None)
+        ENVIRONMENT["TMPDIR"] = str(self.folder)
+        told = self.succeed(ranks, "bench", "scale", "configs/mnist_vae.ini", "--steps=20", f"--out={out}", *SETTINGS, *words).stdout
+        self.assertEqual(list(self.folder.glob("elbo_scale*")), [])
+        return told, json.loads(out.read_text())
+
+    def test_the_parts_of_a_step_are_the_step(self):
+        for ranks in (0, 3):
+            told, found = self.scale(ranks)
+            self.assertEqual((found["ranks"], found["leaves"], found["batch"]), (max(1, ranks), 8, 32))
+            seconds = found["seconds"]
+            self.assertTrue(all(seconds[part] > 0 for part in ("step", "compute", "fastest", "update")), seconds)
+            self.assertGreaterEqual(seconds["compute"], seconds["fastest"])
+            self.assertLess(seconds["compute"], seconds["step"])
+            # Three ranks have at most three of the eight leaves.
+            self.assertAlmostEqual(found["leaf_seconds"] * (3 if ranks else 8), seconds["compute"])
+            self.assertEqual(found["link"]["latency"] > 0, ranks > 0)
+            rows = [line.split()[0] for line in told.splitlines() if line[:6].strip().isdigit()]
+            self.assertEqual(rows, [str(2 ** power) for power in range(11)])
+
+    def test_mistakes_are_told_in_a_sentence(self):
+        for words, sentence in ((("scale",), "scale and a configuration"), (("colours", "x"), "expected data or scale"),
+                                (("scale", "configs/mnist_vae.ini", "--train.stepz=3"), "train.steps"),
+                                (("scale", "configs/mnist_vae.ini", "--stepz=3"), "steps"),
+                                (("scale", "none.ini"), "none.ini")):
+            result = run(0, "bench", *words)
+            self.assertEqual((result.returncode, len(result.stderr.splitlines())), (2, 1), result.stderr)
+            self.assertIn(sentence, result.stderr)
+
+    def test_data_are_read_beside_the_library(self):
+        told = self.succeed(0, "bench", "data", ROOT / "datasets/mnist.h5", "--rows=2000", "--rounds=1").stdout
+        rates = {line[:30].strip(): float(line.split()[-4]) for line in told.splitlines()[2:]}
+        self.assertEqual(len(rates), 2, told)
+        self.assertTrue(all(rate > 0 for rate in rates.values()), told)
+
+
+if __name__ == "__main__":
+    unittest.main()
