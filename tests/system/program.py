@@ -4,6 +4,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -37,6 +38,15 @@ def processes_with(text):
             continue
         if line and line[0].decode() == ELBO and any(text in word.decode() for word in line):
             found.append(int(folder.name))
+    return found
+
+
+def processes_left(text, seconds=5):
+    """Those that are still there after a moment: mpirun ends ranks by a signal and does not wait until the kernel has taken their
+    memory apart."""
+    end = time.monotonic() + seconds
+    while (found := processes_with(text)) and time.monotonic() < end:
+        time.sleep(0.05)
     return found
 
 

@@ -8,7 +8,7 @@ import unittest
 import h5py
 import numpy
 
-from program import ProgramTest, processes_with, run
+from program import ProgramTest, processes_left, run
 
 DATA = "datasets/mnist.h5"
 
@@ -25,7 +25,7 @@ class BadInput(ProgramTest):
                 self.assertEqual(result.returncode, code, result.stderr)
                 for part in expected:
                     self.assertIn(part, errors[0])
-                self.assertEqual(processes_with(str(self.folder)), [], "a rank was left behind")
+                self.assertEqual(processes_left(str(self.folder)), [], "a rank was left behind")
         self.assertEqual(self.contents(), before)
 
     def contents(self):

@@ -7,7 +7,7 @@ import signal
 import time
 import unittest
 
-from program import ProgramTest, processes_with, run, start
+from program import ProgramTest, processes_left, processes_with, run, start
 
 
 class Resume(ProgramTest):
@@ -46,7 +46,7 @@ class Resume(ProgramTest):
             os.kill(dice.choice(victims), signal.SIGKILL)
             process.communicate(timeout=30)
             self.assertNotEqual(process.returncode, 0)
-            self.assertEqual(processes_with(str(self.folder / "killed")), [], "a rank was left behind")
+            self.assertEqual(processes_left(str(self.folder / "killed")), [], "a rank was left behind")
         self.assertEqual(self.train(3, "killed", "--resume", *self.SETTINGS), whole)
         self.assert_every_step_once("killed")
         self.assertEqual([name for name in os.listdir(self.folder / "killed" / "checkpoints") if "partial" in name], [])

@@ -7,7 +7,7 @@ import time
 import unittest
 import xml.etree.ElementTree
 
-from program import ELBO, ENVIRONMENT, ROOT, ProgramTest, processes_with, run
+from program import ELBO, ENVIRONMENT, ROOT, ProgramTest, processes_left, run
 
 SETTINGS = ("--network.hidden=32", "--train.batch=64", "--train.microbatch=16", "--evaluate.every=never")
 SHORT, LONG = "--train.steps=60", "--train.steps=5000"
@@ -92,7 +92,7 @@ class Sweep(ProgramTest):
         output, errors = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 75, output + errors)
         self.assertIn("latent=2: stopped", output)
-        self.assertEqual(processes_with("runs/small"), [])
+        self.assertEqual(processes_left("runs/small"), [])
         self.assertFalse((self.folder / "runs/small/latent=2/evaluation.json").exists())
         self.sweep(LONG, "--model.latent=2,20", "--train.threads=1")
         self.assertEqual({row["model.latent"]: f"fingerprint {row['fingerprint']} step {row['step']}" for row in self.table()},
