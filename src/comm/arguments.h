@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -27,7 +28,7 @@ std::vector<size_t> peers_of(int rank, int size);
 // A tensor where a world can reach it: itself, or a copy on the world's device that bring_home() writes back.
 class Reachable {
  public:
-  Reachable(torch::Tensor& home, torch::Device device) : home_(home), here_(home.to(device)) {}
+  Reachable(torch::Tensor home, torch::Device device) : home_(std::move(home)), here_(home_.to(device)) {}
   torch::Tensor& operator*() { return here_; }
   torch::Tensor* operator->() { return &here_; }
   void bring_home() {
@@ -35,8 +36,7 @@ class Reachable {
   }
 
  private:
-  torch::Tensor& home_;
-  torch::Tensor here_;
+  torch::Tensor home_, here_;
 };
 
 }  // namespace elbo

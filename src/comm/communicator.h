@@ -1,6 +1,5 @@
 // What ranks can do together. Every rank makes the same calls in the same order; tensors are contiguous;
-// results are in place. A world of one rank is an ordinary world. All calls may be made from one thread only,
-// the one that made the world.
+// results are in place. A world of one rank is an ordinary world. One thread at a time makes calls.
 //
 // Every wait has a limit (Timeout): past it the call throws Error with the rank, the host and the call.
 #pragma once
@@ -20,6 +19,14 @@ struct Split {
   std::vector<int64_t> send, receive;  // (world_size)
 };
 
+// A collective under way. Until it is done its tensors belong to it. It does not outlive its world.
+class Transfer {
+ public:
+  virtual ~Transfer() = default;
+  virtual bool done() = 0;  // moves it on; whether the results are there
+  virtual void wait() = 0;  // until it is done; the limit counts from here
+};
+
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -28,14 +35,24 @@ class Communicator {
 
   // Element counts as in `split`; send and receive have one dtype, one device, and do not overlap. The piece
   // for oneself is not copied where receive[rank] is 0: it is at hand already.
-  virtual void all_to_all(const torch::Tensor& send, torch::Tensor& receive, const Split& split) = 0;
+  virtual std::unique_ptr<Transfer> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
+                                                     const Split& split) = 0;
 
   // `all` (sum of counts) holds this rank's counts[rank] elements at its place already (as in MPI_IN_PLACE);
   // the others' are filled in.
-  virtual void all_gather(torch::Tensor& all, const std::vector<int64_t>& counts) = 0;
+  virtual std::unique_ptr<Transfer> start_all_gather(torch::Tensor all,
+                                                     const std::vector<int64_t>& counts) = 0;
 
   // The library's own sum: fast, not canonical (its order, and so its bits, depend on the world's size).
-  virtual void all_reduce(torch::Tensor& tensor, ReduceOp op) = 0;
+  virtual std::unique_ptr<Transfer> start_all_reduce(torch::Tensor tensor, ReduceOp op) = 0;
+
+  void all_to_all(const torch::Tensor& send, torch::Tensor& receive, const Split& split) {
+    start_all_to_all(send, receive, split)->wait();
+  }
+  void all_gather(torch::Tensor& all, const std::vector<int64_t>& counts) {
+    start_all_gather(all, counts)->wait();
+  }
+  void all_reduce(torch::Tensor& tensor, ReduceOp op) { start_all_reduce(tensor, op)->wait(); }
 
   virtual void broadcast(torch::Tensor& tensor, int root) = 0;
   virtual void barrier() = 0;

@@ -73,8 +73,10 @@ struct Environment::State {
 
   void start() {
     const StartDeadline deadline(name.host, launched_rank().value_or(0));
+    // One thread at a time: LibTorch runs the backward pass on a device in a thread of its own, and what
+    // travels meanwhile is begun there.
     int threads = MPI_THREAD_SINGLE;
-    check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &threads), name, "start MPI");
+    check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &threads), name, "start MPI");
     for (const MPI_Comm comm : {MPI_COMM_WORLD, MPI_COMM_SELF})
       check_mpi(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), name, "set MPI's error handler");
     check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &name.rank), name, "ask for its rank");
@@ -137,7 +139,7 @@ int Environment::end_job(const Error& error) const {
     log::write("error: ", what);
     return status;
   }
-  const bool within_call = state_->in_flight->call != nullptr;
+  const bool within_call = !state_->in_flight->calls.empty();
   const LastWords::Turn turn = state_->last_words->settle(what, within_call);
   if (!turn.speaks && turn.orderly) return status;
   // Whoever speaks takes the others along, those of other hosts two seconds later; if nobody does in time,

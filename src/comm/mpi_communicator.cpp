@@ -3,6 +3,9 @@
 #include <torch/torch.h>
 
 #include <cstring>
+#include <iterator>
+#include <optional>
+#include <utility>
 
 #include "comm/arguments.h"
 #include "comm/mpi_check.h"
@@ -47,14 +50,59 @@ struct OwnedComm {
   MPI_Comm comm = MPI_COMM_NULL;
 };
 
+// A call whose requests MPI works on.
+class MpiTransfer final : public Transfer {
+ public:
+  // `post` hands requests on `tensors` to MPI; `home`: where results go in the end, beyond the tensors.
+  template <typename Post>
+  MpiTransfer(const RankName& name, double timeout, InFlight& in_flight, InFlight::Call call, int64_t bytes,
+              std::optional<Reachable> home, Post&& post)
+      : name_(name), timeout_(timeout), in_flight_(in_flight), bytes_(bytes), home_(std::move(home)) {
+    in_flight_.calls.push_back(std::move(call));
+    call_ = std::prev(in_flight_.calls.end());
+    post(requests_);
+  }
+
+  bool done() override {
+    for (; next_ < requests_.size(); ++next_) {
+      int arrived = 0;
+      check_mpi(MPI_Test(&requests_[next_], &arrived, MPI_STATUS_IGNORE), name_, call_->name);
+      if (arrived == 0) return false;
+    }
+    if (!ended_) {
+      ended_ = true;
+      in_flight_.calls.erase(call_);
+      if (home_) home_->bring_home();
+    }
+    return true;
+  }
+
+  void wait() override {
+    if (done()) return;
+    const Wait wait(name_, call_->name, bytes_, timeout_);
+    while (!done()) wait.pause();
+  }
+
+ private:
+  const RankName& name_;
+  double timeout_;
+  InFlight& in_flight_;
+  std::list<InFlight::Call>::iterator call_;
+  int64_t bytes_;
+  std::optional<Reachable> home_;
+  std::vector<MPI_Request> requests_;
+  size_t next_ = 0;  // requests before it are done
+  bool ended_ = false;
+};
+
 class MpiCommunicator final : public Communicator {
  public:
   MpiCommunicator(RankName name, double timeout, std::shared_ptr<InFlight> in_flight)
       : name_(std::move(name)), timeout_(timeout), in_flight_(std::move(in_flight)) {
     // A communicator of its own keeps the messages of several worlds apart.
-    run("making the world", {}, 0, [&](Requests& requests) {
+    start("making the world", {}, 0, {}, [&](Requests& requests) {
       check(MPI_Comm_idup(MPI_COMM_WORLD, &owned_->comm, &requests.emplace_back()), "MPI_Comm_idup");
-    });
+    })->wait();
     check(MPI_Comm_set_errhandler(comm(), MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     check(MPI_Comm_size(comm(), &size_), "MPI_Comm_size");
   }
@@ -62,18 +110,18 @@ class MpiCommunicator final : public Communicator {
   int rank() const override { return name_.rank; }
   int size() const override { return size_; }
 
-  void all_to_all(const torch::Tensor& send, torch::Tensor& receive, const Split& split) override {
+  std::unique_ptr<Transfer> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
+                                             const Split& split) override {
     check_all_to_all(send, receive, split, rank(), size_);
     const torch::NoGradGuard no_grad;
     const torch::Tensor from = send.to(torch::kCPU);
-    Reachable to(receive, torch::kCPU);
+    Reachable to(std::move(receive), torch::kCPU);
     const auto item = static_cast<int64_t>(send.element_size());
     const std::vector<int64_t> from_at = offsets_of(split.send), to_at = offsets_of(split.receive);
     const auto* source = static_cast<const char*>(from.const_data_ptr());
     auto* target = static_cast<char*>(to->mutable_data_ptr());
-
     const auto me = static_cast<size_t>(rank());
-    run("all_to_all", {from, *to}, send.numel() * item, [&](Requests& requests) {
+    return start("all_to_all", {from, *to}, send.numel() * item, to, [&](Requests& requests) {
       for (const size_t peer : peers_of(rank(), size_))
         post_receive(target + to_at[peer] * item, split.receive[peer] * item, peer, requests);
       for (const size_t peer : peers_of(rank(), size_))
@@ -82,40 +130,38 @@ class MpiCommunicator final : public Communicator {
       std::memcpy(target + to_at[me] * item, source + from_at[me] * item,
                   static_cast<size_t>(split.receive[me] * item));
     });
-    to.bring_home();
   }
 
-  void all_gather(torch::Tensor& all, const std::vector<int64_t>& counts) override {
+  std::unique_ptr<Transfer> start_all_gather(torch::Tensor all, const std::vector<int64_t>& counts) override {
     check_all_gather(all, counts, size_);
     const torch::NoGradGuard no_grad;
-    Reachable here(all, torch::kCPU);
-    const auto item = static_cast<int64_t>(all.element_size());
+    Reachable here(std::move(all), torch::kCPU);
+    const auto item = static_cast<int64_t>(here->element_size());
     const std::vector<int64_t> at = offsets_of(counts);
     auto* data = static_cast<char*>(here->mutable_data_ptr());
     const auto me = static_cast<size_t>(rank());
-    run("all_gather", {*here}, all.numel() * item, [&](Requests& requests) {
+    return start("all_gather", {*here}, here->numel() * item, here, [&](Requests& requests) {
       for (const size_t peer : peers_of(rank(), size_))
         post_receive(data + at[peer] * item, counts[peer] * item, peer, requests);
       for (const size_t peer : peers_of(rank(), size_))
         post_send(data + at[me] * item, counts[me] * item, peer, requests);
     });
-    here.bring_home();
   }
 
-  void all_reduce(torch::Tensor& tensor, ReduceOp op) override {
+  std::unique_ptr<Transfer> start_all_reduce(torch::Tensor tensor, ReduceOp op) override {
     check_all_reduce(tensor);
     const torch::NoGradGuard no_grad;
-    Reachable here(tensor, torch::kCPU);
+    Reachable here(std::move(tensor), torch::kCPU);
     auto* data = static_cast<char*>(here->mutable_data_ptr());
-    const auto item = static_cast<int64_t>(tensor.element_size());
-    run("all_reduce", {*here}, tensor.numel() * item, [&](Requests& requests) {
-      in_pieces(tensor.numel(), [&](int64_t offset, int count) {
-        check(MPI_Iallreduce(MPI_IN_PLACE, data + offset * item, count, mpi_type(tensor.scalar_type()),
+    const auto item = static_cast<int64_t>(here->element_size());
+    const MPI_Datatype type = mpi_type(here->scalar_type());
+    return start("all_reduce", {*here}, here->numel() * item, here, [&](Requests& requests) {
+      in_pieces(here->numel(), [&](int64_t offset, int count) {
+        check(MPI_Iallreduce(MPI_IN_PLACE, data + offset * item, count, type,
                              op == ReduceOp::sum ? MPI_SUM : MPI_MAX, comm(), &requests.emplace_back()),
               "MPI_Iallreduce");
       });
     });
-    here.bring_home();
   }
 
   void broadcast(torch::Tensor& tensor, int root) override {
@@ -124,18 +170,18 @@ class MpiCommunicator final : public Communicator {
     Reachable here(tensor, torch::kCPU);
     auto* data = static_cast<char*>(here->mutable_data_ptr());
     const auto bytes = static_cast<int64_t>(tensor.nbytes());
-    run("broadcast", {*here}, bytes, [&](Requests& requests) {
+    start("broadcast", {*here}, bytes, here, [&](Requests& requests) {
       in_pieces(bytes, [&](int64_t offset, int count) {
         check(MPI_Ibcast(data + offset, count, MPI_BYTE, root, comm(), &requests.emplace_back()),
               "MPI_Ibcast");
       });
-    });
-    here.bring_home();
+    })->wait();
   }
 
   void barrier() override {
-    run("barrier", {}, 0,
-        [&](Requests& requests) { check(MPI_Ibarrier(comm(), &requests.emplace_back()), "MPI_Ibarrier"); });
+    start("barrier", {}, 0, {}, [&](Requests& requests) {
+      check(MPI_Ibarrier(comm(), &requests.emplace_back()), "MPI_Ibarrier");
+    })->wait();
   }
 
  private:
@@ -157,21 +203,12 @@ class MpiCommunicator final : public Communicator {
     });
   }
 
-  // Posts requests on `tensors` and waits until they are done.
   template <typename Post>
-  void run(const char* call, std::vector<torch::Tensor> tensors, int64_t bytes, Post&& post) {
-    *in_flight_ = {call, std::move(tensors), owned_};
-    const Wait wait(name_, call, bytes, timeout_);
-    Requests requests;
-    post(requests);
-    for (MPI_Request& request : requests) {
-      for (int done = 0;;) {
-        check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), call);
-        if (done != 0) break;
-        wait.pause();
-      }
-    }
-    *in_flight_ = {};
+  std::unique_ptr<Transfer> start(const char* call, std::vector<torch::Tensor> tensors, int64_t bytes,
+                                  std::optional<Reachable> home, Post&& post) {
+    return std::make_unique<MpiTransfer>(name_, timeout_, *in_flight_,
+                                         InFlight::Call{call, std::move(tensors), owned_}, bytes,
+                                         std::move(home), std::forward<Post>(post));
   }
 
   MPI_Comm comm() const { return owned_->comm; }

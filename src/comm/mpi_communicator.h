@@ -2,6 +2,7 @@
 #pragma once
 #include <torch/types.h>
 
+#include <list>
 #include <memory>
 #include <vector>
 
@@ -10,13 +11,16 @@
 
 namespace elbo {
 
-// The call that is under way and all that MPI holds pointers into; empty between calls. After an Error of a
-// call they stay here: MPI may yet write to them. So whoever makes a world keeps this for as long as MPI
-// runs, and nothing but ending the job is left to do then.
+// The calls that are under way and all that MPI holds pointers into. What an Error leaves behind stays here:
+// MPI may yet write to it. So whoever makes a world keeps this for as long as MPI runs, and nothing but
+// ending the job is left to do then.
 struct InFlight {
-  const char* call = nullptr;
-  std::vector<torch::Tensor> tensors;
-  std::shared_ptr<void> communicator;
+  struct Call {
+    const char* name = nullptr;
+    std::vector<torch::Tensor> tensors;
+    std::shared_ptr<void> communicator;
+  };
+  std::list<Call> calls;  // in the order of their beginning
 };
 
 // Collective over all ranks; MPI has been started.

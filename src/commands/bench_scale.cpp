@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -67,13 +68,19 @@ class Scratch {
   fs::path path_;
 };
 
+// What is to be trained: a configuration's path and text, and what the command line says besides.
+struct RunDescription {
+  std::string path, ini;
+  std::vector<Setting> settings;
+};
+
 // Medians over the steps of a run, from its metrics.jsonl.
 struct Measured {
-  double compute = 0, fastest = 0, exchange = 0, update = 0, other = 0, step = 0;
+  double compute = 0, fastest = 0, overlapped = 0, exchange = 0, update = 0, other = 0, step = 0;
 };
 
 Measured read_measured(const fs::path& directory, int64_t skipped) {
-  std::vector<double> compute, fastest, exchange, update, other, step;
+  std::vector<double> compute, fastest, overlapped, exchange, update, other, step;
   std::istringstream lines(read_file(directory / "metrics.jsonl"));
   double before = 0;
   for (std::string line; std::getline(lines, line);) {
@@ -87,11 +94,18 @@ Measured read_measured(const fs::path& directory, int64_t skipped) {
     step.push_back(took);
     compute.push_back(slowest);
     fastest.push_back(seconds.at("fastest"));
+    overlapped.push_back(seconds.at("overlapped"));
     exchange.push_back(travelled - (slowest - mine));  // without waiting for the slowest
     update.push_back(updated);
     other.push_back(took - mine - travelled - updated);
   }
-  return {median(compute), median(fastest), median(exchange), median(update), median(other), median(step)};
+  return {.compute = median(compute),
+          .fastest = median(fastest),
+          .overlapped = median(overlapped),
+          .exchange = median(exchange),
+          .update = median(update),
+          .other = median(other),
+          .step = median(step)};
 }
 
 // What a message without content to one peer takes, seconds.
@@ -110,21 +124,43 @@ double measure_latency(Communicator& world, int64_t rounds) {
 
 std::string milliseconds(double seconds) { return fmt::format("{:.3f} ms", 1000 * seconds); }
 
-void print_measured(const Measured& found, const StepCost& cost, int64_t ranks, int64_t batch) {
-  const StepSecondsModel model = predict_step(cost, ranks);
-  fmt::print("{} ranks of {} {} each, batch {} in {} microbatches, {} parameters\n\n", ranks, cost.workers,
-             cost.workers == 1 ? "worker" : "workers", batch, cost.leaves, cost.parameters);
-  fmt::print("{:<44}{:>14}{:>14}\n", "a step (median)", "measured", "model");
-  fmt::print("{:<44}{:>14}{:>14}\n", "computation, the slowest rank", milliseconds(found.compute),
-             milliseconds(model.compute));
-  fmt::print("{:<44}{:>14}\n", "computation, the fastest rank", milliseconds(found.fastest));
-  fmt::print("{:<44}{:>14}{:>14}\n", "exchange of gradients and parameters", milliseconds(found.exchange),
-             milliseconds(model.exchange));
-  fmt::print("{:<44}{:>14}{:>14}\n", "update of a rank's slice", milliseconds(found.update),
-             milliseconds(model.update));
-  fmt::print("{:<44}{:>14}{:>14}\n", "everything else", milliseconds(found.other), milliseconds(model.other));
-  fmt::print("{:<44}{:>14}{:>14}  ({:+.1f} %)\n", "all", milliseconds(found.step),
-             milliseconds(model.total()), 100 * (model.total() / found.step - 1));
+// A way to take steps, with what was measured of it.
+struct Way {
+  std::string title;
+  StepCost cost;
+  Measured found;
+};
+
+void print_measured(const std::vector<Way>& ways, int64_t ranks, int64_t batch) {
+  const StepCost& cost = ways.back().cost;
+  fmt::print("{} ranks of {} {} each, batch {} in {} microbatches, {} parameters in {} {}\n\n", ranks,
+             cost.workers, cost.workers == 1 ? "worker" : "workers", batch, cost.leaves, cost.parameters,
+             cost.buckets, cost.buckets == 1 ? "bucket" : "buckets");
+  const auto row = [&](const std::string& title, double Measured::*found, auto&& model) {
+    fmt::print("{:<40}", title);
+    for (const Way& way : ways) {
+      const std::optional<double> predicted = model(predict_step(way.cost, ranks));
+      fmt::print("{:>13}{:>13}  ", milliseconds(way.found.*found), predicted ? milliseconds(*predicted) : "");
+    }
+    fmt::print("\n");
+  };
+  using Model = const StepSecondsModel&;
+  using Told = std::optional<double>;
+  fmt::print("{:<40}", "a step (median)");
+  for (const Way& way : ways) fmt::print("{:>13}{:>13}  ", way.title, "model");
+  fmt::print("\n");
+  row("computation, the slowest rank", &Measured::compute, [](Model m) { return Told(m.compute); });
+  row("computation, the fastest rank", &Measured::fastest, [](Model) { return Told(); });
+  row("  gradients on their way meanwhile", &Measured::overlapped, [](Model m) { return Told(m.hidden); });
+  row("exchange beyond that", &Measured::exchange, [](Model m) { return Told(m.exchange); });
+  row("update of what a rank owns", &Measured::update, [](Model m) { return Told(m.update); });
+  row("everything else", &Measured::other, [](Model m) { return Told(m.other); });
+  row("all", &Measured::step, [](Model m) { return Told(m.total()); });
+  fmt::print("{:<40}", "");
+  for (const Way& way : ways)
+    fmt::print("{:>26}  ", fmt::format("({:+.1f} %)",
+                                       100 * (predict_step(way.cost, ranks).total() / way.found.step - 1)));
+  fmt::print("\n");
   if (ranks > 1)
     fmt::print("\nlink: {:.1f} µs for a message, {}/s\n", 1e6 * cost.link.latency,
                human_bytes(1 / std::max(cost.link.seconds_per_byte, 1e-15)));
@@ -153,76 +189,116 @@ void print_projection(const StepCost& cost, int64_t ranks, int64_t batch) {
                fmt::format("{:.0f} %", 100 * weak / weak_alone / static_cast<double>(count)));
   }
   fmt::print(
-      "\nThe model: a step takes its computation, exchange and update one after the other; a message of n "
-      "bytes takes "
-      "α + n/β, with the α of messages\nmeasured here and the β of the exchange above, for each rank at the "
-      "same time, however many "
-      "there are "
-      "(no contention between switches); a rank sends every other its slice\nof the gradients and of the "
-      "parameters; "
-      "leaves take equal time, and data are there in time. What these ranks share (cores, a link) they "
-      "share\n"
-      "there, too.\n");
+      "\nThe model: a step takes its computation, exchange and update one after the other, but for what "
+      "travels "
+      "while the backward pass goes on: all buckets of\ngradients but the last, in the time that is left "
+      "when the "
+      "first is there. A message of n bytes takes α + n/β, with the α of messages measured here and\nthe β "
+      "of "
+      "the exchange above, for each rank at the same time, however many there are (no contention between "
+      "switches); a rank sends every other its slice\nof the gradients and of the parameters; leaves take "
+      "equal "
+      "time, and data are there in time. What these ranks share (cores, a link) they share there,\ntoo.\n");
 }
 
-ordered_json to_json(const Measured& found, const StepCost& cost, int64_t ranks, int64_t batch) {
-  ordered_json predicted = ordered_json::object();
-  for (int64_t count : {1, 2, 4, 8}) predicted[std::to_string(count)] = predict_step(cost, count).total();
+ordered_json to_json(const std::vector<Way>& ways, int64_t ranks, int64_t batch) {
+  const StepCost& cost = ways.back().cost;
+  ordered_json of_ways = ordered_json::object();
+  for (const Way& way : ways) {
+    ordered_json predicted = ordered_json::object();
+    for (int64_t count : {1, 2, 4, 8})
+      predicted[std::to_string(count)] = predict_step(way.cost, count).total();
+    const Measured& found = way.found;
+    of_ways[way.title] = {{"seconds",
+                           {{"step", found.step},
+                            {"compute", found.compute},
+                            {"fastest", found.fastest},
+                            {"overlapped", found.overlapped},
+                            {"exchange", found.exchange},
+                            {"update", found.update},
+                            {"other", found.other}}},
+                          {"leaf_seconds", way.cost.leaf_seconds},
+                          {"step_on_ranks", predicted}};
+  }
   return {{"ranks", ranks},
           {"workers", cost.workers},
           {"batch", batch},
           {"leaves", cost.leaves},
           {"parameters", cost.parameters},
-          {"seconds",
-           {{"step", found.step},
-            {"compute", found.compute},
-            {"fastest", found.fastest},
-            {"exchange", found.exchange},
-            {"update", found.update},
-            {"other", found.other}}},
-          {"leaf_seconds", cost.leaf_seconds},
+          {"buckets", cost.buckets},
           {"link", {{"latency", cost.link.latency}, {"seconds_per_byte", cost.link.seconds_per_byte}}},
-          {"step_on_ranks", predicted}};
+          {"ways", of_ways}};
 }
 
-ExitCode measure(const Environment& environment, const std::string& path, std::vector<Setting> settings,
-                 const Options& options) {
-  const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const Scratch scratch(*world);
-  const int64_t skipped = options.steps / 10;
-  for (const Setting& setting : std::vector<Setting>{{"run.directory", (scratch.path() / "run").string()},
+// Trains some steps in a folder of the scratch, with buckets of so many bytes. Nothing where it was stopped.
+std::optional<Way> take_steps(const Environment& environment, const std::string& title,
+                              const fs::path& directory, const RunDescription& run, int64_t bucket_bytes,
+                              int64_t steps) {
+  const int64_t skipped = steps / 10;
+  std::vector<Setting> settings = run.settings;
+  for (const Setting& setting : std::vector<Setting>{{"run.directory", directory.string()},
                                                      {"run.resume", "never"},
                                                      {"run.metrics_every", "1"},
-                                                     {"train.steps", std::to_string(skipped + options.steps)},
+                                                     {"train.steps", std::to_string(skipped + steps)},
+                                                     {"train.bucket_bytes", std::to_string(bucket_bytes)},
                                                      {"evaluate.every", "never"},
                                                      {"checkpoint.every_steps", "0"},
                                                      {"checkpoint.every_minutes", "0"}})
     settings.push_back(setting);
-  const std::unique_ptr<RunConfig> config = parse_config(read_file(path), path, settings);
-  StepCost cost;
-  cost.leaves = config->leaves();
+  const std::unique_ptr<RunConfig> config = parse_config(run.ini, run.path, settings);
+  Way way{.title = title, .cost = {}, .found = {}};
+  way.cost.leaves = config->leaves();
   {
     const StopRequest stop;
     Trainer trainer(environment, *config);
-    cost.workers = trainer.workers();
-    cost.parameters = trainer.parameters();
-    cost.phases = trainer.phases();
-    if (trainer.run(stop).stopped) return ExitCode::stopped;
+    way.cost.workers = trainer.workers();
+    way.cost.parameters = trainer.parameters();
+    way.cost.phases = trainer.phases();
+    way.cost.buckets = 0;
+    double early = 0;
+    for (int64_t phase = 0; phase < trainer.phases(); ++phase) {
+      const Buckets& buckets = trainer.buckets(static_cast<size_t>(phase));
+      way.cost.buckets += static_cast<int64_t>(buckets.count());
+      early += buckets.early_share() * static_cast<double>(buckets.range().size());
+    }
+    way.cost.early_share = early / static_cast<double>(trainer.parameters());
+    if (trainer.run(stop).stopped) return std::nullopt;
   }
-  const double latency = world->size() > 1 ? measure_latency(*world, options.rounds) : 0;
+  if (environment.rank() != 0) return way;
+  way.found = read_measured(config->directory(), skipped);
+  const int64_t ranks = environment.size(), leaves_of_rank = (way.cost.leaves + ranks - 1) / ranks;
+  const int64_t leaves_of_worker = (leaves_of_rank + way.cost.workers - 1) / way.cost.workers;
+  way.cost.leaf_seconds = way.found.compute / static_cast<double>(leaves_of_worker);
+  way.cost.update_seconds = way.found.update * static_cast<double>(ranks);
+  way.cost.other_seconds = std::max(0.0, way.found.other);
+  way.cost.early_seconds = way.found.overlapped;
+  return way;
+}
+
+ExitCode measure(const Environment& environment, const RunDescription& run, const Options& options) {
+  const std::unique_ptr<Communicator> world = environment.make_world(600);
+  const Scratch scratch(*world);
+  const std::unique_ptr<RunConfig> config = parse_config(run.ini, run.path, run.settings);
+  std::vector<Way> ways;
+  const auto add = [&](const std::string& title, int64_t bucket_bytes) {
+    std::optional<Way> way =
+        take_steps(environment, title, scratch.path() / title, run, bucket_bytes, options.steps);
+    if (way) ways.push_back(std::move(*way));
+    return way.has_value();
+  };
+  if (!add("apart", 0)) return ExitCode::stopped;
+  if (world->size() > 1 && config->train.bucket_bytes > 0 && !add("overlapped", config->train.bucket_bytes))
+    return ExitCode::stopped;
+  const int64_t ranks = world->size();
+  const double latency = ranks > 1 ? measure_latency(*world, options.rounds) : 0;
   if (world->rank() != 0) return ExitCode::ok;
 
-  const Measured found = read_measured(config->directory(), skipped);
-  const int64_t ranks = world->size(), leaves_of_rank = (cost.leaves + ranks - 1) / ranks;
-  const int64_t leaves_of_worker = (leaves_of_rank + cost.workers - 1) / cost.workers;
-  cost.leaf_seconds = found.compute / static_cast<double>(leaves_of_worker);
-  cost.update_seconds = found.update * static_cast<double>(ranks);
-  cost.other_seconds = std::max(0.0, found.other);
-  if (ranks > 1) cost.link = fit_link(cost, ranks, latency, found.exchange);
-  print_measured(found, cost, ranks, config->train.batch);
-  print_projection(cost, ranks, config->train.batch);
-  if (!options.out.empty())
-    write_file(options.out, to_json(found, cost, ranks, config->train.batch).dump(1) + "\n");
+  if (ranks > 1)
+    for (Way& way : ways) way.cost.link = fit_link(way.cost, ranks, latency, way.found.exchange);
+  const int64_t batch = config->train.batch;
+  print_measured(ways, ranks, batch);
+  print_projection(ways.back().cost, ranks, batch);
+  if (!options.out.empty()) write_file(options.out, to_json(ways, ranks, batch).dump(1) + "\n");
   return ExitCode::ok;
 }
 
@@ -245,7 +321,8 @@ ExitCode bench_scale(const Environment& environment, const CommandLine& line) {
   });
   apply(own, table);
   require_words(bench_command(), line, 2, 2, "scale and a configuration");
-  return measure(environment, line.positional[1], std::move(settings), options);
+  const std::string& path = line.positional[1];
+  return measure(environment, {path, read_file(path), std::move(settings)}, options);
 }
 
 }  // namespace elbo

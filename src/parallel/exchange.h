@@ -3,25 +3,48 @@
 // the sums travel all-to-all, the owner of a slice adds them in tree order, an optimiser updates the slice,
 // an all-gather publishes it.
 //
-// Every rank makes the same calls; add() is the only one that workers call.
+// A gradient is taken over as soon as the backward pass has it. Those of a rank's last leaves complete one
+// bucket (buckets.h) after the other, and each goes on its way while the backward pass works on the next.
+//
+// Every rank makes the same calls.
 //
 // Two worlds of the same ranks: `bulk` moves gradients and parameters where they are (on a GPU: NCCL), `host`
 // the scalars.
 #pragma once
 #include <torch/types.h>
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/leaves.h"
+#include "base/stopwatch.h"
 #include "comm/communicator.h"
 #include "parallel/arena.h"
+#include "parallel/buckets.h"
+#include "parallel/joins.h"
 #include "parallel/tree_sum.h"
 #include "parallel/workers.h"
 
 namespace elbo {
+
+struct ExchangeOptions {
+  int64_t leaves = 1;        // M
+  bool exact = true;         // false: the library's all-reduce in place of the canonical sum, and a whole
+                             // update on every rank
+  int64_t bucket_bytes = 0;  // 0: each phase in one bucket
+};
+
+// What a leaf has to say besides its gradients: sums over its samples.
+struct LeafReport {
+  std::vector<std::string> names;  // of the scalars
+  std::vector<double> scalars;
+  torch::Tensor statistics;  // (s); may be undefined
+};
 
 // What all ranks know alike after a phase of a step.
 struct StepSums {
@@ -39,54 +62,66 @@ torch::Tensor sum_over_ranks(Communicator& comm, const std::vector<Part>& own, i
 
 class Exchange {
  public:
-  // leaves: M. exact = false: the library's all-reduce in place of the canonical sum, and a whole update on
-  // every rank.
-  Exchange(Communicator& host, Communicator& bulk, Workers& workers, Arena& arena, size_t phases,
-           int64_t leaves, bool exact);
+  // Runs the forward and the backward pass of a leaf on its worker's replica.
+  using Task = std::function<LeafReport(int worker, int64_t leaf)>;
 
-  LeafRange leaves_of_rank() const { return share_of({0, leaves_}, host_.rank(), host_.size()); }
+  // replicas: of each worker the parameters of its model, in order of registration. Their gradients go to the
+  // exchange and are undefined after a backward pass; outside of the phase they are only cleared.
+  Exchange(Communicator& host, Communicator& bulk, Workers& workers, Arena& arena,
+           std::vector<std::vector<torch::Tensor>> replicas, size_t phases, const ExchangeOptions& options);
+  ~Exchange();
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  LeafRange leaves_of_rank() const { return share_of({0, options_.leaves}, host_.rank(), host_.size()); }
   LeafRange leaves_of_worker(int worker) const {
     return share_of(leaves_of_rank(), worker, workers_.count());
   }
 
-  void begin(size_t phase);
+  // Every worker runs the task for each of its leaves.
+  void compute(size_t phase, const Task& task);
+  // Of the last compute(): for how long the first buckets were on their way already, seconds.
+  double overlapped_seconds() const { return overlapped_seconds_; }
 
-  // Takes over the gradients of the parameters of `replica` (in order of registration) for one leaf and
-  // leaves them undefined; parameters outside of the phase are only cleared. `scalars`, named by `names`, are
-  // sums over the leaf's samples, and so are `statistics` (s), which may be undefined. A worker's leaves come
-  // in ascending order.
-  void add(size_t phase, int worker, int64_t leaf, std::vector<torch::Tensor>& replica,
-           const std::vector<std::string>& names, std::vector<double> scalars,
-           const torch::Tensor& statistics = {});
-
-  // Sums over all leaves; afterwards gradient() holds this rank's slice. Collective. `notice`: as many
+  // Sums over all leaves; afterwards gradient() holds what this rank owns. Collective. `notice`: as many
   // numbers on each rank.
   StepSums finish(size_t phase, const std::vector<double>& notice);
 
-  ElementRange slice(size_t phase) const;  // of the arena, owned by this rank; whole blocks
-  torch::Tensor gradient(size_t phase) const { return phases_[phase].gradient; }  // (slice)
-  void publish(size_t phase);  // the updated slices of all ranks, into the arena. Collective.
+  const Buckets& buckets(size_t phase) const;
+  // What this rank owns of a phase, bucket by bucket: views of the arena, and their gradients.
+  std::vector<torch::Tensor> owned(size_t phase);
+  const std::vector<torch::Tensor>& gradient(size_t phase) const;
+  void publish(size_t phase);  // what all ranks own, into the arena. Collective.
 
-  // All ranks' slices of something laid out like the parameters (optimiser state): (range of the phase).
-  // Collective.
-  torch::Tensor gather(size_t phase, const torch::Tensor& slice) const;
+  // From a tensor laid out like the phase's range what this rank owns, end to end; and, collective, back.
+  torch::Tensor select(size_t phase, const torch::Tensor& whole) const;
+  torch::Tensor gather(size_t phase, const torch::Tensor& owned) const;
 
  private:
-  struct PhaseState {
-    ElementRange range;                                      // in the arena
-    std::vector<LeafAccumulator> workers;                    // sums of each worker's leaves
-    std::vector<std::optional<LeafAccumulator>> statistics;  // likewise, from a worker's first leaf with some
-    int64_t statistics_size = 0;
-    std::vector<torch::Tensor> received;  // one a round: the slices of all ranks' subtrees
-    torch::Tensor gradient;
-    std::vector<std::string> names;
-    bool form_agreed = false;  // names and the size of the statistics
+  struct PhaseState;
+  // A worker's leaf under way.
+  struct Open {
+    std::vector<torch::Tensor> parameters;  // of its replica
+    bool last = false;                      // of the worker's leaves
+    std::vector<bool> taken;                // which gradients are here
+    std::vector<int64_t> missing;           // of each bucket, so many are not
   };
-  ElementRange slice_of(size_t phase, int rank) const;
-  std::vector<int64_t> slice_sizes(size_t phase) const;
-  std::vector<Part> sum_own_leaves(PhaseState& state);
-  void exchange_slices(size_t phase, const std::vector<Part>& own);
-  void reduce_by_library(size_t phase, std::vector<Part> own);
+
+  void hook_in(int worker);
+  void begin(PhaseState& state);
+  void open(int worker, int64_t leaf);
+  void take(int worker, size_t parameter);  // its gradient, if it has one
+  void complete(int worker, size_t bucket);
+  void close(int worker, int64_t leaf, LeafReport report);
+  // Sends off what is complete of all buckets but the last, and moves on what is under way; whether nothing
+  // is left to do.
+  bool advance();
+  void join_last_bucket(PhaseState& state);
+  void post(PhaseState& state);
+  void post_slices(PhaseState& state, size_t bucket, const std::vector<Part>& own);
+  void post_reduction(PhaseState& state, size_t bucket, const std::vector<Part>& own);
+  // What this rank owns of a bucket whose transfers are done.
+  torch::Tensor sum_bucket(PhaseState& state, size_t bucket);
   // Runs canonical_sum(node) over the elements of [0, elements), shared among the workers; the result is the
   // first part's tensor.
   torch::Tensor sum_in_parallel(Node node, const std::vector<Part>& parts, int64_t elements);
@@ -97,10 +132,14 @@ class Exchange {
   Communicator& bulk_;
   Workers& workers_;
   Arena& arena_;
-  int64_t leaves_;
-  bool exact_;
-  std::vector<PhaseState> phases_;
+  ExchangeOptions options_;
+  std::vector<Open> open_;                   // of each worker
+  std::vector<std::vector<Node>> subtrees_;  // of each rank
+  std::vector<std::unique_ptr<PhaseState>> phases_;
+  PhaseState* current_ = nullptr;             // within compute()
   std::vector<std::vector<double>> scalars_;  // of each leaf of this rank
+  std::optional<Stopwatch> under_way_;        // since the step's first bucket went
+  double overlapped_seconds_ = 0;
 };
 
 }  // namespace elbo

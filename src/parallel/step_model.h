@@ -1,6 +1,6 @@
 // How long a step takes, and would take on other numbers of ranks: computation, exchange and update add up,
-// and a message of n bytes takes α + n/β (Hockney 1994). Ranks are alike, each has a link of its own, and
-// nothing of the exchange is hidden behind computation.
+// and a message of n bytes takes α + n/β (Hockney 1994). Ranks are alike, and each has a link of its own.
+// All buckets of gradients (buckets.h) but the last can travel while the backward pass goes on.
 #pragma once
 #include <cstdint>
 
@@ -20,7 +20,10 @@ struct StepCost {
   int64_t workers = 1;        // of a rank
   int64_t parameters = 0;     // float32 numbers that travel, all phases
   int64_t phases = 1;         // each of which exchanges
+  int64_t buckets = 1;        // of gradients, all phases; more ranks may make them larger and fewer
+  double early_share = 0;     // of the gradients: all but each phase's last bucket
   double leaf_seconds = 0;    // a leaf on one worker
+  double early_seconds = 0;   // of computation in which those can travel, all phases
   double update_seconds = 0;  // all parameters, by one rank
   double other_seconds = 0;   // of each step: metrics, the loop
   Link link;
@@ -28,14 +31,15 @@ struct StepCost {
 
 struct StepSecondsModel {
   double compute = 0, exchange = 0, update = 0, other = 0;
+  double hidden = 0;  // of the exchange, behind computation; not a part of `exchange`
   double total() const { return compute + exchange + update + other; }
 };
 
 // Of a step of `cost.leaves` leaves on so many ranks.
 StepSecondsModel predict_step(const StepCost& cost, int64_t ranks);
 
-// The link that explains an exchange of `exchange_seconds` between so many ranks, at least two, where a
-// message without content takes `latency` seconds: what is left of the exchange went into its bytes.
+// The link that explains what an exchange between so many ranks, at least two, takes beyond what is hidden,
+// where a message without content takes `latency` seconds.
 Link fit_link(const StepCost& cost, int64_t ranks, double latency, double exchange_seconds);
 
 }  // namespace elbo

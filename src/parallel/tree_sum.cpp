@@ -69,6 +69,8 @@ LeafAccumulator::LeafAccumulator(int64_t leaves, int64_t elements, torch::Device
     : leaves_(leaves), elements_(elements), device_(device) {}
 
 void LeafAccumulator::reset() {
+  for (auto& [left, right] : siblings_) spare_.push_back(std::move(right));
+  siblings_.clear();
   for (Part& part : parts_) spare_.push_back(std::move(part.sum));
   parts_.clear();
 }
@@ -79,14 +81,27 @@ void LeafAccumulator::push(int64_t leaf) {
   spare_.pop_back();
 }
 
-void LeafAccumulator::merge() {
+void LeafAccumulator::open(int64_t leaf) {
+  for (auto& [left, right] : siblings_) spare_.push_back(std::move(right));
+  siblings_.clear();
+  accumulates_ = !parts_.empty() && are_siblings(parts_.back().node, {leaf, leaf + 1}, leaves_);
+  if (accumulates_) {
+    parts_.back().node.end = leaf + 1;
+  } else {
+    push(leaf);
+  }
+  buffer_ = parts_.back().sum;
   while (parts_.size() >= 2 && are_siblings(parts_[parts_.size() - 2].node, parts_.back().node, leaves_)) {
     Part& left = parts_[parts_.size() - 2];
-    left.sum.add_(parts_.back().sum);
+    siblings_.emplace_back(left.sum, std::move(parts_.back().sum));
     left.node.end = parts_.back().node.end;
-    spare_.push_back(std::move(parts_.back().sum));
     parts_.pop_back();
   }
+}
+
+void LeafAccumulator::merge(int64_t first, int64_t end) {
+  for (const auto& [left, right] : siblings_)
+    left.narrow(0, first, end - first).add_(right.narrow(0, first, end - first));
 }
 
 }  // namespace elbo

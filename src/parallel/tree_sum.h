@@ -7,6 +7,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "base/leaves.h"
@@ -33,31 +34,35 @@ torch::Tensor canonical_sum(Node node, const std::vector<Part>& parts);
 // The same for scalars of every leaf, in double precision: values[i] belongs to leaf i. Empty: 0.
 double canonical_sum(const std::vector<double>& values);
 
-// Adds up leaves that arrive in order, as a binary counter does: at most log₂ M buffers are in use.
+// Adds up leaves that arrive in order, as a binary counter does: at most log₂ M buffers are in use. A leaf's
+// values may come piece by piece, and pieces are added up as they come.
 class LeafAccumulator {
  public:
   LeafAccumulator(int64_t leaves, int64_t elements, torch::Device device);
   void reset();
-  // `deposit(buffer, accumulate)` writes the leaf's values into the buffer (elements), or adds them to what
-  // is there. Leaves come in ascending order without gaps. The gaps of a buffer that no deposit writes stay
-  // zero.
-  template <typename Deposit>
-  void add(int64_t leaf, Deposit&& deposit) {
-    const bool joins = !parts_.empty() && are_siblings(parts_.back().node, {leaf, leaf + 1}, leaves_);
-    if (!joins) push(leaf);
-    deposit(parts_.back().sum, joins);
-    if (joins) parts_.back().node.end = leaf + 1;
-    merge();
-  }
+
+  // Leaves come in ascending order without gaps.
+  void open(int64_t leaf);
+  // Where the open leaf's values go (elements): to be added to what is there, if accumulates(), else to be
+  // written. Gaps that are never written stay zero.
+  const torch::Tensor& buffer() const { return buffer_; }
+  bool accumulates() const { return accumulates_; }
+  // The open leaf's values first … end-1 are in the buffer: adds them up as far as the tree allows.
+  void merge(int64_t first, int64_t end);
+
+  // The sums so far; with the open leaf, where its values have been merged.
   const std::vector<Part>& parts() const { return parts_; }
 
  private:
   void push(int64_t leaf);
-  void merge();
   int64_t leaves_, elements_;
   torch::Device device_;
   std::vector<Part> parts_;
   std::vector<torch::Tensor> spare_;
+  // Of the open leaf: the siblings that it completes, from the leaf up.
+  torch::Tensor buffer_;
+  bool accumulates_ = false;
+  std::vector<std::pair<torch::Tensor, torch::Tensor>> siblings_;
 };
 
 }  // namespace elbo

@@ -32,6 +32,11 @@ void TrainOptions::bind(OptionTable& table) {
                    "in which layers multiply; everything else, parameters and evaluations too, is float32");
   table.add_choice("train.communication", communication, {"auto", "mpi", "nccl"},
                    "what moves gradients and parameters; auto: NCCL between GPUs, MPI between CPUs");
+  table.add(
+      "train.bucket_bytes", bucket_bytes,
+      "gradients that go on their way together, while the backward pass works on the next ones (at least "
+      "64 KiB for each rank); 0: all at once, when it is over",
+      Range::at_least(0));
   table.add("train.exact", exact, "the same bits for every number of ranks; false: the library's all-reduce");
   table.add("train.max_skipped", max_skipped,
             "consecutive steps skipped for a gradient that is not finite before the run ends as diverged",
@@ -134,9 +139,9 @@ std::unique_ptr<RunConfig> parse_config(const std::string& ini, const std::strin
 
 void require_same_experiment(RunConfig& now, RunConfig& before, const std::string& where) {
   // What a continued run may change: its length, its resources, its cadence, where things lie.
-  static const std::vector<std::string> free{"data.path",     "data.prefetch",       "data.stage",
-                                             "train.steps",   "train.epochs",        "train.device",
-                                             "train.threads", "train.communication", "train.max_skipped"};
+  static const std::vector<std::string> free{
+      "data.path",    "data.prefetch", "data.stage",          "train.steps",        "train.epochs",
+      "train.device", "train.threads", "train.communication", "train.bucket_bytes", "train.max_skipped"};
   const auto decides = [](const std::string& key) {
     const std::string section = key.substr(0, key.find('.'));
     return section != "run" && section != "checkpoint" && section != "evaluate" &&

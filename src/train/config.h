@@ -23,6 +23,7 @@ struct TrainOptions {
   std::string threads = "auto";        // worker threads a rank; auto: cores of the node / its ranks
   std::string precision = "float32";   // of the products in layers: float32 | bfloat16
   std::string communication = "auto";  // auto | mpi | nccl: what moves gradients and parameters
+  int64_t bucket_bytes = 1 << 20;      // of gradients that go on their way together
   bool exact = true;
   int64_t max_skipped = 10;  // consecutive steps without a finite gradient before the run ends as diverged
   void bind(OptionTable& table);

@@ -110,6 +110,7 @@ void Coordinator::after_step(int64_t done, const StepReport& report) {
                         {"rank_0", report.seconds.rank_0},
                         {"slowest_rank", report.seconds.slowest_rank},
                         {"fastest", report.seconds.fastest},
+                        {"overlapped", report.seconds.overlapped},
                         {"exchange", report.seconds.exchange},
                         {"update", report.seconds.update},
                         {"publish", report.seconds.publish}}}};

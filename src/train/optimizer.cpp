@@ -193,28 +193,35 @@ double learning_rate(const OptimizerOptions& o, int64_t step, int64_t run_steps)
   return o.lr * std::pow(o.gamma, static_cast<double>(drops));
 }
 
-Optimizer::Optimizer(OptimizerOptions options, const Tensor& slice) : options_(std::move(options)) {
+Optimizer::Optimizer(OptimizerOptions options, const std::vector<Tensor>& owned)
+    : options_(std::move(options)) {
+  int64_t elements = 0;
+  for (const Tensor& piece : owned) elements += piece.numel();
   const bool velocity = options_.momentum > 0;
   for (const std::string& state : rule_of(options_.name).states)
-    if (state != "momentum_buffer" || velocity) states_.emplace_back(state, torch::zeros_like(slice));
+    if (state != "momentum_buffer" || velocity)
+      states_.emplace_back(state, torch::zeros({elements}, owned.front().options()));
 }
 
-void Optimizer::step(const Tensor& parameters, const Tensor& gradient, double lr, double gradient_scale,
-                     int64_t update, Workers& workers) {
+void Optimizer::step(const std::vector<Tensor>& owned, const std::vector<Tensor>& gradients, double lr,
+                     double gradient_scale, int64_t update, Workers& workers) {
   const Rule& rule = rule_of(options_.name);
   workers.run([&](int worker) {
     const torch::NoGradGuard no_grad;
-    const ElementRange share = block_share({0, parameters.numel()}, worker, workers.count());
-    if (share.size() == 0) return;
-    const auto part = [&](const Tensor& whole) { return whole.narrow(0, share.first, share.size()); };
-    const Tensor p = part(parameters);
-    const Tensor g = part(gradient);
-    std::vector<Tensor> states;
-    states.reserve(states_.size());
-    for (const State& state : states_) states.push_back(part(state.second));
-    if (gradient_scale != 1) g.mul_(gradient_scale);
-    if (!rule.decays_itself && options_.weight_decay > 0) g.add_(p, options_.weight_decay);
-    rule.update(p, g, states, {options_, lr, update});
+    int64_t begin = 0;  // of the piece's states
+    for (size_t piece = 0; piece < owned.size(); begin += owned[piece++].numel()) {
+      const ElementRange share = block_share({0, owned[piece].numel()}, worker, workers.count());
+      if (share.size() == 0) continue;
+      const Tensor p = owned[piece].narrow(0, share.first, share.size());
+      const Tensor g = gradients[piece].narrow(0, share.first, share.size());
+      std::vector<Tensor> states;
+      states.reserve(states_.size());
+      for (const State& state : states_)
+        states.push_back(state.second.narrow(0, begin + share.first, share.size()));
+      if (gradient_scale != 1) g.mul_(gradient_scale);
+      if (!rule.decays_itself && options_.weight_decay > 0) g.add_(p, options_.weight_decay);
+      rule.update(p, g, states, {options_, lr, update});
+    }
   });
 }
 

@@ -1,4 +1,4 @@
-// First-order optimisers on slices of the arena, and the schedules of their learning rate. All updates are
+// First-order optimisers on pieces of the arena, and the schedules of their learning rate. All updates are
 // elementwise, so how the arena is cut into slices cannot change a bit.
 #pragma once
 #include <torch/types.h>
@@ -34,20 +34,20 @@ struct OptimizerOptions {
 // Learning rate of a step (from 0), a function of the step alone. run_steps: the run's length, for cosine.
 double learning_rate(const OptimizerOptions& options, int64_t step, int64_t run_steps);
 
-// One phase's optimiser on one slice.
+// One phase's optimiser, on what one rank owns of it.
 class Optimizer {
  public:
-  // A state tensor: its name as in PyTorch (exp_avg, exp_avg_sq, …) and this rank's slice of it.
+  // A state tensor: its name as in PyTorch (exp_avg, exp_avg_sq, …) and what this rank owns of it, end to
+  // end.
   using State = std::pair<std::string, torch::Tensor>;
 
-  // slice (elements of whole blocks): where the state lives, zero at first.
-  Optimizer(OptimizerOptions options, const torch::Tensor& slice);
+  // owned: the pieces of the arena, whole blocks. The state lives where they do, zero at first.
+  Optimizer(OptimizerOptions options, const std::vector<torch::Tensor>& owned);
 
-  // parameters, gradient (slice): updates parameters in place; the gradient may be overwritten.
-  // `gradient_scale` multiplies the gradient first (clipping). `update`: counts from 1. The work is shared
-  // among the workers.
-  void step(const torch::Tensor& parameters, const torch::Tensor& gradient, double lr, double gradient_scale,
-            int64_t update, Workers& workers);
+  // Updates the pieces in place; the gradients of each, which may be overwritten, are multiplied by
+  // `gradient_scale` first (clipping). `update`: counts from 1. The work is shared among the workers.
+  void step(const std::vector<torch::Tensor>& owned, const std::vector<torch::Tensor>& gradients, double lr,
+            double gradient_scale, int64_t update, Workers& workers);
 
   std::vector<State>& states() { return states_; }
 

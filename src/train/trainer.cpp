@@ -49,8 +49,7 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
   const LeafRange leaves = share_of({0, config.leaves()}, host_->rank(), host_->size());
   workers_ = std::make_unique<Workers>(worker_count(config.train, environment, device_, leaves.size()));
   make_replicas();
-  exchange_ = std::make_unique<Exchange>(*host_, nccl_ ? *nccl_ : *host_, *workers_, *arena_, phases_.size(),
-                                         config.leaves(), config.train.exact);
+  make_exchange();
   make_optimizers();
   make_loader();
   if (first_step_ >= end_step_) {
@@ -63,8 +62,7 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
                                                end_step_, evaluation_pending_);
   if (start_) coordinator_->restore_best(start_->best_loss, start_->best_step);
   start_.reset();
-  if (host_->rank() == 0)
-    give_advice(config, rows_, *replicas_.front().model, phases_, end_step_, host_->size());
+  if (host_->rank() == 0) give_advice(config, rows_, *replicas_.front(), phases_, end_step_, host_->size());
 }
 
 bool Trainer::uses_nccl() const {
@@ -144,34 +142,42 @@ void Trainer::make_replicas() {
         config_.model->build({dataset_.shape(), config_.network, config_.model->name()}, init);
     if (start_) load_into(*model, *start_, config_.directory());
     model->to(device_);
-    replicas_.push_back({model, {}});
+    replicas_.push_back(model);
   }
-  Model& first = *replicas_.front().model;
+  Model& first = *replicas_.front();
   phases_ = first.phases();
   arena_ = std::make_unique<Arena>(first, phases_);
   host_->broadcast(arena_->values(), 0);
-  for (Replica& replica : replicas_) {
-    arena_->bind(*replica.model);
-    replica.parameters = replica.model->parameters();
-  }
+  for (const auto& replica : replicas_) arena_->bind(*replica);
   share_buffers();
 }
 
 // Ranks have different numbers of replicas, so only the first one takes part in what is collective.
 void Trainer::share_buffers() {
   const torch::NoGradGuard no_grad;
-  std::vector<torch::Tensor> first = replicas_.front().model->buffers();
+  std::vector<torch::Tensor> first = replicas_.front()->buffers();
   for (torch::Tensor& buffer : first) host_->broadcast(buffer, 0);
   for (size_t i = 1; i < replicas_.size(); ++i) {
-    const std::vector<torch::Tensor> others = replicas_[i].model->buffers();
+    const std::vector<torch::Tensor> others = replicas_[i]->buffers();
     for (size_t buffer = 0; buffer < first.size(); ++buffer) others[buffer].copy_(first[buffer]);
   }
 }
 
+void Trainer::make_exchange() {
+  std::vector<std::vector<torch::Tensor>> parameters;
+  parameters.reserve(replicas_.size());
+  for (const auto& replica : replicas_) parameters.push_back(replica->parameters());
+  exchange_ = std::make_unique<Exchange>(*host_, nccl_ ? *nccl_ : *host_, *workers_, *arena_,
+                                         std::move(parameters), phases_.size(),
+                                         ExchangeOptions{.leaves = config_.leaves(),
+                                                         .exact = config_.train.exact,
+                                                         .bucket_bytes = config_.train.bucket_bytes});
+}
+
 void Trainer::make_optimizers() {
   for (size_t phase = 0; phase < phases_.size(); ++phase) {
-    const ElementRange slice = exchange_->slice(phase), range = arena_->range(phase);
-    optimizers_.emplace_back(config_.optimizer, arena_->values().narrow(0, slice.first, slice.size()));
+    const ElementRange range = arena_->range(phase);
+    optimizers_.emplace_back(config_.optimizer, exchange_->owned(phase));
     if (!start_) continue;
     for (auto& [state, values] : optimizers_.back().states()) {
       torch::Tensor whole = torch::zeros({range.size()}, arena_->values().options());
@@ -184,7 +190,7 @@ void Trainer::make_optimizers() {
                state_name(phases_[phase], state, item));
         Arena::view(whole, item, range.first).copy_(saved->second);
       }
-      values.copy_(whole.narrow(0, slice.first - range.first, slice.size()));
+      values.copy_(exchange_->select(phase, whole));
     }
   }
 }
@@ -226,12 +232,10 @@ StepReport Trainer::take_step(int64_t step, const StopRequest& stop) {
   for (size_t phase = 0; phase < phases_.size(); ++phase) {
     if (!phases_[phase].active(step)) continue;
     Stopwatch watch;
-    exchange_->begin(phase);
-    workers_->run([&](int worker) {
-      const LeafRange leaves = exchange_->leaves_of_worker(worker);
-      for (int64_t leaf = leaves.first; leaf < leaves.end; ++leaf) compute_leaf(phase, step, leaf, worker);
-    });
+    exchange_->compute(phase,
+                       [&](int worker, int64_t leaf) { return compute_leaf(phase, step, leaf, worker); });
     const double compute = watch.lap();
+    seconds.overlapped += exchange_->overlapped_seconds();
     const StepSums sums =
         exchange_->finish(phase, {stop.made() ? 1.0 : 0.0, coordinator_->wants_checkpoint() ? 1.0 : 0.0,
                                   loader_->waited_seconds(), compute});
@@ -241,15 +245,15 @@ StepReport Trainer::take_step(int64_t step, const StopRequest& stop) {
     exchange_->publish(phase);
     seconds.publish += watch.lap();
     if (report.usable && sums.statistics.defined())
-      for (const Replica& replica : replicas_)
-        replica.model->absorb({phases_[phase].name, step, 0}, sums.statistics.to(device_));
+      for (const auto& replica : replicas_)
+        replica->absorb({phases_[phase].name, step, 0}, sums.statistics.to(device_));
   }
   if (device_.is_cuda() && host_->rank() == 0) report.memory = load_cuda().device_memory(device_);
   return report;
 }
 
-void Trainer::compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker) {
-  Replica& replica = replicas_[static_cast<size_t>(worker)];
+LeafReport Trainer::compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker) {
+  Model& replica = *replicas_[static_cast<size_t>(worker)];
   Batch& batch = batches_[static_cast<size_t>(leaf - exchange_->leaves_of_rank().first)];
   // The step's first phase fetches it.
   if (!batch.x.defined()) batch = loader_->microbatch(step, leaf).to(device_);
@@ -262,19 +266,20 @@ void Trainer::compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker)
   const Terms terms = [&] {
     const ProductPrecision precision(config_.train.precision == "bfloat16" ? torch::kBFloat16
                                                                            : torch::kFloat32);
-    return replica.model->objective({phases_[phase].name, step, leaf}, batch, noise);
+    return replica.objective({phases_[phase].name, step, leaf}, batch, noise);
   }();
   // The batch's mean is the sum over leaves of their sums by B: no rank weighs more than another.
   const torch::Tensor total = terms.loss.sum();
   total.backward(torch::full({}, 1.0 / static_cast<double>(config_.train.batch), total.options()));
 
-  std::vector<std::string> names{"loss"};
-  std::vector<double> scalars{terms.loss.detach().sum(torch::kFloat64).item<double>()};
+  LeafReport report{.names = {"loss"},
+                    .scalars = {terms.loss.detach().sum(torch::kFloat64).item<double>()},
+                    .statistics = terms.statistics};
   for (const auto& [name, value] : terms.parts) {
-    names.push_back(name);
-    scalars.push_back(value.sum(torch::kFloat64).item<double>());
+    report.names.push_back(name);
+    report.scalars.push_back(value.sum(torch::kFloat64).item<double>());
   }
-  exchange_->add(phase, worker, leaf, replica.parameters, names, std::move(scalars), terms.statistics);
+  return report;
 }
 
 void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepReport& report) {
@@ -306,9 +311,8 @@ void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepRepor
   }
   const double limit = config_.optimizer.clip_norm;
   const double scale = limit > 0 && sums.gradient_norm > limit ? limit / sums.gradient_norm : 1.0;
-  const ElementRange slice = exchange_->slice(phase);
-  optimizers_[phase].step(arena_->values().narrow(0, slice.first, slice.size()), exchange_->gradient(phase),
-                          taken.lr_factor * report.lr, scale, step - taken.first_step + 1, *workers_);
+  optimizers_[phase].step(exchange_->owned(phase), exchange_->gradient(phase), taken.lr_factor * report.lr,
+                          scale, step - taken.first_step + 1, *workers_);
 }
 
 void Trainer::count_skipped(int64_t done, const StepReport& report) {
@@ -331,11 +335,8 @@ void Trainer::fail_as_diverged(int64_t done) const {
 bool Trainer::evaluate(int64_t done, const StopRequest& stop) {
   const std::string split = dataset_.has("validation") ? "validation" : "test";
   if (!dataset_.has(split)) return true;
-  std::vector<std::shared_ptr<Model>> models;
-  models.reserve(replicas_.size());
-  for (const Replica& replica : replicas_) models.push_back(replica.model);
   const std::optional<Evaluation> evaluation =
-      elbo::evaluate(*host_, *workers_, models, dataset_.split(split),
+      elbo::evaluate(*host_, *workers_, replicas_, dataset_.split(split),
                      {.split = split,
                       .microbatch = config_.evaluate.microbatch,
                       .importance_samples = config_.evaluate.importance_samples,
@@ -372,12 +373,12 @@ Checkpoint Trainer::collect(int64_t done) {
                         .optimizer = {}};
   for (const Arena::Item& item : arena_->items())
     checkpoint.parameters.emplace_back(item.name, Arena::view(arena_->values(), item));
-  for (const auto& buffer : replicas_.front().model->named_buffers())
+  for (const auto& buffer : replicas_.front()->named_buffers())
     checkpoint.buffers.emplace_back(buffer.key(), buffer.value());
   for (size_t phase = 0; phase < phases_.size(); ++phase) {
     const ElementRange range = arena_->range(phase);
-    for (const auto& [state, slice] : optimizers_[phase].states()) {
-      const torch::Tensor whole = exchange_->gather(phase, slice);
+    for (const auto& [state, owned] : optimizers_[phase].states()) {
+      const torch::Tensor whole = exchange_->gather(phase, owned);
       for (const Arena::Item& item : arena_->items())
         if (item.offset >= range.first && item.offset < range.end)
           checkpoint.optimizer.emplace_back(state_name(phases_[phase], state, item),

@@ -40,18 +40,13 @@ class Trainer {
   int64_t workers() const { return workers_->count(); }  // of this rank
   int64_t phases() const { return static_cast<int64_t>(phases_.size()); }
   int64_t parameters() const { return arena_->values().numel(); }
+  const Buckets& buckets(size_t phase) const { return exchange_->buckets(phase); }
 
   // Trains to the end or to a request to stop. Throws Error where training diverges or a checkpoint cannot be
   // written.
   TrainOutcome run(const StopRequest& stop);
 
  private:
-  // A worker's model: its parameters are views of the arena, its gradients its own.
-  struct Replica {
-    std::shared_ptr<Model> model;
-    std::vector<torch::Tensor> parameters;  // in order of registration
-  };
-
   bool uses_nccl() const;
   void make_nccl_world(const Environment& environment);
   // Opens the data with the window that the run began with, or begins with now.
@@ -59,11 +54,12 @@ class Trainer {
   void require_same_run(const Checkpoint& start) const;
   void make_replicas();
   void share_buffers();
+  void make_exchange();
   void make_optimizers();
   void make_loader();
 
   StepReport take_step(int64_t step, const StopRequest& stop);
-  void compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker);
+  LeafReport compute_leaf(size_t phase, int64_t step, int64_t leaf, int worker);
   // Adds what the ranks said with this phase's sums to the report, and updates the parameters where they can
   // be used.
   void update(size_t phase, int64_t step, const StepSums& sums, StepReport& report);
@@ -84,7 +80,7 @@ class Trainer {
   const RowSource& rows_;
   std::vector<Phase> phases_;
   std::unique_ptr<Workers> workers_;
-  std::vector<Replica> replicas_;
+  std::vector<std::shared_ptr<Model>> replicas_;  // of each worker; their parameters are views of the arena
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<Exchange> exchange_;
   std::vector<Optimizer> optimizers_;

@@ -32,16 +32,46 @@ TEST(StepModel, AStepIsTheSumOfItsParts) {
 
 TEST(StepModel, EveryPhaseHasMessagesOfItsOwn) {
   StepCost two = cost;
-  two.phases = 2;
+  two.phases = two.buckets = 2;
   EXPECT_NEAR(predict_step(two, 4).exchange - predict_step(cost, 4).exchange, 3 * 3e-4, 1e-12);
 }
 
+// 4 MB of gradients, three quarters of them in three early buckets.
+TEST(StepModel, AllBucketsButTheLastTravelBehindTheBackwardPass) {
+  StepCost apart = cost;
+  apart.parameters = 1'000'000;
+  apart.link = {.latency = 0, .seconds_per_byte = 1e-9};
+  StepCost overlapped = apart;
+  overlapped.buckets = 4;
+  overlapped.early_share = 0.75;
+  overlapped.early_seconds = 0.002;
+  // Gradients take 2 ms, and what can travel early finds the time to.
+  const StepSecondsModel fast = predict_step(overlapped, 2);
+  EXPECT_NEAR(fast.hidden, 0.002 * 0.75, 1e-12);
+  EXPECT_NEAR(fast.exchange + fast.hidden, predict_step(apart, 2).exchange, 1e-12);
+  // Ten times slower they do not.
+  overlapped.link.seconds_per_byte = 1e-8;
+  EXPECT_NEAR(predict_step(overlapped, 2).hidden, 0.002, 1e-12);
+  EXPECT_EQ(predict_step(overlapped, 1).hidden, 0);
+  // For 32 ranks a message in four buckets would be too small: there is one.
+  EXPECT_EQ(predict_step(overlapped, 32).hidden, 0);
+}
+
 TEST(StepModel, ALinkIsFoundAgainFromTheExchangeThatItTakes) {
-  for (const int64_t ranks : {2, 3, 8}) {
-    const Link found = fit_link(cost, ranks, cost.link.latency, predict_step(cost, ranks).exchange);
-    EXPECT_NEAR(found.seconds_per_byte, cost.link.seconds_per_byte, 1e-15);
+  for (const double early_share : {0.0, 0.9}) {
+    StepCost known = cost;
+    known.parameters = 1'000'000;
+    known.buckets = 5;
+    known.early_share = early_share;
+    known.early_seconds = 0.5;
+    for (const int64_t ranks : {2, 3, 8})
+      for (const double seconds_per_byte : {1e-6, 1e-8}) {
+        known.link.seconds_per_byte = seconds_per_byte;
+        const Link found = fit_link(known, ranks, cost.link.latency, predict_step(known, ranks).exchange);
+        EXPECT_NEAR(found.seconds_per_byte / seconds_per_byte, 1, 1e-6);
+      }
   }
-  EXPECT_EQ(fit_link(cost, 2, 1.0, 0.5).seconds_per_byte, 0);
+  EXPECT_NEAR(fit_link(cost, 2, 1.0, 0.5).seconds_per_byte, 0, 1e-15);
 }
 
 }  // namespace

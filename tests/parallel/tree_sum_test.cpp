@@ -15,6 +15,7 @@ namespace {
 std::vector<torch::Tensor> leaves_of(int64_t count) {
   Noise noise(Key(static_cast<uint64_t>(count)));
   std::vector<torch::Tensor> leaves;
+  leaves.reserve(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i)
     leaves.push_back(noise.normal({64}) * std::pow(10.0, static_cast<double>(i % 5)));
   return leaves;
@@ -28,13 +29,15 @@ torch::Tensor sum_by(int64_t owners, const std::vector<torch::Tensor>& leaves) {
     LeafAccumulator accumulator(count, 64, torch::kCPU);
     const LeafRange own = share_of({0, count}, owner, owners);
     for (int64_t leaf = own.first; leaf < own.end; ++leaf) {
-      accumulator.add(leaf, [&](const torch::Tensor& buffer, bool accumulate) {
-        if (accumulate) {
-          buffer.add_(leaves[static_cast<size_t>(leaf)]);
-        } else {
-          buffer.copy_(leaves[static_cast<size_t>(leaf)]);
-        }
-      });
+      const torch::Tensor& values = leaves[static_cast<size_t>(leaf)];
+      accumulator.open(leaf);
+      // The halves come one after the other, the second first.
+      for (const int64_t first : {32, 0}) {
+        const torch::Tensor half = accumulator.buffer().narrow(0, first, 32);
+        const torch::Tensor values_of_half = values.narrow(0, first, 32);
+        accumulator.accumulates() ? half.add_(values_of_half) : half.copy_(values_of_half);
+        accumulator.merge(first, first + 32);
+      }
       EXPECT_LE(accumulator.parts().size(),
                 static_cast<size_t>(std::bit_width(static_cast<uint64_t>(count))) + 1);
     }

@@ -15,19 +15,19 @@ constexpr int64_t elements = 3 * block_elements;
 
 // Ten updates with the same gradients, ours and LibTorch's.
 void expect_as_libtorch(
-    OptimizerOptions options,
+    const OptimizerOptions& options,
     const std::function<std::unique_ptr<torch::optim::Optimizer>(const torch::Tensor&)>& make) {
   Noise noise(Key(1));
   const torch::Tensor start = noise.normal({elements});
   torch::Tensor ours = start.clone(), theirs = start.clone().requires_grad_();
-  Optimizer optimizer(options, ours);
+  Optimizer optimizer(options, {ours});
   const auto reference = make(theirs);
   Workers workers(2);
   for (int64_t update = 1; update <= 10; ++update) {
     const torch::Tensor gradient = noise.normal({elements});
     theirs.mutable_grad() = gradient.clone();
     reference->step();
-    optimizer.step(ours, gradient.clone(), options.lr, 1.0, update, workers);
+    optimizer.step({ours}, {gradient.clone()}, options.lr, 1.0, update, workers);
   }
   EXPECT_TRUE(torch::allclose(ours, theirs.detach(), 1e-5, 1e-6)) << options.name;
 }
@@ -65,7 +65,7 @@ TEST(Optimizer, AdamaxFollowsKingmaAndBa) {
   // Algorithm 2 of Kingma & Ba 2015, one element by hand; PyTorch adds epsilon to the gradient's size.
   const OptimizerOptions options{.name = "adamax", .lr = 0.01};
   torch::Tensor x = torch::ones({block_elements});
-  Optimizer optimizer(options, x);
+  Optimizer optimizer(options, {x});
   Workers workers(1);
   double expected = 1, m = 0, u = 0;
   for (int64_t update = 1; update <= 5; ++update) {
@@ -73,7 +73,7 @@ TEST(Optimizer, AdamaxFollowsKingmaAndBa) {
     m = 0.9 * m + 0.1 * g;
     u = std::max(0.999 * u, std::abs(g) + 1e-8);
     expected -= 0.01 / (1 - std::pow(0.9, static_cast<double>(update))) * m / u;
-    optimizer.step(x, torch::full({block_elements}, g), 0.01, 1.0, update, workers);
+    optimizer.step({x}, {torch::full({block_elements}, g)}, 0.01, 1.0, update, workers);
   }
   EXPECT_NEAR(x[0].item<double>(), expected, 1e-6);
 }
@@ -86,13 +86,15 @@ TEST(Optimizer, HasTheSameBitsHoweverTheArenaIsCut) {
     const auto update = [&](int threads, const std::vector<int64_t>& cuts) {
       torch::Tensor x = start.clone();
       Workers workers(threads);
-      for (size_t i = 0; i + 1 < cuts.size(); ++i) {
-        torch::Tensor slice = x.narrow(0, cuts[i], cuts[i + 1] - cuts[i]);
-        Optimizer optimizer(options, slice);
-        for (int64_t n = 1; n <= 3; ++n)
-          optimizer.step(slice, gradient.narrow(0, cuts[i], cuts[i + 1] - cuts[i]).clone(), 0.01, 0.7, n,
-                         workers);
-      }
+      const auto pieces = [&](const torch::Tensor& whole) {
+        std::vector<torch::Tensor> result;
+        for (size_t i = 0; i + 1 < cuts.size(); ++i)
+          result.push_back(whole.narrow(0, cuts[i], cuts[i + 1] - cuts[i]));
+        return result;
+      };
+      Optimizer optimizer(options, pieces(x));
+      for (int64_t n = 1; n <= 3; ++n)
+        optimizer.step(pieces(x), pieces(gradient.clone()), 0.01, 0.7, n, workers);
       return x;
     };
     const torch::Tensor whole = update(1, {0, elements});

@@ -8,13 +8,47 @@
 
 namespace elbo {
 
-cudaStream_t current_stream(torch::Device device) {
-  return device.is_cuda() ? c10::cuda::getCurrentCUDAStream(device.index()).stream() : nullptr;
+namespace {
+
+void check(cudaError_t error, const char* tried) {
+  if (error != cudaSuccess) fail("the device could not {}: {}", tried, cudaGetErrorString(error));
 }
 
-cudaError_t stream_state(torch::Device device) {
-  return device.is_cuda() ? cudaStreamQuery(current_stream(device)) : cudaSuccess;
+}  // namespace
+
+SideStream::SideStream(torch::Device device) : device_(device) {
+  if (device_.is_cuda())
+    stream_ = c10::cuda::getStreamFromPool(/*isHighPriority=*/true, device_.index()).stream();
 }
+
+cudaStream_t SideStream::follow_current() {
+  if (device_.is_cuda()) {
+    Milestone now(device_);
+    now.set(c10::cuda::getCurrentCUDAStream(device_.index()).stream());
+    now.hold_back(stream_);
+  }
+  return stream_;
+}
+
+Milestone::Milestone(torch::Device device) {
+  if (!device.is_cuda()) return;
+  const c10::cuda::CUDAGuard guard(device);
+  check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "make an event");
+}
+
+Milestone::~Milestone() {
+  if (event_ != nullptr) cudaEventDestroy(event_);
+}
+
+void Milestone::set(cudaStream_t stream) {
+  if (event_ != nullptr) check(cudaEventRecord(event_, stream), "record an event");
+}
+
+void Milestone::hold_back(cudaStream_t stream) const {
+  if (event_ != nullptr) check(cudaStreamWaitEvent(stream, event_, 0), "order two streams");
+}
+
+cudaError_t Milestone::state() const { return event_ == nullptr ? cudaSuccess : cudaEventQuery(event_); }
 
 DeviceMemory device_memory(torch::Device device) {
   const c10::cuda::CUDAGuard guard(device);

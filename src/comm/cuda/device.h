@@ -8,11 +8,34 @@
 
 namespace elbo {
 
-// LibTorch's current stream of the device, in which its kernels run; null in host memory.
-cudaStream_t current_stream(torch::Device device);
+// A stream of one's own on a device, beside LibTorch's.
+class SideStream {
+ public:
+  explicit SideStream(torch::Device device);
 
-// cudaSuccess once all that was put on the current stream is done, cudaErrorNotReady before, or what failed.
-cudaError_t stream_state(torch::Device device);
+  // What is put on it from now on begins behind what LibTorch's current stream holds now.
+  cudaStream_t follow_current();  // null in host memory
+
+ private:
+  torch::Device device_;
+  cudaStream_t stream_ = nullptr;  // LibTorch's pool has it
+};
+
+// A place in a stream, and whether the device has come there.
+class Milestone {
+ public:
+  explicit Milestone(torch::Device device);
+  ~Milestone();
+  Milestone(const Milestone&) = delete;
+  Milestone& operator=(const Milestone&) = delete;
+  void set(cudaStream_t stream);              // behind what the stream holds now
+  void hold_back(cudaStream_t stream) const;  // the stream goes on once the device has come there
+  // cudaSuccess once it has, cudaErrorNotReady before, or what failed.
+  cudaError_t state() const;
+
+ private:
+  cudaEvent_t event_ = nullptr;  // null in host memory
+};
 
 // Bytes that LibTorch's allocator holds in tensors, now and at most so far, and the device's memory.
 DeviceMemory device_memory(torch::Device device);

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "comm/arguments.h"
@@ -65,10 +66,71 @@ class Group {
   ncclResult_t result_ = ncclSuccess;
 };
 
+// A group that NCCL has taken on.
+class NcclTransfer final : public Transfer {
+ public:
+  NcclTransfer(NcclHandle& nccl, const RankName& name, double timeout, const char* call, int64_t bytes,
+               torch::Tensor sent, Reachable home, torch::Device device, cudaStream_t stream)
+      : nccl_(nccl),
+        name_(name),
+        timeout_(timeout),
+        call_(call),
+        bytes_(bytes),
+        sent_(std::move(sent)),
+        home_(std::move(home)),
+        end_(device) {
+    end_.set(stream);
+  }
+
+  bool done() override { return ask(Wait(name_, call_, bytes_, timeout_)); }
+
+  void wait() override {
+    const Wait wait(name_, call_, bytes_, timeout_);
+    try {
+      while (!ask(wait)) wait.pause();
+    } catch (...) {
+      nccl_.abort();  // now, as whatever else is unwound may wait for the device
+      throw;
+    }
+  }
+
+ private:
+  bool ask(const Wait& wait) {
+    if (ended_) return true;
+    if (nccl_.get() == nullptr)
+      fail("{}: {} in a world that has failed before", to_string(name_), wait.what());
+    const cudaError_t state = end_.state();
+    if (state == cudaErrorNotReady) {
+      nccl_.check_running(wait);
+      return false;
+    }
+    if (state != cudaSuccess)
+      fail("{}: the device failed in {}: {}", to_string(name_), wait.what(), cudaGetErrorString(state));
+    ended_ = true;
+    home_.bring_home();
+    return true;
+  }
+
+  NcclHandle& nccl_;
+  const RankName& name_;
+  double timeout_;
+  const char* call_;
+  int64_t bytes_;
+  torch::Tensor sent_;  // kept, as the device still reads it
+  Reachable home_;
+  Milestone end_;
+  bool ended_ = false;
+};
+
 class NcclCommunicator final : public Communicator {
  public:
   NcclCommunicator(const ncclUniqueId& id, RankName name, int size, torch::Device device, double timeout)
-      : name_(std::move(name)), size_(size), device_(device), timeout_(timeout), nccl_(name_, timeout) {
+      : name_(std::move(name)),
+        size_(size),
+        device_(device),
+        timeout_(timeout),
+        nccl_(name_, timeout),
+        stream_(device) {
     const c10::DeviceGuard guard(device_);
     nccl_.join(id, size);
   }
@@ -76,11 +138,12 @@ class NcclCommunicator final : public Communicator {
   int rank() const override { return name_.rank; }
   int size() const override { return size_; }
 
-  void all_to_all(const torch::Tensor& send, torch::Tensor& receive, const Split& split) override {
+  std::unique_ptr<Transfer> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
+                                             const Split& split) override {
     check_all_to_all(send, receive, split, rank(), size_);
     const torch::NoGradGuard no_grad;
     const torch::Tensor from = send.to(device_).view({-1});
-    Reachable to(receive, device_);
+    Reachable to(std::move(receive), device_);
     const auto item = static_cast<int64_t>(send.element_size());
     const std::vector<int64_t> from_at = offsets_of(split.send), to_at = offsets_of(split.receive);
     const auto* source = static_cast<const char*>(from.const_data_ptr());
@@ -90,88 +153,76 @@ class NcclCommunicator final : public Communicator {
       to->view({-1})
           .narrow(0, to_at[me], split.receive[me])
           .copy_(from.narrow(0, from_at[me], split.send[me]));
-    run("all_to_all", send.numel() * item, [&](Group& group) {
+    return start("all_to_all", send.numel() * item, from, to, [&](Group& group) {
       for (const size_t peer : peers_of(rank(), size_)) {
         group.send(source + from_at[peer] * item, split.send[peer] * item, peer);
         group.receive(target + to_at[peer] * item, split.receive[peer] * item, peer);
       }
     });
-    to.bring_home();
   }
 
-  void all_gather(torch::Tensor& all, const std::vector<int64_t>& counts) override {
+  std::unique_ptr<Transfer> start_all_gather(torch::Tensor all, const std::vector<int64_t>& counts) override {
     check_all_gather(all, counts, size_);
     const torch::NoGradGuard no_grad;
-    Reachable here(all, device_);
-    const auto item = static_cast<int64_t>(all.element_size());
+    Reachable here(std::move(all), device_);
+    const auto item = static_cast<int64_t>(here->element_size());
     const std::vector<int64_t> at = offsets_of(counts);
     auto* data = static_cast<char*>(here->mutable_data_ptr());
     const auto me = static_cast<size_t>(rank());
-    run("all_gather", all.numel() * item, [&](Group& group) {
+    return start("all_gather", here->numel() * item, {}, here, [&](Group& group) {
       for (const size_t peer : peers_of(rank(), size_)) {
         group.send(data + at[me] * item, counts[me] * item, peer);
         group.receive(data + at[peer] * item, counts[peer] * item, peer);
       }
     });
-    here.bring_home();
   }
 
-  void all_reduce(torch::Tensor& tensor, ReduceOp op) override {
+  std::unique_ptr<Transfer> start_all_reduce(torch::Tensor tensor, ReduceOp op) override {
     check_all_reduce(tensor);
-    reduce("all_reduce", static_cast<int64_t>(tensor.nbytes()), tensor, op);
+    const auto bytes = static_cast<int64_t>(tensor.nbytes());
+    return reduce("all_reduce", bytes, std::move(tensor), op);
   }
 
   void broadcast(torch::Tensor& tensor, int root) override {
     check_contiguous("broadcast", tensor);
     const torch::NoGradGuard no_grad;
     Reachable here(tensor, device_);
-    run("broadcast", static_cast<int64_t>(tensor.nbytes()),
-        [&](Group& group) { group.broadcast(here->mutable_data_ptr(), tensor.nbytes(), root); });
-    here.bring_home();
+    start("broadcast", static_cast<int64_t>(tensor.nbytes()), {}, here, [&](Group& group) {
+      group.broadcast(here->mutable_data_ptr(), tensor.nbytes(), root);
+    })->wait();
   }
 
-  void barrier() override {
-    torch::Tensor token = torch::zeros({1}, torch::kInt32);
-    reduce("barrier", 0, token, ReduceOp::sum);
-  }
+  void barrier() override { reduce("barrier", 0, torch::zeros({1}, torch::kInt32), ReduceOp::sum)->wait(); }
 
  private:
-  void reduce(const char* call, int64_t bytes, torch::Tensor& tensor, ReduceOp op) {
+  std::unique_ptr<Transfer> reduce(const char* call, int64_t bytes, torch::Tensor tensor, ReduceOp op) {
     const torch::NoGradGuard no_grad;
-    Reachable here(tensor, device_);
-    run(call, bytes, [&](Group& group) {
-      group.all_reduce(here->mutable_data_ptr(), tensor.numel(), nccl_type(tensor.scalar_type()),
+    Reachable here(std::move(tensor), device_);
+    return start(call, bytes, {}, here, [&](Group& group) {
+      group.all_reduce(here->mutable_data_ptr(), here->numel(), nccl_type(here->scalar_type()),
                        op == ReduceOp::sum ? ncclSum : ncclMax);
     });
-    here.bring_home();
   }
 
-  // Posts one group and waits, first for NCCL to take it on, then for the device to have done it.
+  // Posts one group and waits for NCCL to take it on; the device works on it beside what LibTorch computes.
   template <typename Post>
-  void run(const char* call, int64_t bytes, Post&& post) {
+  std::unique_ptr<Transfer> start(const char* call, int64_t bytes, torch::Tensor sent, const Reachable& home,
+                                  Post&& post) {
     const Wait wait(name_, call, bytes, timeout_);
     if (nccl_.get() == nullptr)
       fail("{}: {} in a world that has failed before", to_string(name_), wait.what());
     const c10::DeviceGuard guard(device_);
     try {
-      Group group(nccl_.get(), current_stream(device_));
+      const cudaStream_t stream = stream_.follow_current();
+      Group group(nccl_.get(), stream);
       post(group);
       nccl_.wait_for(group.end(), wait);
-      wait_for_device(wait);
+      return std::make_unique<NcclTransfer>(nccl_, name_, timeout_, call, bytes, std::move(sent), home,
+                                            device_, stream);
     } catch (...) {
-      nccl_.abort();  // now, as whatever else is unwound may wait for the device
+      nccl_.abort();
       throw;
     }
-  }
-
-  void wait_for_device(const Wait& wait) const {
-    cudaError_t state = stream_state(device_);
-    for (; state == cudaErrorNotReady; state = stream_state(device_)) {
-      nccl_.check_running(wait);
-      wait.pause();
-    }
-    if (state != cudaSuccess)
-      fail("{}: the device failed in {}: {}", to_string(name_), wait.what(), cudaGetErrorString(state));
   }
 
   RankName name_;
@@ -179,6 +230,7 @@ class NcclCommunicator final : public Communicator {
   torch::Device device_;
   double timeout_;
   NcclHandle nccl_;
+  SideStream stream_;
 };
 
 }  // namespace
