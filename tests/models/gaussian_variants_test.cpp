@@ -197,22 +197,22 @@ TEST(DipVae, ItsPenaltyIsTheCovariancesDistanceFromTheIdentity) {
 
 TEST(DenoisingVae, LearnsToRestoreWhatItsInputLost) {
   const auto model = small_model("denoising_vae", "image",
-                                 {{"model.corruption", "masking"}, {"model.corruption_level", "0.5"}});
+                                 {{"model.corruption", "masking"}, {"model.corruption_level", "0.7"}});
   const auto plain = small_model("vae", "image");
-  // Two pictures, each in many copies.
-  Batch batch = rows("image", 2);
-  batch.x = (batch.x > 0.5).to(torch::kFloat32).repeat({16, 1, 1, 1});
+  // Four pictures, each in many copies: too many to be told apart by chance in what is left of them.
+  Batch batch = rows("image", 4);
+  batch.x = (batch.x > 0.5).to(torch::kFloat32).repeat({8, 1, 1, 1});
   learn(*model, batch, 300);
   learn(*plain, batch, 300);
   const torch::NoGradGuard no_grad;
   Noise noise(Key(9));
   Batch spoilt = batch;
-  spoilt.x = batch.x * (noise.uniform(batch.x.sizes()) > 0.5);
+  spoilt.x = batch.x * (noise.uniform(batch.x.sizes()) > 0.7);
   const auto error = [&](Model& tested) {
     return (tested.decode(tested.encode(spoilt).z, {}) - batch.x).square().mean().item<double>();
   };
   EXPECT_LT(error(*model), (spoilt.x - batch.x).square().mean().item<double>());
-  EXPECT_LT(error(*model), error(*plain));
+  EXPECT_LT(error(*model), 0.8 * error(*plain));
 }
 
 }  // namespace
