@@ -24,7 +24,7 @@ class Transfer {
  public:
   virtual ~Transfer() = default;
   virtual bool done() = 0;  // moves it on; whether the results are there
-  virtual void wait() = 0;  // until it is done; the limit counts from here
+  virtual void wait() = 0;  // until it is done; a limit counts from here
 };
 
 class Communicator {

@@ -77,6 +77,11 @@ struct Environment::State {
     // travels meanwhile is begun there.
     int threads = MPI_THREAD_SINGLE;
     check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &threads), name, "start MPI");
+    if (threads < MPI_THREAD_SERIALIZED)
+      usage_error(
+          "this MPI takes calls from one thread only; expected one with MPI_THREAD_SERIALIZED, as Open MPI "
+          "and "
+          "MPICH have by default");
     for (const MPI_Comm comm : {MPI_COMM_WORLD, MPI_COMM_SELF})
       check_mpi(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), name, "set MPI's error handler");
     check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &name.rank), name, "ask for its rank");

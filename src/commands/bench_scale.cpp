@@ -151,8 +151,8 @@ void print_measured(const std::vector<Way>& ways, int64_t ranks, int64_t batch) 
   fmt::print("\n");
   row("computation, the slowest rank", &Measured::compute, [](Model m) { return Told(m.compute); });
   row("computation, the fastest rank", &Measured::fastest, [](Model) { return Told(); });
-  row("  gradients on their way meanwhile", &Measured::overlapped, [](Model m) { return Told(m.hidden); });
-  row("exchange beyond that", &Measured::exchange, [](Model m) { return Told(m.exchange); });
+  row("  since the first gradients travel", &Measured::overlapped, [](Model) { return Told(); });
+  row("exchange that is left then", &Measured::exchange, [](Model m) { return Told(m.exchange); });
   row("update of what a rank owns", &Measured::update, [](Model m) { return Told(m.update); });
   row("everything else", &Measured::other, [](Model m) { return Told(m.other); });
   row("all", &Measured::step, [](Model m) { return Told(m.total()); });

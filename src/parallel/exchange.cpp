@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/torch.h>
 
+#include <chrono>
 #include <cmath>
 #include <numeric>
 #include <thread>
@@ -13,6 +14,19 @@
 
 namespace elbo {
 namespace {
+
+// Does something at the end of its scope, come what may.
+template <typename Action>
+class OnLeaving {
+ public:
+  explicit OnLeaving(Action action) : action_(std::move(action)) {}
+  ~OnLeaving() { action_(); }
+  OnLeaving(const OnLeaving&) = delete;
+  OnLeaving& operator=(const OnLeaving&) = delete;
+
+ private:
+  Action action_;
+};
 
 // Called by a backward pass, in its thread, when a parameter's gradient is there.
 class Hook final : public torch::autograd::PostAccumulateGradHook {
@@ -60,7 +74,6 @@ struct Exchange::PhaseState {
   PhaseState(const Buckets& all, Joins of_workers)
       : buckets(all),
         joins(std::move(of_workers)),
-        ready(all.count()),
         transfers(all.count()),
         received(all.count()),
         gradient(all.count()) {}
@@ -71,8 +84,7 @@ struct Exchange::PhaseState {
   std::vector<LeafAccumulator> workers;               // sums of each worker's leaves
   std::vector<std::optional<LeafAccumulator>> statistics;  // likewise, from a worker's first leaf with some
   Joins joins;
-  std::vector<std::atomic<bool>> ready;  // buckets whose sums over the rank's leaves are complete
-  size_t posted = 0;                     // buckets that are on their way
+  size_t posted = 0;                                              // buckets that are on their way
   std::vector<std::vector<std::unique_ptr<Transfer>>> transfers;  // of each bucket
   std::vector<std::vector<torch::Tensor>> received;               // of each bucket, one a round
   std::vector<torch::Tensor> gradient;                            // of each bucket
@@ -144,25 +156,20 @@ void Exchange::compute(size_t phase, const Task& task) {
   PhaseState& state = *phases_[phase];
   begin(state);
   current_ = &state;
-  std::atomic<int> others = workers_.count() - 1;  // that still compute
+  const OnLeaving done([this] { current_ = nullptr; });
+  std::atomic<int> computing = workers_.count();
   workers_.run([&](int worker) {
+    const OnLeaving left([&] { --computing; });
     const LeafRange leaves = leaves_of_worker(worker);
-    try {
-      for (int64_t leaf = leaves.first; leaf < leaves.end; ++leaf) {
-        open(worker, leaf);
-        close(worker, leaf, task(worker, leaf));
-      }
-    } catch (...) {
-      --others;
-      throw;
+    for (int64_t leaf = leaves.first; leaf < leaves.end; ++leaf) {
+      open(worker, leaf);
+      close(worker, leaf, task(worker, leaf));
     }
-    if (worker != 0) {
-      --others;
-    } else {
-      while (others > 0 && !advance()) std::this_thread::yield();
-    }
+    if (worker != 0) return;
+    // The others may take long, and somebody may need the core.
+    for (int64_t turn = 0; computing > 1 && !advance(); ++turn)
+      turn < 100 ? std::this_thread::yield() : std::this_thread::sleep_for(std::chrono::microseconds(50));
   });
-  current_ = nullptr;
   overlapped_seconds_ = under_way_ ? under_way_->lap() : 0;
 }
 
@@ -171,7 +178,6 @@ void Exchange::begin(PhaseState& state) {
   for (auto& accumulator : state.statistics)
     if (accumulator) accumulator->reset();
   state.joins.reset();
-  for (std::atomic<bool>& ready : state.ready) ready = leaves_of_rank().size() == 0;
   state.posted = 0;
   under_way_.reset();
 }
@@ -189,12 +195,15 @@ void Exchange::take(int worker, size_t parameter) {
   Open& open = open_[static_cast<size_t>(worker)];
   torch::Tensor& gradient = open.parameters[parameter].mutable_grad();
   const auto [first, end] = current_->buckets_of[parameter];
+  if (first < end && gradient.defined() && open.taken[parameter])
+    fail("two backward passes in one leaf: the gradients of the second come too late");
   if (first < end && !open.taken[parameter]) {
     const LeafAccumulator& sums = current_->workers[static_cast<size_t>(worker)];
     torch::Tensor target =
         Arena::view(sums.buffer(), arena_.items()[parameter], current_->buckets.range().first);
     if (!gradient.defined()) {
-      if (!sums.accumulates()) target.zero_();
+      // A leaf without a gradient has zeros, and to add them makes zeros that are negative positive.
+      sums.accumulates() ? target.add_(0.0) : target.zero_();
     } else if (sums.accumulates()) {
       target.add_(gradient);
     } else {
@@ -212,8 +221,8 @@ void Exchange::complete(int worker, size_t bucket) {
   const int64_t begin = current_->buckets.range().first;
   const int64_t first = current_->buckets[bucket].first - begin, end = current_->buckets[bucket].end - begin;
   current_->workers[own].merge(first, end);
-  if (!open_[own].last || bucket + 1 == current_->buckets.count()) return;
-  if (current_->joins.arrive(own, bucket, first, end, current_->workers)) current_->ready[bucket] = true;
+  const bool is_last = bucket + 1 == current_->buckets.count();  // see join_last_bucket
+  if (open_[own].last && !is_last) current_->joins.arrive(own, bucket, first, end, current_->workers);
 }
 
 void Exchange::close(int worker, int64_t leaf, LeafReport report) {
@@ -244,7 +253,7 @@ void Exchange::close(int worker, int64_t leaf, LeafReport report) {
 bool Exchange::advance() {
   PhaseState& state = *current_;
   const size_t early = state.buckets.count() - 1;
-  while (state.posted < early && state.ready[state.posted]) post(state);
+  while (state.posted < early && state.joins.complete(state.posted)) post(state);
   for (size_t bucket = 0; bucket < state.posted; ++bucket)
     for (const auto& transfer : state.transfers[bucket])
       if (!transfer->done()) return false;
@@ -274,7 +283,6 @@ void Exchange::join_last_bucket(PhaseState& state) {
     parts.insert(parts.end(), accumulator.parts().begin(), accumulator.parts().end());
   for (const Node& node : subtrees_[static_cast<size_t>(host_.rank())])
     sum_in_parallel(node, narrowed(parts, bucket), bucket.size());
-  state.ready[last] = true;
 }
 
 // In rounds: a rank whose leaves make several subtrees sends so many slices to each other.
@@ -311,12 +319,12 @@ void Exchange::post_reduction(PhaseState& state, size_t bucket, const std::vecto
 }
 
 torch::Tensor Exchange::sum_bucket(PhaseState& state, size_t bucket) {
+  const std::vector<torch::Tensor>& received = state.received[bucket];
+  if (!options_.exact && host_.size() > 1) return received.front();
   const ElementRange range = state.buckets.range(), slice = state.buckets.slice(bucket, host_.rank());
   const std::vector<Part> own =
       narrowed(state.joins.sums(state.workers), {slice.first - range.first, slice.end - range.first});
   if (host_.size() == 1) return own.front().sum;
-  const std::vector<torch::Tensor>& received = state.received[bucket];
-  if (!options_.exact) return received.front();
   std::vector<Part> parts;
   for (size_t round = 0; round < received.size(); ++round) {
     int64_t offset = 0;
@@ -348,10 +356,7 @@ StepSums Exchange::finish(size_t phase, const std::vector<double>& notice) {
   const torch::NoGradGuard no_grad;
   PhaseState& state = *phases_[phase];
   join_last_bucket(state);
-  while (state.posted < state.buckets.count()) {
-    if (!state.ready[state.posted]) fail("a sum over this rank's leaves lacks one of them");
-    post(state);
-  }
+  while (state.posted < state.buckets.count()) post(state);
   agree_on_form(state);
   std::vector<double> squares;  // of the blocks that this rank owns, bucket by bucket
   for (size_t bucket = 0; bucket < state.buckets.count(); ++bucket) {

@@ -45,9 +45,8 @@ void Joins::reset() {
   for (std::atomic<size_t>& count : complete_) count = 0;
 }
 
-bool Joins::arrive(size_t worker, size_t bucket, int64_t first, int64_t end,
+void Joins::arrive(size_t worker, size_t bucket, int64_t first, int64_t end,
                    const std::vector<LeafAccumulator>& accumulators) {
-  bool last = false;
   for (size_t place : of_worker_[worker]) {
     bool alone = false;
     for (size_t up = places_[place].parent; up != none; place = up, up = places_[place].parent) {
@@ -57,9 +56,8 @@ bool Joins::arrive(size_t worker, size_t bucket, int64_t first, int64_t end,
           .narrow(0, first, end - first)
           .add_(sum_of(places_[up].right, accumulators).narrow(0, first, end - first));
     }
-    if (!alone) last = ++complete_[bucket] == roots_.size();
+    if (!alone) ++complete_[bucket];
   }
-  return last;
 }
 
 std::vector<Part> Joins::sums(const std::vector<LeafAccumulator>& accumulators) const {

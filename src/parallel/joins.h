@@ -17,10 +17,13 @@ class Joins {
   Joins(LeafRange of_rank, const std::vector<LeafRange>& workers, int64_t leaves, size_t buckets);
   void reset();
 
-  // The worker has all its leaves' sums of the elements first … end-1, which are those of the bucket. True
-  // for the one with whom the rank's sums are complete. Called by many workers at once.
-  bool arrive(size_t worker, size_t bucket, int64_t first, int64_t end,
+  // The worker has all its leaves' sums of the elements first … end-1, which are those of the bucket. Called
+  // by many workers at once.
+  void arrive(size_t worker, size_t bucket, int64_t first, int64_t end,
               const std::vector<LeafAccumulator>& accumulators);
+
+  // Whether the rank's sums of the bucket are complete.
+  bool complete(size_t bucket) const { return complete_[bucket] == roots_.size(); }
 
   // The maximal subtrees of the rank's leaves with their sums, of buckets that are complete.
   std::vector<Part> sums(const std::vector<LeafAccumulator>& accumulators) const;

@@ -23,11 +23,11 @@ struct StepSeconds {
   int slowest_rank = 0;   // which one that was, in the last phase
   double rank_0 = 0;      // of rank 0
   double fastest = 0;     // of the rank that was done first
-  double overlapped = 0;  // of its computation, in which the first gradients were on their way already
+  double overlapped = 0;  // of `compute`, since the first gradients went on their way
   double exchange = 0;    // sums of gradients and scalars over ranks, what is left of it when rank 0 has
-                        // computed; with what it waits for others
-  double update = 0;   // of this rank's slice
-  double publish = 0;  // the updated slices to all ranks; rank 0's
+                          // computed; with what it waits for others
+  double update = 0;      // of this rank's slice
+  double publish = 0;     // the updated slices to all ranks; rank 0's
 };
 
 // One optimiser step, as all ranks know it.

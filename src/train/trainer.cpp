@@ -235,10 +235,9 @@ StepReport Trainer::take_step(int64_t step, const StopRequest& stop) {
     exchange_->compute(phase,
                        [&](int worker, int64_t leaf) { return compute_leaf(phase, step, leaf, worker); });
     const double compute = watch.lap();
-    seconds.overlapped += exchange_->overlapped_seconds();
     const StepSums sums =
         exchange_->finish(phase, {stop.made() ? 1.0 : 0.0, coordinator_->wants_checkpoint() ? 1.0 : 0.0,
-                                  loader_->waited_seconds(), compute});
+                                  loader_->waited_seconds(), compute, exchange_->overlapped_seconds()});
     seconds.exchange += watch.lap();
     update(phase, step, sums, report);
     seconds.update += watch.lap();
@@ -300,6 +299,7 @@ void Trainer::update(size_t phase, int64_t step, const StepSums& sums, StepRepor
   const auto compute_of = [](const std::vector<double>& notice) { return notice[3]; };
   const auto [fastest, slowest] = std::ranges::minmax_element(sums.notices, {}, compute_of);
   report.seconds.compute += compute_of(*slowest);
+  report.seconds.overlapped += (*slowest)[4];
   report.seconds.fastest += compute_of(*fastest);
   report.seconds.rank_0 += compute_of(sums.notices.front());
   report.seconds.slowest_rank = static_cast<int>(slowest - sums.notices.begin());

@@ -50,7 +50,7 @@ def main():
                 count = name.count(",") + 1
                 world = f"{count} hosts" if count > 1 else f"{name.partition(':')[2] or 1} on one host"
                 found[world + (f", {rate} Mbit/s" if rate else "")] = measure(launcher, words, folder, f"{name}_{rate}")
-    print("| ranks | way | computation | exchange behind it | beyond it | step, measured | step, model | step, from the two hosts' figures |\n"
+    print("| ranks | way | computation | of it with gradients on their way | exchange that is left then | step, measured | step, model | step, from the two hosts' figures |\n"
           "|---|---|---|---|---|---|---|---|")
     for name, figures in found.items():
         others = found.get(name.replace("4 hosts", "2 hosts")) if name.startswith("4 hosts") else None

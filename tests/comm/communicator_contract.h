@@ -123,6 +123,30 @@ TEST_P(CommunicatorContract, AllGatherOfNothingIsNothing) {
   gather_pieces(torch::kFloat32, [](int64_t, int64_t) { return int64_t{0}; });
 }
 
+// Both are begun by all ranks in one order; the second is asked for first, and its tensor is let go by the
+// caller.
+TEST_P(CommunicatorContract, SeveralCallsCanBeUnderWay) {
+  const std::vector<int64_t> counts(static_cast<size_t>(size), 50'000);
+  const auto gathered = [&](int64_t number) {
+    torch::Tensor all = torch::zeros({50'000 * size}, torch::kInt64);
+    all.narrow(0, int64_t{50'000} * rank, 50'000).fill_(mark(rank, 0, number));
+    return all;
+  };
+  const torch::Tensor first = gathered(1);
+  const auto earlier = comm.start_all_gather(first, counts);
+  std::unique_ptr<Transfer> later;
+  const torch::Tensor sums = torch::full({3}, rank, torch::kInt64);
+  { later = comm.start_all_gather(gathered(2), counts); }
+  const auto last = comm.start_all_reduce(sums, ReduceOp::sum);
+  while (!last->done()) std::this_thread::yield();
+  later->wait();
+  earlier->wait();
+  EXPECT_TRUE(earlier->done() && later->done());
+  for (int other = 0; other < size; ++other)
+    EXPECT_TRUE((first.narrow(0, int64_t{50'000} * other, 50'000) == mark(other, 0, 1)).all().item<bool>());
+  EXPECT_EQ(sums[2].item<int64_t>(), int64_t{size} * (size - 1) / 2);
+}
+
 TEST_P(CommunicatorContract, AllReduceAddsAndFindsTheLargest) {
   for (const torch::ScalarType type : added) {
     std::vector<int64_t> mine, sum, largest;

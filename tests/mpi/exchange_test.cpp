@@ -102,6 +102,78 @@ torch::Tensor plain_gradient(int64_t leaves, int64_t step) {
 
 constexpr int64_t all_at_once = 0, small_buckets = 1;
 
+// Passes everything on and counts what was begun.
+class Counting final : public Communicator {
+ public:
+  explicit Counting(Communicator& world) : world_(world) {}
+  int rank() const override { return world_.rank(); }
+  int size() const override { return world_.size(); }
+  std::unique_ptr<Transfer> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
+                                             const Split& split) override {
+    ++begun;
+    return world_.start_all_to_all(send, std::move(receive), split);
+  }
+  std::unique_ptr<Transfer> start_all_gather(torch::Tensor all, const std::vector<int64_t>& counts) override {
+    return world_.start_all_gather(std::move(all), counts);
+  }
+  std::unique_ptr<Transfer> start_all_reduce(torch::Tensor tensor, ReduceOp op) override {
+    return world_.start_all_reduce(std::move(tensor), op);
+  }
+  void broadcast(torch::Tensor& tensor, int root) override { world_.broadcast(tensor, root); }
+  void barrier() override { world_.barrier(); }
+
+  int64_t begun = 0;
+
+ private:
+  Communicator& world_;
+};
+
+// One leaf on each rank.
+TEST(Exchange, TheFirstBucketsTravelBeforeTheBackwardPassIsOver) {
+  if (world().size() == 1) return;  // nothing travels
+  for (const int64_t bucket_bytes : {all_at_once, small_buckets}) {
+    Noise init(Key(2));
+    ThreeLayers model(init);
+    Arena arena(model, {{"model", {}}});
+    Workers workers(1);
+    Counting counting(world());
+    Exchange exchange(world(), counting, workers, arena, {model.parameters()}, 1,
+                      {.leaves = world().size(), .bucket_bytes = bucket_bytes});
+    int64_t begun = -1;
+    exchange.compute(0, [&](int, int64_t leaf) -> LeafReport {
+      model.loss(leaf, 0).backward();
+      begun = counting.begun;
+      return {{"leaf"}, {1.0}, {}};
+    });
+    const auto buckets = static_cast<int64_t>(exchange.buckets(0).count());
+    EXPECT_EQ(buckets > 1, bucket_bytes == small_buckets);
+    EXPECT_LE(begun, buckets - 1);
+    // That a leaf leaves the middle layer out is known only in the end.
+    if (world().rank() % 2 == 0) {
+      EXPECT_EQ(begun, buckets - 1);
+      EXPECT_EQ(exchange.overlapped_seconds() > 0, buckets > 1);
+    }
+    exchange.finish(0, {});
+    EXPECT_EQ(counting.begun, buckets);
+  }
+}
+
+TEST(Exchange, GradientsStayWhereNoExchangeTakesThem) {
+  Noise init(Key(2));
+  ThreeLayers model(init);
+  Arena arena(model, {{"model", {}}});
+  Workers workers(1);
+  {
+    Exchange exchange(world(), world(), workers, arena, {model.parameters()}, 1,
+                      {.leaves = 4, .bucket_bytes = small_buckets});
+    model.loss(0, 0).backward();
+    for (const torch::Tensor& parameter : model.parameters()) EXPECT_TRUE(parameter.grad().defined());
+    model.zero_grad();
+  }
+  model.loss(0, 0).backward();
+  for (const torch::Tensor& parameter : model.parameters()) EXPECT_TRUE(parameter.grad().defined());
+}
+
 TEST(Exchange, HasTheSameBitsForAnyRanksWorkersAndBuckets) {
   // Powers of two and not; fewer leaves than ranks.
   for (const int64_t leaves : {1, 3, 4, 7}) {
@@ -165,7 +237,7 @@ TEST(Exchange, EveryRankHearsWhatTheOthersHaveToSay) {
               std::vector<double>{static_cast<double>(rank)});
 }
 
-// A task that fails ends the computation of all workers, and its error comes through the backward pass.
+// A task that fails ends the computation of all workers.
 TEST(Exchange, AnErrorOfATaskIsThrown) {
   const auto alone = make_self_communicator();
   Noise init(Key(2));
@@ -183,6 +255,14 @@ TEST(Exchange, AnErrorOfATaskIsThrown) {
                                     return {{"leaf"}, {1.0}, {}};
                                   }),
                  Error);
+  // Comes out of the backward pass.
+  EXPECT_THROW(exchange.compute(0,
+                                [&](int worker, int64_t leaf) -> LeafReport {
+                                  if (worker == 0)
+                                    for (int pass = 0; pass < 2; ++pass) model.loss(leaf, 0).backward();
+                                  return {{"leaf"}, {1.0}, {}};
+                                }),
+               Error);
 }
 
 }  // namespace

@@ -5,7 +5,8 @@ import unittest
 
 from program import ENVIRONMENT, ROOT, ProgramTest, run
 
-SETTINGS = ("--network.hidden=16", "--train.batch=32", "--train.microbatch=4", "--train.threads=1")
+# Enough parameters for several buckets.
+SETTINGS = ("--network.hidden=128", "--train.batch=32", "--train.microbatch=4", "--train.bucket_bytes=1", "--train.threads=1")
 
 
 class Bench(ProgramTest):
@@ -21,12 +22,14 @@ class Bench(ProgramTest):
         for ranks in (0, 3):
             told, found = self.scale(ranks)
             self.assertEqual((found["ranks"], found["leaves"], found["batch"]), (max(1, ranks), 8, 32))
+            self.assertEqual(found["buckets"] > 1, ranks > 0)
             self.assertEqual(list(found["ways"]), ["apart", "overlapped"] if ranks else ["apart"])
             for name, way in found["ways"].items():
                 seconds = way["seconds"]
                 self.assertTrue(all(seconds[part] > 0 for part in ("step", "compute", "fastest", "update")), seconds)
                 self.assertGreaterEqual(seconds["compute"], seconds["fastest"])
                 self.assertLess(seconds["compute"], seconds["step"])
+                self.assertEqual(seconds["overlapped"] > 0, name == "overlapped")
                 self.assertLess(seconds["overlapped"], seconds["compute"])
                 # Three ranks have at most three of the eight leaves.
                 self.assertAlmostEqual(way["leaf_seconds"] * (3 if ranks else 8), seconds["compute"])

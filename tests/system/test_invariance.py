@@ -58,6 +58,20 @@ class Invariance(ProgramTest):
                         ranks, f"nccl_{ranks}_{pathlib.Path(config).stem}", "--train.steps=5", "--train.threads=1",
                         "--evaluate.every=never", "--train.communication=nccl", *settings, config=config))
 
+    def test_nor_on_what_travels_together(self):
+        settings = ("--train.microbatch=16", "--evaluate.every=never", "--network.hidden=256")
+        for model in "vae", "factor_vae":  # of one phase, and of two
+            config = f"configs/mnist_{model}.ini"
+            whole = self.train(0, model, "--train.steps=6", *settings, config=config)
+            for ranks, threads, bucket in ((2, 1, 1), (3, 2, 1), (2, 2, 0)):
+                with self.subTest(model=model, ranks=ranks, threads=threads, bucket=bucket):
+                    self.assertEqual(whole, self.train(ranks, f"{model}_{ranks}_{threads}_{bucket}", "--train.steps=6", *settings,
+                                                       f"--train.threads={threads}", f"--train.bucket_bytes={bucket}", config=config))
+            name = f"{model}_resumed"
+            self.train(2, name, "--train.steps=3", *settings, "--train.bucket_bytes=1", config=config)
+            self.assertEqual(whole, self.train(3, name, "--train.steps=6", *settings, "--train.bucket_bytes=200000", "--resume",
+                                               config=config))
+
     def test_nor_with_convolutions_clipping_and_another_optimiser(self):
         worlds = [(0, 1), (1, 2), (3, 1)]
         self.assert_one(self.fingerprints(

@@ -48,7 +48,13 @@ void Milestone::hold_back(cudaStream_t stream) const {
   if (event_ != nullptr) check(cudaStreamWaitEvent(stream, event_, 0), "order two streams");
 }
 
-cudaError_t Milestone::state() const { return event_ == nullptr ? cudaSuccess : cudaEventQuery(event_); }
+cudaError_t Milestone::state() const {
+  if (event_ == nullptr) return cudaSuccess;
+  const cudaError_t state = cudaEventQuery(event_);
+  // It is no failure, and LibTorch's next look for one shall not find it.
+  if (state == cudaErrorNotReady) static_cast<void>(cudaGetLastError());
+  return state;
+}
 
 DeviceMemory device_memory(torch::Device device) {
   const c10::cuda::CUDAGuard guard(device);

@@ -82,16 +82,18 @@ class NcclTransfer final : public Transfer {
     end_.set(stream);
   }
 
+  // Nobody waits for what was left in the middle, but whatever else is unwound may wait for the device.
+  ~NcclTransfer() override {
+    if (!ended_) nccl_.abort();
+  }
+  NcclTransfer(const NcclTransfer&) = delete;
+  NcclTransfer& operator=(const NcclTransfer&) = delete;
+
   bool done() override { return ask(Wait(name_, call_, bytes_, timeout_)); }
 
   void wait() override {
     const Wait wait(name_, call_, bytes_, timeout_);
-    try {
-      while (!ask(wait)) wait.pause();
-    } catch (...) {
-      nccl_.abort();  // now, as whatever else is unwound may wait for the device
-      throw;
-    }
+    while (!ask(wait)) wait.pause();
   }
 
  private:

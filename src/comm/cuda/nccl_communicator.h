@@ -9,7 +9,8 @@
 namespace elbo {
 
 // What a table of CudaFunctions offers (comm/cuda_library.h). A call returns when its result is on the
-// device.
+// device; one that is begun (start_…) when NCCL has taken it on, and the device works on it in a stream of
+// the world's own, behind what LibTorch's current stream held.
 std::string make_nccl_id();
 std::unique_ptr<Communicator> make_nccl_world(const std::string& id, const RankName& name, int size,
                                               torch::Device device, double timeout);
