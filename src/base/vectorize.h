@@ -3,8 +3,9 @@
 
 // Before a function: it is compiled for several instruction sets, and the best one that the machine has is
 // taken when the program starts. Contraction is off in the whole program and such loops add in a fixed order,
-// so all versions give the same bits. A macro, because attributes have no other name.
-#if defined(__x86_64__) && defined(__gnu_linux__)
+// so all versions give the same bits. A macro, because attributes have no other name. Not under the thread
+// sanitizer, which is not there yet when versions are chosen.
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_THREAD__)
 #define ELBO_VECTORIZE __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define ELBO_VECTORIZE
