@@ -46,6 +46,7 @@ std::vector<Part> expected_sums(LeafRange of_rank) {
 TEST(Joins, HaveTheCanonicalSumWhoeverComesLast) {
   for (const LeafRange of_rank : {LeafRange{0, 13}, LeafRange{3, 10}, LeafRange{5, 7}, LeafRange{4, 5}}) {
     std::vector<LeafRange> workers;
+    workers.reserve(4);
     for (int64_t worker = 0; worker < 4; ++worker) workers.push_back(share_of(of_rank, worker, 4));
     const std::vector<Part> expected = expected_sums(of_rank);
     Joins joins(of_rank, workers, leaves, 2);
