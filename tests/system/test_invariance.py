@@ -10,11 +10,20 @@ from program import ELBO, ENVIRONMENT, ProgramTest, run
 class Invariance(ProgramTest):
     def fingerprints(self, worlds, *settings, config="configs/mnist_vae.ini"):
         return {(ranks, threads): self.train(ranks, f"{ranks}_{threads}", f"--train.threads={threads}",
-                                             "--evaluate.every=never", *settings, config=config)
+                                             "--evaluate.every=never", "--run.metrics_every=1", *settings,
+                                             config=config)
                 for ranks, threads in worlds}
 
     def assert_one(self, fingerprints):
-        self.assertEqual(len(set(fingerprints.values())), 1, fingerprints)
+        if len(set(fingerprints.values())) == 1:
+            return
+        steps = {}  # what each world had in each step, for whoever looks for the first difference
+        for ranks, threads in fingerprints:
+            for line in (self.folder / f"{ranks}_{threads}" / "metrics.jsonl").read_text().splitlines():
+                record = json.loads(line)
+                steps.setdefault(record["step"], {})[ranks, threads] = (record["loss"], record["gradient_norm"])
+        first = next((item for item in sorted(steps.items()) if len(set(item[1].values())) > 1), "no step in metrics.jsonl")
+        self.fail(f"{fingerprints}\nfirst difference: {first}")
 
     def test_parameters_do_not_depend_on_ranks_and_threads(self):
         # Four leaves, so that three threads have work and three ranks share unevenly.
