@@ -9,7 +9,7 @@
 #include "base/leaves.h"
 #include "nn/recurrent.h"
 #include "objectives/bounds.h"
-#include "parallel/exchange.h"
+#include "parallel/sum_over_ranks.h"
 #include "parallel/tree_sum.h"
 
 namespace elbo {

@@ -55,11 +55,6 @@ struct StepSums {
   std::vector<std::vector<double>> notices;  // what each rank had to say, in order of rank
 };
 
-// The sum over all leaves, on every rank, from each rank's sums of the maximal subtrees of its leaves, (n) on
-// the CPU. Collective.
-torch::Tensor sum_over_ranks(Communicator& comm, const std::vector<Part>& own, int64_t leaves,
-                             torch::IntArrayRef shape, torch::ScalarType type);
-
 class Exchange {
  public:
   // Runs the forward and the backward pass of a leaf on its worker's replica.
