@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <sched.h>
+#include <torch/torch.h>
 
 #include <algorithm>
 #include <atomic>
@@ -23,6 +24,22 @@ void wait_while(const std::atomic<Number>& value, Number old) {
   while (value.load() == old) {
     if (std::chrono::steady_clock::now() > end) return value.wait(old);
     ::sched_yield();
+  }
+}
+
+// MKL's vector functions, which compute LibTorch's exp, log and so on, look at their first call for the
+// kernels of this CPU, and a thread that calls while another one looks may compute with those of another CPU:
+// other bits (https://github.com/pytorch/pytorch/issues/188792). So each is called before there is a second
+// thread.
+void call_vector_functions_first() {
+  const torch::NoGradGuard no_grad;
+  for (const auto type : {torch::kFloat32, torch::kFloat64}) {
+    const torch::Tensor x = torch::full({1}, 0.5, type);
+    for (const auto function : {&torch::exp,  &torch::expm1, &torch::log,    &torch::log10, &torch::log2,
+                                &torch::sqrt, &torch::sin,   &torch::cos,    &torch::tan,   &torch::asin,
+                                &torch::acos, &torch::atan,  &torch::sinh,   &torch::cosh,  &torch::tanh,
+                                &torch::erf,  &torch::erfc,  &torch::erfinv, &torch::trunc, &torch::lgamma})
+      function(x);
   }
 }
 
@@ -63,6 +80,7 @@ struct Workers::State {
 
 Workers::Workers(int count) : state_(std::make_unique<State>()) {
   at::set_num_threads(1);
+  call_vector_functions_first();
   state_->errors.resize(static_cast<size_t>(count));
   for (int worker = 1; worker < count; ++worker)
     state_->threads.emplace_back([state = state_.get(), worker] { state->loop(worker); });

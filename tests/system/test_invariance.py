@@ -30,6 +30,19 @@ class Invariance(ProgramTest):
         worlds = [(0, 1), (1, 2), (1, 3), (2, 1), (2, 2), (3, 1), (4, 1)]
         self.assert_one(self.fingerprints(worlds, "--train.steps=40", "--train.microbatch=32"))
 
+    def test_nor_on_which_thread_computes_first(self):
+        library = pathlib.Path(ELBO).parent / "tests/mkl_stand_in/libmkl_stand_in.so"
+        self.assertTrue(library.exists(), "build the tests")
+        settings = ("train", "configs/mnist_vae.ini", "--train.steps=2", "--train.microbatch=32", "--train.threads=3",
+                    "--evaluate.every=never")
+        usual = self.succeed(0, *settings, f"--run.directory={self.folder / 'usual'}")
+        self.addCleanup(ENVIRONMENT.update, LD_PRELOAD=ENVIRONMENT.get("LD_PRELOAD", ""))
+        ENVIRONMENT["LD_PRELOAD"] = f"{library} {ENVIRONMENT.get('LD_PRELOAD', '')}"
+        slow = self.succeed(0, *settings, f"--run.directory={self.folder / 'slow'}")
+        if "mkl_stand_in: " not in slow.stderr:
+            self.skipTest("this LibTorch computes without MKL's vector functions")
+        self.assertEqual(slow.stdout.splitlines()[-1], usual.stdout.splitlines()[-1], slow.stderr)
+
     def test_nor_where_some_own_more_leaves_than_others_or_none(self):
         worlds = [(0, 1), (1, 2), (2, 3), (3, 2), (4, 1), (8, 1)]
         self.assert_one(self.fingerprints(worlds, "--train.steps=20", "--train.batch=168", "--train.microbatch=24"))
