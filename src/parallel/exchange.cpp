@@ -1,12 +1,9 @@
 #include "parallel/exchange.h"
 
-#include <torch/csrc/autograd/function_hook.h>
 #include <torch/torch.h>
 
-#include <chrono>
 #include <cmath>
 #include <numeric>
-#include <thread>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -16,58 +13,33 @@
 namespace elbo {
 namespace {
 
-// Does something at the end of its scope, come what may.
-template <typename Action>
-class OnLeaving {
- public:
-  explicit OnLeaving(Action action) : action_(std::move(action)) {}
-  ~OnLeaving() { action_(); }
-  OnLeaving(const OnLeaving&) = delete;
-  OnLeaving& operator=(const OnLeaving&) = delete;
-
- private:
-  Action action_;
-};
-
-// Called by a backward pass, in its thread, when a parameter's gradient is there.
-class Hook final : public torch::autograd::PostAccumulateGradHook {
- public:
-  explicit Hook(std::function<void()> call) : call_(std::move(call)) {}
-  void operator()(const torch::Tensor&) override { call_(); }
-
- private:
-  std::function<void()> call_;
-};
-
-std::vector<Part> narrowed(const std::vector<Part>& parts, ElementRange range) {
-  std::vector<Part> result;
-  result.reserve(parts.size());
-  for (const Part& part : parts) result.push_back({part.node, part.sum.narrow(0, range.first, range.size())});
+std::vector<Buckets> cut_phases(const Arena& arena, size_t phases, int ranks,
+                                const ExchangeOptions& options) {
+  std::vector<Buckets> result;
+  for (size_t phase = 0; phase < phases; ++phase) {
+    const ElementRange range = arena.range(phase);
+    std::vector<int64_t> parameters;
+    for (const Arena::Item& item : arena.items())
+      if (item.offset >= range.first && item.offset < range.end) parameters.push_back(item.offset);
+    result.emplace_back(range, parameters, ranks, options.bucket_bytes, !options.exact);
+  }
   return result;
 }
 
 }  // namespace
 
 struct Exchange::PhaseState {
-  PhaseState(const Buckets& all, Joins of_workers)
-      : buckets(all),
-        joins(std::move(of_workers)),
-        transfers(all.count()),
-        received(all.count()),
-        gradient(all.count()) {}
+  PhaseState(size_t number, const Buckets& all)
+      : phase(number), buckets(all), transfers(all.count()), received(all.count()), gradient(all.count()) {}
 
-  Buckets buckets;
-  std::vector<std::pair<size_t, size_t>> buckets_of;  // of each parameter; none where it is not the phase's
-  std::vector<int64_t> parameters_in;                 // each bucket
-  std::vector<LeafAccumulator> workers;               // sums of each worker's leaves
-  std::vector<std::optional<LeafAccumulator>> statistics;  // likewise, from a worker's first leaf with some
-  Joins joins;
+  size_t phase;
+  const Buckets& buckets;
   size_t posted = 0;                                              // buckets that are on their way
   std::vector<std::vector<std::unique_ptr<Transfer>>> transfers;  // of each bucket
   std::vector<std::vector<torch::Tensor>> received;               // of each bucket, one a round
   std::vector<torch::Tensor> gradient;                            // of each bucket
+  std::vector<std::string> names;                                 // of the scalars
   int64_t statistics_size = 0;
-  std::vector<std::string> names;
   bool form_agreed = false;  // names and the size of the statistics
 };
 
@@ -79,159 +51,28 @@ Exchange::Exchange(Communicator& host, Communicator& bulk, Workers& workers, Are
       workers_(workers),
       arena_(arena),
       options_(options),
-      open_(replicas.size()),
-      scalars_(static_cast<size_t>(leaves_of_rank().size())) {
-  std::vector<LeafRange> of_workers;
-  of_workers.reserve(replicas.size());
-  for (int worker = 0; worker < workers.count(); ++worker) of_workers.push_back(leaves_of_worker(worker));
+      buckets_(cut_phases(arena, phases, host.size(), options)),
+      sums_(workers, arena, std::move(replicas), buckets_, leaves_of_rank(), options.leaves) {
   for (int rank = 0; rank < host_.size(); ++rank)
     subtrees_.push_back(
         maximal_subtrees(share_of({0, options_.leaves}, rank, host_.size()), options_.leaves));
-  for (size_t phase = 0; phase < phases; ++phase) {
-    const ElementRange range = arena.range(phase);
-    std::vector<int64_t> parameters;
-    for (const Arena::Item& item : arena.items())
-      if (item.offset >= range.first && item.offset < range.end) parameters.push_back(item.offset);
-    const Buckets buckets(range, parameters, host_.size(), options_.bucket_bytes, !options_.exact);
-    auto state = std::make_unique<PhaseState>(
-        buckets, Joins(leaves_of_rank(), of_workers, options_.leaves, buckets.count()));
-    state->parameters_in.resize(buckets.count());
-    for (const Arena::Item& item : arena.items()) {
-      const bool belongs = item.offset >= range.first && item.offset < range.end;
-      state->buckets_of.push_back(belongs ? buckets.holding({item.offset, item.offset + item.elements})
-                                          : std::pair<size_t, size_t>{0, 0});
-      for (size_t bucket = state->buckets_of.back().first; bucket < state->buckets_of.back().second; ++bucket)
-        ++state->parameters_in[bucket];
-    }
-    for (int worker = 0; worker < workers.count(); ++worker)
-      state->workers.emplace_back(options_.leaves, range.size(), arena.values().device());
-    state->statistics.resize(static_cast<size_t>(workers.count()));
-    phases_.push_back(std::move(state));
-  }
-  for (size_t worker = 0; worker < replicas.size(); ++worker) {
-    open_[worker].parameters = std::move(replicas[worker]);
-    hook_in(static_cast<int>(worker));
-  }
+  for (size_t phase = 0; phase < phases; ++phase)
+    phases_.push_back(std::make_unique<PhaseState>(phase, buckets_[phase]));
 }
 
-Exchange::~Exchange() {
-  for (const Open& open : open_)
-    for (const torch::Tensor& parameter : open.parameters)
-      torch::autograd::impl::set_post_acc_grad_hooks(parameter, nullptr);
-}
+Exchange::~Exchange() = default;
 
-void Exchange::hook_in(int worker) {
-  const std::vector<torch::Tensor>& parameters = open_[static_cast<size_t>(worker)].parameters;
-  for (size_t i = 0; i < parameters.size(); ++i)
-    torch::autograd::impl::set_post_acc_grad_hooks(parameters[i], std::make_unique<Hook>([this, worker, i] {
-                                                     if (current_ == nullptr) return;
-                                                     take(worker, i);
-                                                     if (worker == 0) advance();
-                                                   }));
-}
-
-void Exchange::compute(size_t phase, const Task& task) {
+void Exchange::compute(size_t phase, const RankSums::Task& task) {
   PhaseState& state = *phases_[phase];
-  begin(state);
-  current_ = &state;
-  const OnLeaving done([this] { current_ = nullptr; });
-  std::atomic<int> computing = workers_.count();
-  workers_.run([&](int worker) {
-    const OnLeaving left([&] { --computing; });
-    const LeafRange leaves = leaves_of_worker(worker);
-    for (int64_t leaf = leaves.first; leaf < leaves.end; ++leaf) {
-      open(worker, leaf);
-      close(worker, leaf, task(worker, leaf));
-    }
-    if (worker != 0) return;
-    // The others may take long, and somebody may need the core.
-    for (int64_t turn = 0; computing > 1 && !advance(); ++turn)
-      turn < 100 ? std::this_thread::yield() : std::this_thread::sleep_for(std::chrono::microseconds(50));
-  });
+  state.posted = 0;
+  under_way_.reset();
+  sums_.compute(phase, task, [&] { return advance(state); });
   overlapped_seconds_ = under_way_ ? under_way_->lap() : 0;
 }
 
-void Exchange::begin(PhaseState& state) {
-  for (LeafAccumulator& accumulator : state.workers) accumulator.reset();
-  for (auto& accumulator : state.statistics)
-    if (accumulator) accumulator->reset();
-  state.joins.reset();
-  state.posted = 0;
-  under_way_.reset();
-}
-
-void Exchange::open(int worker, int64_t leaf) {
-  Open& open = open_[static_cast<size_t>(worker)];
-  current_->workers[static_cast<size_t>(worker)].open(leaf);
-  open.last = leaf + 1 == leaves_of_worker(worker).end;
-  open.taken.assign(open.parameters.size(), false);
-  open.missing = current_->parameters_in;
-}
-
-void Exchange::take(int worker, size_t parameter) {
-  const torch::NoGradGuard no_grad;
-  Open& open = open_[static_cast<size_t>(worker)];
-  torch::Tensor& gradient = open.parameters[parameter].mutable_grad();
-  const auto [first, end] = current_->buckets_of[parameter];
-  if (first < end && gradient.defined() && open.taken[parameter])
-    fail("two backward passes in one leaf: the gradients of the second come too late");
-  if (first < end && !open.taken[parameter]) {
-    const LeafAccumulator& sums = current_->workers[static_cast<size_t>(worker)];
-    torch::Tensor target =
-        Arena::view(sums.buffer(), arena_.items()[parameter], current_->buckets.range().first);
-    if (!gradient.defined()) {
-      // A leaf without a gradient has zeros, and to add them makes zeros that are negative positive.
-      sums.accumulates() ? target.add_(0.0) : target.zero_();
-    } else if (sums.accumulates()) {
-      target.add_(gradient);
-    } else {
-      target.copy_(gradient);
-    }
-    open.taken[parameter] = true;
-    for (size_t bucket = first; bucket < end; ++bucket)
-      if (--open.missing[bucket] == 0) complete(worker, bucket);
-  }
-  gradient.reset();
-}
-
-void Exchange::complete(int worker, size_t bucket) {
-  const auto own = static_cast<size_t>(worker);
-  const int64_t begin = current_->buckets.range().first;
-  const int64_t first = current_->buckets[bucket].first - begin, end = current_->buckets[bucket].end - begin;
-  current_->workers[own].merge(first, end);
-  const bool is_last = bucket + 1 == current_->buckets.count();  // see join_last_bucket
-  if (open_[own].last && !is_last) current_->joins.arrive(own, bucket, first, end, current_->workers);
-}
-
-void Exchange::close(int worker, int64_t leaf, LeafReport report) {
-  PhaseState& state = *current_;
-  Open& open = open_[static_cast<size_t>(worker)];
-  for (size_t parameter = 0; parameter < open.parameters.size(); ++parameter)
-    if (!open.taken[parameter]) take(worker, parameter);
-  for (size_t bucket = 0; bucket < state.buckets.count(); ++bucket)
-    if (state.parameters_in[bucket] == 0) complete(worker, bucket);
-
-  if (report.statistics.defined()) {
-    std::optional<LeafAccumulator>& sums = state.statistics[static_cast<size_t>(worker)];
-    const int64_t size = report.statistics.numel();
-    if (!sums) sums.emplace(options_.leaves, size, torch::kCPU);
-    sums->open(leaf);
-    sums->accumulates() ? sums->buffer().add_(report.statistics.cpu())
-                        : sums->buffer().copy_(report.statistics);
-    sums->merge(0, size);
-  }
-  scalars_[static_cast<size_t>(leaf - leaves_of_rank().first)] = std::move(report.scalars);
-  // All leaves report in one form; the rank's first leaf, which one worker owns, speaks for all.
-  if (leaf == leaves_of_rank().first && !state.form_agreed) {
-    state.names = std::move(report.names);
-    state.statistics_size = report.statistics.defined() ? report.statistics.numel() : 0;
-  }
-}
-
-bool Exchange::advance() {
-  PhaseState& state = *current_;
+bool Exchange::advance(PhaseState& state) {
   const size_t early = state.buckets.count() - 1;
-  while (state.posted < early && state.joins.complete(state.posted)) post(state);
+  while (state.posted < early && sums_.complete(state.phase, state.posted)) post(state);
   for (size_t bucket = 0; bucket < state.posted; ++bucket)
     for (const auto& transfer : state.transfers[bucket])
       if (!transfer->done()) return false;
@@ -244,23 +85,8 @@ void Exchange::post(PhaseState& state) {
   if (host_.size() == 1) return;
   const torch::NoGradGuard no_grad;
   if (!under_way_) under_way_.emplace();
-  const ElementRange range = state.buckets[bucket];
-  const std::vector<Part> own =
-      narrowed(state.joins.sums(state.workers),
-               {range.first - state.buckets.range().first, range.end - state.buckets.range().first});
+  const std::vector<Part> own = sums_.sums(state.phase, state.buckets[bucket]);
   options_.exact ? post_slices(state, bucket, own) : post_reduction(state, bucket, own);
-}
-
-// Complete only when nothing is left to compute, so that all workers have time for it.
-void Exchange::join_last_bucket(PhaseState& state) {
-  const size_t last = state.buckets.count() - 1;
-  const ElementRange bucket{state.buckets[last].first - state.buckets.range().first,
-                            state.buckets[last].end - state.buckets.range().first};
-  std::vector<Part> parts;
-  for (const LeafAccumulator& accumulator : state.workers)
-    parts.insert(parts.end(), accumulator.parts().begin(), accumulator.parts().end());
-  for (const Node& node : subtrees_[static_cast<size_t>(host_.rank())])
-    sum_in_parallel(node, narrowed(parts, bucket), bucket.size());
 }
 
 // In rounds: a rank whose leaves make several subtrees sends so many slices to each other.
@@ -299,9 +125,8 @@ void Exchange::post_reduction(PhaseState& state, size_t bucket, const std::vecto
 torch::Tensor Exchange::sum_bucket(PhaseState& state, size_t bucket) {
   const std::vector<torch::Tensor>& received = state.received[bucket];
   if (!options_.exact && host_.size() > 1) return received.front();
-  const ElementRange range = state.buckets.range(), slice = state.buckets.slice(bucket, host_.rank());
-  const std::vector<Part> own =
-      narrowed(state.joins.sums(state.workers), {slice.first - range.first, slice.end - range.first});
+  const ElementRange slice = state.buckets.slice(bucket, host_.rank());
+  const std::vector<Part> own = sums_.sums(state.phase, slice);
   if (host_.size() == 1) return own.front().sum;
   std::vector<Part> parts;
   for (size_t round = 0; round < received.size(); ++round) {
@@ -315,25 +140,13 @@ torch::Tensor Exchange::sum_bucket(PhaseState& state, size_t bucket) {
       if (!at_hand) offset += slice.size();
     }
   }
-  return sum_in_parallel({0, options_.leaves}, parts, slice.size());
-}
-
-torch::Tensor Exchange::sum_in_parallel(Node node, const std::vector<Part>& parts, int64_t elements) {
-  const auto first =
-      std::ranges::find_if(parts, [&](const Part& part) { return part.node.first == node.first; });
-  if (first == parts.end()) fail("leaf {} is missing from a sum over this rank's leaves", node.first);
-  if (first->node.end != node.end)
-    workers_.run([&](int worker) {
-      const ElementRange share = block_share({0, elements}, worker, workers_.count());
-      if (share.size() > 0) canonical_sum(node, narrowed(parts, share));
-    });
-  return first->sum;
+  return canonical_sum({0, options_.leaves}, parts, workers_);
 }
 
 StepSums Exchange::finish(size_t phase, const std::vector<double>& notice) {
   const torch::NoGradGuard no_grad;
   PhaseState& state = *phases_[phase];
-  join_last_bucket(state);
+  sums_.join_last_bucket(phase);
   while (state.posted < state.buckets.count()) post(state);
   agree_on_form(state);
   std::vector<double> squares;  // of the blocks that this rank owns, bucket by bucket
@@ -348,7 +161,7 @@ StepSums Exchange::finish(size_t phase, const std::vector<double>& notice) {
   // of all ranks.
   const size_t width = state.names.size();
   std::vector<double> mine;
-  for (const std::vector<double>& leaf : scalars_) mine.insert(mine.end(), leaf.begin(), leaf.end());
+  for (const std::vector<double>& leaf : sums_.scalars()) mine.insert(mine.end(), leaf.begin(), leaf.end());
   mine.insert(mine.end(), squares.begin(), squares.end());
   mine.insert(mine.end(), notice.begin(), notice.end());
 
@@ -393,10 +206,11 @@ StepSums Exchange::finish(size_t phase, const std::vector<double>& notice) {
 // A rank without leaves learns here what the others report, once.
 void Exchange::agree_on_form(PhaseState& state) {
   if (state.form_agreed) return;
+  const LeafReport& form = sums_.form(state.phase);
   int owner = 0;
   while (!share_of({0, options_.leaves}, owner, host_.size()).contains(0)) ++owner;
-  state.names = split(broadcast_text(host_, join(state.names, ","), owner), ',');
-  torch::Tensor size = torch::tensor(state.statistics_size);
+  state.names = split(broadcast_text(host_, join(form.names, ","), owner), ',');
+  torch::Tensor size = torch::tensor(form.statistics.defined() ? form.statistics.numel() : int64_t{0});
   host_.broadcast(size, owner);
   state.statistics_size = size.item<int64_t>();
   state.form_agreed = true;
@@ -405,13 +219,8 @@ void Exchange::agree_on_form(PhaseState& state) {
 // Statistics are few beside the gradients, and every rank needs all of them: they go whole.
 torch::Tensor Exchange::sum_statistics(PhaseState& state) {
   if (state.statistics_size == 0) return {};
-  std::vector<Part> parts;
-  for (const auto& accumulator : state.statistics)
-    if (accumulator) parts.insert(parts.end(), accumulator->parts().begin(), accumulator->parts().end());
-  std::vector<Part> own;
-  for (const Node& node : maximal_subtrees(leaves_of_rank(), options_.leaves))
-    own.push_back({node, canonical_sum(node, parts)});
-  return sum_over_ranks(host_, own, options_.leaves, {state.statistics_size}, torch::kFloat32);
+  return sum_over_ranks(host_, sums_.statistics(state.phase), options_.leaves, {state.statistics_size},
+                        torch::kFloat32);
 }
 
 std::vector<torch::Tensor> Exchange::owned(size_t phase) {

@@ -1,10 +1,8 @@
 // From the gradients of leaves, computed by many workers on many ranks, to one updated model on every rank:
-// the construction of docs/reproducibility.md. Each rank adds its leaves as far as the tree allows, slices of
-// the sums travel all-to-all, the owner of a slice adds them in tree order, an optimiser updates the slice,
-// an all-gather publishes it.
-//
-// A gradient is taken over as soon as the backward pass has it. Those of a rank's last leaves complete one
-// bucket (buckets.h) after the other, and each goes on its way while the backward pass works on the next.
+// the construction of docs/reproducibility.md. Each rank adds its leaves as far as the tree allows
+// (rank_sums.h), slices of the sums travel all-to-all, the owner of a slice adds them in tree order, an
+// optimiser updates the slice, an all-gather publishes it. A bucket (buckets.h) goes on its way as soon as
+// the rank's sums of it are complete, while the backward pass works on the next.
 //
 // Every rank makes the same calls.
 //
@@ -13,9 +11,7 @@
 #pragma once
 #include <torch/types.h>
 
-#include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,7 +22,7 @@
 #include "comm/communicator.h"
 #include "parallel/arena.h"
 #include "parallel/buckets.h"
-#include "parallel/joins.h"
+#include "parallel/rank_sums.h"
 #include "parallel/tree_sum.h"
 #include "parallel/workers.h"
 
@@ -37,13 +33,6 @@ struct ExchangeOptions {
   bool exact = true;         // false: the library's all-reduce in place of the canonical sum, and a whole
                              // update on every rank
   int64_t bucket_bytes = 0;  // 0: each phase in one bucket
-};
-
-// What a leaf has to say besides its gradients: sums over its samples.
-struct LeafReport {
-  std::vector<std::string> names;  // of the scalars
-  std::vector<double> scalars;
-  torch::Tensor statistics;  // (s); may be undefined
 };
 
 // What all ranks know alike after a phase of a step.
@@ -57,11 +46,7 @@ struct StepSums {
 
 class Exchange {
  public:
-  // Runs the forward and the backward pass of a leaf on its worker's replica.
-  using Task = std::function<LeafReport(int worker, int64_t leaf)>;
-
-  // replicas: of each worker the parameters of its model, in order of registration. Their gradients go to the
-  // exchange and are undefined after a backward pass; outside of the phase they are only cleared.
+  // replicas: see RankSums.
   Exchange(Communicator& host, Communicator& bulk, Workers& workers, Arena& arena,
            std::vector<std::vector<torch::Tensor>> replicas, size_t phases, const ExchangeOptions& options);
   ~Exchange();
@@ -69,12 +54,9 @@ class Exchange {
   Exchange& operator=(const Exchange&) = delete;
 
   LeafRange leaves_of_rank() const { return share_of({0, options_.leaves}, host_.rank(), host_.size()); }
-  LeafRange leaves_of_worker(int worker) const {
-    return share_of(leaves_of_rank(), worker, workers_.count());
-  }
 
   // Every worker runs the task for each of its leaves.
-  void compute(size_t phase, const Task& task);
+  void compute(size_t phase, const RankSums::Task& task);
   // Of the last compute(): for how long the first buckets were on their way already, seconds.
   double overlapped_seconds() const { return overlapped_seconds_; }
 
@@ -94,32 +76,14 @@ class Exchange {
 
  private:
   struct PhaseState;
-  // A worker's leaf under way.
-  struct Open {
-    std::vector<torch::Tensor> parameters;  // of its replica
-    bool last = false;                      // of the worker's leaves
-    std::vector<bool> taken;                // which gradients are here
-    std::vector<int64_t> missing;           // of each bucket, so many are not
-  };
-
-  void hook_in(int worker);
-  void begin(PhaseState& state);
-  void open(int worker, int64_t leaf);
-  void take(int worker, size_t parameter);  // its gradient, if it has one
-  void complete(int worker, size_t bucket);
-  void close(int worker, int64_t leaf, LeafReport report);
   // Sends off what is complete of all buckets but the last, and moves on what is under way; whether nothing
   // is left to do.
-  bool advance();
-  void join_last_bucket(PhaseState& state);
+  bool advance(PhaseState& state);
   void post(PhaseState& state);
   void post_slices(PhaseState& state, size_t bucket, const std::vector<Part>& own);
   void post_reduction(PhaseState& state, size_t bucket, const std::vector<Part>& own);
   // What this rank owns of a bucket whose transfers are done.
   torch::Tensor sum_bucket(PhaseState& state, size_t bucket);
-  // Runs canonical_sum(node) over the elements of [0, elements), shared among the workers; the result is the
-  // first part's tensor.
-  torch::Tensor sum_in_parallel(Node node, const std::vector<Part>& parts, int64_t elements);
   void agree_on_form(PhaseState& state);
   torch::Tensor sum_statistics(PhaseState& state);
 
@@ -128,12 +92,11 @@ class Exchange {
   Workers& workers_;
   Arena& arena_;
   ExchangeOptions options_;
-  std::vector<Open> open_;                   // of each worker
+  std::vector<Buckets> buckets_;  // of each phase
+  RankSums sums_;
   std::vector<std::vector<Node>> subtrees_;  // of each rank
   std::vector<std::unique_ptr<PhaseState>> phases_;
-  PhaseState* current_ = nullptr;             // within compute()
-  std::vector<std::vector<double>> scalars_;  // of each leaf of this rank
-  std::optional<Stopwatch> under_way_;        // since the step's first bucket went
+  std::optional<Stopwatch> under_way_;  // since the step's first bucket went
   double overlapped_seconds_ = 0;
 };
 

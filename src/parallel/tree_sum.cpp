@@ -2,9 +2,11 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "base/error.h"
+#include "parallel/arena.h"
 
 namespace elbo {
 namespace {
@@ -59,6 +61,25 @@ torch::Tensor canonical_sum(Node node, const std::vector<Part>& parts) {
   const torch::Tensor left = canonical_sum({node.first, middle}, parts);
   left.add_(canonical_sum({middle, node.end}, parts));
   return left;
+}
+
+torch::Tensor canonical_sum(Node node, const std::vector<Part>& parts, Workers& workers) {
+  const auto first =
+      std::ranges::find_if(parts, [&](const Part& part) { return part.node.first == node.first; });
+  if (first == parts.end()) fail("leaf {} is missing from a canonical sum", node.first);
+  if (first->node.end != node.end)
+    workers.run([&](int worker) {
+      const ElementRange share = block_share({0, first->sum.numel()}, worker, workers.count());
+      if (share.size() > 0) canonical_sum(node, narrowed(parts, share.first, share.end));
+    });
+  return first->sum;
+}
+
+std::vector<Part> narrowed(const std::vector<Part>& parts, int64_t first, int64_t end) {
+  std::vector<Part> result;
+  result.reserve(parts.size());
+  for (const Part& part : parts) result.push_back({part.node, part.sum.narrow(0, first, end - first)});
+  return result;
 }
 
 double canonical_sum(const std::vector<double>& values) {

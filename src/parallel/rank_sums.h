@@ -1,0 +1,90 @@
+// What the workers of one rank add up in a phase of a step: gradients, statistics and scalars of their
+// leaves. A gradient is taken over as soon as the backward pass has it; those of a worker's last leaf
+// complete one bucket (buckets.h) after the other, while the pass works on the next.
+#pragma once
+#include <torch/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/leaves.h"
+#include "parallel/arena.h"
+#include "parallel/buckets.h"
+#include "parallel/joins.h"
+#include "parallel/tree_sum.h"
+#include "parallel/workers.h"
+
+namespace elbo {
+
+// What a leaf has to say besides its gradients: sums over its samples.
+struct LeafReport {
+  std::vector<std::string> names;  // of the scalars
+  std::vector<double> scalars;
+  torch::Tensor statistics;  // (s); may be undefined
+};
+
+class RankSums {
+ public:
+  // Runs the forward and the backward pass of a leaf on its worker's replica.
+  using Task = std::function<LeafReport(int worker, int64_t leaf)>;
+
+  // of_rank: the rank's leaves of all `leaves`. phases: the buckets of each. replicas: of each worker the
+  // parameters of its model, in order of registration. Their gradients are taken and are undefined after a
+  // backward pass; outside of the phase they are only cleared.
+  RankSums(Workers& workers, const Arena& arena, std::vector<std::vector<torch::Tensor>> replicas,
+           const std::vector<Buckets>& phases, LeafRange of_rank, int64_t leaves);
+  ~RankSums();
+  RankSums(const RankSums&) = delete;
+  RankSums& operator=(const RankSums&) = delete;
+
+  LeafRange leaves_of_worker(int worker) const { return share_of(of_rank_, worker, workers_.count()); }
+
+  // Every worker runs the task for each of its leaves. Worker 0 calls advance() whenever it has a gradient,
+  // and in the end until that says that nothing is left to do or nobody computes any more.
+  void compute(size_t phase, const Task& task, const std::function<bool()>& advance);
+
+  // Whether the sums of a bucket are complete; never the last bucket's.
+  bool complete(size_t phase, size_t bucket) const;
+  // By all workers, when nothing is left to compute.
+  void join_last_bucket(size_t phase);
+  // The sums of elements of complete buckets: of the maximal subtrees of the rank's leaves.
+  std::vector<Part> sums(size_t phase, ElementRange elements) const;
+
+  // As the rank's first leaf reported; empty and undefined without leaves.
+  const LeafReport& form(size_t phase) const;
+  const std::vector<std::vector<double>>& scalars() const { return scalars_; }  // of each leaf of the rank
+  std::vector<Part> statistics(size_t phase) const;  // (s), of the maximal subtrees, on the CPU
+
+ private:
+  struct PhaseState;
+  // A worker's leaf under way.
+  struct Open {
+    std::vector<torch::Tensor> parameters;  // of its replica
+    bool last = false;                      // of the worker's leaves
+    std::vector<bool> taken;                // which gradients are here
+    std::vector<int64_t> missing;           // of each bucket, so many are not
+  };
+
+  void hook_in(int worker);
+  void begin(PhaseState& state);
+  void open(int worker, int64_t leaf);
+  void take(int worker, size_t parameter);  // its gradient, if it has one
+  void add_up(int worker, size_t bucket);   // all its gradients of the leaf are here
+  void close(int worker, int64_t leaf, LeafReport report);
+
+  Workers& workers_;
+  const Arena& arena_;
+  LeafRange of_rank_;
+  int64_t leaves_;
+  std::vector<Open> open_;  // of each worker
+  std::vector<std::unique_ptr<PhaseState>> phases_;
+  PhaseState* current_ = nullptr;                   // within compute()
+  const std::function<bool()>* advance_ = nullptr;  // likewise
+  std::vector<std::vector<double>> scalars_;
+};
+
+}  // namespace elbo
