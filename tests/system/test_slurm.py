@@ -162,6 +162,26 @@ class Jobs(SlurmTest):
         self.assert_undisturbed(job, SHORT)
         self.assertIn("launcher srun:pmix, because there is no mpirun in PATH", self.log(job))
 
+    def test_a_rank_that_crashes_as_it_starts_is_started_once_more(self):
+        crashing = self.folder / "crashing"
+        for launcher, times, state in (("srun", 1, "COMPLETED"), ("mpirun", 2, "FAILED")):
+            with self.subTest(launcher=launcher):
+                marks = self.folder / launcher
+                marks.mkdir()
+                crashing.write_text(f'''#!/bin/bash
+if [ "$SLURMD_NODENAME" = node2 ]; then
+  for time in $(seq {times}); do if mkdir {marks}/$time 2>/dev/null; then kill -SEGV $$; fi; done
+fi
+exec {ELBO} "$@"
+''')
+                crashing.chmod(0o755)
+                job = self.train(SHORT, options=("--nodes=2", "--ntasks-per-node=1"), ELBO_LAUNCHER=launcher, ELBO=str(crashing))
+                self.wait_for_end(job, state)
+                self.assertEqual(len(list(marks.iterdir())), times)
+                self.assertEqual(self.log(job).count("the ranks are started once more"), 1, self.log(job))
+                if state == "COMPLETED":
+                    self.assert_undisturbed(job, SHORT)
+
     def test_a_mistake_of_the_user_ends_the_job_in_one_sentence(self):
         unknown = self.train("--train.stepz=1", options=("--nodes=2", "--ntasks-per-node=1"))
         launcher = self.train(SHORT, ELBO_LAUNCHER="srun:pmix_v9")
