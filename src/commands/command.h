@@ -28,7 +28,9 @@ Command models_command();
 Command predict_command();
 Command reconstruct_command();
 Command sample_command();
+Command score_command();
 Command train_command();
+Command traverse_command();
 Command verify_command();
 
 std::vector<Command> all_commands();

@@ -85,9 +85,7 @@ ExitCode evaluate_run(const Environment& environment, const CommandLine& line) {
   TrainOptions threads;
   threads.threads = options.threads;
   Workers workers(worker_count(threads, environment, torch::kCPU, rows.rows()));
-  std::vector<std::shared_ptr<Model>> models{run.model};
-  while (static_cast<int>(models.size()) < workers.count()) models.push_back(run.replica());
-  const std::optional<Evaluation> result = evaluate(*world, workers, models, rows,
+  const std::optional<Evaluation> result = evaluate(*world, workers, run.replicas(workers.count()), rows,
                                                     {.split = options.split,
                                                      .microbatch = run.config->evaluate.microbatch,
                                                      .importance_samples = options.importance_samples,

@@ -41,21 +41,38 @@ struct Layout {
 
 torch::Device device_of(Model& model) { return model.parameters().front().device(); }
 
+Key key_of(const EvaluationOptions& options) {
+  return Key(options.seed).with("evaluate").with(options.split);
+}
+
+// For the loss of a leaf.
+Noise noise_of(const EvaluationOptions& options, int64_t leaf, Model& model) {
+  return Noise(key_of(options).with(static_cast<uint64_t>(leaf)), device_of(model));
+}
+
+// -log p(x) of each row of a leaf, (b).
+torch::Tensor nll_of(Model& model, const Batch& batch, int64_t leaf, const EvaluationOptions& options) {
+  Noise noise(key_of(options).with("importance").with(static_cast<uint64_t>(leaf)), device_of(model));
+  const int64_t at_once = std::max<int64_t>(1, decoded_rows / batch.size());
+  std::vector<torch::Tensor> log_weights;
+  for (int64_t done = 0; done < options.importance_samples; done += at_once)
+    if (const auto drawn =
+            model.log_weights(batch, std::min(at_once, options.importance_samples - done), noise))
+      log_weights.push_back(*drawn);
+  return -importance_weighted_bound(torch::cat(log_weights));
+}
+
 double sum_of(const torch::Tensor& values) { return values.sum(torch::kFloat64).item<double>(); }
 
 class Evaluator {
  public:
   Evaluator(const std::vector<std::shared_ptr<Model>>& models, const RowSource& rows,
             const EvaluationOptions& options)
-      : models_(models),
-        rows_(rows),
-        options_(options),
-        key_(Key(options.seed).with("evaluate").with(options.split)),
-        binarize_key_(Key(options.seed).with("binarize")) {
+      : models_(models), rows_(rows), options_(options), binarize_key_(Key(options.seed).with("binarize")) {
     Model& model = *models_.front();
     const torch::NoGradGuard no_grad;
     const Batch one = read(0, 1).to(device_of(model));
-    Noise noise(key_.with("probe"), device_of(model));
+    Noise noise(key_of(options).with("probe"), device_of(model));
     for (const auto& [name, value] : model.evaluate(one, noise).parts) layout_.terms.push_back(name);
     layout_.bound = model.log_weights(one, 1, noise).has_value();
     layout_.kl_per_dim = model.encode(one).kl.has_value();
@@ -80,7 +97,7 @@ class Evaluator {
     at[Layout::rows] = static_cast<double>(batch.size());
     const torch::Tensor counted = counted_numbers(model, batch);
     at[Layout::elements] = sum_of(counted);
-    Noise noise(key_.with(static_cast<uint64_t>(leaf)), device_of(model));
+    Noise noise = noise_of(options_, leaf, model);
     const Terms terms = model.evaluate(batch, noise);
     at[Layout::loss] = sum_of(terms.loss);
     for (size_t i = 0; i < terms.parts.size(); ++i)
@@ -88,7 +105,8 @@ class Evaluator {
     const Code code = model.encode(batch);
     if (model.likelihood()) add_reconstruction(batch.x, model.decode(code.z, batch.label), counted, at);
     add_posterior(code, sums);
-    if (options_.importance_samples > 0 && layout_.bound) at[Layout::nll] = nll_sum(model, batch, leaf);
+    if (options_.importance_samples > 0 && layout_.bound)
+      at[Layout::nll] = sum_of(nll_of(model, batch, leaf, options_));
     return sums;
   }
 
@@ -128,21 +146,10 @@ class Evaluator {
     if (code.kl) place(Layout::kl).copy_(code.kl->sum(0, false, torch::kFloat64));
   }
 
-  double nll_sum(Model& model, const Batch& batch, int64_t leaf) const {
-    Noise noise(key_.with("importance").with(static_cast<uint64_t>(leaf)), device_of(model));
-    const int64_t at_once = std::max<int64_t>(1, decoded_rows / batch.size());
-    std::vector<torch::Tensor> log_weights;
-    for (int64_t done = 0; done < options_.importance_samples; done += at_once)
-      if (const auto drawn =
-              model.log_weights(batch, std::min(at_once, options_.importance_samples - done), noise))
-        log_weights.push_back(*drawn);
-    return -sum_of(importance_weighted_bound(torch::cat(log_weights)));
-  }
-
   const std::vector<std::shared_ptr<Model>>& models_;
   const RowSource& rows_;
   const EvaluationOptions& options_;
-  Key key_, binarize_key_;
+  Key binarize_key_;
   Layout layout_;
 };
 
@@ -236,6 +243,12 @@ std::optional<Evaluation> evaluate(Communicator& comm, Workers& workers,
   const torch::Tensor sums =
       sum_over_ranks(comm, parts, evaluator.leaves(), {evaluator.layout().size()}, torch::kFloat64);
   return conclude(evaluator.layout(), sums, options, models.front()->likelihood().get());
+}
+
+torch::Tensor score_rows(Model& model, const Batch& batch, int64_t leaf, const EvaluationOptions& options) {
+  if (options.importance_samples > 0) return nll_of(model, batch, leaf, options);
+  Noise noise = noise_of(options, leaf, model);
+  return model.evaluate(batch, noise).loss;
 }
 
 }  // namespace elbo

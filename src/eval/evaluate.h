@@ -50,4 +50,8 @@ std::optional<Evaluation> evaluate(
     const RowSource& rows, const EvaluationOptions& options,
     const std::function<bool()>& interrupted = [] { return false; });
 
+// Of each row of a leaf, (b): what evaluate() averages as its loss, with the same noise; with importance
+// samples what it averages as nll. The model must have a bound then.
+torch::Tensor score_rows(Model& model, const Batch& batch, int64_t leaf, const EvaluationOptions& options);
+
 }  // namespace elbo

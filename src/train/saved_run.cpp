@@ -79,7 +79,11 @@ void require_same_rows(const SavedRun& run) {
 
 }  // namespace
 
-std::shared_ptr<Model> SavedRun::replica() const { return build(*this); }
+std::vector<std::shared_ptr<Model>> SavedRun::replicas(int workers) const {
+  std::vector<std::shared_ptr<Model>> result{model};
+  while (static_cast<int>(result.size()) < workers) result.push_back(build(*this));
+  return result;
+}
 
 std::string SavedRun::choose_split(const std::string& split, bool chosen) const {
   if (chosen || dataset->has(split)) return split;

@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "comm/communicator.h"
 #include "data/dataset.h"
@@ -18,8 +19,8 @@ struct SavedRun {
   std::unique_ptr<Dataset> dataset;  // config.data, or `data_path` in its place; null if not asked for
   std::shared_ptr<Model> model;      // with the checkpoint's parameters
 
-  // A replica for another worker thread.
-  std::shared_ptr<Model> replica() const;
+  // The model and copies of it, one for each worker.
+  std::vector<std::shared_ptr<Model>> replicas(int workers) const;
 
   // Rows [first, end) of a split of its data set, binarized as the run says.
   Batch rows(const RowSource& source, int64_t first, int64_t end) const;

@@ -121,7 +121,8 @@ class Variants(ProgramTest):
         self.assertEqual(evaluation["rows"], len(x))
         self.assertTrue(numpy.isfinite(evaluation["loss"]))
         for words, rows in ((("sample", directory, "--n=5"), 5), (("reconstruct", directory, "--n=6"), 6),
-                            (("interpolate", directory, "--n=2", "--steps=4"), 8)):
+                            (("interpolate", directory, "--n=2", "--steps=4"), 8),
+                            (("traverse", directory, "--steps=3", "--dimensions=0,1"), 6)):
             out = f"{directory}_{words[0]}.h5"
             self.succeed(0, *words, f"--out={out}")
             with h5py.File(out) as file:
@@ -133,6 +134,14 @@ class Variants(ProgramTest):
         if data.name == "video.h5":
             self.succeed(0, "predict", directory, "--n=2", f"--out={directory}.png")
         self.check_prediction(directory, data)
+        scores = []
+        for ranks in (0, 3):
+            out = f"{directory}_scores_{ranks}.h5"
+            self.succeed(ranks, "score", directory, data, f"--out={out}")
+            with h5py.File(out) as file:
+                scores.append(file["score"][:])
+        numpy.testing.assert_array_equal(*scores)
+        self.assertAlmostEqual(scores[0].mean(dtype=numpy.float64) / evaluation["loss"], 1, places=5)
         codes = f"{directory}_codes.h5"
         self.succeed(2, "encode", directory, data, f"--out={codes}")
         with h5py.File(codes) as file:

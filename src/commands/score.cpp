@@ -1,0 +1,78 @@
+#include <torch/torch.h>
+
+#include "commands/command.h"
+#include "eval/evaluate.h"
+#include "eval/map_rows.h"
+#include "eval/output.h"
+#include "train/device.h"
+#include "train/saved_run.h"
+
+namespace elbo {
+namespace {
+
+struct Options {
+  std::string split = "test", checkpoint = "newest", threads = "auto";
+  int64_t importance_samples = 0;
+  OutputOptions output;
+  OptionTable table() {
+    OptionTable table;
+    table.add("split", split, "train, validation or test");
+    table.add("checkpoint", checkpoint, "newest, best, or a step");
+    table.add("importance_samples", importance_samples,
+              "K: the score is -log p(x) by K importance samples; 0: -ELBO, by one sample",
+              Range::between(0, 1e8));
+    table.add_number_or("threads", threads, {"auto"},
+                        "worker threads of a rank; auto: cores of the node / its ranks",
+                        Range::between(1, 1024));
+    output.bind(table, ".h5, with /score (N), in nats, and /label where there are any");
+    return table;
+  }
+};
+
+ExitCode score(const Environment& environment, const CommandLine& line) {
+  Options options;
+  OptionTable table = options.table();
+  if (line.help) {
+    print_help(score_command(), table);
+    return ExitCode::ok;
+  }
+  apply(line, table);
+  require_words(score_command(), line, 2, 2, "the folder of a run and a data set");
+  const std::unique_ptr<Communicator> world = environment.make_world(600);
+  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, line.positional[1]);
+  const std::string split = run.choose_split(options.split, table.is_set("split"));
+  const RowSource& source = run.dataset->split(split);
+  if (environment.rank() == 0) check_output(options.output, {".h5"});
+
+  const torch::NoGradGuard no_grad;
+  const EvaluationOptions how{.split = split,
+                              .microbatch = run.config->evaluate.microbatch,
+                              .importance_samples = options.importance_samples,
+                              .binarize = run.config->data.binarize,
+                              .seed = static_cast<uint64_t>(run.config->train.seed)};
+  Noise probe(Key(how.seed).with("probe"), torch::kCPU);
+  if (how.importance_samples > 0 && !run.model->log_weights(run.rows(source, 0, 1), 1, probe))
+    usage_error("--importance_samples={}: {} has no density to sample; expected 0, and its loss as the score",
+                how.importance_samples, run.config->model->name());
+  TrainOptions threads;
+  threads.threads = options.threads;
+  Workers workers(worker_count(threads, environment, torch::kCPU, source.rows()));
+  const std::vector<std::shared_ptr<Model>> models = run.replicas(workers.count());
+  map_rows(
+      *world, workers, source, how.microbatch, {{"score", {}}},
+      [&](int worker, int64_t leaf, int64_t first, int64_t end) {
+        return score_rows(*models[static_cast<size_t>(worker)], run.rows(source, first, end), leaf, how)
+            .unsqueeze(1);
+      },
+      options.output.out);
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command score_command() {
+  return {"score", "RUN DATA.h5 --out=SCORES.h5 [--split=test] [--importance_samples=K]",
+          "writes how strange the model finds every row: its -ELBO, or -log p; higher is stranger", score};
+}
+
+}  // namespace elbo
