@@ -19,7 +19,7 @@ struct LoaderOptions {
   std::string binarize = "none";
   int64_t window_bytes = 0;
   int64_t prefetch = 4;  // microbatches read ahead, per worker
-  int workers = 1;       // that share the leaves as RankSums::leaves_of_worker says
+  int workers = 1;       // that share the leaves as those of RankSums do
   uint64_t seed = 0;
   int64_t first_step = 0, end_step = 0;  // steps that will be asked for
 };

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "base/error.h"
 #include "base/text.h"
 #include "parallel/block_norm.h"
 #include "parallel/sum_over_ranks.h"
@@ -206,11 +205,11 @@ StepSums Exchange::finish(size_t phase, const std::vector<double>& notice) {
 // A rank without leaves learns here what the others report, once.
 void Exchange::agree_on_form(PhaseState& state) {
   if (state.form_agreed) return;
-  const LeafReport& form = sums_.form(state.phase);
+  const RankSums::Form& form = sums_.form(state.phase);
   int owner = 0;
   while (!share_of({0, options_.leaves}, owner, host_.size()).contains(0)) ++owner;
   state.names = split(broadcast_text(host_, join(form.names, ","), owner), ',');
-  torch::Tensor size = torch::tensor(form.statistics.defined() ? form.statistics.numel() : int64_t{0});
+  torch::Tensor size = torch::tensor(form.statistics);
   host_.broadcast(size, owner);
   state.statistics_size = size.item<int64_t>();
   state.form_agreed = true;

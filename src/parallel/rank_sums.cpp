@@ -36,13 +36,6 @@ class Hook final : public torch::autograd::PostAccumulateGradHook {
   std::function<void()> call_;
 };
 
-std::vector<LeafRange> leaves_of_workers(LeafRange of_rank, int workers) {
-  std::vector<LeafRange> result;
-  result.reserve(static_cast<size_t>(workers));
-  for (int worker = 0; worker < workers; ++worker) result.push_back(share_of(of_rank, worker, workers));
-  return result;
-}
-
 }  // namespace
 
 struct RankSums::PhaseState {
@@ -59,7 +52,7 @@ struct RankSums::PhaseState {
   std::vector<LeafAccumulator> workers;               // sums of each worker's leaves
   std::vector<std::optional<LeafAccumulator>> statistics;  // likewise, from a worker's first leaf with some
   Joins joins;
-  LeafReport form;
+  Form form;
 };
 
 RankSums::RankSums(Workers& workers, const Arena& arena, std::vector<std::vector<torch::Tensor>> replicas,
@@ -70,9 +63,10 @@ RankSums::RankSums(Workers& workers, const Arena& arena, std::vector<std::vector
       leaves_(leaves),
       open_(replicas.size()),
       scalars_(static_cast<size_t>(of_rank.size())) {
+  std::vector<LeafRange> of_workers;
+  for (int worker = 0; worker < workers.count(); ++worker) of_workers.push_back(leaves_of_worker(worker));
   for (const Buckets& buckets : phases) {
-    auto state = std::make_unique<PhaseState>(
-        buckets, Joins(of_rank, leaves_of_workers(of_rank, workers.count()), leaves, buckets.count()));
+    auto state = std::make_unique<PhaseState>(buckets, Joins(of_rank, of_workers, leaves, buckets.count()));
     state->parameters_in.resize(buckets.count());
     for (const Arena::Item& item : arena.items()) {
       const bool belongs = item.offset >= buckets.range().first && item.offset < buckets.range().end;
@@ -112,7 +106,10 @@ void RankSums::compute(size_t phase, const Task& task, const std::function<bool(
   begin(*phases_[phase]);
   current_ = phases_[phase].get();
   advance_ = &advance;
-  const OnLeaving done([this] { current_ = nullptr; });
+  const OnLeaving done([this] {
+    current_ = nullptr;
+    advance_ = nullptr;
+  });
   std::atomic<int> computing = workers_.count();
   workers_.run([&](int worker) {
     const OnLeaving left([&] { --computing; });
@@ -195,9 +192,10 @@ void RankSums::close(int worker, int64_t leaf, LeafReport report) {
                         : sums->buffer().copy_(report.statistics);
     sums->merge(0, size);
   }
-  scalars_[static_cast<size_t>(leaf - of_rank_.first)] = report.scalars;
+  scalars_[static_cast<size_t>(leaf - of_rank_.first)] = std::move(report.scalars);
   // All leaves report in one form; the rank's first leaf, which one worker owns, speaks for all.
-  if (leaf == of_rank_.first) state.form = std::move(report);
+  if (leaf == of_rank_.first)
+    state.form = {std::move(report.names), report.statistics.defined() ? report.statistics.numel() : 0};
 }
 
 bool RankSums::complete(size_t phase, size_t bucket) const { return phases_[phase]->joins.complete(bucket); }
@@ -218,9 +216,9 @@ std::vector<Part> RankSums::sums(size_t phase, ElementRange elements) const {
   return narrowed(state.joins.sums(state.workers), within.first, within.end);
 }
 
-const LeafReport& RankSums::form(size_t phase) const { return phases_[phase]->form; }
+const RankSums::Form& RankSums::form(size_t phase) const { return phases_[phase]->form; }
 
-std::vector<Part> RankSums::statistics(size_t phase) const {
+std::vector<Part> RankSums::statistics(size_t phase) {
   std::vector<Part> parts;
   for (const auto& accumulator : phases_[phase]->statistics)
     if (accumulator) parts.insert(parts.end(), accumulator->parts().begin(), accumulator->parts().end());

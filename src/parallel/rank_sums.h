@@ -41,23 +41,30 @@ class RankSums {
   RankSums(const RankSums&) = delete;
   RankSums& operator=(const RankSums&) = delete;
 
-  LeafRange leaves_of_worker(int worker) const { return share_of(of_rank_, worker, workers_.count()); }
-
   // Every worker runs the task for each of its leaves. Worker 0 calls advance() whenever it has a gradient,
-  // and in the end until that says that nothing is left to do or nobody computes any more.
+  // and in the end until that says that nothing is left to do or nobody computes any more; from there
+  // complete() and sums() may be called. Throws what a task or advance() throws.
   void compute(size_t phase, const Task& task, const std::function<bool()>& advance);
 
-  // Whether the sums of a bucket are complete; never the last bucket's.
+  // Whether the sums of a bucket, which is not the last one, are complete.
   bool complete(size_t phase, size_t bucket) const;
-  // By all workers, when nothing is left to compute.
+  // By all workers, once after compute().
   void join_last_bucket(size_t phase);
-  // The sums of elements of complete buckets: of the maximal subtrees of the rank's leaves.
+  // The sums of elements of complete buckets, of the maximal subtrees of the rank's leaves: views that the
+  // caller may overwrite, until the next compute().
   std::vector<Part> sums(size_t phase, ElementRange elements) const;
 
-  // As the rank's first leaf reported; empty and undefined without leaves.
-  const LeafReport& form(size_t phase) const;
-  const std::vector<std::vector<double>>& scalars() const { return scalars_; }  // of each leaf of the rank
-  std::vector<Part> statistics(size_t phase) const;  // (s), of the maximal subtrees, on the CPU
+  // What the rank's first leaf reported: the scalars' names and the size of the statistics; nothing where the
+  // rank has no leaves.
+  struct Form {
+    std::vector<std::string> names;
+    int64_t statistics = 0;
+  };
+  const Form& form(size_t phase) const;
+  // Of the last compute(), of each leaf of the rank.
+  const std::vector<std::vector<double>>& scalars() const { return scalars_; }
+  // (s) on the CPU, of the maximal subtrees; adds them up, so it is called once after compute().
+  std::vector<Part> statistics(size_t phase);
 
  private:
   struct PhaseState;
@@ -69,6 +76,7 @@ class RankSums {
     std::vector<int64_t> missing;           // of each bucket, so many are not
   };
 
+  LeafRange leaves_of_worker(int worker) const { return share_of(of_rank_, worker, workers_.count()); }
   void hook_in(int worker);
   void begin(PhaseState& state);
   void open(int worker, int64_t leaf);

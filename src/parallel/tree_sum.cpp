@@ -67,6 +67,8 @@ torch::Tensor canonical_sum(Node node, const std::vector<Part>& parts, Workers& 
   const auto first =
       std::ranges::find_if(parts, [&](const Part& part) { return part.node.first == node.first; });
   if (first == parts.end()) fail("leaf {} is missing from a canonical sum", node.first);
+  if (first->sum.numel() % block_elements != 0)
+    fail("a sum of {} elements is no sum of whole blocks", first->sum.numel());
   if (first->node.end != node.end)
     workers.run([&](int worker) {
       const ElementRange share = block_share({0, first->sum.numel()}, worker, workers.count());

@@ -31,14 +31,14 @@ struct Part {
 // The sum of `node` from parts that cover it, each a node of the tree, in tree order. Adds in place: sums of
 // parts are overwritten, and the result is one of them. Throws Error if the parts do not cover the node.
 torch::Tensor canonical_sum(Node node, const std::vector<Part>& parts);
-// The same, its elements shared among the workers.
+// The same for parts of whole blocks (arena.h), which the workers share. Not from within a worker's task.
 torch::Tensor canonical_sum(Node node, const std::vector<Part>& parts, Workers& workers);
-
-// Of each part the elements first … end-1.
-std::vector<Part> narrowed(const std::vector<Part>& parts, int64_t first, int64_t end);
 
 // The same for scalars of every leaf, in double precision: values[i] belongs to leaf i. Empty: 0.
 double canonical_sum(const std::vector<double>& values);
+
+// Of each part the elements first … end-1.
+std::vector<Part> narrowed(const std::vector<Part>& parts, int64_t first, int64_t end);
 
 // Adds up leaves that arrive in order, as a binary counter does: at most log₂ M buffers are in use. A leaf's
 // values may come piece by piece, and pieces are added up as they come.

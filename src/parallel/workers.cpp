@@ -27,20 +27,12 @@ void wait_while(const std::atomic<Number>& value, Number old) {
   }
 }
 
-// MKL's vector functions, which compute LibTorch's exp, log and so on, look at their first call for the
-// kernels of this CPU, and a thread that calls while another one looks may compute with those of another CPU:
-// other bits (https://github.com/pytorch/pytorch/issues/188792). So each is called before there is a second
-// thread.
-void call_vector_functions_first() {
-  const torch::NoGradGuard no_grad;
-  for (const auto type : {torch::kFloat32, torch::kFloat64}) {
-    const torch::Tensor x = torch::full({1}, 0.5, type);
-    for (const auto function : {&torch::exp,  &torch::expm1, &torch::log,    &torch::log10, &torch::log2,
-                                &torch::sqrt, &torch::sin,   &torch::cos,    &torch::tan,   &torch::asin,
-                                &torch::acos, &torch::atan,  &torch::sinh,   &torch::cosh,  &torch::tanh,
-                                &torch::erf,  &torch::erfc,  &torch::erfinv, &torch::trunc, &torch::lgamma})
-      function(x);
-  }
+// MKL's vector functions, which compute LibTorch's exp, log and so on, ask one function for the type of this
+// CPU. While a thread is in its first call, others may be told another type, and compute with kernels that
+// give other bits (https://github.com/pytorch/pytorch/issues/188792). So there is a first call before there
+// is a second thread.
+void let_mkl_find_its_cpu() {
+  for (const auto type : {torch::kFloat32, torch::kFloat64}) torch::zeros({1}, type).exp();
 }
 
 }  // namespace
@@ -51,6 +43,11 @@ struct Workers::State {
   std::atomic<int> running = 0;
   std::vector<std::exception_ptr> errors;
   std::vector<std::jthread> threads;
+
+  ~State() {  // also where a thread could not be started
+    begin(nullptr);
+    threads.clear();  // joins
+  }
 
   void attempt(const std::function<void(int)>& work, int worker) {
     try {
@@ -80,16 +77,13 @@ struct Workers::State {
 
 Workers::Workers(int count) : state_(std::make_unique<State>()) {
   at::set_num_threads(1);
-  call_vector_functions_first();
+  let_mkl_find_its_cpu();
   state_->errors.resize(static_cast<size_t>(count));
   for (int worker = 1; worker < count; ++worker)
     state_->threads.emplace_back([state = state_.get(), worker] { state->loop(worker); });
 }
 
-Workers::~Workers() {
-  state_->begin(nullptr);
-  state_->threads.clear();  // joins
-}
+Workers::~Workers() = default;
 
 int Workers::count() const { return static_cast<int>(state_->errors.size()); }
 

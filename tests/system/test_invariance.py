@@ -38,6 +38,8 @@ class Invariance(ProgramTest):
         usual = self.succeed(0, *settings, f"--run.directory={self.folder / 'usual'}")
         self.addCleanup(ENVIRONMENT.update, LD_PRELOAD=ENVIRONMENT.get("LD_PRELOAD", ""))
         ENVIRONMENT["LD_PRELOAD"] = f"{library} {ENVIRONMENT.get('LD_PRELOAD', '')}"
+        self.addCleanup(ENVIRONMENT.update, ASAN_OPTIONS=ENVIRONMENT.get("ASAN_OPTIONS", ""))
+        ENVIRONMENT["ASAN_OPTIONS"] = f"{ENVIRONMENT.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"  # ASan wants to be first
         slow = self.succeed(0, *settings, f"--run.directory={self.folder / 'slow'}")
         if "mkl_stand_in: " not in slow.stderr:
             self.skipTest("this LibTorch computes without MKL's vector functions")
