@@ -89,14 +89,23 @@ RunConfig defaults(const CommandLine& line) {
 ExitCode train(const Environment& environment, const CommandLine& line) {
   if (line.help) {
     print_help(train_command(), defaults(line).table());
+    fmt::print(
+        "\n  --resume     goes on with the run that is in run.directory\n"
+        "  --check      says what would be done, or what is wrong with it, and ends\n");
     return ExitCode::ok;
   }
   const StopRequest stop;
-  const Request request = read_request(environment, line);
+  CommandLine settings = line;
+  const bool check = std::erase(settings.settings, Setting{"check", "true"}) > 0;
+  const Request request = read_request(environment, settings);
   if (environment.rank() == 0 && !request.choices.empty())
     fmt::print("# Decided from the data; these lines are a configuration to keep and change.\n{}\n",
                as_ini(request.choices));
-  Trainer trainer(environment, *request.config);
+  Trainer trainer(environment, *request.config, check ? Trainer::Purpose::check : Trainer::Purpose::train);
+  if (check) {
+    if (environment.rank() == 0) fmt::print("{}\n", trainer.plan());
+    return ExitCode::ok;
+  }
   const TrainOutcome outcome = trainer.run(stop);
   if (environment.rank() == 0) {
     if (outcome.stopped)
@@ -109,7 +118,7 @@ ExitCode train(const Environment& environment, const CommandLine& line) {
 }  // namespace
 
 Command train_command() {
-  return {"train", "CONFIG.ini|DATA.h5 … [--section.key=value …] [--resume]",
+  return {"train", "CONFIG.ini|DATA.h5 … [--section.key=value …] [--resume] [--check]",
           "trains a model; an interrupted run goes on with --resume, on any number of ranks", train};
 }
 

@@ -1,5 +1,7 @@
 #include "train/advice.h"
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 #include "base/text.h"
 
@@ -17,14 +19,18 @@ void tell_of_windows(const RunConfig& config, const RowSource& rows) {
         human_bytes(bytes), config.data.window_bytes, human_bytes(window));
 }
 
-void warn_of_idle_ranks(const RunConfig& config, int ranks) {
-  const int64_t idle = ranks - config.leaves();
-  if (idle > 0)
-    log::warning(
-        "{} of {} ranks have nothing to compute: train.batch={} makes {} microbatches of "
-        "train.microbatch={}; a larger "
-        "batch or a smaller microbatch would employ them",
-        idle, ranks, config.train.batch, config.leaves(), config.train.microbatch);
+void tell_of_idle_ones(const RunConfig& config, Resources resources) {
+  const int64_t leaves = config.leaves(), threads = int64_t{resources.ranks} * resources.threads;
+  const std::string why = fmt::format(
+      "train.batch={} makes {} microbatches of train.microbatch={}; a larger batch or a smaller "
+      "microbatch would employ them",
+      config.train.batch, leaves, config.train.microbatch);
+  if (leaves < resources.ranks)
+    log::warning("{} of {} ranks have nothing to compute: {}", resources.ranks - leaves, resources.ranks,
+                 why);
+  else if (leaves < threads)
+    log::info("{} of {} cores have nothing to compute: {}, and give other bits", threads - leaves, threads,
+              why);
 }
 
 void warn_of_late_phases(const std::vector<Phase>& phases, int64_t end_step) {
@@ -45,9 +51,9 @@ void warn_of_padding(const RunConfig& config, const RowSource& rows, const Model
 }  // namespace
 
 void give_advice(const RunConfig& config, const RowSource& rows, const Model& model,
-                 const std::vector<Phase>& phases, int64_t end_step, int ranks) {
+                 const std::vector<Phase>& phases, int64_t end_step, Resources resources) {
   tell_of_windows(config, rows);
-  warn_of_idle_ranks(config, ranks);
+  tell_of_idle_ones(config, resources);
   warn_of_late_phases(phases, end_step);
   warn_of_padding(config, rows, model);
 }

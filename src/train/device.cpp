@@ -41,16 +41,17 @@ torch::Device choose_device(const TrainOptions& options, const Environment& envi
   return {torch::kCUDA, static_cast<c10::DeviceIndex>(environment.local_rank() % devices)};
 }
 
+int thread_count(const TrainOptions& options, const Environment& environment, torch::Device device) {
+  if (!device.is_cpu()) return 1;
+  if (options.threads == "auto") return environment.cores();
+  int threads = 0;
+  std::from_chars(options.threads.data(), options.threads.data() + options.threads.size(), threads);
+  return threads;
+}
+
 int worker_count(const TrainOptions& options, const Environment& environment, torch::Device device,
                  int64_t leaves_of_rank) {
-  if (!device.is_cpu()) return 1;
-  int threads = 0;
-  if (options.threads == "auto") {
-    threads = environment.cores();
-  } else {
-    std::from_chars(options.threads.data(), options.threads.data() + options.threads.size(), threads);
-  }
-  return static_cast<int>(std::clamp<int64_t>(leaves_of_rank, 1, threads));
+  return static_cast<int>(std::clamp<int64_t>(leaves_of_rank, 1, thread_count(options, environment, device)));
 }
 
 }  // namespace elbo

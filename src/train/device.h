@@ -15,7 +15,9 @@ namespace elbo {
 torch::Device choose_device(const TrainOptions& options, const Environment& environment);
 
 // train.threads for this rank; auto shares the cores that the process may run on among the host's ranks. A
-// GPU has one worker, and nobody gets more workers than leaves.
+// GPU has one.
+int thread_count(const TrainOptions& options, const Environment& environment, torch::Device device);
+// The same, but no more than there are leaves.
 int worker_count(const TrainOptions& options, const Environment& environment, torch::Device device,
                  int64_t leaves_of_rank);
 

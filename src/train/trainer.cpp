@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -30,7 +31,7 @@ std::string state_name(const Phase& phase, const std::string& state, const Arena
 
 }  // namespace
 
-Trainer::Trainer(const Environment& environment, RunConfig& config)
+Trainer::Trainer(const Environment& environment, RunConfig& config, Purpose purpose)
     : config_(config),
       host_(environment.make_world(config.run.timeout)),
       device_(choose_device(config.train, environment)),
@@ -52,17 +53,34 @@ Trainer::Trainer(const Environment& environment, RunConfig& config)
   make_exchange();
   make_optimizers();
   make_loader();
-  if (first_step_ >= end_step_) {
+  if (first_step_ >= end_step_)
     log::info("{} has {} steps behind it, this run ends at {}: a larger train.steps or train.epochs goes on",
               config.directory(), first_step_, end_step_);
-  } else if (host_->rank() == 0) {
-    lock_ = prepare_run_directory(config, first_step_);
-  }
-  coordinator_ = std::make_unique<Coordinator>(config, host_->rank() == 0, rows_.rows(), first_step_,
+  if (purpose == Purpose::train) begin_to_write();
+  start_.reset();
+  if (host_->rank() == 0)
+    give_advice(config, rows_, *replicas_.front(), phases_, end_step_,
+                {.ranks = host_->size(), .threads = thread_count(config.train, environment, device_)});
+}
+
+void Trainer::begin_to_write() {
+  if (host_->rank() == 0 && first_step_ < end_step_) lock_ = prepare_run_directory(config_, first_step_);
+  coordinator_ = std::make_unique<Coordinator>(config_, host_->rank() == 0, rows_.rows(), first_step_,
                                                end_step_, evaluation_pending_);
   if (start_) coordinator_->restore_best(start_->best_loss, start_->best_step);
-  start_.reset();
-  if (host_->rank() == 0) give_advice(config, rows_, *replicas_.front(), phases_, end_step_, host_->size());
+}
+
+std::string Trainer::plan() const {
+  int64_t parameters = 0;
+  for (const Arena::Item& item : arena_->items()) parameters += item.elements;
+  return fmt::format(
+      "{} with {} parameters, on {} rows of shape {}\n"
+      "{} steps of {} rows, in {} microbatches of {}: as many cores or GPUs can compute at once\n"
+      "{} {}",
+      config_.model->name(), parameters, rows_.rows(), shape_text(dataset_.shape().x), end_step_,
+      config_.train.batch, config_.leaves(), config_.train.microbatch,
+      first_step_ > 0 ? fmt::format("goes on after step {} in", first_step_) : "begins in",
+      config_.directory());
 }
 
 bool Trainer::uses_nccl() const {

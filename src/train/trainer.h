@@ -34,13 +34,16 @@ struct TrainOutcome {
 class Trainer {
  public:
   // Checks everything that can be checked before the first step, and throws what is wrong. `config` outlives
-  // the trainer. Collective, like run().
-  Trainer(const Environment& environment, RunConfig& config);
+  // the trainer. Collective, like run(). check: nothing is written, and run() is not to be called.
+  enum class Purpose { train, check };
+  Trainer(const Environment& environment, RunConfig& config, Purpose purpose = Purpose::train);
 
   int64_t workers() const { return workers_->count(); }  // of this rank
   int64_t phases() const { return static_cast<int64_t>(phases_.size()); }
   int64_t parameters() const { return arena_->values().numel(); }
   const Buckets& buckets(size_t phase) const { return exchange_->buckets(phase); }
+
+  std::string plan() const;  // what run() would do, in some lines for people
 
   // Trains to the end or to a request to stop. Throws Error where training diverges or a checkpoint cannot be
   // written.
@@ -69,6 +72,7 @@ class Trainer {
   void save(int64_t done);
   Checkpoint collect(int64_t done);
   int64_t steps_of_run() const;
+  void begin_to_write();
 
   RunConfig& config_;
   std::unique_ptr<Communicator> host_;
