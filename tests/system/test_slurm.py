@@ -200,13 +200,14 @@ exec {ELBO} "$@"
             self.assertIn(sentence, lines.pop())
 
     def test_a_rank_that_is_killed_ends_the_job_and_all_its_processes(self):
-        for launcher in ("mpirun", "srun"):
+        for launcher, end in (("mpirun", signal.SIGKILL), ("srun", signal.SIGSEGV)):
             with self.subTest(launcher=launcher):
                 job = self.train(LONG, options=("--nodes=2", "--ntasks-per-node=1"), ELBO_LAUNCHER=launcher)
                 self.wait_for_training(job)
                 ranks = [process for process, line in slurm_processes() if line.startswith(ELBO)]
-                os.kill(ranks[0], signal.SIGKILL)
+                os.kill(ranks[0], end)
                 self.wait_for_end(job, "FAILED")
+                self.assertNotIn("once more", self.log(job))
                 self.wait_until(lambda: not slurm_processes(), "its processes end")
                 self.assertEqual(self.about(job)["Restarts"], "0")
 
