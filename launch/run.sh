@@ -51,10 +51,17 @@ while [ $# -gt 0 ]; do
     --no_check) check= ;;
     --dry_run) dry_run=yes ;;
     --help) printf '%s\n' "$usage"; exit ;;
+    --hosts | --hostfile | --ranks_per_node | --bind | --env | --mpirun) fail 2 "$1: needs a value behind a '=': $1=VALUE" ;;
     -*) fail 2 "unknown option '$1' before the command; launch/run.sh --help lists them" ;;
     *) break ;;
   esac
   shift
+done
+for word in "$@"; do
+  case ${word%%=*} in
+    --hosts | --hostfile | --ranks_per_node | --bind | --env | --mpirun | --no_check | --dry_run)
+      fail 2 "${word%%=*}: stands before the command: launch/run.sh $word $1 …" ;;
+  esac
 done
 [ $# -gt 0 ] || fail 2 "no command is named, for example: train configs/mnist_vae.ini; launch/run.sh --help says more"
 if [ -n "$hosts" ] && [ -n "$hostfile" ]; then fail 2 "--hosts and --hostfile name hosts twice; give one of them"; fi
@@ -69,7 +76,7 @@ done
 # ---- The programs -------------------------------------------------------------------------------------------------
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 elbo=
-for candidate in "${ELBO:-}" "$here/../build/elbo" "$here/../bin/elbo" "$(type -P elbo || true)"; do
+for candidate in "${ELBO:-}" "$here/../build/elbo" "$here/../bin/elbo" "$here/../../../bin/elbo" "$(type -P elbo || true)"; do
   if [ -x "$candidate" ] && [ ! -d "$candidate" ]; then
     elbo=$(cd "$(dirname "$candidate")" && pwd)/$(basename "$candidate")
     break

@@ -13,7 +13,7 @@ for example: launch/sweep.sh configs/mnist_vae.ini --model.beta=1,4,16 --train.s
   --at_once=K           runs at the same time: here 1, each with its share of the cores; under --slurm as many as Slurm likes
   --slurm               as an array of Slurm jobs, by launch/elbo.sbatch, which says what ELBO_LAUNCHER and others mean
   --sbatch='OPTIONS'    options of sbatch for each of them: --sbatch='--nodes=2 --time=2:00:00'
-  --dry_run             prints the commands and ends
+  --dry_run             prints the commands of what is not finished, and ends
 
 Started again, it skips what is finished, goes on with what is not, and adds what is new. At the end, and whenever
 launch/report_sweep.py runs/NAME is called, runs/NAME holds table.md, table.tsv and report.html: the runs in the order of their
@@ -68,6 +68,8 @@ values_of() {
     if [[ $value =~ ^(-?[0-9]+)\.\.(-?[0-9]+)$ ]]; then
       [ "${BASH_REMATCH[1]}" -le "${BASH_REMATCH[2]}" ] || fail 2 "$key: the range $value is empty; expected the smaller number first"
       seq "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+    elif [[ $value =~ ^[-+.0-9e]+\.\.[-+.0-9e]+$ ]]; then
+      fail 2 "$key: $value is no range of whole numbers; expected one as 1..3, or values with commas between"
     elif [[ $value =~ ^[^][[:space:]]+$ ]]; then
       printf '%s\n' "$value"
     else
@@ -120,7 +122,8 @@ if [ -e "$list" ]; then mapfile -t lines <"$list"; fi
 # Finished: evaluated after it was last trained, by the configuration and the settings as they are now.
 is_finished() {
   local run=$folder/$1
-  [ "$run/evaluation.json" -nt "$input" ] && [ "$run/evaluation.json" -nt "$run/run.ini" ]
+  [ "$run/evaluation.json" -nt "$input" ] && [ "$run/evaluation.json" -nt "$run/run.ini" ] &&
+    [[ " ${changed[*]-} " != *" $run/evaluation.json "* ]]
 }
 
 # Numbers of the lines, from 0, that this sweep asks for. Lines keep their numbers: tasks of Slurm may still wait to read theirs.
@@ -138,32 +141,65 @@ for i in "${!points[@]}"; do
   asked+=("$at")
 done
 
-if [ -n "$dry_run" ]; then
-  for number in "${asked[@]}"; do printf '%s\n' "$elbo train $input ${lines[number]} --resume"; done
-  exit
-fi
-mkdir -p "$folder"
-printf '%s\n' "${lines[@]}" >"$list.new"
-mv "$list.new" "$list"
-rm -f -- ${changed[@]+"${changed[@]}"}
-
 waiting=()
 for i in "${!asked[@]}"; do
   if is_finished "${labels[i]}"; then printf '%s: is finished\n' "${labels[i]}"; else waiting+=("$i"); fi
 done
 
+# As far as they are not finished, by Slurm or one after the other. What is told to sbatch the second time are the options that a
+# site may demand, such as its account.
+if [ -n "$slurm" ]; then
+  tasks=
+  for i in ${waiting[@]+"${waiting[@]}"}; do tasks+=${tasks:+,}$((asked[i] + 1)); done
+  array=(env "ELBO=$elbo" "ELBO_SWEEP=$PWD/$list" ELBO_EVALUATE=yes sbatch --parsable "--job-name=$name" "--output=$folder/slurm-%A_%a.out"
+    ${sbatch_options[@]+"${sbatch_options[@]}"} "--array=$tasks${at_once:+%$at_once}" "$here/elbo.sbatch" train "$input")
+  after=(sbatch --parsable ${sbatch_options[@]+"${sbatch_options[@]}"} --nodes=1 --ntasks=1 "--job-name=$name-report"
+    "--output=$folder/report.out" "--wrap=python3 '$here/report_sweep.py' '$folder'")
+fi
+
+if [ -n "$dry_run" ]; then
+  for i in ${waiting[@]+"${waiting[@]}"}; do
+    printf '%s\n' "${slurm:+task $((asked[i] + 1)): }$elbo train $input ${lines[asked[i]]} --resume"
+  done
+  if [ -n "$slurm" ] && [ ${#waiting[@]} != 0 ]; then
+    printf '%q ' "${array[@]}"
+    printf '\n'
+    printf '%q ' "${after[@]}" --dependency=afterany:JOB
+    printf '\n'
+  fi
+  exit
+fi
+
+# A mistake is told here, ahead of all runs. Each value is tried once, with some value of the other keys.
+declare -A tried=()
+for i in ${waiting[@]+"${waiting[@]}"}; do
+  line=${lines[asked[i]]}
+  new=
+  for setting in ${points[i]}; do
+    [ -n "${tried[$setting]:-}" ] || new=yes
+    tried[$setting]=yes
+  done
+  if [ -z "$new" ] && [ ${#tried[@]} != 0 ]; then continue; fi
+  read -ra words <<<"$line"
+  said=$("$elbo" train "$input" "${words[@]}" --resume --check 2>&1 >/dev/null) && status=0 || status=$?
+  if [ "$status" = 2 ]; then
+    said=$(grep -m 1 '^error: ' <<<"$said" || tail -n 1 <<<"$said")
+    fail 2 "${said#error: } (${labels[i]}; no run was started)"
+  fi
+done
+
+mkdir -p "$folder"
+printf '%s\n' "${lines[@]}" >"$list.new"
+mv "$list.new" "$list"
+rm -f -- ${changed[@]+"${changed[@]}"}
+
 report() { python3 "$here/report_sweep.py" "$folder"; }
 
 # ---- By Slurm -----------------------------------------------------------------------------------------------------
 if [ -n "$slurm" ] && [ ${#waiting[@]} != 0 ]; then
-  tasks=
-  for i in "${waiting[@]}"; do tasks+=${tasks:+,}$((asked[i] + 1)); done
-  job=$(ELBO=$elbo ELBO_SWEEP=$PWD/$list ELBO_EVALUATE=yes sbatch --parsable --job-name="$name" --output="$folder/slurm-%A_%a.out" \
-    ${sbatch_options[@]+"${sbatch_options[@]}"} --array="$tasks${at_once:+%$at_once}" "$here/elbo.sbatch" train "$input")
+  job=$("${array[@]}")
   job=${job%%;*}
-  # Of the options, those count that a site may demand, such as its account.
-  sbatch --parsable ${sbatch_options[@]+"${sbatch_options[@]}"} --nodes=1 --ntasks=1 --dependency="afterany:$job" --job-name="$name-report" \
-    --output="$folder/report.out" --wrap="python3 '$here/report_sweep.py' '$folder'" >/dev/null
+  "${after[@]}" "--dependency=afterany:$job" >/dev/null
   printf '%s\n' "${#waiting[@]} runs are queued as the array $job; their logs are $folder/slurm-${job}_*.out" \
     "watch them:   squeue --job=$job" "cancel them:  scancel $job" \
     "table so far: $here/report_sweep.py $folder     (done at the end by itself)"

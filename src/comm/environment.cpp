@@ -5,13 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <optional>
 #include <thread>
 #include <vector>
 
+#include "base/host.h"
 #include "base/log.h"
 #include "comm/cuda_library.h"
 #include "comm/last_words.h"
@@ -55,12 +55,6 @@ int share_of_cores(const std::vector<cpu_set_t>& allowed, int rank) {
                        allowed, [core](const cpu_set_t& other) { return CPU_ISSET(core, &other); }));
   }
   return std::max(1, static_cast<int>(share + 1e-9));
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "an unnamed host";
-  return name.data();
 }
 
 }  // namespace

@@ -31,9 +31,10 @@ void DataOptions::bind(OptionTable& table) {
   table.add("data.path", path,
             "HDF5 file (docs/data_format.md), a pattern (shards/*.h5), or several with commas between: many "
             "files are one data set");
-  table.add("data.stage", stage,
-            "folder on a disk of each host ($TMPDIR) to which training copies the files first; empty: they "
-            "are read where they are");
+  table.add(
+      "data.stage", stage,
+      "folder on a disk of each host to which training copies the files first; '$TMPDIR', in such quotes, is "
+      "each host's own; empty: they are read where they are");
   table.add("data.train", train, "group of the training split");
   table.add("data.validation", validation, "group of the validation split, if the file has one");
   table.add("data.test", test, "group of the test split, if the file has one");

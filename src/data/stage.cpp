@@ -2,15 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/host.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "data/data_files.h"
@@ -86,9 +89,28 @@ struct Stage::Copy {
   }
 };
 
-Stage::Stage(const std::string& path, const std::string& folder) {
-  if (!fs::is_directory(folder) || folder.find(',') != std::string::npos)
-    usage_error("data.stage={}: expected a folder that is there, without commas in its name", folder);
+namespace {
+
+// $NAME or $NAME/… with the value that the variable has here.
+std::string with_variable(const std::string& folder) {
+  if (!folder.starts_with('$')) return folder;
+  const size_t end = std::min(folder.find('/'), folder.size());
+  const std::string name = folder.substr(1, end - 1);
+  const char* value = std::getenv(name.c_str());
+  if (value == nullptr || *value == '\0')
+    usage_error("data.stage={}: there is no variable {} on {}; set it, or name a folder", folder, name,
+                host_name());
+  return value + folder.substr(end);
+}
+
+}  // namespace
+
+Stage::Stage(const std::string& path, const std::string& where) {
+  const std::string folder = with_variable(where);
+  if (!fs::is_directory(folder))
+    usage_error("data.stage={}: is no folder on {}; make it, or name another", folder, host_name());
+  if (folder.find(',') != std::string::npos)
+    usage_error("data.stage={}: has a comma in its name, which separates files; expected another", folder);
   for (const std::string& file : data_files(path)) copies_.push_back(std::make_unique<Copy>(file, folder));
 }
 

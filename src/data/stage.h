@@ -8,9 +8,9 @@ namespace elbo {
 
 class Stage {
  public:
-  // path: as data.path; folder: must be there. Copies are named by the file's path, size and time of change,
-  // so an older run's copy of the same file is used, and one of a file that has changed since is not. Throws
-  // usage Errors.
+  // path: as data.path; folder: must be there, and may begin with a variable of this host: $TMPDIR/elbo.
+  // Copies are named by the file's path, size and time of change, so an older run's copy of the same file is
+  // used, and one of a file that has changed since is not. Throws usage Errors.
   Stage(const std::string& path, const std::string& folder);
   ~Stage();
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The same rows in every form that a file can have: one fingerprint, on any number of ranks."""
+import os
 import re
 import subprocess
 import unittest
@@ -7,7 +8,7 @@ import unittest
 import h5py
 import numpy
 
-from program import ProgramTest, run
+from program import ENVIRONMENT, ProgramTest, run
 
 ROWS, SHAPE = 211, (1, 9, 7)  # a prime number of rows
 
@@ -86,7 +87,8 @@ class DataForms(ProgramTest):
         arguments = "--train.steps=5", "--train.batch=30", "--train.microbatch=10"
         stage = self.folder / "stage"
         told = self.run_and_fail_to_stage(path, stage)
-        self.assertIn("data.stage", told)
+        self.assertIn(f"data.stage={stage}: is no folder on {os.uname().nodename}", told)
+        self.assertIn("there is no variable NOT_SET on", self.run_and_fail_to_stage(path, "$NOT_SET/x"))
         stage.mkdir()
         staged = f"--data.stage={stage}"
         expected = self.train(0, "plain", *arguments, config=path)
@@ -94,7 +96,9 @@ class DataForms(ProgramTest):
         copy, = stage.iterdir()
         self.assertEqual(copy.read_bytes(), path.read_bytes())
         before = copy.stat().st_ino
-        self.assertEqual(self.train(2, "second", *arguments, staged, config=path), expected)
+        self.addCleanup(ENVIRONMENT.pop, "STAGE")
+        ENVIRONMENT["STAGE"] = str(self.folder)
+        self.assertEqual(self.train(2, "second", *arguments, "--data.stage=$STAGE/stage", config=path), expected)
         self.assertEqual([one.stat().st_ino for one in stage.iterdir()], [before])
         copy.rename(f"{copy}.partial-4194304")  # as of a process that was killed: no number of one is so high
         self.assertEqual(self.train(2, "third", *arguments, staged, config=path), expected)

@@ -107,6 +107,7 @@ class Run(ProgramTest):
 
     def test_mistakes_are_told_in_a_sentence(self):
         for word, sentence in (("--host=a", "unknown option '--host=a'"),
+                               ("--hosts", "--hosts: needs a value behind a '=': --hosts=VALUE"),
                                ("--hosts=a,a", "a stands there twice"),
                                ("--hosts=a:0", "'a:0' is no host"),
                                ("--hosts=a,,b", "'' is no host"),
@@ -120,6 +121,7 @@ class Run(ProgramTest):
             with self.subTest(word):
                 self.assert_refused([word], sentence)
         self.assert_refused(["--hosts=a", "--hostfile=b"], "name hosts twice")
+        self.assert_refused(["train", "--dry_run"], "--dry_run: stands before the command: launch/run.sh --dry_run train")
         self.assert_refused(["--hosts=a:1,b:2", "--bind=numa"], "needs the same known number of ranks on every host")
         self.assert_refused(["--ranks_per_node=9", "--bind=core"], "9 ranks are more than the 8 cores")
         self.domains(2, 8)
@@ -129,15 +131,17 @@ class Run(ProgramTest):
         self.assertEqual((result.returncode, "no command is named" in result.stderr), (2, True))
 
     def test_elbo_is_found_where_it_is_installed(self):
-        installed = self.folder / "installed"
-        (installed / "launch").mkdir(parents=True)
-        (installed / "bin").mkdir()
-        shutil.copy(ROOT / "launch/run.sh", installed / "launch")
-        shutil.copy(ELBO, installed / "bin/elbo")
         environment = {name: value for name, value in os.environ.items() if name != "ELBO"}
-        result = subprocess.run([installed / "launch/run.sh", "--dry_run", "train"], env=environment, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True)
-        self.assertIn(str(installed / "bin/elbo"), result.stdout, result.stderr)
+        for place in ("launch", "share/elbo/launch"):  # of a folder that was put together by hand, and of cmake --install
+            with self.subTest(place):
+                installed = self.folder / place.replace("/", "_")
+                (installed / place).mkdir(parents=True)
+                (installed / "bin").mkdir()
+                shutil.copy(ROOT / "launch/run.sh", installed / place)
+                shutil.copy(ELBO, installed / "bin/elbo")
+                result = subprocess.run([installed / place / "run.sh", "--dry_run", "train"], env=environment, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+                self.assertIn(str(installed / "bin/elbo"), result.stdout, result.stderr)
 
     def test_here_alone_it_ends_as_elbo_does(self):
         settings = ("--network.hidden=32", "--train.steps=3", "--evaluate.every=never", f"--data.path={ROOT}/datasets/mnist.h5",

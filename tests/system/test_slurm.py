@@ -12,6 +12,8 @@ import tempfile
 import time
 import unittest
 
+import h5py
+
 from program import ELBO, ENVIRONMENT, ROOT, run
 
 CLUSTER = ROOT / "tests/slurm/cluster.sh"
@@ -151,6 +153,14 @@ class Jobs(SlurmTest):
             self.assert_undisturbed(job, SHORT)
         self.assertIn("launcher mpirun, because", self.log(jobs[0]))
         self.assertIn("launcher srun:pmix, because ELBO_LAUNCHER says so", self.log(jobs[3]))
+
+    def test_ranks_may_be_more_than_slurms_tasks(self):
+        jobs = [self.train(SHORT, options=("--nodes=2",), ELBO_LAUNCHER=launcher, SLURM_GPUS_ON_NODE="3") for launcher in ("mpirun", "srun")]
+        for job in jobs:
+            self.assert_undisturbed(job, SHORT)
+            self.assertIn("(nodes: 2, ranks on them: 3)", self.log(job))
+            with h5py.File(self.folder / f"runs/elbo-{job}/checkpoints" / self.checkpoints(job)[-1]) as file:
+                self.assertEqual(file.attrs["world_size"], 6)
 
     def test_without_mpirun_it_takes_srun(self):
         programs = self.folder / "bin"

@@ -41,6 +41,16 @@ class Sweep(ProgramTest):
                                    "--run.directory=runs/small/beta=1_seed=-1_channels=8-16 --resume")
         self.assertFalse((self.folder / "runs").exists())
 
+    def test_a_mistake_in_any_value_is_told_before_a_run_begins(self):
+        for setting, sentence in (("--model.betta=1,4", "--model.betta: no such option; did you mean model.beta?"),
+                                  ("--train.microbatch=16,24", "train.microbatch=24"),
+                                  ("--optimizer.lr=0.1..0.3", "0.1..0.3 is no range of whole numbers")):
+            with self.subTest(setting):
+                result = self.sweep(SHORT, "--train.seed=1,2", setting, status=2)
+                self.assertEqual(result.stderr.count("error: "), 1, result.stderr)
+                self.assertIn(sentence, result.stderr)
+                self.assertFalse((self.folder / "runs").exists())
+
     def test_runs_are_compared_in_the_order_of_their_loss_and_equal_plain_ones(self):
         result = self.sweep(SHORT, "--model.latent=2,20", "--train.seed=1..2", "--at_once=2")
         rows = self.table()
@@ -99,10 +109,10 @@ class Sweep(ProgramTest):
                          {latent: self.train(2, f"plain_{latent}", *SETTINGS, LONG, f"--model.latent={latent}") for latent in ("2", "20")})
 
     def test_one_that_fails_does_not_keep_the_others(self):
-        result = self.sweep(SHORT, "--model.latent=0,20", status=1)
-        self.assertIn("latent=0: failed: error: ", result.stdout)
+        result = self.sweep(SHORT, "--optimizer.lr=1e30,0.001", "--train.max_skipped=1", status=1)
+        self.assertIn("lr=1e30: failed: error: training diverged", result.stdout)
         self.assertIn("1 of 2 runs failed", result.stderr)
-        self.assertEqual([row["state"] for row in self.table()], ["finished", "not started"])
+        self.assertEqual([row["state"] for row in self.table()], ["finished", "at step 1"])
 
     def test_mistakes_are_told_in_a_sentence(self):
         for word, sentence in (("--a.b=3..1", "the range 3..1 is empty"), ("--a.b=1,,2", "'' is no value"),
