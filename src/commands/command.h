@@ -22,6 +22,7 @@ Command bench_command();
 Command convert_command();
 Command encode_command();
 Command evaluate_command();
+Command export_command();
 Command inspect_command();
 Command interpolate_command();
 Command models_command();

@@ -9,8 +9,8 @@ namespace elbo {
 std::vector<Command> all_commands() {
   return {train_command(),   evaluate_command(),    sample_command(),   reconstruct_command(),
           predict_command(), interpolate_command(), traverse_command(), encode_command(),
-          score_command(),   models_command(),      inspect_command(),  verify_command(),
-          convert_command(), bench_command()};
+          score_command(),   export_command(),      models_command(),   inspect_command(),
+          verify_command(),  convert_command(),     bench_command()};
 }
 
 void print_help(const Command& command, const OptionTable& options) {

@@ -75,7 +75,7 @@ std::string Trainer::plan() const {
   for (const Arena::Item& item : arena_->items()) parameters += item.elements;
   return fmt::format(
       "{} with {} parameters, on {} rows of shape {}\n"
-      "{} steps of {} rows, in {} microbatches of {}: as many cores or GPUs can compute at once\n"
+      "{} steps of {} rows, in {} microbatches of {}: so many cores or GPUs can compute at once\n"
       "{} {}",
       config_.model->name(), parameters, rows_.rows(), shape_text(dataset_.shape().x), end_step_,
       config_.train.batch, config_.leaves(), config_.train.microbatch,

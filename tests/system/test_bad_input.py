@@ -8,7 +8,7 @@ import unittest
 import h5py
 import numpy
 
-from program import ProgramTest, processes_left, run
+from program import ROOT, ProgramTest, processes_left, run
 
 DATA = "datasets/mnist.h5"
 
@@ -128,6 +128,29 @@ class BadInput(ProgramTest):
     def test_a_folder_that_holds_a_run(self):
         self.make_run()
         self.refuse(self.train(), ["holds a run already", "--resume"])
+
+    def test_a_check_finds_what_training_would_and_writes_nothing(self):
+        self.refuse(self.train("--check", "--train.microbatch=100"), ["train.microbatch=100", "divisor of train.batch=128"])
+        for ranks in (0, 3):
+            result = run(ranks, *self.train("--check"))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(result.stdout.count(f"begins in {self.folder / 'run'}"), 1, result.stdout)
+        self.assertEqual(self.contents(), {})
+        self.make_run()
+        self.refuse(self.train("--check"), ["holds a run already", "--resume"])
+        before = self.contents()
+        result = run(2, *self.train("--check", "--resume", "--train.steps=9"))
+        self.assertIn(f"goes on after step 3 in {self.folder / 'run'}", result.stdout)
+        self.assertEqual(self.contents(), before)
+
+    def test_what_a_run_does_not_have(self):
+        self.make_run("--model.name=autoencoder")
+        run_folder, data, out = self.folder / "run", ROOT / "datasets/mnist.h5", self.folder / "out"
+        self.refuse(["traverse", run_folder, f"--out={out}.png", "--dimensions=0,900"], ["'900'", "latent dimensions", "expected 0 …"], worlds=(0,))
+        self.refuse(["traverse", run_folder, f"--out={out}.png", "--row=10000"], ["--row=10000", "expected 0 … 9999"], worlds=(0,))
+        self.refuse(["score", run_folder, data, f"--out={out}.h5", "--importance_samples=5"],
+                    ["--importance_samples=5", "autoencoder has no density"], worlds=(0,))
+        self.refuse(["export", run_folder, f"--out={out}.pt"], [f"{out}.pt", "ends in .safetensors"], worlds=(0,))
 
     def test_a_folder_that_holds_somebody_elses_metrics(self):
         (self.folder / "run").mkdir()

@@ -110,6 +110,22 @@ class Variants(ProgramTest):
             self.assertEqual(self.moved(before, after, "encoder."), i == 0, f"step {i + 2}")
             self.assertEqual(self.moved(before, after, "prior."), i > 0, f"step {i + 2}")
 
+    def check_export(self, directory):
+        out = pathlib.Path(f"{directory}.safetensors")
+        self.succeed(2, "export", directory, f"--out={out}")
+        content = out.read_bytes()
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8:8 + length])
+        self.assertIn(f"[model]\nname = {header['__metadata__']['model']}\n", header.pop("__metadata__")["config"])
+        dtypes = {"F32": "f4", "F64": "f8", "I64": "i8", "I32": "i4", "U8": "u1", "BOOL": "?"}
+        with h5py.File(directory / f"checkpoints/step_{STEPS:09}.h5") as file:
+            saved = {**file["parameters"], **file.get("buffers", {})}
+            self.assertEqual(set(header), set(saved))
+            for name, about in header.items():
+                first, end = about["data_offsets"]
+                values = numpy.frombuffer(content[8 + length:][first:end], dtypes[about["dtype"]]).reshape(about["shape"])
+                numpy.testing.assert_array_equal(values, saved[name][()])
+
     def check_commands(self, directory, data):
         with h5py.File(data) as file:
             x = file["test/x"][:]
@@ -142,6 +158,7 @@ class Variants(ProgramTest):
                 scores.append(file["score"][:])
         numpy.testing.assert_array_equal(*scores)
         self.assertAlmostEqual(scores[0].mean(dtype=numpy.float64) / evaluation["loss"], 1, places=5)
+        self.check_export(directory)
         codes = f"{directory}_codes.h5"
         self.succeed(2, "encode", directory, data, f"--out={codes}")
         with h5py.File(codes) as file:
