@@ -134,6 +134,15 @@ class DataForms(ProgramTest):
                                   f"--run.directory={self.folder / name}")
             self.assertEqual(result.stderr.count("rows have a length"), told, result.stderr)
 
+    def test_cores_and_ranks_without_a_microbatch_are_told(self):
+        path = self.write("image", "latest", {})
+        for ranks, threads, told in ((0, 2, ""), (0, 8, "6 of 8 cores have nothing to compute: "), (2, 3, "4 of 6 cores"),
+                                     (3, 1, "warning: 1 of 3 ranks have nothing to compute: ")):
+            result = self.succeed(ranks, "train", path, "--train.steps=1", "--train.batch=30", "--train.microbatch=15",
+                                  f"--train.threads={threads}", f"--run.directory={self.folder / f'{ranks}_{threads}'}")
+            self.assertEqual(result.stderr.count("nothing to compute"), 1 if told else 0, result.stderr)
+            self.assertIn(told, result.stderr)
+
     def test_inspect_says_how_each_is_read(self):
         library = {"scale-offset": "filter", "extendible in every direction": "can grow"}
         for libver in ("earliest", "latest"):
