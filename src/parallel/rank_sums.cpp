@@ -64,6 +64,7 @@ RankSums::RankSums(Workers& workers, const Arena& arena, std::vector<std::vector
       open_(replicas.size()),
       scalars_(static_cast<size_t>(of_rank.size())) {
   std::vector<LeafRange> of_workers;
+  of_workers.reserve(static_cast<size_t>(workers.count()));
   for (int worker = 0; worker < workers.count(); ++worker) of_workers.push_back(leaves_of_worker(worker));
   for (const Buckets& buckets : phases) {
     auto state = std::make_unique<PhaseState>(buckets, Joins(of_rank, of_workers, leaves, buckets.count()));
