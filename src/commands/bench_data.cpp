@@ -110,12 +110,7 @@ ExitCode measure(const std::string& path, Options& options) {
 ExitCode bench_data(const Environment& environment, const CommandLine& line) {
   Options options;
   OptionTable table = options.table();
-  if (line.help) {
-    print_help(bench_command(), table);
-    return ExitCode::ok;
-  }
-  apply(line, table);
-  require_words(bench_command(), line, 2, 2, "data and a data set");
+  if (!begin(bench_command(), line, table, 2, 2, "data and a data set")) return ExitCode::ok;
   if (environment.rank() != 0) return ExitCode::ok;
   return measure(line.positional[1], options);
 }

@@ -31,4 +31,15 @@ void require_words(const Command& command, const CommandLine& line, size_t least
                 given == 0 ? "nothing" : fmt::format("{} words", given), command.name, command.usage);
 }
 
+bool begin(const Command& command, const CommandLine& line, OptionTable& options, size_t least, size_t most,
+           const std::string& expected) {
+  if (line.help) {
+    print_help(command, options);
+    return false;
+  }
+  apply(line, options);
+  require_words(command, line, least, most, expected);
+  return true;
+}
+
 }  // namespace elbo

@@ -35,12 +35,8 @@ ExitCode convert(const Environment& environment, const CommandLine& line) {
   OptionTable table;
   target.bind(table);
   const Format::Conversion run = format.bind(table);
-  if (line.help) {
-    print_help(command_of(format), table);
+  if (!begin(command_of(format), line, table, 1 + format.least, 1 + format.most, "a format and its files"))
     return ExitCode::ok;
-  }
-  apply(line, table);
-  require_words(command_of(format), line, 1 + format.least, 1 + format.most, "a format and its files");
   if (environment.rank() != 0) return ExitCode::ok;
   run({line.positional.begin() + 1, line.positional.end()}, target);
   log::info("{} is written; elbo inspect {} shows what it holds", target.out, target.out);

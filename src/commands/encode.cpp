@@ -1,6 +1,7 @@
 #include <torch/torch.h>
 
 #include "commands/command.h"
+#include "commands/saved_run_options.h"
 #include "eval/map_rows.h"
 #include "eval/output.h"
 #include "train/device.h"
@@ -9,16 +10,13 @@
 namespace elbo {
 namespace {
 
-struct Options {
-  std::string split = "test", checkpoint = "newest", threads = "auto";
+struct Options : SavedRunOptions {
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
-    table.add("split", split, "train, validation or test");
-    table.add("checkpoint", checkpoint, "newest, best, or a step");
-    table.add_number_or("threads", threads, {"auto"},
-                        "worker threads of a rank; auto: cores of the node / its ranks",
-                        Range::between(1, 1024));
+    bind_split(table);
+    bind_checkpoint(table);
+    bind_threads(table);
     output.bind(table, ".h5, with /z (N, latent), and /logvar and /label where there are any");
     return table;
   }
@@ -27,22 +25,15 @@ struct Options {
 ExitCode encode(const Environment& environment, const CommandLine& line) {
   Options options;
   OptionTable table = options.table();
-  if (line.help) {
-    print_help(encode_command(), table);
-    return ExitCode::ok;
-  }
-  apply(line, table);
-  require_words(encode_command(), line, 2, 2, "the folder of a run and a data set");
+  if (!begin(encode_command(), line, table, 2, 2, "the folder of a run and a data set")) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, line.positional[1]);
   const RowSource& source = run.dataset->split(run.choose_split(options.split, table.is_set("split")));
 
   if (environment.rank() == 0) check_output(options.output, {".h5"});
 
-  TrainOptions threads;
-  threads.threads = options.threads;
   const torch::NoGradGuard no_grad;
-  Workers workers(worker_count(threads, environment, torch::kCPU, source.rows()));
+  Workers workers(worker_count(options.threads, environment, torch::kCPU, source.rows()));
   const std::vector<std::shared_ptr<Model>> models = run.replicas(workers.count());
   const auto code_of = [&](int worker, int64_t first, int64_t end) {
     return models[static_cast<size_t>(worker)]->encode(run.rows(source, first, end));

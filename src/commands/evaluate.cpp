@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "commands/command.h"
+#include "commands/saved_run_options.h"
 #include "eval/output.h"
 #include "train/device.h"
 #include "train/saved_run.h"
@@ -16,21 +17,18 @@ namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
-  std::string split = "test", checkpoint = "newest", data, threads = "auto";
+struct Options : SavedRunOptions {
   int64_t importance_samples = 0;
-  std::string out;
+  std::string data, out;
   OptionTable table() {
     OptionTable table;
-    table.add("split", split, "train, validation or test");
-    table.add("checkpoint", checkpoint, "newest, best, or a step");
+    bind_split(table);
+    bind_checkpoint(table);
     table.add("importance_samples", importance_samples,
               "K of the importance-weighted likelihood, besides the ELBO; 0: not computed; papers take 5000",
               Range::between(0, 1e8));
     table.add("data", data, "another data set of the same shape; empty: the run's");
-    table.add_number_or("threads", threads, {"auto"},
-                        "worker threads of a rank; auto: cores of the node / its ranks",
-                        Range::between(1, 1024));
+    bind_threads(table);
     table.add("out", out, "file of the results; empty: evaluation.json in the run's folder");
     return table;
   }
@@ -67,12 +65,7 @@ void print_table(const ordered_json& json) {
 ExitCode evaluate_run(const Environment& environment, const CommandLine& line) {
   Options options;
   OptionTable table = options.table();
-  if (line.help) {
-    print_help(evaluate_command(), table);
-    return ExitCode::ok;
-  }
-  apply(line, table);
-  require_words(evaluate_command(), line, 1, 1, "the folder of a run");
+  if (!begin(evaluate_command(), line, table, 1, 1, "the folder of a run")) return ExitCode::ok;
   // What the run's own folder holds about it may be written anew; a file of the user's may not.
   const std::string own = (std::filesystem::path(line.positional[0]) / "evaluation.json").string();
   if (!options.out.empty() && options.out != own)
@@ -82,15 +75,10 @@ ExitCode evaluate_run(const Environment& environment, const CommandLine& line) {
   options.split = run.choose_split(options.split, table.is_set("split"));
   const RowSource& rows = run.dataset->split(options.split);
 
-  TrainOptions threads;
-  threads.threads = options.threads;
-  Workers workers(worker_count(threads, environment, torch::kCPU, rows.rows()));
-  const std::optional<Evaluation> result = evaluate(*world, workers, run.replicas(workers.count()), rows,
-                                                    {.split = options.split,
-                                                     .microbatch = run.config->evaluate.microbatch,
-                                                     .importance_samples = options.importance_samples,
-                                                     .binarize = run.config->data.binarize,
-                                                     .seed = static_cast<uint64_t>(run.config->train.seed)});
+  Workers workers(worker_count(options.threads, environment, torch::kCPU, rows.rows()));
+  const std::optional<Evaluation> result =
+      evaluate(*world, workers, run.replicas(workers.count()), rows,
+               run.config->evaluation(options.split, options.importance_samples));
   if (!result) fail("{}: the evaluation was broken off", run.directory);
   if (environment.rank() != 0) return ExitCode::ok;
   const ordered_json json = to_json(run, *result);

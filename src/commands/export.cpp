@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "commands/command.h"
+#include "commands/saved_run_options.h"
 #include "eval/output.h"
 #include "train/saved_run.h"
 
@@ -14,13 +15,13 @@ namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
-  std::string format = "safetensors", checkpoint = "newest";
+struct Options : SavedRunOptions {
+  std::string format = "safetensors";
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
     table.add_choice("format", format, {"safetensors"}, "of the file");
-    table.add("checkpoint", checkpoint, "newest, best, or a step");
+    bind_checkpoint(table);
     output.bind(table, ".safetensors, with each parameter and buffer of the model by its name");
     return table;
   }
@@ -77,12 +78,7 @@ void write_safetensors(const std::string& path, const std::vector<NamedTensor>& 
 ExitCode export_run(const Environment& environment, const CommandLine& line) {
   Options options;
   OptionTable table = options.table();
-  if (line.help) {
-    print_help(export_command(), table);
-    return ExitCode::ok;
-  }
-  apply(line, table);
-  require_words(export_command(), line, 1, 1, "the folder of a run");
+  if (!begin(export_command(), line, table, 1, 1, "the folder of a run")) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, "", DataNeed::none);
   if (environment.rank() != 0) return ExitCode::ok;

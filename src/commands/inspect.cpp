@@ -195,12 +195,8 @@ bool holds_splits(const std::string& path) {
 
 ExitCode inspect(const Environment& environment, const CommandLine& line) {
   OptionTable none;
-  if (line.help) {
-    print_help(inspect_command(), none);
+  if (!begin(inspect_command(), line, none, 1, 1, "a data set, a checkpoint or the folder of a run"))
     return ExitCode::ok;
-  }
-  apply(line, none);
-  require_words(inspect_command(), line, 1, 1, "a data set, a checkpoint or the folder of a run");
   if (environment.rank() != 0) return ExitCode::ok;
   const std::string& path = line.positional[0];
   if (fs::is_directory(path)) {

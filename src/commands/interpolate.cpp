@@ -1,23 +1,23 @@
 #include <torch/torch.h>
 
 #include "commands/command.h"
+#include "commands/saved_run_options.h"
 #include "eval/output.h"
 #include "train/saved_run.h"
 
 namespace elbo {
 namespace {
 
-struct Options {
+struct Options : SavedRunOptions {
   int64_t n = 8, steps = 10;
-  std::string split = "test", checkpoint = "newest";
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
     table.add("n", n, "walks; each between two rows that follow one another in the split",
               Range::between(1, 1 << 16));
     table.add("steps", steps, "points of a walk, both ends among them", Range::between(2, 1 << 10));
-    table.add("split", split, "train, validation or test");
-    table.add("checkpoint", checkpoint, "newest, best, or a step");
+    bind_split(table);
+    bind_checkpoint(table);
     output.bind(table, ".png (images: a line for each walk), .txt (tokens), .h5 or .csv");
     return table;
   }
@@ -34,12 +34,7 @@ torch::Tensor walks(const torch::Tensor& z, int64_t steps) {
 ExitCode interpolate(const Environment& environment, const CommandLine& line) {
   Options options;
   OptionTable table = options.table();
-  if (line.help) {
-    print_help(interpolate_command(), table);
-    return ExitCode::ok;
-  }
-  apply(line, table);
-  require_words(interpolate_command(), line, 1, 1, "the folder of a run");
+  if (!begin(interpolate_command(), line, table, 1, 1, "the folder of a run")) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line.positional[0], options.checkpoint);
   if (environment.rank() != 0) return ExitCode::ok;

@@ -8,12 +8,7 @@ namespace {
 
 ExitCode models(const Environment& environment, const CommandLine& line) {
   OptionTable none;
-  if (line.help) {
-    print_help(models_command(), none);
-    return ExitCode::ok;
-  }
-  apply(line, none);
-  require_words(models_command(), line, 0, 1, "the name of a model, or nothing");
+  if (!begin(models_command(), line, none, 0, 1, "the name of a model, or nothing")) return ExitCode::ok;
   if (line.positional.empty()) {
     if (environment.rank() == 0)
       for (const auto& spec : all_models())

@@ -4,15 +4,16 @@
 
 #include "base/log.h"
 #include "commands/command.h"
+#include "commands/saved_run_options.h"
 #include "eval/output.h"
 #include "train/saved_run.h"
 
 namespace elbo {
 namespace {
 
-struct Options {
+struct Options : SavedRunOptions {
   int64_t n = 16, from = 0, seed = 0;
-  std::string split = "test", elements = "mean", checkpoint = "newest";
+  std::string elements = "mean";
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
@@ -24,9 +25,9 @@ struct Options {
         Range::at_least(0));
     table.add_choice("elements", elements, {"mean", "drawn"},
                      "each new element is its mean (of tokens the most probable), or is drawn");
-    table.add("split", split, "train, validation or test");
+    bind_split(table);
     table.add("seed", seed, "other numbers draw other rows", Range::at_least(0));
-    table.add("checkpoint", checkpoint, "newest, best, or a step");
+    bind_checkpoint(table);
     output.bind(table,
                 ".png (video: a line of what was above a line of what is told), .txt (tokens), .h5 or .csv");
     return table;
@@ -62,12 +63,8 @@ Batch longer_than(const Batch& batch, int64_t given) {
 ExitCode predict(const Environment& environment, const CommandLine& line) {
   Options options;
   OptionTable table = options.table();
-  if (line.help) {
-    print_help(predict_command(), table);
+  if (!begin(predict_command(), line, table, 1, 2, "the folder of a run and perhaps a data set"))
     return ExitCode::ok;
-  }
-  apply(line, table);
-  require_words(predict_command(), line, 1, 2, "the folder of a run and perhaps a data set");
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line.positional[0], options.checkpoint,
                                 line.positional.size() > 1 ? line.positional[1] : "");

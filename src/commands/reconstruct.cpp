@@ -3,21 +3,21 @@
 #include <algorithm>
 
 #include "commands/command.h"
+#include "commands/saved_run_options.h"
 #include "eval/output.h"
 #include "train/saved_run.h"
 
 namespace elbo {
 namespace {
 
-struct Options {
+struct Options : SavedRunOptions {
   int64_t n = 32;
-  std::string split = "test", checkpoint = "newest";
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
     table.add("n", n, "rows, from the split's beginning", Range::between(1, 1 << 20));
-    table.add("split", split, "train, validation or test");
-    table.add("checkpoint", checkpoint, "newest, best, or a step");
+    bind_split(table);
+    bind_checkpoint(table);
     output.bind(
         table, ".png (images: a line of inputs above a line of reconstructions), .txt (tokens), .h5 or .csv");
     return table;
@@ -27,12 +27,8 @@ struct Options {
 ExitCode reconstruct(const Environment& environment, const CommandLine& line) {
   Options options;
   OptionTable table = options.table();
-  if (line.help) {
-    print_help(reconstruct_command(), table);
+  if (!begin(reconstruct_command(), line, table, 1, 2, "the folder of a run and perhaps a data set"))
     return ExitCode::ok;
-  }
-  apply(line, table);
-  require_words(reconstruct_command(), line, 1, 2, "the folder of a run and perhaps a data set");
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line.positional[0], options.checkpoint,
                                 line.positional.size() > 1 ? line.positional[1] : "");

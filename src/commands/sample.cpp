@@ -4,15 +4,16 @@
 #include <cmath>
 
 #include "commands/command.h"
+#include "commands/saved_run_options.h"
 #include "eval/output.h"
 #include "train/saved_run.h"
 
 namespace elbo {
 namespace {
 
-struct Options {
+struct Options : SavedRunOptions {
   int64_t n = 64, seed = 0;
-  std::string label, vary = "none", checkpoint = "newest";
+  std::string label, vary = "none";
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
@@ -29,7 +30,7 @@ struct Options {
         "have level 0",
         Range::between(0, 1 << 20));
     table.add("seed", seed, "other numbers draw other samples", Range::at_least(0));
-    table.add("checkpoint", checkpoint, "newest, best, or a step");
+    bind_checkpoint(table);
     output.bind(table, ".png (images), .txt (tokens), .h5 or .csv");
     return table;
   }
@@ -60,12 +61,7 @@ torch::Tensor same_label(const SavedRun& run, const std::string& text, int64_t n
 ExitCode sample(const Environment& environment, const CommandLine& line) {
   Options options;
   OptionTable table = options.table();
-  if (line.help) {
-    print_help(sample_command(), table);
-    return ExitCode::ok;
-  }
-  apply(line, table);
-  require_words(sample_command(), line, 1, 1, "the folder of a run");
+  if (!begin(sample_command(), line, table, 1, 1, "the folder of a run")) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, "",
                                 writes_texts(options.output) ? DataNeed::rows : DataNeed::none);

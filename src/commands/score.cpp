@@ -1,6 +1,7 @@
 #include <torch/torch.h>
 
 #include "commands/command.h"
+#include "commands/saved_run_options.h"
 #include "eval/evaluate.h"
 #include "eval/map_rows.h"
 #include "eval/output.h"
@@ -10,20 +11,17 @@
 namespace elbo {
 namespace {
 
-struct Options {
-  std::string split = "test", checkpoint = "newest", threads = "auto";
+struct Options : SavedRunOptions {
   int64_t importance_samples = 0;
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
-    table.add("split", split, "train, validation or test");
-    table.add("checkpoint", checkpoint, "newest, best, or a step");
+    bind_split(table);
+    bind_checkpoint(table);
     table.add("importance_samples", importance_samples,
               "K: the score is -log p(x) by K importance samples; 0: -ELBO, by one sample",
               Range::between(0, 1e8));
-    table.add_number_or("threads", threads, {"auto"},
-                        "worker threads of a rank; auto: cores of the node / its ranks",
-                        Range::between(1, 1024));
+    bind_threads(table);
     output.bind(table, ".h5, with /score (N), in nats, and /label where there are any");
     return table;
   }
@@ -32,12 +30,7 @@ struct Options {
 ExitCode score(const Environment& environment, const CommandLine& line) {
   Options options;
   OptionTable table = options.table();
-  if (line.help) {
-    print_help(score_command(), table);
-    return ExitCode::ok;
-  }
-  apply(line, table);
-  require_words(score_command(), line, 2, 2, "the folder of a run and a data set");
+  if (!begin(score_command(), line, table, 2, 2, "the folder of a run and a data set")) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, line.positional[1]);
   const std::string split = run.choose_split(options.split, table.is_set("split"));
@@ -45,18 +38,12 @@ ExitCode score(const Environment& environment, const CommandLine& line) {
   if (environment.rank() == 0) check_output(options.output, {".h5"});
 
   const torch::NoGradGuard no_grad;
-  const EvaluationOptions how{.split = split,
-                              .microbatch = run.config->evaluate.microbatch,
-                              .importance_samples = options.importance_samples,
-                              .binarize = run.config->data.binarize,
-                              .seed = static_cast<uint64_t>(run.config->train.seed)};
+  const EvaluationOptions how = run.config->evaluation(split, options.importance_samples);
   Noise probe(Key(how.seed).with("probe"), torch::kCPU);
   if (how.importance_samples > 0 && !run.model->log_weights(run.rows(source, 0, 1), 1, probe))
     usage_error("--importance_samples={}: {} has no density to sample; expected 0, and its loss as the score",
                 how.importance_samples, run.config->model->name());
-  TrainOptions threads;
-  threads.threads = options.threads;
-  Workers workers(worker_count(threads, environment, torch::kCPU, source.rows()));
+  Workers workers(worker_count(options.threads, environment, torch::kCPU, source.rows()));
   const std::vector<std::shared_ptr<Model>> models = run.replicas(workers.count());
   map_rows(
       *world, workers, source, how.microbatch, {{"score", {}}},

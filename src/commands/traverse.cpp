@@ -5,16 +5,17 @@
 
 #include "base/text.h"
 #include "commands/command.h"
+#include "commands/saved_run_options.h"
 #include "eval/output.h"
 #include "train/saved_run.h"
 
 namespace elbo {
 namespace {
 
-struct Options {
+struct Options : SavedRunOptions {
   int64_t row = 0, steps = 11;
   double range = 3;
-  std::string dimensions = "all", split = "test", checkpoint = "newest";
+  std::string dimensions = "all";
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
@@ -23,8 +24,8 @@ struct Options {
               Range::between(2, 1 << 10));
     table.add("range", range, "greatest value, in standard deviations of the prior N(0, 1)", Range::above(0));
     table.add("dimensions", dimensions, "latent dimensions, counted from 0, with commas between; or all");
-    table.add("split", split, "train, validation or test");
-    table.add("checkpoint", checkpoint, "newest, best, or a step");
+    bind_split(table);
+    bind_checkpoint(table);
     output.bind(table, ".png (images: a line for each dimension), .txt (tokens), .h5 or .csv");
     return table;
   }
@@ -62,12 +63,7 @@ torch::Tensor moved(const torch::Tensor& z, const std::vector<int64_t>& dimensio
 ExitCode traverse(const Environment& environment, const CommandLine& line) {
   Options options;
   OptionTable table = options.table();
-  if (line.help) {
-    print_help(traverse_command(), table);
-    return ExitCode::ok;
-  }
-  apply(line, table);
-  require_words(traverse_command(), line, 1, 1, "the folder of a run");
+  if (!begin(traverse_command(), line, table, 1, 1, "the folder of a run")) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line.positional[0], options.checkpoint);
   if (environment.rank() != 0) return ExitCode::ok;

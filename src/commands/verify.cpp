@@ -52,12 +52,8 @@ void verify_data(const std::string& path) {
 
 ExitCode verify(const Environment& environment, const CommandLine& line) {
   OptionTable none;
-  if (line.help) {
-    print_help(verify_command(), none);
+  if (!begin(verify_command(), line, none, 1, 1, "a checkpoint, the folder of a run or a data set"))
     return ExitCode::ok;
-  }
-  apply(line, none);
-  require_words(verify_command(), line, 1, 1, "a checkpoint, the folder of a run or a data set");
   if (environment.rank() != 0) return ExitCode::ok;
   const std::string& path = line.positional[0];
   if (fs::is_directory(path)) {

@@ -76,6 +76,14 @@ void RunOptions::bind(OptionTable& table) {
   table.add("run.metrics_every", metrics_every, "steps between lines of metrics.jsonl", Range::at_least(1));
 }
 
+EvaluationOptions RunConfig::evaluation(const std::string& split, int64_t importance_samples) const {
+  return {.split = split,
+          .microbatch = evaluate.microbatch,
+          .importance_samples = importance_samples,
+          .binarize = data.binarize,
+          .seed = static_cast<uint64_t>(train.seed)};
+}
+
 std::string RunConfig::directory() const {
   if (!run.directory.empty()) return run.directory;
   return "runs/" + (run.name.empty() ? model->name() : run.name);

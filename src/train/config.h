@@ -7,6 +7,7 @@
 
 #include "base/options.h"
 #include "data/dataset.h"
+#include "eval/evaluate.h"
 #include "models/registry.h"
 #include "nn/networks.h"
 #include "train/optimizer.h"
@@ -67,6 +68,8 @@ class RunConfig {
 
   int64_t leaves() const { return train.batch / train.microbatch; }  // M
   std::string directory() const;
+  // How the run's model is evaluated on a split, with so many importance samples.
+  EvaluationOptions evaluation(const std::string& split, int64_t importance_samples) const;
   OptionTable table();  // bound to this object
 
  private:

@@ -41,17 +41,17 @@ torch::Device choose_device(const TrainOptions& options, const Environment& envi
   return {torch::kCUDA, static_cast<c10::DeviceIndex>(environment.local_rank() % devices)};
 }
 
-int thread_count(const TrainOptions& options, const Environment& environment, torch::Device device) {
+int thread_count(const std::string& threads, const Environment& environment, torch::Device device) {
   if (!device.is_cpu()) return 1;
-  if (options.threads == "auto") return environment.cores();
-  int threads = 0;
-  std::from_chars(options.threads.data(), options.threads.data() + options.threads.size(), threads);
-  return threads;
+  if (threads == "auto") return environment.cores();
+  int number = 0;
+  std::from_chars(threads.data(), threads.data() + threads.size(), number);
+  return number;
 }
 
-int worker_count(const TrainOptions& options, const Environment& environment, torch::Device device,
+int worker_count(const std::string& threads, const Environment& environment, torch::Device device,
                  int64_t leaves_of_rank) {
-  return static_cast<int>(std::clamp<int64_t>(leaves_of_rank, 1, thread_count(options, environment, device)));
+  return static_cast<int>(std::clamp<int64_t>(leaves_of_rank, 1, thread_count(threads, environment, device)));
 }
 
 }  // namespace elbo

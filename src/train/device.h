@@ -14,11 +14,11 @@ namespace elbo {
 // where a GPU is asked for and none can be used.
 torch::Device choose_device(const TrainOptions& options, const Environment& environment);
 
-// train.threads for this rank; auto shares the cores that the process may run on among the host's ranks. A
-// GPU has one.
-int thread_count(const TrainOptions& options, const Environment& environment, torch::Device device);
+// A number of threads for this rank; auto shares the cores that the process may run on among the host's
+// ranks. A GPU has one.
+int thread_count(const std::string& threads, const Environment& environment, torch::Device device);
 // The same, but no more than there are leaves.
-int worker_count(const TrainOptions& options, const Environment& environment, torch::Device device,
+int worker_count(const std::string& threads, const Environment& environment, torch::Device device,
                  int64_t leaves_of_rank);
 
 }  // namespace elbo

@@ -12,11 +12,10 @@
 #include "base/stopwatch.h"
 #include "base/text.h"
 #include "comm/cuda_library.h"
-#include "comm/host_memory.h"
-#include "data/stage.h"
 #include "nn/precision.h"
 #include "train/advice.h"
 #include "train/device.h"
+#include "train/open_data.h"
 #include "train/run_directory.h"
 #include "train/share.h"
 
@@ -36,7 +35,8 @@ Trainer::Trainer(const Environment& environment, RunConfig& config, Purpose purp
       host_(environment.make_world(config.run.timeout)),
       device_(choose_device(config.train, environment)),
       start_(share(*host_, host_->rank() == 0 ? find_start(config) : std::nullopt)),
-      dataset_(open_data(environment)),
+      dataset_(
+          open_data(config, environment, *host_, start_ ? &*start_ : nullptr, purpose == Purpose::train)),
       rows_(dataset_.split("train")) {
   if (start_) {
     require_same_run(*start_);
@@ -48,7 +48,8 @@ Trainer::Trainer(const Environment& environment, RunConfig& config, Purpose purp
   if (uses_nccl()) make_nccl_world(environment);
 
   const LeafRange leaves = share_of({0, config.leaves()}, host_->rank(), host_->size());
-  workers_ = std::make_unique<Workers>(worker_count(config.train, environment, device_, leaves.size()));
+  workers_ =
+      std::make_unique<Workers>(worker_count(config.train.threads, environment, device_, leaves.size()));
   make_replicas();
   make_exchange();
   make_optimizers();
@@ -59,8 +60,9 @@ Trainer::Trainer(const Environment& environment, RunConfig& config, Purpose purp
   if (purpose == Purpose::train) begin_to_write();
   start_.reset();
   if (host_->rank() == 0)
-    give_advice(config, rows_, *replicas_.front(), phases_, end_step_,
-                {.ranks = host_->size(), .threads = thread_count(config.train, environment, device_)});
+    give_advice(
+        config, rows_, *replicas_.front(), phases_, end_step_,
+        {.ranks = host_->size(), .threads = thread_count(config.train.threads, environment, device_)});
 }
 
 void Trainer::begin_to_write() {
@@ -99,36 +101,6 @@ void Trainer::make_nccl_world(const Environment& environment) {
         "train.communication=nccl: moves data between GPUs, and ranks compute on CPUs; use auto or mpi ({})",
         error.what());
   }
-}
-
-Dataset Trainer::open_data(const Environment& environment) const {
-  int64_t& window = config_.data.window_bytes;
-  if (window == 0 && start_)
-    window = parse_config(start_->config, config_.directory(), {})->data.window_bytes;
-  if (window == 0) {
-    torch::Tensor said = torch::tensor(usual_window_bytes());
-    host_->broadcast(said, 0);
-    window = said.item<int64_t>();
-  }
-  DataOptions options = config_.data;
-  if (!options.stage.empty()) {
-    Stage stage(options.path, options.stage);
-    // In pieces, because no rank may wait for the others longer than run.timeout.
-    torch::Tensor more = torch::ones({}, torch::kInt64);
-    while (more.item<int64_t>() != 0) {
-      more.fill_(environment.local_rank() == 0 && stage.copy_some() ? 1 : 0);
-      host_->all_reduce(more, ReduceOp::max);
-    }
-    options.path = stage.path();
-  }
-  Ranks ranks{.once = made_by_rank_0(*host_), .share = {}};
-  torch::Tensor most = torch::tensor(int64_t{environment.local_size()});
-  host_->all_reduce(most, ReduceOp::max);
-  if (most.item<int64_t>() > 1)
-    ranks.share = [this, &environment](int64_t bytes, const auto& prepare) {
-      return share_host_memory(*host_, environment.local_rank(), bytes, prepare);
-    };
-  return Dataset(options, std::move(ranks));
 }
 
 void Trainer::require_same_run(const Checkpoint& start) const {
@@ -353,14 +325,9 @@ void Trainer::fail_as_diverged(int64_t done) const {
 bool Trainer::evaluate(int64_t done, const StopRequest& stop) {
   const std::string split = dataset_.has("validation") ? "validation" : "test";
   if (!dataset_.has(split)) return true;
-  const std::optional<Evaluation> evaluation =
-      elbo::evaluate(*host_, *workers_, replicas_, dataset_.split(split),
-                     {.split = split,
-                      .microbatch = config_.evaluate.microbatch,
-                      .importance_samples = config_.evaluate.importance_samples,
-                      .binarize = config_.data.binarize,
-                      .seed = static_cast<uint64_t>(config_.train.seed)},
-                     [&] { return stop.made(); });
+  const std::optional<Evaluation> evaluation = elbo::evaluate(
+      *host_, *workers_, replicas_, dataset_.split(split),
+      config_.evaluation(split, config_.evaluate.importance_samples), [&] { return stop.made(); });
   evaluation_pending_ = !evaluation;
   if (evaluation) best_ = coordinator_->after_evaluation(done, *evaluation);
   return evaluation.has_value();

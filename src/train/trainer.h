@@ -52,8 +52,6 @@ class Trainer {
  private:
   bool uses_nccl() const;
   void make_nccl_world(const Environment& environment);
-  // Opens the data with the window that the run began with, or begins with now.
-  Dataset open_data(const Environment& environment) const;
   void require_same_run(const Checkpoint& start) const;
   void make_replicas();
   void share_buffers();

@@ -91,6 +91,8 @@ class DataForms(ProgramTest):
         self.assertIn("there is no variable NOT_SET on", self.run_and_fail_to_stage(path, "$NOT_SET/x"))
         stage.mkdir()
         staged = f"--data.stage={stage}"
+        self.succeed(2, "train", path, "--check", staged, f"--run.directory={self.folder / 'checked'}")
+        self.assertEqual(list(stage.iterdir()), [], "a check copies nothing")
         expected = self.train(0, "plain", *arguments, config=path)
         self.assertEqual(self.train(2, "first", *arguments, staged, config=path), expected)
         copy, = stage.iterdir()

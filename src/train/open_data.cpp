@@ -1,0 +1,48 @@
+#include "train/open_data.h"
+
+#include <torch/torch.h>
+
+#include "comm/host_memory.h"
+#include "data/stage.h"
+#include "train/share.h"
+
+namespace elbo {
+namespace {
+
+// The path of the copies on this host.
+std::string staged(const DataOptions& data, const Environment& environment, Communicator& host) {
+  Stage stage(data.path, data.stage);
+  // In pieces, because no rank may wait for the others longer than run.timeout.
+  torch::Tensor more = torch::ones({}, torch::kInt64);
+  while (more.item<int64_t>() != 0) {
+    more.fill_(environment.local_rank() == 0 && stage.copy_some() ? 1 : 0);
+    host.all_reduce(more, ReduceOp::max);
+  }
+  return stage.path();
+}
+
+}  // namespace
+
+Dataset open_data(RunConfig& config, const Environment& environment, Communicator& host,
+                  const Checkpoint* start, bool stage) {
+  int64_t& window = config.data.window_bytes;
+  if (window == 0 && start != nullptr)
+    window = parse_config(start->config, config.directory(), {})->data.window_bytes;
+  if (window == 0) {
+    torch::Tensor said = torch::tensor(usual_window_bytes());
+    host.broadcast(said, 0);
+    window = said.item<int64_t>();
+  }
+  DataOptions options = config.data;
+  if (stage && !options.stage.empty()) options.path = staged(options, environment, host);
+  Ranks ranks{.once = made_by_rank_0(host), .share = {}};
+  torch::Tensor most = torch::tensor(int64_t{environment.local_size()});
+  host.all_reduce(most, ReduceOp::max);
+  if (most.item<int64_t>() > 1)
+    ranks.share = [&host, &environment](int64_t bytes, const auto& prepare) {
+      return share_host_memory(host, environment.local_rank(), bytes, prepare);
+    };
+  return Dataset(options, std::move(ranks));
+}
+
+}  // namespace elbo
