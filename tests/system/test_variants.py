@@ -73,6 +73,23 @@ class Variants(ProgramTest):
                 with self.subTest(name=name, kind=kind):
                     self.check(name, self.make(kind), f"{name}_{kind}_")
 
+    def test_a_traversal_moves_one_number_of_one_rows_code(self):
+        data, directory = self.data("vae"), self.folder / "walk"
+        self.train_on(data, "vae", 2, 1, "walk", "--train.steps=20", "--optimizer.lr=0.01")
+        self.succeed(0, "encode", directory, data, f"--out={self.folder}/z.h5")
+        self.succeed(0, "reconstruct", directory, "--n=8", f"--out={self.folder}/x.h5")
+        with h5py.File(self.folder / "z.h5") as codes, h5py.File(self.folder / "x.h5") as rows:
+            row, dimension = 7, 2
+            value, restored = codes["z"][row, dimension], rows["reconstruction"][row]
+        out = self.folder / "traversed.h5"
+        # Of two values, -range and range, one is what the code has already.
+        self.succeed(0, "traverse", directory, f"--row={row}", f"--dimensions=0,{dimension}", "--steps=2", f"--range={abs(float(value))!r}",
+                     f"--out={out}")
+        with h5py.File(out) as file:
+            ends = file["x"][2:]
+        numpy.testing.assert_allclose(ends[int(value > 0)], restored, atol=1e-6)
+        self.assertGreater(abs(ends[int(value < 0)] - restored).max(), 1e-6)
+
     def moved(self, before, after, module):
         """Whether any parameter of the module differs."""
         names = [name for name in before if name.startswith(module)]
