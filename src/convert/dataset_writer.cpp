@@ -115,6 +115,7 @@ void DatasetWriter::commit() {
   for (auto& [path, stream] : streams_) flush(path, stream);
   if (std::ranges::all_of(streams_, [](const auto& each) { return each.second.rows == 0; }))
     usage_error("{}: would hold no rows; the input has none that are wanted", out_);
+  hdf5::write_out(file_, out_);
   streams_.clear();
   file_ = {};
   target_.commit();

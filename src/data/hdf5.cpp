@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/file.h"
 #include "data/hdf5_check.h"
@@ -81,10 +82,13 @@ std::unique_lock<std::recursive_mutex> lock() {
 }
 
 // The lock was taken when the handle was made, so taking it does not fail.
+// Whether something that was still to be written when it was closed could not be: a destructor cannot say so.
+static std::atomic<bool> closing_has_failed = false;
+
 Handle::~Handle() {  // NOLINT(bugprone-exception-escape)
   if (id_ < 0) return;
   const auto guard = lock();
-  close_(id_);
+  if (close_(id_) < 0) closing_has_failed = true;
 }
 
 std::string last_reason() {
@@ -134,6 +138,13 @@ Handle create_file(const std::string& path, uint64_t user_block) {
   const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_EXCL, properties.get(), H5P_DEFAULT);
   if (file < 0) fail("{}: cannot be made: {}", path, last_reason());
   return {file, H5Fclose};
+}
+
+void write_out(const Handle& file, const std::string& path) {
+  const auto guard = lock();
+  if (H5Fflush(file.get(), H5F_SCOPE_GLOBAL) < 0)
+    fail("{}: cannot be written: is the disk full? ({})", path, last_reason());
+  if (closing_has_failed) fail("{}: cannot be written: is the disk full?", path);
 }
 
 bool exists(const Handle& location, const std::string& path) {

@@ -59,6 +59,10 @@ struct DatasetInfo {
 Handle open_file(const std::string& path);  // read-only; usage Errors: missing, a folder, not HDF5, cut short
 // New file, refuses to replace; user_block: bytes kept free at its start (0 or a power of two ≥ 512).
 Handle create_file(const std::string& path, uint64_t user_block = 0);
+// Writes what is still in memory of a file that was made, with all that is open in it. Throws Error where
+// that has failed, or for anything that was closed before: to be called ahead of the end, which cannot say
+// so.
+void write_out(const Handle& file, const std::string& path);
 bool exists(const Handle& location, const std::string& path);
 bool is_group(const Handle& location, const std::string& path);
 Handle open_dataset(const Handle& location, const std::string& path);

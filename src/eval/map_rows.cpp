@@ -74,7 +74,7 @@ class Rounds {
 class RowFile {
  public:
   RowFile(const std::string& path, const std::vector<RowOutput>& outputs)
-      : target_(path), file_(hdf5::create_file(target_.temporary_path())), outputs_(outputs) {
+      : path_(path), target_(path), file_(hdf5::create_file(target_.temporary_path())), outputs_(outputs) {
     for (const RowOutput& output : outputs)
       datasets_.push_back(
           hdf5::create_rows(file_, "/" + output.name, output.shape, torch::kFloat32, chunk_rows, 0));
@@ -96,6 +96,7 @@ class RowFile {
   }
 
   void commit() {
+    hdf5::write_out(file_, path_);
     datasets_.clear();
     label_ = {};
     file_ = {};
@@ -103,6 +104,7 @@ class RowFile {
   }
 
  private:
+  std::string path_;
   AtomicFile target_;
   hdf5::Handle file_, label_;
   std::vector<hdf5::Handle> datasets_;

@@ -52,6 +52,7 @@ void write_hdf5(const std::string& path, const NamedRows& rows) {
   {
     const hdf5::Handle out = hdf5::create_file(file.temporary_path());
     for (const auto& [name, values] : rows) hdf5::write_tensor(out, "/" + name, values.contiguous());
+    hdf5::write_out(out, path);
   }
   file.commit();
 }

@@ -225,6 +225,18 @@ class BadInput(ProgramTest):
             self.assertEqual(result.returncode, 1)
             self.assertEqual(os.listdir(folder / "checkpoints"), [])
 
+    def test_results_on_a_full_disk(self):
+        self.make_run()
+        limited = ("sh", "-c", "trap '' XFSZ; ulimit -f 40; exec \"$@\"", "sh")  # blocks of 512 or 1024 bytes, as the shell likes
+        data = ROOT / "datasets/mnist.h5"
+        for words in (("encode", self.folder / "run", data), ("score", self.folder / "run", data),
+                      ("sample", self.folder / "run", "--n=100"), ("convert", "npy", self.many_rows())):
+            self.refuse([*words, f"--out={self.folder / 'out.h5'}"], ["out.h5", "file write failed"], code=1, worlds=(0,), wrapper=limited)
+
+    def many_rows(self):
+        numpy.save(self.folder / "rows.npy", numpy.random.default_rng(1).random((200, 100), dtype="f4"))
+        return self.folder / "rows.npy"
+
     def test_a_run_that_ends_without_a_usable_step(self):
         x = numpy.full((40, 3), 1e30, "f4")
         result = run(2, *self.train("--model.likelihood=auto", f"--data.path={self.file('big.h5', train__x=x)}"))

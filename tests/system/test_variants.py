@@ -11,7 +11,7 @@ from program import ProgramTest, run
 
 STEPS = 4
 SMALL = ("--network.hidden=16", "--network.channels=4,8", "--train.batch=32", "--train.microbatch=8",
-         "--evaluate.every=never", "--train.seed=3")
+         "--evaluate.every=never", "--evaluate.microbatch=16", "--train.seed=3")
 
 
 def names():
