@@ -7,6 +7,17 @@ import unittest
 
 from program import ROOT, ProgramTest
 
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / folder / "README.md" for folder in ("src", "datasets", "packaging")),
+             *(ROOT / "docs").glob("*.md")]
+
+
+def anchor(line):
+    """What a link to this heading says behind its #; empty for other lines."""
+    if not re.match(r"#+ ", line):
+        return ""
+    words = re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower())
+    return words.replace(" ", "-")
+
 
 class Documents(ProgramTest):
     def test_every_option_is_explained_with_its_default(self):
@@ -21,11 +32,34 @@ class Documents(ProgramTest):
         self.assertEqual(explained, helped)
         self.assertGreater(len(helped), 40)
 
-    def test_links_and_named_files_exist(self):
-        for document in [ROOT / "README.md", ROOT / "src/README.md", *(ROOT / "docs").glob("*.md")]:
-            for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
-                if not target.startswith("https://"):
-                    self.assertTrue((document.parent / target).exists(), f"{document.name}: {target}")
+    def test_links_lead_to_files_and_headings(self):
+        for document in DOCUMENTS:
+            for target, heading in re.findall(r"\]\(([^)#\s]*)(?:#([^)]+))?\)", document.read_text()):
+                if target.startswith("https://"):
+                    continue
+                file = document.parent / target if target else document
+                self.assertTrue(file.exists(), f"{document}: {target}")
+                if heading:
+                    self.assertIn(heading, [anchor(line) for line in file.read_text().splitlines()], f"{document}: {target}")
+
+    def test_the_index_names_every_document(self):
+        index = (ROOT / "docs/README.md").read_text()
+        for document in (ROOT / "docs").glob("*.md"):
+            if document.name != "README.md":
+                self.assertIn(f"]({document.name})", index)
+
+    def test_every_variant_is_explained_with_its_options_and_defaults(self):
+        sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", (ROOT / "docs/models.md").read_text(), re.MULTILINE | re.DOTALL))
+        sections.pop("Notation")
+        names = re.findall(r"^(\w+) ", self.succeed(0, "models").stdout, re.MULTILINE)
+        self.assertEqual(sorted(sections), sorted(names))
+        for name in names:
+            about = self.succeed(0, "models", name).stdout
+            options = [f"{key}={default}" for key, default in re.findall(r"^  --(model\.\w+)=(\S+) ", about, re.MULTILINE)
+                       if not key.startswith("model.likelihood")]
+            explained = re.search(r"^- Options: (.*?)\.$", sections[name], re.MULTILINE | re.DOTALL)[1]
+            self.assertEqual(re.findall(r"`(\S+)`", explained), options, name)
+            self.assertIn(" ".join(about.splitlines()[1].split()), " ".join(sections[name].split()), name)  # its paper
 
     def test_every_configuration_trains(self):
         for config in sorted((ROOT / "configs").glob("*.ini")):
