@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Puts libraries that PyPI's wheels carry into deps/, laid out as in site-packages. No Python environment is made.
 
-    launch/wheels.py PART…
+    launch/wheels.py [--torch=VERSION] [--into=FOLDER] PART…
+
+--torch  another LibTorch than the default, of those in NCCL_OF
+--into   another folder than deps/
 
 cpu      LibTorch without its CUDA half, and the two small CUDA libraries that libtorch_cpu is linked to
 headers  what a program needs to compile against CUDA and NCCL
@@ -9,8 +12,9 @@ cuda     the whole of LibTorch, and every NVIDIA library that it loads
 lint     clang-format and clang-tidy, in the versions that the checks are written for
 cmake    a recent CMake, for systems whose own is too old
 
-deps/.installed names what is there, one wheel a line. pip only fetches the files: this script chooses and places them.
+FOLDER/.installed names what is there, one wheel a line. pip only fetches the files: this script chooses and places them.
 """
+import argparse
 import os
 import pathlib
 import re
@@ -21,18 +25,36 @@ import time
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-DEPS = ROOT / "deps"
-STAMP = DEPS / ".installed"
-LOG = DEPS / "setup.log"
 
+# LibTorch → the NCCL that its wheel asks for. The first one is the default.
+NCCL_OF = {"2.14.1": "2.30.7", "2.11.0": "2.28.9"}
 # requirement → what it is to download
-TORCH = ("torch==2.14.1", "555 MB")
 RUNTIME = [("nvidia-cuda-runtime==13.0.96", "2 MB"), ("nvidia-cuda-cupti==13.0.85", "11 MB")]
-HEADERS = [("nvidia-cuda-crt==13.0.88", "0.1 MB"), ("nvidia-cuda-cccl==13.0.85", "3 MB"),
-           ("nvidia-nccl-cu13==2.30.7", "216 MB")]
+HEADERS = [("nvidia-cuda-crt==13.0.88", "0.1 MB"), ("nvidia-cuda-cccl==13.0.85", "3 MB")]
 # Versions of clang-format differ in what they call formatted; clang-tidy passes over LibTorch's headers only since 21.
 LINT = [("clang-format==14.0.6", "1 MB"), ("clang-tidy==23.1.4", "46 MB")]
 CMAKE = ("cmake==3.31.6", "28 MB")
+PARTS = ("cpu", "headers", "cuda", "lint", "cmake")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(usage="launch/wheels.py [--torch=VERSION] [--into=FOLDER] PART…")
+    parser.add_argument("--torch", choices=NCCL_OF, default=next(iter(NCCL_OF)))
+    parser.add_argument("--into", type=pathlib.Path, default=ROOT / "deps")
+    parser.add_argument("parts", nargs="*")
+    given = parser.parse_args()
+    for part in given.parts:
+        if part not in PARTS:
+            parser.error(f"{part}: unknown part; expected one of {', '.join(PARTS)}")
+    return given
+
+
+GIVEN = arguments()
+TORCH = (f"torch=={GIVEN.torch}", "555 MB")
+HEADERS.append((f"nvidia-nccl-cu13=={NCCL_OF[GIVEN.torch]}", "216 MB"))
+DEPS = GIVEN.into.resolve()
+STAMP = DEPS / ".installed"
+LOG = DEPS / "setup.log"
 
 # Python, static libraries and device code are of no use to a C++ program that links to shared libraries.
 UNWANTED = re.compile(r"\.(pyi?|a|bc)$|^torch/(?!include/|lib/|share/)|^(torchgen|functorch)/|/libtorch_python")
@@ -79,7 +101,7 @@ def install(requirement, size="", leave_out=None):
     line = requirement if leave_out is None else f"{requirement} less {leave_out.pattern}"
     if not {requirement, line}.isdisjoint(installed()):
         return
-    print(f"==> Wheel: fetching {requirement}{size and f' ({size})'} into deps/", flush=True)
+    print(f"==> Wheel: fetching {requirement}{size and f' ({size})'} into {os.path.relpath(DEPS)}/", flush=True)
     new = DEPS / ".new"
     shutil.rmtree(new, ignore_errors=True)
     try:
@@ -114,7 +136,7 @@ def install_cuda_libraries():
 
 
 def main(parts):
-    DEPS.mkdir(exist_ok=True)
+    DEPS.mkdir(parents=True, exist_ok=True)
     for pin in LINT if "lint" in parts else []:
         install(*pin)
     if "cmake" in parts:
@@ -130,9 +152,9 @@ def main(parts):
 
 
 try:
-    main(sys.argv[1:])
+    main(GIVEN.parts)
 except subprocess.CalledProcessError:
-    sys.exit(f"error: pip could not fetch it (see {LOG.relative_to(ROOT)}); mend the network or pip's index and start "
+    sys.exit(f"error: pip could not fetch it (see {os.path.relpath(LOG)}); mend the network or pip's index and start "
              "again, or set LibTorch_ROOT to a LibTorch that is there")
 except OSError as error:
-    sys.exit(f"error: {error}; make room on the disk, or write access to deps/, and start again")
+    sys.exit(f"error: {error}; make room on the disk, or write access to {os.path.relpath(DEPS)}/, and start again")
