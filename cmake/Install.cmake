@@ -78,10 +78,10 @@ foreach(target ${exported})
   string(REPLACE elbo_ "" name ${target})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
 endforeach()
-install(TARGETS ${exported} EXPORT elbo ARCHIVE DESTINATION lib COMPONENT development INCLUDES DESTINATION include/elbo)
+install(TARGETS ${exported} EXPORT elbo ARCHIVE DESTINATION lib COMPONENT development INCLUDES DESTINATION include)
 install(EXPORT elbo NAMESPACE elbo:: FILE elboTargets.cmake DESTINATION lib/cmake/elbo COMPONENT development)
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/ DESTINATION include/elbo COMPONENT development
-        FILES_MATCHING PATTERN *.h PATTERN pch.h EXCLUDE PATTERN comm/cuda EXCLUDE)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/elbo DESTINATION include COMPONENT development
+        FILES_MATCHING PATTERN *.h PATTERN comm/cuda EXCLUDE)
 
 configure_package_config_file(cmake/elboConfig.cmake.in ${PROJECT_BINARY_DIR}/elboConfig.cmake
                               INSTALL_DESTINATION lib/cmake/elbo NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)

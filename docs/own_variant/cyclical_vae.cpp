@@ -2,9 +2,9 @@
 // each cycle its weight rises from 0 to 1 in the first half and stays 1 in the second.
 #include <algorithm>
 
-#include "models/builtin_models.h"
-#include "models/gaussian_vae.h"
-#include "models/spec.h"
+#include "elbo/models/builtin_models.h"
+#include "elbo/models/gaussian_vae.h"
+#include "elbo/models/spec.h"
 
 namespace {
 
@@ -18,12 +18,12 @@ struct Options : elbo::GaussianVaeOptions {
 
 class CyclicalVae : public elbo::GaussianVae {
  public:
-  CyclicalVae(const elbo::ModelContext& context, const Options& options, elbo::Noise& init)
+  CyclicalVae(const elbo::ModelContext& context, const Options& options, elbo::RandomGenerator& init)
       : GaussianVae(context, options, init), cycle_(options.cycle) {}
 
-  elbo::Terms objective(const elbo::Pass& pass, const elbo::Batch& batch, elbo::Noise& noise) override {
-    const double position = static_cast<double>(pass.step % cycle_) / static_cast<double>(cycle_);
-    return weighted_bound(infer(batch), batch, noise, {.beta = std::min(1.0, 2 * position)}, pass.step);
+  elbo::LossTerms objective(const elbo::StepContext& step_context, const elbo::Batch& batch, elbo::RandomGenerator& noise) override {
+    const double position = static_cast<double>(step_context.step % cycle_) / static_cast<double>(cycle_);
+    return weighted_bound(infer(batch), batch, noise, {.beta = std::min(1.0, 2 * position)}, step_context.step);
   }
 
  private:

@@ -1,12 +1,12 @@
-#include "base/file.h"
+#include "elbo/base/file.h"
 
 #include <gmock/gmock.h>
 
 #include <fstream>
 
-#include "base/error.h"
-#include "base/sha256.h"
-#include "base/text.h"
+#include "elbo/base/error.h"
+#include "elbo/base/sha256.h"
+#include "elbo/base/text.h"
 
 namespace elbo {
 namespace {

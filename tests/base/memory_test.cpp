@@ -1,4 +1,4 @@
-#include "base/memory.h"
+#include "elbo/base/memory.h"
 
 #include <gtest/gtest.h>
 #include <sys/sysinfo.h>

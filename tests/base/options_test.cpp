@@ -1,8 +1,8 @@
-#include "base/options.h"
+#include "elbo/base/options.h"
 
 #include <gmock/gmock.h>
 
-#include "base/error.h"
+#include "elbo/base/error.h"
 
 namespace elbo {
 namespace {

@@ -1,7 +1,7 @@
-#include "base/random.h"
+#include "elbo/base/random.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <map>
@@ -24,13 +24,13 @@ TEST(Key, DependsOnEveryPartAndTheirOrder) {
   EXPECT_EQ(seen.size(), 2007U);
 }
 
-TEST(Noise, IsAFunctionOfItsKeyAlone) {
-  const torch::Tensor once = Noise(Key(5)).normal({100});
-  EXPECT_TRUE(torch::equal(once, Noise(Key(5)).normal({100})));
-  EXPECT_FALSE(torch::equal(once, Noise(Key(6)).normal({100})));
+TEST(RandomGenerator, IsAFunctionOfItsKeyAlone) {
+  const torch::Tensor once = RandomGenerator(Key(5)).normal({100});
+  EXPECT_TRUE(torch::equal(once, RandomGenerator(Key(5)).normal({100})));
+  EXPECT_FALSE(torch::equal(once, RandomGenerator(Key(6)).normal({100})));
 }
 
-TEST(Noise, TakesEveryBitOfItsKey) {
+TEST(RandomGenerator, TakesEveryBitOfItsKey) {
   // Keys whose lower 32 bits agree, which is all that a seed of LibTorch's own would take of them.
   std::map<uint32_t, Key> seen;
   int64_t pairs = 0;
@@ -39,13 +39,13 @@ TEST(Noise, TakesEveryBitOfItsKey) {
     const auto [other, is_new] = seen.emplace(static_cast<uint32_t>(key.value()), key);
     if (is_new) continue;
     ++pairs;
-    EXPECT_FALSE(torch::equal(Noise(key).uniform({8}), Noise(other->second).uniform({8})));
+    EXPECT_FALSE(torch::equal(RandomGenerator(key).uniform({8}), RandomGenerator(other->second).uniform({8})));
   }
   EXPECT_GT(pairs, 0);
 }
 
-TEST(Noise, HasTheMomentsThatItsNamesSay) {
-  Noise noise(Key(5));
+TEST(RandomGenerator, HasTheMomentsThatItsNamesSay) {
+  RandomGenerator noise(Key(5));
   const int64_t n = 200000;  // standard errors: 0.0022 and 0.0032; 0.0006; 0.001
   const torch::Tensor normal = noise.normal({n});
   EXPECT_NEAR(normal.mean().item<double>(), 0, 0.01);
@@ -57,11 +57,11 @@ TEST(Noise, HasTheMomentsThatItsNamesSay) {
   EXPECT_NEAR(noise.bernoulli(torch::full({n}, 0.3)).mean().item<double>(), 0.3, 0.005);
 }
 
-TEST(Noise, NeverTouchesTheGlobalGenerator) {
+TEST(RandomGenerator, NeverTouchesTheGlobalGenerator) {
   torch::manual_seed(3);
   const torch::Tensor expected = torch::rand({4});
   torch::manual_seed(3);
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   noise.normal({10});
   noise.uniform({10});
   noise.bernoulli(torch::full({10}, 0.5));

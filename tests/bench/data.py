@@ -82,7 +82,7 @@ def main():
         taken = ROWS if name == "contiguous" else 6000  # rows read one by one, which takes the library long
         seen = []
         for _ in range(given.rounds):
-            ours = subprocess.run([ELBO, "bench", "data", path, "--rounds=1", "--data.window_bytes=1073741824"], check=True,
+            ours = subprocess.run([ELBO, "bench", "data", path, "--rounds=1", "--data.shuffle_buffer_bytes=1073741824"], check=True,
                                   capture_output=True, text=True).stdout.splitlines()
             theirs = subprocess.run([given.python, __file__, "--rates", path, str(taken)], check=True, capture_output=True,
                                     text=True).stdout.split()

@@ -19,7 +19,7 @@ random = numpy.random.default_rng(1)
 
 
 def draws(prior, n, latent):
-    """As src/nn/planar_priors.h says; ten parts."""
+    """As src/elbo/nn/planar_priors.h says; ten parts."""
     part = random.integers(0, 10, n)
     if prior == "mixture":
         along, across = 1.4 + 0.5 * random.standard_normal(n), 0.1 * random.standard_normal(n)

@@ -5,7 +5,7 @@
 #pragma once
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <chrono>
@@ -16,8 +16,8 @@
 #include <thread>
 #include <vector>
 
-#include "base/error.h"
-#include "comm/communicator.h"
+#include "elbo/base/error.h"
+#include "elbo/comm/communicator.h"
 
 namespace elbo {
 
@@ -134,7 +134,7 @@ TEST_P(CommunicatorContract, SeveralCallsCanBeUnderWay) {
   };
   const torch::Tensor first = gathered(1);
   const auto earlier = comm.start_all_gather(first, counts);
-  std::unique_ptr<Transfer> later;
+  std::unique_ptr<Work> later;
   const torch::Tensor sums = torch::full({3}, rank, torch::kInt64);
   { later = comm.start_all_gather(gathered(2), counts); }
   const auto last = comm.start_all_reduce(sums, ReduceOp::sum);

@@ -1,10 +1,10 @@
-#include "comm/cuda_library.h"
+#include "elbo/comm/cuda_library.h"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
 
-#include "base/error.h"
+#include "elbo/base/error.h"
 
 namespace elbo {
 namespace fs = std::filesystem;

@@ -1,4 +1,4 @@
-#include "comm/self.h"
+#include "elbo/comm/self.h"
 
 #include "communicator_contract.h"
 

@@ -1,9 +1,9 @@
-#include "comm/wait.h"
+#include "elbo/comm/wait.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/error.h"
+#include "elbo/base/error.h"
 
 namespace elbo {
 namespace {

@@ -4,7 +4,7 @@
 #include <numbers>
 
 #include "conversion.h"
-#include "convert/sound.h"
+#include "elbo/convert/sound.h"
 
 namespace elbo {
 namespace {

@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "../data/files.h"
-#include "convert/format.h"
+#include "elbo/convert/format.h"
 
 namespace elbo {
 

@@ -2,7 +2,7 @@
 // Sanitizers watch.
 #include <random>
 
-#include "base/file.h"
+#include "elbo/base/file.h"
 #include "conversion.h"
 #include "samples.h"
 
@@ -37,7 +37,7 @@ class ConvertDamageTest : public ConversionTest {
         EXPECT_GT(dataset.split(dataset.splits().front()).rows(), 0);
       } catch (const Error& error) {
         EXPECT_THAT(error.what(), testing::HasSubstr(path("")));
-        ++told;
+        ++predict;
       }
       std::filesystem::remove(out());
     }
@@ -50,7 +50,7 @@ class ConvertDamageTest : public ConversionTest {
   }
 
   static constexpr int turns = 200;
-  int told = 0;
+  int predict = 0;
 
  private:
   uint32_t seed_ = 21;
@@ -63,7 +63,7 @@ TEST_F(ConvertDamageTest, Arrays) {
   damage("npy", write("a.npy", samples::npy()), {path("a.npy")});
   samples::write_npz(path("a.npz"), samples::npy());
   damage("npz", path("a.npz"), {path("a.npz")}, {{"x", "x"}});
-  EXPECT_GT(told, turns);
+  EXPECT_GT(predict, turns);
 }
 
 TEST_F(ConvertDamageTest, Tables) {
@@ -71,7 +71,7 @@ TEST_F(ConvertDamageTest, Tables) {
   damage("csv", write("a.csv", table), {path("a.csv")}, {{"standardize", "true"}});
   damage("csv", write("b.csv", table, true), {path("b.csv")});
   damage("ratings", write("ratings.csv", samples::ratings()), {path("ratings.csv")});
-  EXPECT_GT(told, 0);
+  EXPECT_GT(predict, 0);
 }
 
 TEST_F(ConvertDamageTest, Lines) {
@@ -79,7 +79,7 @@ TEST_F(ConvertDamageTest, Lines) {
   damage("text", path("a.txt"), {path("a.txt")}, {{"tokens", "characters"}});
   damage("text", path("a.txt"), {path("a.txt")}, {{"tokens", "byte_pairs"}, {"vocabulary", "30"}});
   damage("smiles", write("a.smi", samples::molecules()), {path("a.smi")});
-  EXPECT_GT(told, 0);
+  EXPECT_GT(predict, 0);
 }
 
 TEST_F(ConvertDamageTest, PicturesAndClips) {
@@ -88,13 +88,13 @@ TEST_F(ConvertDamageTest, PicturesAndClips) {
   damage("images", path("p/a/2.png"), {path("p")});
   for (uint32_t i = 0; i < 6; ++i) samples::write_png(path(fmt::format("film/{}.png", i)), samples::noise(i));
   damage("video", path("film/3.png"), {path("film")}, {{"channels", "1"}, {"frames", "2"}, {"stride", "2"}});
-  EXPECT_GT(told, turns / 2);
+  EXPECT_GT(predict, turns / 2);
 }
 
 TEST_F(ConvertDamageTest, Sounds) {
   damage("wav", sound("a.wav"), {path("a.wav")});
   damage("flac", sound("a.flac"), {path("a.flac")}, {{"frame", "100"}});
-  EXPECT_GT(told, 0);
+  EXPECT_GT(predict, 0);
 }
 
 TEST_F(ConvertDamageTest, OthersDataSets) {
@@ -102,7 +102,7 @@ TEST_F(ConvertDamageTest, OthersDataSets) {
   // Without the attribute `kind`: the library searches a damaged heap of texts for ever (1.10.8, H5HG_read).
   const std::string digits = make("digits.h5", {{"/train/x", torch::full({3, 1, 4, 4}, 100, torch::kUInt8)}});
   damage("moving_digits", digits, {digits}, {{"n", "3"}, {"n_test", "0"}, {"frames", "3"}, {"size", "10"}});
-  EXPECT_GT(told, turns);
+  EXPECT_GT(predict, turns);
 }
 
 }  // namespace

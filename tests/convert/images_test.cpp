@@ -1,5 +1,5 @@
 #include "conversion.h"
-#include "convert/image_file.h"
+#include "elbo/convert/image_file.h"
 #include "samples.h"
 
 namespace elbo {

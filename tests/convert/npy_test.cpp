@@ -1,5 +1,5 @@
 #include "conversion.h"
-#include "convert/npy_reader.h"
+#include "elbo/convert/npy_reader.h"
 
 namespace elbo {
 namespace {

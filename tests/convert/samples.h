@@ -2,7 +2,7 @@
 #pragma once
 #include <png.h>
 #include <sndfile.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 #include <turbojpeg.h>
 #include <zip.h>
 

@@ -1,7 +1,7 @@
-#include "convert/tokens.h"
+#include "elbo/convert/tokens.h"
 
 #include "conversion.h"
-#include "convert/byte_pairs.h"
+#include "elbo/convert/byte_pairs.h"
 
 namespace elbo {
 namespace {

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <random>
 
-#include "base/file.h"
+#include "elbo/base/file.h"
 #include "files.h"
 
 namespace elbo {
@@ -63,7 +63,7 @@ class DamageTest : public DataTest {
 };
 
 TEST_F(DamageTest, IsToldOrDoesNoHarm) {
-  int told = 0;
+  int predict = 0;
   std::mt19937 dice(20);
   for (const Form& form :
        {Form{"contiguous", false, false, false, 0}, Form{"chunks", false, false, false, 7},
@@ -82,14 +82,14 @@ TEST_F(DamageTest, IsToldOrDoesNoHarm) {
       }
       std::ofstream(path("damaged.h5"), std::ios::binary) << damaged;
       const std::optional<torch::Tensor> given = rows_of_damaged();
-      if (!given) ++told;
+      if (!given) ++predict;
       // Both the structures of new files and such chunks carry checksums.
       if (given && form.newest && form.checksums) {
         EXPECT_TRUE(torch::equal(*given, values));
       }
     }
   }
-  EXPECT_GT(told, 100);
+  EXPECT_GT(predict, 100);
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
-#include "data/dataset.h"
+#include "elbo/data/dataset.h"
 
 #include <gmock/gmock.h>
 
 #include <bit>
 #include <fstream>
 
-#include "base/memory.h"
+#include "elbo/base/memory.h"
 #include "files.h"
 
 namespace elbo {
@@ -51,7 +51,7 @@ TEST_F(DatasetTest, AnEvictedChunkIsReadAgain) {
   // Two windows of 1 MiB against 16 MiB of rows.
   const torch::Tensor x = ramp({4096, 1024});
   DataOptions small = options(make("big.h5", {{"/train/x", x}}));
-  small.window_bytes = 1 << 20;
+  small.shuffle_buffer_bytes = 1 << 20;
   const Dataset dataset(small);
   for (int round = 0; round < 2; ++round)
     for (int64_t row = 0; row < 4096; row += 64)
@@ -289,7 +289,7 @@ TEST_F(DatasetTest, AFileThatChangesWhileItIsReadIsNoticed) {
 }
 
 TEST(UsualWindow, IsAPowerOfTwoThatMemoryAllows) {
-  const auto bytes = static_cast<uint64_t>(usual_window_bytes());
+  const auto bytes = static_cast<uint64_t>(default_shuffle_buffer_bytes());
   EXPECT_TRUE(std::has_single_bit(bytes));
   EXPECT_GE(bytes, uint64_t{1} << 26);
   EXPECT_LE(bytes, std::max(static_cast<uint64_t>(free_memory()) / 8, uint64_t{1} << 26));

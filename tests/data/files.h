@@ -1,14 +1,14 @@
 // HDF5 files that the tests of this folder make for themselves.
 #pragma once
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <string>
 
-#include "base/error.h"
-#include "data/dataset.h"
-#include "data/hdf5.h"
+#include "elbo/base/error.h"
+#include "elbo/data/dataset.h"
+#include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
 

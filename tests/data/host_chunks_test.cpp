@@ -1,13 +1,13 @@
-#include "data/host_chunks.h"
+#include "elbo/data/host_chunks.h"
 
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <atomic>
 #include <random>
 #include <thread>
 
-#include "base/error.h"
+#include "elbo/base/error.h"
 
 namespace elbo {
 namespace {

@@ -1,10 +1,10 @@
-#include "data/loader.h"
+#include "elbo/data/loader.h"
 
 #include <gmock/gmock.h>
 
 #include <map>
 
-#include "data/binarize.h"
+#include "elbo/data/binarize.h"
 #include "files.h"
 
 namespace elbo {
@@ -20,7 +20,7 @@ class LoaderTest : public DataTest {
   }
   static LoaderOptions loader_options() {
     return {
-        .batch = 12, .microbatch = 4, .leaves = {0, 3}, .window_bytes = 1 << 20, .seed = 5, .end_step = 10};
+        .batch = 12, .microbatch = 4, .microbatches = {0, 3}, .shuffle_buffer_bytes = 1 << 20, .seed = 5, .end_step = 10};
   }
   static std::vector<int64_t> ids_of(const Batch& batch) {
     const auto* data = batch.ids.const_data_ptr<int64_t>();
@@ -33,8 +33,8 @@ TEST_F(LoaderTest, BatchesRunAcrossEpochsAndEveryRowComesOnceAnEpoch) {
   Loader loader(dataset.split("train"), loader_options());
   std::vector<int64_t> stream;
   for (int64_t step = 0; step < 10; ++step)
-    for (int64_t leaf = 0; leaf < 3; ++leaf) {
-      const Batch batch = loader.microbatch(step, leaf);
+    for (int64_t microbatch = 0; microbatch < 3; ++microbatch) {
+      const Batch batch = loader.microbatch(step, microbatch);
       const std::vector<int64_t> ids = ids_of(batch);
       for (size_t i = 0; i < ids.size(); ++i) {
         EXPECT_EQ(batch.x[static_cast<int64_t>(i)][0].item<float>(), static_cast<float>(ids[i]));
@@ -55,19 +55,19 @@ TEST_F(LoaderTest, MicrobatchesDependOnNeitherRanksNorWorkersNorWhereTheRunBegan
   std::map<std::pair<int64_t, int64_t>, std::vector<int64_t>> whole;
   Loader one(dataset.split("train"), loader_options());
   for (int64_t step = 0; step < 10; ++step)
-    for (int64_t leaf = 0; leaf < 3; ++leaf) whole[{step, leaf}] = ids_of(one.microbatch(step, leaf));
+    for (int64_t microbatch = 0; microbatch < 3; ++microbatch) whole[{step, microbatch}] = ids_of(one.microbatch(step, microbatch));
   for (int64_t rank = 0; rank < 2; ++rank)
     for (const int workers : {1, 2, 3}) {
       LoaderOptions part = loader_options();
-      part.leaves = share_of({0, 3}, rank, 2);
+      part.microbatches = partition({0, 3}, rank, 2);
       part.workers = workers;
       part.prefetch = 1;
       part.first_step = 4;
       Loader loader(dataset.split("train"), part);
       for (int64_t step = 4; step < 10; ++step)
-        for (int64_t leaf = part.leaves.first; leaf < part.leaves.end; ++leaf) {
+        for (int64_t microbatch = part.microbatches.first; microbatch < part.microbatches.end; ++microbatch) {
           // A worker whose turn comes later may ask first: ask from the back.
-          const int64_t asked = part.workers > 1 ? part.leaves.first + part.leaves.end - 1 - leaf : leaf;
+          const int64_t asked = part.workers > 1 ? part.microbatches.first + part.microbatches.end - 1 - microbatch : microbatch;
           EXPECT_EQ(ids_of(loader.microbatch(step, asked)), (whole[{step, asked}]));
         }
     }
@@ -76,7 +76,7 @@ TEST_F(LoaderTest, MicrobatchesDependOnNeitherRanksNorWorkersNorWhereTheRunBegan
 TEST_F(LoaderTest, ARankWithoutLeavesReadsNothing) {
   const Dataset dataset(options(rows_file(40)));
   LoaderOptions none = loader_options();
-  none.leaves = {1, 1};
+  none.microbatches = {1, 1};
   const Loader loader(dataset.split("train"), none);
   EXPECT_EQ(loader.waited_seconds(), 0);
 }
@@ -102,9 +102,9 @@ TEST_F(LoaderTest, BinarisationFollowsTheProbabilitiesAndIsFixedOrFresh) {
   const auto draw = [&](const std::string& binarize, int64_t step) {
     LoaderOptions all{.batch = 50,
                       .microbatch = 50,
-                      .leaves = {0, 1},
+                      .microbatches = {0, 1},
                       .binarize = binarize,
-                      .window_bytes = 1 << 20,
+                      .shuffle_buffer_bytes = 1 << 20,
                       .seed = 5,
                       .first_step = step,
                       .end_step = step + 1};

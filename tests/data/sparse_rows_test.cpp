@@ -1,4 +1,4 @@
-#include "data/sparse_rows.h"
+#include "elbo/data/sparse_rows.h"
 
 #include <gmock/gmock.h>
 
@@ -48,18 +48,18 @@ TEST_F(SparseRowsTest, RowsAreThoseThatWereStored) {
 
 TEST_F(SparseRowsTest, WhatDoesNotFitTogetherIsRefused) {
   const torch::Tensor indices = torch::tensor({0, 3, 1}, torch::kInt64);
-  const auto told = [&](const char* name, const torch::Tensor& offsets, const torch::Tensor& values) {
+  const auto predict = [&](const char* name, const torch::Tensor& offsets, const torch::Tensor& values) {
     return refusal(options(
         make(name, {{"/train/indices", indices}, {"/train/offsets", offsets}, {"/train/values", values}})));
   };
   const torch::Tensor good = torch::tensor({0, 2, 3}, torch::kInt64);
-  EXPECT_THAT(told("a.h5", torch::tensor({0, 2, 9}, torch::kInt64), torch::ones({3})),
+  EXPECT_THAT(predict("a.h5", torch::tensor({0, 2, 9}, torch::kInt64), torch::ones({3})),
               HasSubstr("offsets holds 9"));
-  EXPECT_THAT(told("b.h5", torch::tensor({2, 0, 3}, torch::kInt64), torch::ones({3})),
+  EXPECT_THAT(predict("b.h5", torch::tensor({2, 0, 3}, torch::kInt64), torch::ones({3})),
               HasSubstr("offsets holds 0"));
-  EXPECT_THAT(told("c.h5", good, torch::ones({2})), HasSubstr("/train/values holds 2 numbers for 3"));
-  EXPECT_THAT(told("d.h5", good, torch::tensor({1.0F, INFINITY, 1.0F})), HasSubstr("not finite"));
-  EXPECT_THAT(told("e.h5", torch::tensor({0}, torch::kInt64), torch::ones({3})),
+  EXPECT_THAT(predict("c.h5", good, torch::ones({2})), HasSubstr("/train/values holds 2 numbers for 3"));
+  EXPECT_THAT(predict("d.h5", good, torch::tensor({1.0F, INFINITY, 1.0F})), HasSubstr("not finite"));
+  EXPECT_THAT(predict("e.h5", torch::tensor({0}, torch::kInt64), torch::ones({3})),
               HasSubstr("one more than there are rows"));
 }
 

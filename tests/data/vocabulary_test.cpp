@@ -1,10 +1,10 @@
-#include "data/vocabulary.h"
+#include "elbo/data/vocabulary.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
-#include "data/hdf5.h"
+#include "elbo/hdf5/hdf5.h"
 #include "files.h"
 
 namespace elbo {

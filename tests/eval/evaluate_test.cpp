@@ -1,17 +1,18 @@
-#include "eval/evaluate.h"
+#include "elbo/eval/evaluate.h"
 
 #include <gtest/gtest.h>
 #include <png.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <filesystem>
 #include <numbers>
 
-#include "comm/self.h"
-#include "eval/pictures.h"
-#include "models/registry.h"
-#include "objectives/bounds.h"
+#include "elbo/comm/self.h"
+#include "elbo/eval/pictures.h"
+#include "elbo/models/registry.h"
+#include "elbo/objectives/bounds.h"
 
 namespace elbo {
 namespace {
@@ -19,7 +20,7 @@ namespace {
 // A prime number of images that need no file.
 class Images final : public RowSource {
  public:
-  Images() : x_(Noise(Key(1)).uniform({97, 1, 4, 4})) {}
+  Images() : x_(RandomGenerator(Key(1)).uniform({97, 1, 4, 4})) {}
   int64_t rows() const override { return 97; }
   int64_t rows_per_chunk() const override { return 10; }
   int64_t bytes_per_row() const override { return 64; }
@@ -28,7 +29,7 @@ class Images final : public RowSource {
     return {x_.index_select(0, index), {}, index};
   }
   void read_all() const override {}
-  std::string way() const override { return "from memory"; }
+  std::string access_method() const override { return "from memory"; }
   const torch::Tensor& x() const { return x_; }
 
  private:
@@ -40,7 +41,7 @@ std::shared_ptr<Model> make_model() {
   context.data = {.x = {1, 4, 4}, .kind = "image"};
   context.network.kind = "mlp";
   context.network.hidden = {8};
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   return find_model("vae")->build(context, init);
 }
 
@@ -62,7 +63,7 @@ TEST(Evaluate, IsTheMeanOverEveryRowOnce) {
     for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int64_t>(i);
     return ids;
   }());
-  const Code code = model->encode(all);
+  const Latent code = model->encode(all);
   const torch::Tensor logvar = code.logvar.value_or(torch::Tensor());
   const torch::Tensor kl = 0.5 * (code.z.square() + logvar.exp() - 1 - logvar);
   EXPECT_EQ(result.rows, 97);
@@ -91,16 +92,16 @@ class Sequences final : public RowSource {
     return {x_.index_select(0, index), {}, index, index.remainder(7)};
   }
   void read_all() const override {}
-  std::string way() const override { return "from memory"; }
+  std::string access_method() const override { return "from memory"; }
   Batch all() const { return {x_, {}, torch::arange(13), torch::arange(13).remainder(7)}; }
 
  private:
-  torch::Tensor x_ = Noise(Key(1)).uniform({13, 6, 2});
+  torch::Tensor x_ = RandomGenerator(Key(1)).uniform({13, 6, 2});
 };
 
 TEST(Evaluate, ErrorsAndBitsAreThoseOfTheStepsThatCount) {
   const torch::NoGradGuard no_grad;
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   const std::shared_ptr<Model> model =
       find_model("sequence_vae")
           ->build({.data = {.x = {6, 2}, .kind = "sequence"}, .network = {}, .name = "sequence_vae"}, init);
@@ -154,7 +155,7 @@ TEST(Pictures, AGridHasItsImagesWhereTheyBelong) {
 }
 
 TEST(Pictures, APngHoldsThePixels) {
-  const torch::Tensor pixels = (Noise(Key(1)).uniform({5, 7, 3}) * 255).to(torch::kUInt8);
+  const torch::Tensor pixels = (RandomGenerator(Key(1)).uniform({5, 7, 3}) * 255).to(torch::kUInt8);
   const std::filesystem::path path = std::filesystem::temp_directory_path() / "elbo_pictures_test.png";
   write_png(path, pixels);
   png_image image{};

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "data/storage.h"
+#include "elbo/hdf5/storage.h"
 
 namespace elbo::fuzz {
 

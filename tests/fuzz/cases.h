@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "base/options.h"
+#include "elbo/base/options.h"
 
 namespace elbo::fuzz {
 

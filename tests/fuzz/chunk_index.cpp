@@ -2,13 +2,13 @@
 // of a chunk, the address of the dataset's header (two bytes), the file.
 //
 // Without the HDF5 library: what it does with damaged files is its own (version 1.10 searches some for ever).
-#include "data/chunk_index.h"
+#include "elbo/hdf5/chunk_index.h"
 
 #include <fstream>
 
-#include "base/error.h"
+#include "elbo/base/error.h"
 #include "bytes.h"
-#include "data/row_reader.h"
+#include "elbo/hdf5/row_reader.h"
 
 using namespace elbo;
 

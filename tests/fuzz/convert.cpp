@@ -1,15 +1,15 @@
 // Files of other formats: a sentence and nothing left behind, or a data set that can be opened. An input: the
 // case, the file.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <fstream>
 
-#include "base/error.h"
-#include "base/log.h"
+#include "elbo/base/error.h"
+#include "elbo/base/log.h"
 #include "bytes.h"
 #include "cases.h"
-#include "convert/format.h"
-#include "data/dataset.h"
+#include "elbo/convert/format.h"
+#include "elbo/data/dataset.h"
 
 using namespace elbo;
 namespace fs = std::filesystem;

@@ -1,6 +1,6 @@
 // Stored bytes of a chunk. An input: type, filters, the filters left out, elements of the chunk (two bytes),
 // the bytes.
-#include "data/decode.h"
+#include "elbo/hdf5/decode.h"
 
 #include "bytes.h"
 

@@ -1,15 +1,15 @@
 // fuzz_seeds FOLDER: inputs for each target, FOLDER/TARGET/NAME, that get beyond every header.
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 
 #include "../convert/samples.h"
-#include "base/file.h"
+#include "elbo/base/file.h"
 #include "bytes.h"
 #include "cases.h"
-#include "data/hdf5.h"
+#include "elbo/hdf5/hdf5.h"
 
 using namespace elbo;
 namespace fs = std::filesystem;

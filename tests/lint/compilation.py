@@ -3,6 +3,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 
@@ -11,11 +12,13 @@ BUILD = ROOT / "build"
 
 
 def flags():
-    """Source file → compiler flags, without the files named and without the precompiled header, which hides omissions."""
+    """Source file → compiler flags, without the files named and without the precompiled header, which hides omissions.
+
+    Those of a file are those of its library: with a unity build the commands name no files of src/."""
     table = {}
     for entry in json.loads((BUILD / "compile_commands.json").read_text(encoding="utf-8")):
-        file = pathlib.Path(entry["file"])
-        if (ROOT / "src") not in file.parents:
+        library = re.search(r"src/CMakeFiles/elbo_(\w+)\.dir/", entry["command"])
+        if not library:
             continue
         words = iter(shlex.split(entry["command"]))
         kept = []
@@ -24,8 +27,10 @@ def flags():
                 next(words)
             elif word != "-Winvalid-pch":
                 kept.append(word)
-        compiler = next(i for i, word in enumerate(kept) if word.startswith("-"))  # behind ccache and its settings
-        table[file] = kept[compiler:]
+        compiler = next(i for i, word in enumerate(kept) if word.startswith("-"))  # after ccache and its settings
+        folder = {"main": "", "cuda": "comm/cuda"}.get(library[1], library[1])
+        for file in (ROOT / "src/elbo" / folder).glob("*.cpp"):
+            table[file] = kept[compiler:]
     return table
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Finds draws from LibTorch's global generator in src/: all noise comes from a Noise, which has a generator of its own.
+"""Finds draws from LibTorch's global generator in src/: all noise comes from a RandomGenerator, which has a generator of its own.
 
     global_generator.py               checks the checkout; exits 1 if something draws elsewhere than in base/random.cpp
     global_generator.py --self-test   checks that the check finds what it is for
@@ -19,7 +19,7 @@ COMMENT = re.compile(r"//.*")
 def violations(name, text):
     for number, line in enumerate(text.splitlines(), 1):
         if found := DRAWS.search(COMMENT.sub("", line)):
-            yield f"{name}:{number}: {found[0]} draws from the global generator; draw from a Noise (base/random.h)"
+            yield f"{name}:{number}: {found[0]} draws from the global generator; draw from a RandomGenerator (base/random.h)"
 
 
 def self_test():
@@ -35,7 +35,7 @@ if sys.argv[1:] == ["--self-test"]:
 else:
     src = pathlib.Path(__file__).resolve().parents[2] / "src"
     messages = [message for file in sorted(src.rglob("*")) if file.suffix in {".h", ".cpp"}
-                and file.relative_to(src).as_posix() != "base/random.cpp"
+                and file.relative_to(src).as_posix() != "elbo/base/random.cpp"
                 for message in violations(file.relative_to(src).as_posix(), file.read_text(encoding="utf-8"))]
 print("\n".join(messages), end="\n" if messages else "")
 sys.exit(1 if messages else 0)

@@ -12,7 +12,7 @@ def commands():
     for file, options in flags().items():
         by_folder.setdefault(file.parent, options)
     ccache = [shutil.which("ccache")] if shutil.which("ccache") else []
-    for header in sorted((ROOT / "src").rglob("*.h")):
+    for header in sorted((ROOT / "src/elbo").rglob("*.h")):
         name = header.relative_to(ROOT / "src")
         options = by_folder.get(header.parent)
         if options is None:

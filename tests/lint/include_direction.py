@@ -1,9 +1,6 @@
 #!/usr/bin/env python3
-"""Holds every #include of src/ against the order of dependence:
-
-    base ← {comm, data, nn} ← {parallel, objectives, convert} ← models ← eval ← train ← commands ← main
-
-Folders in braces do not know each other. MPI and NCCL stay behind comm/, HDF5 behind data/ and the checkpoint.
+"""Holds every #include of src/elbo/ against the libraries of src/CMakeLists.txt: a folder may include what its library
+links to, and what that links to. MPI and NCCL stay behind comm/, HDF5 behind hdf5/.
 
     include_direction.py               checks the checkout; exits 1 if an include goes the wrong way
     include_direction.py --self-test   checks that the check finds what it is for
@@ -13,34 +10,32 @@ import re
 import sys
 import tempfile
 
-LAYERS = [["base"], ["comm", "data", "nn"], ["parallel", "objectives", "convert"], ["models"], ["eval"], ["train"], ["commands"]]
 # library header → the files that may include it
 RESERVED = {
     r"mpi\w*\.h": r"comm/",
     r"nccl\w*\.h": r"comm/",
-    r"(hdf5\w*|H5\w*)\.h": r"data/|train/checkpoint",
+    r"(hdf5\w*|H5\w*)\.h": r"hdf5/",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+LIBRARY = re.compile(r"^\s*elbo_library\((\w+)(?: ELBO ([\w ]*?))?(?= LIBRARIES|\)|$)", re.MULTILINE)
 
 
-def known_to():
-    """Folder → the folders that it may include: itself and all layers below its own."""
-    below, table = set(), {}
-    for layer in LAYERS:
-        for folder in layer:
-            table[folder] = below | {folder}
-        below |= set(layer)
-    table[""] = below  # main.cpp and the precompiled header
+def known_to(cmake_lists):
+    """Folder → the folders that it may include: itself and all that its library links to, directly or not."""
+    table = {}
+    for folder, direct in LIBRARY.findall(cmake_lists):
+        table[folder] = {folder}.union(*(table[other] for other in direct.split()))
+    table[""] = set(table)  # main.cpp
     return table
 
 
-def violations(src):
-    table = known_to()
+def violations(source):
+    table, src = known_to((source / "CMakeLists.txt").read_text(encoding="utf-8")), source / "elbo"
     for file in sorted(p for p in src.rglob("*") if p.suffix in {".h", ".cpp"}):
         name = file.relative_to(src).as_posix()
         folder = name.split("/")[0] if "/" in name else ""
         if folder not in table:
-            yield f"{name}: the folder {folder}/ has no place in the order of dependence (tests/lint/include_direction.py)"
+            yield f"{name}: the folder {folder}/ has no library in src/CMakeLists.txt"
             continue
         for quote, target in INCLUDE.findall(file.read_text(encoding="utf-8")):
             for header, allowed in RESERVED.items():
@@ -48,34 +43,36 @@ def violations(src):
                     yield f"{name}: includes <{target}>, which only {allowed.replace('|', ' and ')}* may"
             if quote == "<":
                 continue
-            first = target.split("/")[0]
-            if not (src / target).is_file():
-                yield f'{name}: "{target}" is not a path from src/, as in "base/error.h"'
-            elif "/" in target and first not in table[folder]:
-                yield f'{name}: includes "{target}", but {folder}/ must not know {first}/'
+            parts = target.split("/")
+            if not target.startswith("elbo/") or not (source / target).is_file():
+                yield f'{name}: "{target}" is not a path from src/, as in "elbo/base/error.h"'
+            elif len(parts) > 2 and parts[1] not in table[folder]:
+                yield f'{name}: includes "{target}", but {folder}/ must not include {parts[1]}/'
 
 
 def self_test():
+    libraries = "elbo_library(base LIBRARIES Boost)\nelbo_library(comm ELBO base)\nelbo_library(nn ELBO base)\nelbo_library(train ELBO comm\n  LIBRARIES x)\n"
     cases = {  # file: (contents, words of the message, or None where it is allowed)
         "base/error.h": ("#include <string>\n", None),
-        "base/up.h": ('#include "nn/layers.h"\n', "base/ must not know nn/"),
-        "nn/layers.h": ('#include "base/error.h"\n', None),
-        "nn/side.cpp": ('  #  include "comm/world.h"\n', "nn/ must not know comm/"),
+        "base/up.h": ('#include "elbo/nn/layers.h"\n', "base/ must not include nn/"),
+        "nn/layers.h": ('#include "elbo/base/error.h"\n', None),
+        "nn/side.cpp": ('  #  include "elbo/comm/world.h"\n', "nn/ must not include comm/"),
         "comm/world.h": ("#include <mpi.h>\n#include <nccl.h>\n", None),
         "nn/mpi.cpp": ("#include <mpi.h>\n", "includes <mpi.h>"),
-        "data/hdf5.h": ("#include <hdf5.h>\n", None),
-        "train/checkpoint_read.cpp": ("#include <hdf5.h>\n", None),
         "train/trainer.cpp": ("#include <hdf5.h>\n", "includes <hdf5.h>"),
+        "train/over.cpp": ('#include "elbo/base/error.h"\n', None),
+        "train/short.cpp": ('#include "base/error.h"\n', "not a path from src/"),
         "train/relative.cpp": ('#include "../base/missing.h"\n', "not a path from src/"),
-        "main.cpp": ('#include "train/checkpoint_read.cpp"\n', None),
-        "extra/new.h": ("", "no place in the order"),
+        "main.cpp": ('#include "elbo/train/over.cpp"\n', None),
+        "extra/new.h": ("", "no library"),
     }
     with tempfile.TemporaryDirectory() as folder:
-        src = pathlib.Path(folder)
+        source = pathlib.Path(folder)
+        (source / "CMakeLists.txt").write_text(libraries, encoding="utf-8")
         for name, (text, _) in cases.items():
-            (src / name).parent.mkdir(exist_ok=True)
-            (src / name).write_text(text, encoding="utf-8")
-        found = list(violations(src))
+            (source / "elbo" / name).parent.mkdir(exist_ok=True, parents=True)
+            (source / "elbo" / name).write_text(text, encoding="utf-8")
+        found = list(violations(source))
     expected = {name: words for name, (_, words) in cases.items() if words}
     missed = [name for name, words in expected.items() if not any(v.startswith(name) and words in v for v in found)]
     wrong = [v for v in found if v.split(":")[0] not in expected]

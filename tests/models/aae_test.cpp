@@ -1,12 +1,13 @@
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <numbers>
 #include <set>
 
-#include "base/error.h"
-#include "nn/planar_priors.h"
+#include "elbo/base/error.h"
+#include "elbo/nn/planar_priors.h"
 #include "small_models.h"
 
 namespace elbo {
@@ -36,7 +37,7 @@ std::pair<double, double> before_and_after(const std::vector<Setting>& settings,
   const Batch batch = rows("tabular", 128);
   const auto measure = [&] {
     const torch::NoGradGuard no_grad;
-    Noise noise(Key(9));
+    RandomGenerator noise(Key(9));
     const torch::Tensor z = model->encode(batch).z, prior = model->prior_sample(1000, {}, noise);
     return discrepancy(z, prior);
   };
@@ -63,9 +64,9 @@ TEST(Aae, WithLabelsAPartIsDrawnFromIfItIsNamed) {
       small_model("aae", "labelled_image",
                   {{"model.latent", "2"}, {"model.prior", "mixture"}, {"model.use_labels", "true"}});
   EXPECT_TRUE(model->conditional());
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   const torch::Tensor label = torch::full({500}, 2, torch::kInt64);
-  // The petal of class 2 of 3 lies at an angle of 4π/3, at a mean distance of 1.4 (src/nn/planar_priors.h).
+  // The petal of class 2 of 3 lies at an angle of 4π/3, at a mean distance of 1.4 (src/elbo/nn/planar_priors.h).
   const torch::Tensor mean = model->prior_sample(500, label, noise).mean(0);
   EXPECT_NEAR(mean[0].item<double>(), 1.4 * std::cos(4 * std::numbers::pi / 3), 0.1);
   EXPECT_NEAR(mean[1].item<double>(), 1.4 * std::sin(4 * std::numbers::pi / 3), 0.1);
@@ -76,7 +77,7 @@ TEST(Aae, EachPhaseHasOnlyItsPartOfTheLoss) {
   const auto model = small_model("aae", "image");
   const Batch batch = rows("image", 6);
   const auto reached = [&](const std::string& phase) {
-    Noise noise(Key(2));
+    RandomGenerator noise(Key(2));
     model->zero_grad();
     model->objective({phase, 0, 0}, batch, noise).loss.sum().backward();
     std::set<std::string> modules;
@@ -98,7 +99,7 @@ TEST(Aae, EvenChancesCostLogTwo) {
     for (auto& parameter : model->named_parameters())
       if (parameter.key().starts_with("discriminator")) parameter.value().zero_();
   }
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   const auto loss = [&](const char* phase) {
     return model->objective({phase, 0, 0}, rows("image", 6), noise).loss;
   };
@@ -109,7 +110,7 @@ TEST(Aae, EvenChancesCostLogTwo) {
 TEST(Aae, WithLabelsEachClassHasItsPetal) {
   ModelContext context{.data = {.x = {6}, .kind = "tabular", .classes = 3}, .network = {}, .name = "aae"};
   context.network.hidden = {32};
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   const auto model =
       with_options("aae", {{"model.latent", "2"}, {"model.prior", "mixture"}, {"model.use_labels", "true"}})
           ->build(context, init);
@@ -135,7 +136,7 @@ TEST(Aae, AGaussianEncoderDrawsItsCodes) {
   const auto model = small_model("aae", "image", {{"model.encoder", "gaussian"}});
   const Batch batch = rows("image", 6);
   EXPECT_TRUE(model->encode(batch).logvar.has_value());
-  Noise one(Key(1)), other(Key(2));
+  RandomGenerator one(Key(1)), other(Key(2));
   EXPECT_FALSE(torch::equal(model->evaluate(batch, one).loss, model->evaluate(batch, other).loss));
 }
 

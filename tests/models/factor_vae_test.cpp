@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <map>
@@ -10,20 +11,20 @@
 namespace elbo {
 namespace {
 
-Terms of_phase(Model& model, const std::string& phase) {
-  Noise noise(Key(4));
+LossTerms of_phase(Model& model, const std::string& phase) {
+  RandomGenerator noise(Key(4));
   return model.objective({phase, 10, 0}, rows("image", 6), noise);
 }
 
-torch::Tensor part(const Terms& terms, const std::string& name) {
+torch::Tensor part(const LossTerms& terms, const std::string& name) {
   return std::map<std::string, torch::Tensor>(terms.parts.begin(), terms.parts.end()).at(name);
 }
 
 TEST(FactorVae, AddsGammaTimesTheTotalCorrelationToTheBound) {
   const auto model = small_model("factor_vae", "image", {{"model.gamma", "35"}});
-  Noise noise(Key(4));
+  RandomGenerator noise(Key(4));
   const torch::Tensor bound = model->evaluate(rows("image", 6), noise).loss;
-  const Terms terms = of_phase(*model, "model");
+  const LossTerms terms = of_phase(*model, "model");
   const torch::Tensor sum = part(terms, "reconstruction") + part(terms, "kl");
   EXPECT_TRUE(torch::allclose(bound, sum));
   EXPECT_TRUE(torch::allclose(terms.loss, sum + 35 * part(terms, "total_correlation")));
@@ -45,7 +46,7 @@ TEST(FactorVae, WithOneDimensionTheDiscriminatorLearnsNothing) {
   learn(*model, rows("tabular", 64), 100);
   double loss = 0;
   for (uint64_t draw = 0; draw < 20; ++draw) {
-    Noise noise(Key(5).with(draw));
+    RandomGenerator noise(Key(5).with(draw));
     loss += part(model->objective({"discriminator", 0, 0}, rows("tabular", 64), noise), "discriminator")
                 .item<double>() /
             (20 * 64);
@@ -56,7 +57,7 @@ TEST(FactorVae, WithOneDimensionTheDiscriminatorLearnsNothing) {
 // Rows on a circle: codes on one, which two dimensions take, depend on one another; a weight on that makes
 // the model find others.
 TEST(FactorVae, ALargeGammaLowersTheTotalCorrelation) {
-  Noise noise(Key(6));
+  RandomGenerator noise(Key(6));
   Batch batch = rows("tabular", 128);
   const torch::Tensor angle = 2 * std::numbers::pi * noise.uniform({128, 1});
   batch.x = 8 * torch::cat({angle.cos(), angle.sin()}, 1).repeat({1, 3});
@@ -66,7 +67,7 @@ TEST(FactorVae, ALargeGammaLowersTheTotalCorrelation) {
                     {{"model.latent", "2"}, {"model.gamma", gamma}, {"model.discriminator_hidden", "32,32"}});
     learn(*model, batch, 400, 0.005);
     const torch::NoGradGuard no_grad;
-    Noise draws(Key(7));
+    RandomGenerator draws(Key(7));
     return part(model->evaluate(batch, draws), "total_correlation").mean().item<double>();
   };
   const double unweighted = correlation("0");

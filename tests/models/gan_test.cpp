@@ -1,18 +1,19 @@
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <numbers>
 #include <set>
 
-#include "base/error.h"
+#include "elbo/base/error.h"
 #include "small_models.h"
 
 namespace elbo {
 namespace {
 
 torch::Tensor loss_of(Model& model, const std::string& phase, const Batch& batch, uint64_t seed = 4) {
-  Noise noise(Key{seed});
+  RandomGenerator noise(Key{seed});
   return model.objective({phase, 0, 0}, batch, noise).loss;
 }
 
@@ -61,7 +62,7 @@ TEST(Gan, ALinearGeneratorLearnsAGaussian) {
   context.network.kind = "mlp";
   context.network.hidden = {32, 32};
   context.network.activation = "leaky_relu";
-  Noise init(Key(1)), noise(Key(2));
+  RandomGenerator init(Key(1)), noise(Key(2));
   const auto model = with_options("gan", {{"model.latent", "2"}})->build(context, init);
   const torch::Tensor mean = torch::tensor({1.0F, -2.0F});
   const torch::Tensor root = torch::tensor({{1.0F, 0.0F}, {0.6F, 0.5F}});
@@ -78,7 +79,7 @@ TEST(Gan, TheEncoderComesToFindTheCodesOfWhatIsGenerated) {
   const auto model = small_model("gan", "tabular", {{"model.latent", "2"}});
   const auto error = [&] {
     const torch::NoGradGuard no_grad;
-    Noise noise(Key(5));
+    RandomGenerator noise(Key(5));
     const torch::Tensor z = model->prior_sample(500, {}, noise);
     const Batch made{model->decode(z, {}), {}, torch::arange(500)};
     return (model->encode(made).z - z).square().sum(1).mean().item<double>();

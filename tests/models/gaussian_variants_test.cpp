@@ -1,13 +1,14 @@
 // The variants that share GaussianVae, each against what is known of it.
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <map>
 #include <numbers>
 
-#include "base/error.h"
-#include "objectives/bounds.h"
+#include "elbo/base/error.h"
+#include "elbo/objectives/bounds.h"
 #include "small_models.h"
 
 namespace elbo {
@@ -17,7 +18,7 @@ using Gradients = std::map<std::string, torch::Tensor>;
 
 // Loss and gradients of one objective.
 std::pair<torch::Tensor, Gradients> differentiate(Model& model, const Batch& batch, uint64_t seed = 5) {
-  Noise noise(Key{seed});
+  RandomGenerator noise(Key{seed});
   model.zero_grad();
   const torch::Tensor loss = model.objective({"model", 3, 0}, batch, noise).loss;
   loss.sum().backward();
@@ -27,12 +28,12 @@ std::pair<torch::Tensor, Gradients> differentiate(Model& model, const Batch& bat
   return {loss.detach(), gradients};
 }
 
-torch::Tensor weights_of(Model& model, const Batch& batch, int64_t k, Noise& noise) {
+torch::Tensor weights_of(Model& model, const Batch& batch, int64_t k, RandomGenerator& noise) {
   const std::optional<torch::Tensor> weights = model.log_weights(batch, k, noise);
   return weights ? *weights : torch::Tensor();
 }
 
-double part(const Terms& terms, const std::string& name) {
+double part(const LossTerms& terms, const std::string& name) {
   for (const auto& [key, value] : terms.parts)
     if (key == name) return value.sum().item<double>();
   ADD_FAILURE() << "no term " << name;
@@ -52,7 +53,7 @@ TEST(BetaVae, ItsKlReachesTheCapacity) {
       "beta_vae", "image", {{"model.capacity", "3"}, {"model.capacity_steps", "100"}, {"model.latent", "4"}});
   const Batch batch = rows("image", 16);
   learn(*model, batch, 400);
-  Noise noise(Key(6));
+  RandomGenerator noise(Key(6));
   EXPECT_NEAR(part(model->evaluate(batch, noise), "kl") / 16, 3, 0.3);
 }
 
@@ -62,7 +63,7 @@ TEST(Cvae, ItsImportanceWeightedBoundIsTheIntegralOverZ) {
   const auto model =
       small_model("cvae", "labelled_image", {{"model.latent", "1"}, {"model.likelihood", "gaussian"}});
   const Batch batch = rows("labelled_image", 3);
-  Noise noise(Key(7));
+  RandomGenerator noise(Key(7));
   const torch::Tensor bound = importance_weighted_bound(weights_of(*model, batch, 5000, noise));
   constexpr int64_t points = 2001;
   const torch::Tensor z = torch::linspace(-8, 8, points).unsqueeze(1);
@@ -83,7 +84,7 @@ TEST(Cvae, LearnsWhatALabelMeans) {
   batch.x = batch.label.view({-1, 1, 1, 1}).expand({-1, 1, 16, 16}) * 0.4 + 0.1;
   learn(*model, batch, 500);
   const torch::NoGradGuard no_grad;
-  Noise noise(Key(8));
+  RandomGenerator noise(Key(8));
   for (int64_t label = 0; label < 3; ++label) {
     const torch::Tensor drawn =
         model->decode(model->prior_sample(20, {}, noise), torch::full({20}, label, torch::kInt64));
@@ -99,7 +100,7 @@ TEST(Cvae, TakesAttributesAndRefusesDataWithout) {
 TEST(BetaTcVae, WithWeightsOfOneItsLossIsTheBoundOfTheDraw) {
   const auto model = small_model("beta_tc_vae", "image", {{"model.beta", "1"}});
   const Batch batch = rows("image", 9);
-  Noise one(Key(5)), two(Key(5));
+  RandomGenerator one(Key(5)), two(Key(5));
   const torch::Tensor loss = model->objective({"model", 0, 0}, batch, one).loss;
   EXPECT_TRUE(torch::allclose(loss, -weights_of(*model, batch, 1, two)[0], 1e-4, 1e-3));
 }
@@ -107,7 +108,7 @@ TEST(BetaTcVae, WithWeightsOfOneItsLossIsTheBoundOfTheDraw) {
 TEST(Iwae, ItsLossIsTheBoundOfItsDraws) {
   const auto model = small_model("iwae", "image");
   const Batch batch = rows("image", 6);
-  Noise one(Key(5)), two(Key(5));
+  RandomGenerator one(Key(5)), two(Key(5));
   const torch::Tensor loss = model->objective({"model", 0, 0}, batch, one).loss;
   const torch::Tensor bound = importance_weighted_bound(weights_of(*model, batch, 5, two));
   EXPECT_TRUE(torch::allclose(loss, -bound));
@@ -138,7 +139,7 @@ TEST(Miwae, IsIwaeForOneGroupAndTheBoundForOneDraw) {
   EXPECT_TRUE(torch::equal(one_group.first, differentiate(*small_model("iwae", "image"), batch).first));
   const auto model =
       small_model("miwae", "image", {{"model.groups", "4"}, {"model.importance_samples", "1"}});
-  Noise noise(Key(5));
+  RandomGenerator noise(Key(5));
   const torch::Tensor mean_of_draws = weights_of(*model, batch, 4, noise).mean(0);
   EXPECT_TRUE(torch::allclose(differentiate(*model, batch).first, -mean_of_draws.to(torch::kFloat64)));
 }
@@ -175,9 +176,9 @@ TEST(DipVae, ItsPenaltyIsTheCovariancesDistanceFromTheIdentity) {
         "dip_vae", "tabular",
         {{"model.dip", kind}, {"model.lambda_od", "3"}, {"model.lambda_d", "2"}, {"model.latent", "3"}});
     const Batch batch = rows("tabular", 12);
-    Noise noise(Key(5));
-    const Terms terms = model->objective({"model", 0, 0}, batch, noise);
-    const Code code = model->encode(batch);
+    RandomGenerator noise(Key(5));
+    const LossTerms terms = model->objective({"model", 0, 0}, batch, noise);
+    const Latent code = model->encode(batch);
     double penalty = 0;
     for (int64_t i = 0; i < 3; ++i)
       for (int64_t j = 0; j < 3; ++j) {
@@ -205,7 +206,7 @@ TEST(DenoisingVae, LearnsToRestoreWhatItsInputLost) {
   learn(*model, batch, 300);
   learn(*plain, batch, 300);
   const torch::NoGradGuard no_grad;
-  Noise noise(Key(9));
+  RandomGenerator noise(Key(9));
   Batch spoilt = batch;
   spoilt.x = batch.x * (noise.uniform(batch.x.sizes()) > 0.7);
   const auto error = [&](Model& tested) {

@@ -1,14 +1,15 @@
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <map>
 #include <numbers>
 
-#include "base/error.h"
-#include "models/registry.h"
-#include "nn/hierarchy.h"
-#include "objectives/bounds.h"
+#include "elbo/base/error.h"
+#include "elbo/models/registry.h"
+#include "elbo/nn/hierarchy.h"
+#include "elbo/objectives/bounds.h"
 #include "oracles.h"
 #include "small_models.h"
 
@@ -34,7 +35,7 @@ class LinearLadder : public testing::Test {
         .data = {.x = {features}, .kind = "tabular"}, .network = {}, .name = "hierarchical_vae"};
     context.network.kind = "mlp";
     context.network.hidden = {};
-    Noise init(Key(1));
+    RandomGenerator init(Key(1));
     model = with_options("hierarchical_vae", {{"model.latents", "1,1"},
                                               {"model.width", "2"},
                                               {"model.likelihood", "gaussian"},
@@ -42,7 +43,7 @@ class LinearLadder : public testing::Test {
                 ->build(context, init);
     loading = torch::tensor({1.0F, -0.5F, 0.7F, 0.2F});
     set_parameters();
-    Noise noise(Key(2));
+    RandomGenerator noise(Key(2));
     batch = {noise.normal({3, features}), {}, torch::arange(3)};
   }
 
@@ -70,7 +71,7 @@ class LinearLadder : public testing::Test {
     for (auto& parameter : model->named_parameters()) parameter.value().copy_(values.at(parameter.key()));
   }
 
-  torch::Tensor log_density() const {
+  torch::Tensor log_prob() const {
     const torch::Tensor u = loading.to(torch::kFloat64);
     const torch::Tensor noise = sigma * sigma * torch::eye(features, torch::kFloat64);
     return normal_log_density(batch.x - c * loading, (a * a + s) * torch::outer(u, u) + noise);
@@ -82,27 +83,27 @@ class LinearLadder : public testing::Test {
 };
 
 TEST_F(LinearLadder, WithTheExactPosteriorEveryWeightIsTheLikelihood) {
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   const torch::Tensor weights = *model->log_weights(batch, 10, noise);
   for (int64_t draw = 0; draw < 10; ++draw)
-    EXPECT_TRUE(torch::allclose(weights[draw].to(torch::kFloat64), log_density(), 0, 1e-4));
+    EXPECT_TRUE(torch::allclose(weights[draw].to(torch::kFloat64), log_prob(), 0, 1e-4));
 }
 
 TEST_F(LinearLadder, WithTheExactPosteriorTheBoundIsTheLikelihoodInExpectation) {
   const torch::NoGradGuard no_grad;
-  Noise noise(Key(4));
+  RandomGenerator noise(Key(4));
   torch::Tensor elbo = torch::zeros({3}, torch::kFloat64);
   constexpr int rounds = 4000;
   for (int i = 0; i < rounds; ++i) elbo -= model->evaluate(batch, noise).loss / rounds;
-  EXPECT_TRUE(torch::allclose(elbo, log_density(), 0, 0.05)) << elbo << log_density();
+  EXPECT_TRUE(torch::allclose(elbo, log_prob(), 0, 0.05)) << elbo << log_prob();
 }
 
 TEST_F(LinearLadder, WithAnotherPosteriorTheBoundRisesToTheLikelihoodFromBelow) {
   const torch::NoGradGuard no_grad;
   for (auto& parameter : model->named_parameters())
     if (parameter.key() == "hierarchy.level0.head.bias") parameter.value().add_(0.7);
-  Noise noise(Key(4));
-  const double exact = log_density().mean().item<double>();
+  RandomGenerator noise(Key(4));
+  const double exact = log_prob().mean().item<double>();
   const auto bound = [&](int64_t k, int rounds) {
     double sum = 0;
     for (int i = 0; i < rounds; ++i)
@@ -117,7 +118,7 @@ TEST(HierarchicalVae, TheBoundOfOneSampleHasTheElboAsItsMean) {
   for (const std::string& kind : hierarchy_names()) {
     const auto model = hierarchical(kind, "tabular", {{"model.latents", "3,2,2"}});
     const torch::NoGradGuard no_grad;
-    Noise noise(Key(5));
+    RandomGenerator noise(Key(5));
     const Batch batch = rows("tabular", 2);
     const torch::Tensor weights = *model->log_weights(batch, 20000, noise);
     torch::Tensor elbo = torch::zeros({2}, torch::kFloat64);
@@ -148,7 +149,7 @@ TEST(HierarchicalVae, ALevelIsDrawnAnewWithTheLevelsAboveInPlace) {
     const auto model = hierarchical(kind, "image", {{"model.latents", "4,3,2"}});
     const torch::NoGradGuard no_grad;
     EXPECT_EQ(model->levels(), (std::vector<int64_t>{2, 3, 4}));
-    Noise noise(Key(8));
+    RandomGenerator noise(Key(8));
     const torch::Tensor z = model->prior_sample(1, {}, noise).repeat({5, 1});
     const torch::Tensor drawn = model->resample(z, 1, noise);
     EXPECT_TRUE(torch::equal(drawn.narrow(1, 0, 2), z.narrow(1, 0, 2)));
@@ -163,7 +164,7 @@ TEST(HierarchicalVae, LevelsBelowKeepTheirNoise) {
   for (const std::string& kind : hierarchy_names()) {
     const auto model = hierarchical(kind, "image", {{"model.latents", "4,3"}});
     const torch::NoGradGuard no_grad;
-    Noise first(Key(9)), again(Key(9)), other(Key(10));
+    RandomGenerator first(Key(9)), again(Key(9)), other(Key(10));
     const torch::Tensor z = model->prior_sample(6, {}, first);
     const torch::Tensor moved = model->resample(z, 0, other);
     EXPECT_FALSE(torch::allclose(moved, z, 0, 0.1));
@@ -178,7 +179,7 @@ TEST(HierarchicalVae, BothKindsLearnAllData) {
       const Batch batch = rows(data, 16);
       const auto loss = [&] {
         const torch::NoGradGuard no_grad;
-        Noise noise(Key(4));
+        RandomGenerator noise(Key(4));
         return model->evaluate(batch, noise).loss.mean().item<double>();
       };
       const double before = loss();

@@ -1,8 +1,9 @@
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
-#include "models/registry.h"
-#include "nn/flows.h"
+#include "elbo/models/registry.h"
+#include "elbo/nn/flows.h"
 #include "oracles.h"
 #include "small_models.h"
 
@@ -22,7 +23,7 @@ class IafVae : public testing::TestWithParam<std::string> {};
 TEST_P(IafVae, TheBoundOfOneSampleHasTheElboAsItsMean) {
   const auto model = flowing(GetParam());
   const torch::NoGradGuard no_grad;
-  Noise noise(Key(5));
+  RandomGenerator noise(Key(5));
   const Batch batch = rows("tabular", 2);
   const torch::Tensor weights = *model->log_weights(batch, 20000, noise);
   torch::Tensor elbo = torch::zeros({2}, torch::kFloat64);
@@ -47,7 +48,7 @@ TEST_P(IafVae, ItsGradientIsThatOfFiniteDifferences) {
 TEST_P(IafVae, EvaluationIgnoresWeightAndWarmUp) {
   const auto plain = flowing(GetParam());
   const auto weighted = flowing(GetParam(), {{"model.beta", "9"}, {"model.warmup_steps", "100"}});
-  Noise one(Key(4)), two(Key(4)), three(Key(4));
+  RandomGenerator one(Key(4)), two(Key(4)), three(Key(4));
   const torch::Tensor expected = plain->evaluate(rows("tabular", 5), one).loss;
   EXPECT_TRUE(torch::equal(weighted->evaluate(rows("tabular", 5), two).loss, expected));
   EXPECT_FALSE(torch::equal(weighted->objective({"model", 50, 0}, rows("tabular", 5), three).loss, expected));

@@ -1,13 +1,14 @@
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-#include "base/error.h"
-#include "models/registry.h"
-#include "objectives/bounds.h"
+#include "elbo/base/error.h"
+#include "elbo/models/registry.h"
+#include "elbo/objectives/bounds.h"
 #include "oracles.h"
 #include "small_models.h"
 
@@ -24,9 +25,9 @@ class EveryModel : public testing::TestWithParam<Case> {
 TEST_P(EveryModel, HasTheShapesThatTheInterfaceSays) {
   const auto tested = model();
   const torch::NoGradGuard no_grad;
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   const Batch five = batch(5);
-  const Code code = tested->encode(five);
+  const Latent code = tested->encode(five);
   const std::vector<int64_t> codes{5, tested->latent_size()};
   EXPECT_EQ(code.z.sizes(), codes);
   if (code.logvar) {
@@ -39,7 +40,7 @@ TEST_P(EveryModel, HasTheShapesThatTheInterfaceSays) {
   const torch::Tensor z = tested->prior_sample(7, {}, noise);
   EXPECT_EQ(z.sizes(), (std::vector<int64_t>{7, tested->latent_size()}));
   EXPECT_TRUE(tested->decode(z, label(7)).isfinite().all().item<bool>());
-  const Terms terms = tested->evaluate(five, noise);
+  const LossTerms terms = tested->evaluate(five, noise);
   EXPECT_EQ(terms.loss.sizes(), std::vector<int64_t>{5});
   if (const auto weights = tested->log_weights(five, 3, noise)) {
     EXPECT_EQ(weights->sizes(), (std::vector<int64_t>{3, 5}));
@@ -55,7 +56,7 @@ TEST_P(EveryModel, ItsObjectiveIsPure) {
   for (const torch::Tensor& buffer : tested->buffers()) buffers.push_back(buffer.clone());
   for (const Phase& phase : tested->phases()) {
     const auto loss = [&] {
-      Noise noise(Key(2));
+      RandomGenerator noise(Key(2));
       return tested->objective({phase.name, 10, 0}, batch(6), noise).loss;
     };
     EXPECT_TRUE(torch::equal(loss(), loss()));
@@ -73,7 +74,7 @@ TEST_P(EveryModel, IsBuiltFromItsNoiseAlone) {
 TEST_P(EveryModel, EachPhaseReachesTheParametersOfItsModules) {
   const auto tested = model();
   for (const Phase& phase : tested->phases()) {
-    Noise noise(Key(2));
+    RandomGenerator noise(Key(2));
     tested->zero_grad();
     tested->objective({phase.name, phase.first_step, 0}, batch(8), noise).loss.sum().backward();
     for (const auto& parameter : tested->named_parameters()) {
@@ -97,7 +98,7 @@ TEST_P(EveryModel, Learns) {
   if (small_data(GetParam().data).tokens == 0) sixteen.x = 0.2 * sixteen.x + 0.7;
   const auto loss = [&] {
     const torch::NoGradGuard no_grad;
-    Noise noise(Key(4));
+    RandomGenerator noise(Key(4));
     return tested->evaluate(sixteen, noise).loss.mean().item<double>();
   };
   const double before = loss();
@@ -136,7 +137,7 @@ TEST(Vae, EvaluationIgnoresWeightsWarmUpAndFreeBits) {
   const auto plain = small_model("vae", "image");
   const auto weighted = small_model(
       "vae", "image", {{"model.beta", "9"}, {"model.warmup_steps", "100"}, {"model.free_bits", "3"}});
-  Noise one(Key(4)), two(Key(4)), three(Key(4));
+  RandomGenerator one(Key(4)), two(Key(4)), three(Key(4));
   const torch::Tensor expected = plain->evaluate(rows("image", 5), one).loss;
   EXPECT_TRUE(torch::equal(weighted->evaluate(rows("image", 5), two).loss, expected));
   EXPECT_NE(weighted->objective({"model", 50, 0}, rows("image", 5), three).loss.sum().item<double>(),
@@ -146,7 +147,7 @@ TEST(Vae, EvaluationIgnoresWeightsWarmUpAndFreeBits) {
 TEST(Vae, TheBoundOfOneSampleHasTheElboAsItsMean) {
   const auto model = small_model("vae", "image");
   const torch::NoGradGuard no_grad;
-  Noise noise(Key(5));
+  RandomGenerator noise(Key(5));
   const Batch batch = rows("image", 2);
   const torch::Tensor weights = *model->log_weights(batch, 20000, noise);
   torch::Tensor elbo = torch::zeros({2}, torch::kFloat64);
@@ -167,7 +168,7 @@ class ProbabilisticPca : public testing::Test {
     context.data = {.x = {features}, .kind = "tabular"};
     context.network.kind = "mlp";
     context.network.hidden = {};
-    Noise init(Key(1));
+    RandomGenerator init(Key(1));
     model_ = with_options(
                  "vae",
                  {{"model.latent", "2"}, {"model.likelihood", "gaussian"}, {"model.likelihood_scale", "0.5"}})
@@ -190,11 +191,11 @@ class ProbabilisticPca : public testing::Test {
         parameter.value().copy_(torch::cat({-map.matmul(b_), posterior_variance_.log()}));
       }
     }
-    Noise noise(Key(2));
+    RandomGenerator noise(Key(2));
     batch_ = {noise.normal({3, features}), {}, torch::arange(3)};
   }
 
-  torch::Tensor log_density() const {
+  torch::Tensor log_prob() const {
     const torch::Tensor w = w_.to(torch::kFloat64);
     const torch::Tensor noise = sigma * sigma * torch::eye(features, torch::kFloat64);
     return normal_log_density(batch_.x - b_, w.matmul(w.t()) + noise);
@@ -206,18 +207,18 @@ class ProbabilisticPca : public testing::Test {
 };
 
 TEST_F(ProbabilisticPca, WithTheExactPosteriorEveryWeightIsTheLikelihood) {
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   const torch::Tensor weights = *model_->log_weights(batch_, 10, noise);
   for (int64_t draw = 0; draw < 10; ++draw)
-    EXPECT_TRUE(torch::allclose(weights[draw].to(torch::kFloat64), log_density(), 0, 1e-4));
+    EXPECT_TRUE(torch::allclose(weights[draw].to(torch::kFloat64), log_prob(), 0, 1e-4));
 }
 
 TEST_F(ProbabilisticPca, WithAnotherPosteriorTheBoundRisesToTheLikelihoodFromBelow) {
   const torch::NoGradGuard no_grad;
   for (auto& parameter : model_->named_parameters())
     if (parameter.key().starts_with("encoder") && parameter.value().dim() == 1) parameter.value().add_(0.5);
-  Noise noise(Key(4));
-  const double exact = log_density().mean().item<double>();
+  RandomGenerator noise(Key(4));
+  const double exact = log_prob().mean().item<double>();
   double before = -1e9;
   for (const int64_t k : {1, 10, 2000}) {
     double bound = 0;

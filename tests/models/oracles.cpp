@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "objectives/bounds.h"
+#include "elbo/objectives/bounds.h"
 #include "small_models.h"
 
 namespace elbo {
@@ -21,7 +21,7 @@ void expect_gradient_of_differences(Model& model, const Batch& batch) {
   model.to(torch::kFloat64);
   const Batch precise{batch.x.to(torch::kFloat64), batch.label, batch.ids};
   const auto loss = [&] {
-    Noise noise(Key(7));
+    RandomGenerator noise(Key(7));
     return model.objective({"model", 0, 0}, precise, noise).loss.sum();
   };
   loss().backward();
@@ -41,7 +41,7 @@ void expect_gradient_of_differences(Model& model, const Batch& batch) {
 
 void expect_one_likelihood(Model& model, const Batch& batch, int64_t k, double tolerance) {
   const torch::NoGradGuard no_grad;
-  Noise noise(Key(6));
+  RandomGenerator noise(Key(6));
   const torch::Tensor weights = model.log_weights(batch, k, noise).value_or(torch::Tensor());
   const torch::Tensor weighted = importance_weighted_bound(weights);
   const torch::Tensor means =

@@ -1,11 +1,11 @@
 // What several models are held against, computed without them.
 #pragma once
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 #include <utility>
 
-#include "models/registry.h"
+#include "elbo/models/registry.h"
 
 namespace elbo {
 

@@ -1,8 +1,9 @@
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
-#include "models/registry.h"
-#include "nn/sequences.h"
+#include "elbo/models/registry.h"
+#include "elbo/nn/sequences.h"
 #include "oracles.h"
 #include "small_models.h"
 
@@ -25,14 +26,14 @@ TEST_P(SequenceVae, ElementsBeyondTheLengthChangeNothing) {
   for (const char* data : {"tokens", "sequence"}) {
     const auto tested = model(data);
     const auto [batch, other] = rows_that_differ_beyond_their_length(data);
-    Noise one(Key(2)), two(Key(2));
+    RandomGenerator one(Key(2)), two(Key(2));
     EXPECT_TRUE(torch::equal(tested->evaluate(batch, one).loss, tested->evaluate(other, two).loss)) << data;
     EXPECT_TRUE(torch::equal(tested->encode(batch).z, tested->encode(other).z)) << data;
   }
 }
 
 TEST_P(SequenceVae, TheProbabilitiesOfAllSequencesSumToOne) {
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   const auto elements = make_token_elements(5, 4, 6, 7, init);
   const auto decoder = make_sequence_decoder(GetParam(), 6, 2, 7, {1, 2}, init);
   const torch::Tensor z = init.normal({1, 2}).expand({125, 2});
@@ -42,11 +43,11 @@ TEST_P(SequenceVae, TheProbabilitiesOfAllSequencesSumToOne) {
                                        1)
                               .to(torch::kFloat32);
   const torch::Tensor features = decoder->forward(elements->seen(elements->before(x, {})), z);
-  EXPECT_NEAR(elements->log_density(features, x, {}).exp().sum().item<double>(), 1, 1e-5);
+  EXPECT_NEAR(elements->log_prob(features, x, {}).exp().sum().item<double>(), 1, 1e-5);
 }
 
 TEST_P(SequenceVae, FeaturesDependOnEarlierElementsAloneAndAreThoseOfOneStepAtATime) {
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   const auto decoder = make_sequence_decoder(GetParam(), 4, 2, 7, {1, 2}, init);
   const torch::Tensor before = init.normal({3, 9, 4}), z = init.normal({3, 2});
   const torch::Tensor features = decoder->forward(before, z);
@@ -63,7 +64,7 @@ TEST_P(SequenceVae, FeaturesDependOnEarlierElementsAloneAndAreThoseOfOneStepAtAT
 
 TEST_P(SequenceVae, GeneratedTokensBeginWithBosAndEndWithPads) {
   const auto tested = model("tokens");
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   const torch::Tensor x = tested->decode(3 * tested->prior_sample(50, {}, noise), {});
   EXPECT_TRUE(x.select(1, 0).eq(1).all().item<bool>());
   const torch::Tensor ended = x.eq(2).cumsum(1) - x.eq(2).to(torch::kInt64);
@@ -75,7 +76,7 @@ TEST_P(SequenceVae, WordDropoutIsOfTrainingAlone) {
   const auto plain = small_model("sequence_vae", "tokens", {{"model.decoder", GetParam()}});
   const auto dropped = small_model("sequence_vae", "tokens", settings);
   const Batch batch = rows("tokens", 5);
-  Noise one(Key(3)), two(Key(3)), three(Key(3));
+  RandomGenerator one(Key(3)), two(Key(3)), three(Key(3));
   const torch::Tensor expected = plain->evaluate(batch, one).loss;
   EXPECT_TRUE(torch::equal(dropped->evaluate(batch, two).loss, expected));
   EXPECT_FALSE(torch::allclose(dropped->objective({"model", 0, 0}, batch, three).loss, expected));
@@ -84,8 +85,8 @@ TEST_P(SequenceVae, WordDropoutIsOfTrainingAlone) {
 TEST_P(SequenceVae, TheTermTokensCountsThoseAfterBos) {
   const auto tested = model("tokens");
   const Batch batch = rows("tokens", 5);
-  Noise noise(Key(3));
-  const Terms terms = tested->evaluate(batch, noise);
+  RandomGenerator noise(Key(3));
+  const LossTerms terms = tested->evaluate(batch, noise);
   EXPECT_EQ(terms.parts.back().first, "tokens");
   EXPECT_TRUE(torch::equal(terms.parts.back().second, (batch.length - 1).to(torch::kFloat32)));
 }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "base/error.h"
+#include "elbo/base/error.h"
 
 namespace elbo {
 namespace {
@@ -35,7 +35,7 @@ Batch rows(const std::string& data, int64_t n, uint64_t seed) {
   const DataShape shape = small_data(data);
   std::vector<int64_t> sizes{n};
   sizes.insert(sizes.end(), shape.x.begin(), shape.x.end());
-  Noise noise(Key{seed});
+  RandomGenerator noise(Key{seed});
   Batch batch{shape.is_image() ? noise.uniform(sizes) : noise.normal(sizes), {}, torch::arange(n)};
   if (shape.classes > 0) batch.label = batch.ids.remainder(shape.classes);
   if (shape.label_features > 0) batch.label = noise.normal({n, shape.label_features});
@@ -63,7 +63,7 @@ std::shared_ptr<Model> small_model(const std::string& name, const std::string& d
   context.data.rows = 100;
   context.network.hidden = {16};
   context.network.channels = {4, 8};
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   return with_options(name, settings)->build(context, init);
 }
 
@@ -110,13 +110,13 @@ void learn(Model& model, const Batch& batch, int64_t steps, double lr) {
     const std::vector<Phase> phases = model.phases();
     for (size_t i = 0; i < phases.size(); ++i) {
       if (!phases[i].active(step)) continue;
-      const Pass pass{phases[i].name, step, 0};
-      Noise noise(Key(3).with(static_cast<uint64_t>(step)).with(phases[i].name));
+      const StepContext step_context{phases[i].name, step, 0};
+      RandomGenerator noise(Key(3).with(static_cast<uint64_t>(step)).with(phases[i].name));
       model.zero_grad();
-      const Terms terms = model.objective(pass, batch, noise);
+      const LossTerms terms = model.objective(step_context, batch, noise);
       (terms.loss.sum() / static_cast<double>(batch.size())).backward();
       optimizers[i]->step();
-      if (terms.statistics.defined()) model.absorb(pass, terms.statistics);
+      if (terms.statistics.defined()) model.update_statistics(step_context, terms.statistics);
     }
   }
 }

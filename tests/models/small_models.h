@@ -1,13 +1,13 @@
 // Small data of every kind, and models that are made for them.
 #pragma once
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <ostream>
 #include <string>
 #include <vector>
 
-#include "models/registry.h"
+#include "elbo/models/registry.h"
 
 namespace elbo {
 

@@ -1,23 +1,24 @@
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <map>
 #include <numbers>
 #include <set>
 
-#include "base/error.h"
+#include "elbo/base/error.h"
 #include "small_models.h"
 
 namespace elbo {
 namespace {
 
-Terms of_phase(Model& model, const std::string& phase) {
-  Noise noise(Key(4));
+LossTerms of_phase(Model& model, const std::string& phase) {
+  RandomGenerator noise(Key(4));
   return model.objective({phase, 0, 0}, rows("image", 6), noise);
 }
 
-torch::Tensor part(const Terms& terms, const std::string& name) {
+torch::Tensor part(const LossTerms& terms, const std::string& name) {
   return std::map<std::string, torch::Tensor>(terms.parts.begin(), terms.parts.end()).at(name);
 }
 
@@ -48,7 +49,7 @@ TEST(VaeGan, WithoutADiscriminatorOnlyTheKlAndEvenChancesAreLeft) {
   const auto model = small_model("vae_gan", "image", {{"model.gamma", "7"}});
   silence_discriminator(*model);
   const torch::Tensor log_two = torch::full({6}, std::numbers::ln2);
-  const Terms of_encoder = of_phase(*model, "encoder");
+  const LossTerms of_encoder = of_phase(*model, "encoder");
   EXPECT_TRUE(torch::equal(of_encoder.loss, part(of_encoder, "kl")));
   EXPECT_TRUE(torch::allclose(of_phase(*model, "decoder").loss, 2 * log_two));
   EXPECT_TRUE(torch::allclose(of_phase(*model, "discriminator").loss, 3 * log_two));
@@ -60,11 +61,11 @@ TEST(VaeGan, WithRowsAsFeaturesTheEncoderMinimisesAGaussianVaesBound) {
   ModelContext context{.data = {.x = {5}, .kind = "tabular"}, .network = {}, .name = "vae_gan"};
   context.network.kind = "mlp";
   context.network.hidden = {};
-  Noise init(Key(1)), draws(Key(2));
+  RandomGenerator init(Key(1)), draws(Key(2));
   const auto model =
       with_options("vae_gan", {{"model.latent", "2"}, {"model.feature_scale", "1"}})->build(context, init);
   const Batch batch{draws.normal({4, 5}), {}, torch::arange(4)};
-  Noise one(Key(3)), two(Key(3));
+  RandomGenerator one(Key(3)), two(Key(3));
   const double constant = 2.5 * std::log(2 * std::numbers::pi);
   EXPECT_TRUE(torch::allclose(model->objective({"encoder", 0, 0}, batch, one).loss + constant,
                               model->evaluate(batch, two).loss));
@@ -73,7 +74,7 @@ TEST(VaeGan, WithRowsAsFeaturesTheEncoderMinimisesAGaussianVaesBound) {
 TEST(VaeGan, GammaWeighsTheErrorInFeatures) {
   const auto light = small_model("vae_gan", "image", {{"model.gamma", "0"}});
   const auto heavy = small_model("vae_gan", "image", {{"model.gamma", "3"}});
-  const Terms verdict = of_phase(*light, "decoder"), both = of_phase(*heavy, "decoder");
+  const LossTerms verdict = of_phase(*light, "decoder"), both = of_phase(*heavy, "decoder");
   EXPECT_TRUE(torch::equal(verdict.loss, part(both, "generator")));
   // Both phases draw the rows' codes first, so the error is that of the encoder's phase.
   EXPECT_TRUE(torch::allclose(both.loss - part(both, "generator"),

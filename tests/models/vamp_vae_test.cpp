@@ -1,7 +1,8 @@
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
-#include "models/registry.h"
+#include "elbo/models/registry.h"
 #include "oracles.h"
 #include "small_models.h"
 
@@ -13,7 +14,7 @@ void set_pseudo_inputs(Model& model, const torch::Tensor& values) {
   model.named_parameters()["pseudo_inputs.values"].copy_(values);
 }
 
-torch::Tensor kl_term(const Terms& terms) {
+torch::Tensor kl_term(const LossTerms& terms) {
   for (const auto& [name, value] : terms.parts)
     if (name == "kl") return value;
   return {};
@@ -26,7 +27,7 @@ TEST(VampVae, TheDivergenceIsZeroWhereTheOnlyPseudoInputIsTheRow) {
     const auto model = small_model("vamp_vae", data, {{"model.components", "1"}});
     const Batch batch = rows(data, 1);
     set_pseudo_inputs(*model, data == "image" ? torch::logit(batch.x) : batch.x);
-    Noise noise(Key(4));
+    RandomGenerator noise(Key(4));
     EXPECT_NEAR(kl_term(model->evaluate(batch, noise)).item<double>(), 0, 1e-4) << data;
   }
 }
@@ -37,12 +38,12 @@ TEST(VampVae, WithOnePseudoInputTheDivergenceIsThatOfTwoNormalsInExpectation) {
   for (torch::Tensor& parameter : model->parameters()) parameter.mul_(2);
   const Batch batch = rows("tabular", 3);
   set_pseudo_inputs(*model, batch.x.narrow(0, 0, 1));
-  const Code code = model->encode(batch);
+  const Latent code = model->encode(batch);
   const torch::Tensor mean = code.z.to(torch::kFloat64), variance = code.logvar->to(torch::kFloat64).exp();
   const torch::Tensor ratio = variance / variance[0], distance = (mean - mean[0]).square() / variance[0];
   const torch::Tensor expected = 0.5 * (ratio + distance - 1 - ratio.log()).sum(1);
   EXPECT_GT(expected[1].item<double>(), 0.1) << "the case is too plain";
-  Noise noise(Key(5));
+  RandomGenerator noise(Key(5));
   torch::Tensor found = torch::zeros({3}, torch::kFloat64);
   constexpr int rounds = 4000;
   for (int i = 0; i < rounds; ++i) found += kl_term(model->evaluate(batch, noise)) / rounds;
@@ -56,10 +57,10 @@ TEST(VampVae, DrawsFromThePriorHaveTheMomentsOfTheMixture) {
   Batch batch = rows("tabular", 4);
   batch.x *= 5;
   set_pseudo_inputs(*model, batch.x);
-  const Code code = model->encode(batch);
+  const Latent code = model->encode(batch);
   const torch::Tensor mean = code.z.mean(0);
   const torch::Tensor variance = (code.logvar->exp() + code.z.square()).mean(0) - mean.square();
-  Noise noise(Key(6));
+  RandomGenerator noise(Key(6));
   const torch::Tensor z = model->prior_sample(200000, {}, noise);
   EXPECT_TRUE(torch::allclose(z.mean(0), mean, 0, 0.03)) << z.mean(0) << mean;
   EXPECT_TRUE(torch::allclose(z.var(0), variance, 0.03)) << z.var(0) << variance;

@@ -1,12 +1,13 @@
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <map>
 #include <numbers>
 
-#include "base/error.h"
-#include "models/registry.h"
+#include "elbo/base/error.h"
+#include "elbo/models/registry.h"
 #include "small_models.h"
 
 namespace elbo {
@@ -19,12 +20,12 @@ std::map<std::string, torch::Tensor> buffers(const Model& model) {
   return all;
 }
 
-Terms objective(Model& model, const Batch& batch, const Pass& pass = {"model", 0, 0}) {
-  Noise noise(Key(2));
-  return model.objective(pass, batch, noise);
+LossTerms objective(Model& model, const Batch& batch, const StepContext& step_context = {"model", 0, 0}) {
+  RandomGenerator noise(Key(2));
+  return model.objective(step_context, batch, noise);
 }
 
-torch::Tensor part(const Terms& terms, const std::string& name) {
+torch::Tensor part(const LossTerms& terms, const std::string& name) {
   for (const auto& [each, value] : terms.parts)
     if (each == name) return value;
   ADD_FAILURE() << "no term " << name;
@@ -41,7 +42,7 @@ TEST(VqVae, AnImageBecomesAGridOfItsInnermostSizeAndOtherRowsALineOfCodes) {
 TEST(VqVae, EveryVectorOfACodeIsOneOfTheCodebook) {
   const auto model = small_model("vq_vae", "image", {{"model.codebook_size", "9"}, {"model.code_dim", "5"}});
   const torch::NoGradGuard no_grad;
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   const torch::Tensor vectors = buffers(*model).at("codebook.vectors");
   for (const torch::Tensor& z : {model->encode(rows("image", 6)).z, model->prior_sample(6, {}, noise)}) {
     const torch::Tensor same = z.view({-1, 1, 5}).eq(vectors).all(2);
@@ -52,7 +53,7 @@ TEST(VqVae, EveryVectorOfACodeIsOneOfTheCodebook) {
 TEST(VqVae, TheLossIsTheThreeTermsOfThePaper) {
   const auto model =
       small_model("vq_vae", "tabular", {{"model.codebook", "gradient"}, {"model.commitment", "0.4"}});
-  const Terms terms = objective(*model, rows("tabular", 7));
+  const LossTerms terms = objective(*model, rows("tabular", 7));
   // Both distances have the same value; only their gradients differ.
   const torch::Tensor expected = part(terms, "reconstruction") + 1.4 * part(terms, "commitment");
   EXPECT_TRUE(torch::allclose(terms.loss, expected));
@@ -66,12 +67,12 @@ TEST(VqVae, WithOneVectorTheBoundIsExact) {
       small_model("vq_vae", "tabular", {{"model.codebook_size", "1"}, {"model.likelihood", "gaussian"}});
   const torch::NoGradGuard no_grad;
   const Batch batch = rows("tabular", 5);
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   const torch::Tensor mean = model->decode(model->prior_sample(5, {}, noise), {});
-  const torch::Tensor log_density =
+  const torch::Tensor log_prob =
       -0.5 * (batch.x - mean).square().sum(1) - 3 * std::log(2 * std::numbers::pi);
-  const Terms terms = model->evaluate(batch, noise);
-  EXPECT_TRUE(torch::allclose(terms.loss, -log_density, 1e-5, 1e-5));
+  const LossTerms terms = model->evaluate(batch, noise);
+  EXPECT_TRUE(torch::allclose(terms.loss, -log_prob, 1e-5, 1e-5));
 }
 
 // -log p(x) by the sum over all 4³ codes, which the bound may not be below.
@@ -82,14 +83,14 @@ TEST(VqVae, EvaluationIsAnUpperBoundOfTheNegativeLogLikelihood) {
   learn(*model, rows("tabular", 16), 60);
   const torch::NoGradGuard no_grad;
   const Batch batch = rows("tabular", 16);
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   const torch::Tensor bound = model->evaluate(batch, noise).loss;
   // p(x) = E p(x|c) over c from the prior.
   const int64_t draws = 20000;
   const torch::Tensor mean = model->decode(model->prior_sample(draws, {}, noise), {});
-  const torch::Tensor log_density =
+  const torch::Tensor log_prob =
       -0.5 * (batch.x.unsqueeze(0) - mean.unsqueeze(1)).square().sum(2) - 3 * std::log(2 * std::numbers::pi);
-  const torch::Tensor exact = -(log_density.logsumexp(0) - std::log(static_cast<double>(draws)));
+  const torch::Tensor exact = -(log_prob.logsumexp(0) - std::log(static_cast<double>(draws)));
   EXPECT_TRUE((bound > exact - 0.05).all().item<bool>());
   EXPECT_LT((bound - exact).mean().item<double>(), 3) << "and it is not far from it";
 }
@@ -97,16 +98,16 @@ TEST(VqVae, EvaluationIsAnUpperBoundOfTheNegativeLogLikelihood) {
 TEST(VqVae, StatisticsOfHalvesAddUpToThoseOfTheWhole) {
   const auto model = small_model("vq_vae", "image", {{"model.restart_below", "0"}});
   const Batch whole = rows("image", 8);
-  const auto statistics = [&](int64_t first, int64_t count, int64_t leaf) {
+  const auto statistics = [&](int64_t first, int64_t count, int64_t microbatch) {
     const Batch half{whole.x.narrow(0, first, count), {}, whole.ids.narrow(0, first, count)};
-    return objective(*model, half, {"model", 0, leaf}).statistics;
+    return objective(*model, half, {"model", 0, microbatch}).statistics;
   };
   EXPECT_TRUE(torch::allclose(statistics(0, 4, 0) + statistics(4, 4, 1), statistics(0, 8, 0), 1e-5, 1e-5));
 }
 
 TEST(VqVae, ThePriorsPhaseMovesNothingElse) {
   const auto model = small_model("vq_vae", "image");
-  const Terms terms = objective(*model, rows("image", 4), {"prior", 0, 0});
+  const LossTerms terms = objective(*model, rows("image", 4), {"prior", 0, 0});
   EXPECT_FALSE(terms.statistics.defined());
   terms.loss.sum().backward();
   for (const auto& parameter : model->named_parameters())
@@ -125,7 +126,7 @@ TEST(VqVae, PriorFromMakesTwoStages) {
 
 TEST(VqVae, PerplexityAndCodesInUseCountOnceForEachRow) {
   const auto model = small_model("vq_vae", "tabular", {{"model.codebook_size", "1"}});
-  const Terms terms = objective(*model, rows("tabular", 7));
+  const LossTerms terms = objective(*model, rows("tabular", 7));
   EXPECT_NEAR(part(terms, "perplexity").item<double>() / 7, 1, 1e-6);
   EXPECT_NEAR(part(terms, "codes_in_use").item<double>() / 7, 1, 1e-6);
 }

@@ -1,24 +1,25 @@
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <map>
 #include <numbers>
 
-#include "models/registry.h"
-#include "objectives/bounds.h"
+#include "elbo/models/registry.h"
+#include "elbo/objectives/bounds.h"
 #include "oracles.h"
 #include "small_models.h"
 
 namespace elbo {
 namespace {
 
-torch::Tensor weights_of(Model& model, const Batch& batch, int64_t k, Noise& noise) {
+torch::Tensor weights_of(Model& model, const Batch& batch, int64_t k, RandomGenerator& noise) {
   return model.log_weights(batch, k, noise).value_or(torch::Tensor());
 }
 
-torch::Tensor continued(Model& model, const Batch& batch, const Continuation& continuation, Noise& noise) {
-  return model.continued(batch, continuation, noise).value_or(torch::Tensor());
+torch::Tensor continue_from(Model& model, const Batch& batch, const Continuation& continuation, RandomGenerator& noise) {
+  return model.continue_from(batch, continuation, noise).value_or(torch::Tensor());
 }
 
 // The linear-Gaussian model z_t = A z_t-1 + N(0, Q), x_t = C z_t + N(0, R), z_0 = 0, with two numbers each.
@@ -33,7 +34,7 @@ class LinearGaussian : public testing::TestWithParam<std::string> {
     ModelContext context;
     context.data = {.x = {time, d}, .kind = "sequence"};
     context.network.hidden = {};
-    Noise init(Key(1));
+    RandomGenerator init(Key(1));
     model = with_options("vrnn", {{"model.latent", "2"},
                                   {"model.hidden", "4"},
                                   {"model.cell", GetParam()},
@@ -61,7 +62,7 @@ class LinearGaussian : public testing::TestWithParam<std::string> {
     weights["encoder.dense0.bias"].narrow(0, d, d).copy_(variance.log());
     set_cell(epsilon * joined);
 
-    Noise noise(Key(2));
+    RandomGenerator noise(Key(2));
     torch::Tensor z = torch::zeros({count, d});
     std::vector<torch::Tensor> x;
     for (int64_t step = 0; step < time; ++step) {
@@ -88,23 +89,23 @@ class LinearGaussian : public testing::TestWithParam<std::string> {
                         x = data.x.to(torch::kFloat64);
     const torch::Tensor eye = torch::eye(d, torch::kFloat64);
     torch::Tensor mean = torch::zeros({count, d}, torch::kFloat64), covariance = torch::zeros_like(eye);
-    torch::Tensor log_density = torch::zeros({count}, torch::kFloat64);
+    torch::Tensor log_prob = torch::zeros({count}, torch::kFloat64);
     for (int64_t step = 0; step < steps; ++step) {
       mean = mean.matmul(a.t());
       covariance = a.matmul(covariance).matmul(a.t()) + q * eye;
       const torch::Tensor of_x = c.matmul(covariance).matmul(c.t()) + r * eye, inverse = of_x.inverse();
       const torch::Tensor error = x.select(1, step) - mean.matmul(c.t());
-      log_density -=
+      log_prob -=
           0.5 * ((error.matmul(inverse) * error).sum(1) + of_x.logdet() + d * std::log(2 * std::numbers::pi));
       const torch::Tensor gain = covariance.matmul(c.t()).matmul(inverse);
       mean = mean + error.matmul(gain.t());
       covariance = (eye - gain.matmul(c)).matmul(covariance);
     }
-    return log_density;
+    return log_prob;
   }
 
   double bound(int64_t k, int64_t rounds) {
-    Noise noise(Key(3));
+    RandomGenerator noise(Key(3));
     double sum = 0;
     for (int64_t i = 0; i < rounds; ++i)
       sum += importance_weighted_bound(weights_of(*model, data, k, noise)).mean().item<double>();
@@ -134,7 +135,7 @@ TEST_P(LinearGaussian, TheElboIsTheMeanLogWeightAndBelowTheLikelihood) {
   const double exact = kalman(time).mean().item<double>();
   data.x = data.x.repeat({4000, 1, 1});
   data.ids = torch::arange(4000 * count);
-  Noise noise(Key(4));
+  RandomGenerator noise(Key(4));
   const double elbo = -model->evaluate(data, noise).loss.mean().item<double>();
   EXPECT_NEAR(elbo, bound(1, 1), 0.1);
   EXPECT_LT(elbo, exact);
@@ -142,7 +143,7 @@ TEST_P(LinearGaussian, TheElboIsTheMeanLogWeightAndBelowTheLikelihood) {
 
 TEST_P(LinearGaussian, WithTheLengthOneEveryWeightIsTheLikelihood) {
   data.length = torch::ones({count}, torch::kInt64);
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   const torch::Tensor log_weights = weights_of(*model, data, 4, noise);
   for (int64_t draw = 0; draw < 4; ++draw)
     EXPECT_TRUE(torch::allclose(log_weights[draw].to(torch::kFloat64), kalman(1), 0, 1e-4));
@@ -153,8 +154,8 @@ TEST_P(LinearGaussian, WithTheLengthOneEveryWeightIsTheLikelihood) {
 TEST_P(LinearGaussian, ContinuationsAreDrawnFromWhatTheFilterPredicts) {
   constexpr int64_t n = 20000;
   Batch same{data.x.narrow(0, 0, 1).expand({n, time, d}), {}, torch::arange(n)};
-  Noise noise(Key(5));
-  const torch::Tensor x = continued(*model, same, {.given = 1, .drawn = true}, noise);
+  RandomGenerator noise(Key(5));
+  const torch::Tensor x = continue_from(*model, same, {.given = 1, .drawn = true}, noise);
   ASSERT_TRUE(x.defined());
   EXPECT_TRUE(torch::equal(x.select(1, 0), same.x.select(1, 0)));
   const torch::Tensor filtered = (variance / r * data.x[0][0].matmul(emission)).unsqueeze(0);
@@ -174,10 +175,10 @@ TEST(Vrnn, StepsBeyondTheLengthChangeNothing) {
   for (const char* data : {"tokens", "sequence"}) {
     const auto tested = small_model("vrnn", data);
     const auto [batch, other] = rows_that_differ_beyond_their_length(data);
-    Noise one(Key(2)), two(Key(2)), three(Key(3)), four(Key(3));
+    RandomGenerator one(Key(2)), two(Key(2)), three(Key(3)), four(Key(3));
     EXPECT_TRUE(torch::equal(tested->evaluate(batch, one).loss, tested->evaluate(other, two).loss)) << data;
     EXPECT_TRUE(torch::equal(weights_of(*tested, batch, 2, three), weights_of(*tested, other, 2, four)));
-    const Code code = tested->encode(batch), same = tested->encode(other);
+    const Latent code = tested->encode(batch), same = tested->encode(other);
     EXPECT_TRUE(torch::equal(code.z, same.z)) << data;
     EXPECT_EQ(code.z[1].nonzero().size(0), (data == std::string("tokens") ? 2 : 3) * 16);
   }
@@ -195,13 +196,13 @@ TEST(EverySequenceModel, ContinuesWhatIsGivenAndDrawsByTheSeed) {
           batch.length.fill_(8);
           batch.x.narrow(1, 1, 6).fill_(5);
         }
-        Noise one(Key(2)), two(Key(2)), three(Key(3));
-        const torch::Tensor x = continued(*tested, batch, how, one);
+        RandomGenerator one(Key(2)), two(Key(2)), three(Key(3));
+        const torch::Tensor x = continue_from(*tested, batch, how, one);
         ASSERT_EQ(x.sizes(), batch.x.sizes()) << name << data;
         EXPECT_TRUE(torch::equal(x.narrow(1, 0, 2), batch.x.narrow(1, 0, 2))) << name << data;
-        EXPECT_TRUE(torch::equal(x, continued(*tested, batch, how, two)));
+        EXPECT_TRUE(torch::equal(x, continue_from(*tested, batch, how, two)));
         if (drawn) {
-          EXPECT_FALSE(torch::equal(x, continued(*tested, batch, how, three))) << name << data;
+          EXPECT_FALSE(torch::equal(x, continue_from(*tested, batch, how, three))) << name << data;
         }
       }
 }
@@ -217,8 +218,8 @@ TEST(EverySequenceModel, ContinuesFromTheFirstElementAndFromAllButTheLast) {
           batch.length.fill_(8);
           batch.x.narrow(1, 1, 6).fill_(5);
         }
-        Noise noise(Key(2));
-        const torch::Tensor x = continued(*tested, batch, {.given = given}, noise);
+        RandomGenerator noise(Key(2));
+        const torch::Tensor x = continue_from(*tested, batch, {.given = given}, noise);
         ASSERT_EQ(x.sizes(), batch.x.sizes()) << name << data << given;
         EXPECT_TRUE(torch::equal(x.narrow(1, 0, given), batch.x.narrow(1, 0, given)))
             << name << data << given;
@@ -234,9 +235,9 @@ TEST(EverySequenceModel, SeesNothingBehindWhatIsGiven) {
     Batch other = batch;
     other.x = batch.x.clone();
     other.x.narrow(1, 5, 3).fill_(9);
-    Noise one(Key(2)), two(Key(2));
-    EXPECT_TRUE(torch::equal(continued(*tested, batch, {.given = 5}, one),
-                             continued(*tested, other, {.given = 5}, two)));
+    RandomGenerator one(Key(2)), two(Key(2));
+    EXPECT_TRUE(torch::equal(continue_from(*tested, batch, {.given = 5}, one),
+                             continue_from(*tested, other, {.given = 5}, two)));
   }
 }
 

@@ -1,9 +1,9 @@
 #include <sched.h>
 
 #include "../comm/communicator_contract.h"
-#include "base/text.h"
-#include "comm/mpi_communicator.h"
-#include "comm/self.h"
+#include "elbo/base/text.h"
+#include "elbo/comm/mpi_communicator.h"
+#include "elbo/comm/self.h"
 #include "ranks.h"
 
 namespace elbo {

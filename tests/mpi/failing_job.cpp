@@ -10,9 +10,9 @@
 #include <string>
 #include <thread>
 
-#include "base/log.h"
-#include "base/text.h"
-#include "comm/environment.h"
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
+#include "elbo/comm/environment.h"
 
 namespace elbo {
 namespace {

@@ -1,9 +1,9 @@
-#include "comm/host_memory.h"
+#include "elbo/comm/host_memory.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
-#include "data/host_chunks.h"
+#include "elbo/data/host_chunks.h"
 #include "ranks.h"
 
 namespace elbo {

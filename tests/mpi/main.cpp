@@ -1,13 +1,13 @@
 // main() of the tests of several ranks: rank 0 reports, the others only what fails on them.
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdlib>
 #include <string>
 
-#include "base/error.h"
-#include "base/log.h"
+#include "elbo/base/error.h"
+#include "elbo/base/log.h"
 #include "ranks.h"
 
 namespace elbo {

@@ -1,8 +1,8 @@
 // The ranks that a test program of several ranks runs on. All of them run the same tests in the same order; a
 // test that fails on one rank fails on all.
 #pragma once
-#include "comm/communicator.h"
-#include "comm/environment.h"
+#include "elbo/comm/communicator.h"
+#include "elbo/comm/environment.h"
 
 namespace elbo {
 

@@ -3,7 +3,7 @@
 
 #include "../comm/communicator_contract.h"
 #include "../mpi/ranks.h"
-#include "comm/cuda_library.h"
+#include "elbo/comm/cuda_library.h"
 
 namespace elbo {
 namespace {

@@ -1,7 +1,8 @@
-#include "nn/code_prior.h"
+#include "elbo/nn/code_prior.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 
@@ -13,7 +14,7 @@ constexpr int64_t size = 3;  // codes to choose from
 const std::vector<CodeLayout> layouts = {{true, {2, 3}}, {true, {3, 2}}, {true, {4, 1}}, {false, {1, 5}}};
 
 std::shared_ptr<CodePrior> small_prior(const CodeLayout& layout, int64_t seed = 1) {
-  Noise init(Key(static_cast<uint64_t>(seed)));
+  RandomGenerator init(Key(static_cast<uint64_t>(seed)));
   return make_code_prior({.width = 8, .layers = 3}, layout, size, init);
 }
 
@@ -29,7 +30,7 @@ TEST_P(EveryPrior, ACodeDependsOnAllThatComeBeforeItAndOnNothingElse) {
   const CodeLayout layout = GetParam();
   const auto prior = small_prior(layout);
   const torch::NoGradGuard no_grad;
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   const torch::Tensor codes = (noise.uniform({4, layout.codes()}) * size).to(torch::kInt64);
   const torch::Tensor before = prior->logits(codes);
   for (int64_t changed = 0; changed < layout.codes(); ++changed) {
@@ -61,7 +62,7 @@ TEST_P(EveryPrior, SamplesHaveTheFrequenciesThatTheirProbabilitiesSay) {
   const int64_t t = GetParam().codes(), n = 20000;
   const torch::Tensor sequences = all_sequences(t);
   const torch::Tensor expected = (-prior->negative_log_likelihood(sequences)).exp();
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   const torch::Tensor drawn = prior->sample(n, noise);
   torch::Tensor number = torch::zeros({n}, torch::kInt64);
   for (int64_t place = 0; place < t; ++place) number = number * size + drawn.select(1, place);

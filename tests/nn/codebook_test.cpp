@@ -1,11 +1,11 @@
-#include "nn/codebook.h"
+#include "elbo/nn/codebook.h"
 
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 
-#include "base/error.h"
+#include "elbo/base/error.h"
 
 namespace elbo {
 namespace {
@@ -19,7 +19,7 @@ CodebookOptions ema(int64_t size, double decay, double restart_below = 0) {
 torch::Tensor values(const Codebook& codebook) { return codebook.vectors(torch::arange(codebook.size())); }
 
 TEST(Codebook, TheNearestVectorIsTheNearestOfAll) {
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   const Codebook codebook(ema(20, 0.9), dim, noise);
   const torch::Tensor z = 0.5 * noise.normal({4, 5, dim});
   const torch::Tensor expected = torch::cdist(z.view({-1, dim}), values(codebook)).argmin(1).view({4, 5});
@@ -29,7 +29,7 @@ TEST(Codebook, TheNearestVectorIsTheNearestOfAll) {
 
 // f(e) = Σ e³ has the gradient 3e² at the quantised point, whatever z is.
 TEST(Codebook, TheGradientAtTheQuantisedPointIsHandedToTheEncoder) {
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   const Codebook codebook(ema(8, 0.9), dim, noise);
   const torch::Tensor z = noise.normal({2, 4, dim}).requires_grad_();
   const torch::Tensor e = codebook.vectors(codebook.nearest(z));
@@ -40,7 +40,7 @@ TEST(Codebook, TheGradientAtTheQuantisedPointIsHandedToTheEncoder) {
 }
 
 TEST(Codebook, CommitmentAndCodebookLossHaveTheGradientsOfFiniteDifferences) {
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   const torch::Tensor z = noise.normal({2, 4, dim}).to(torch::kFloat64).requires_grad_();
   const torch::Tensor e = noise.normal({2, 4, dim}).to(torch::kFloat64).requires_grad_();
   const double h = 1e-5;
@@ -68,7 +68,7 @@ TEST(Codebook, CommitmentAndCodebookLossHaveTheGradientsOfFiniteDifferences) {
 // Van den Oord et al. 2017, appendix A.1, written as the sum over steps that its recursion is:
 // N = γᵀ + (1-γ) Σ γ^(T-t) n_t, likewise m from the first vector.
 TEST(Codebook, MovingAveragesAreTheClosedFormOfThePaper) {
-  Noise noise(Key(4));
+  RandomGenerator noise(Key(4));
   constexpr double gamma = 0.7;
   constexpr int64_t size = 4, steps = 6;
   Codebook codebook(ema(size, gamma), dim, noise);
@@ -83,28 +83,28 @@ TEST(Codebook, MovingAveragesAreTheClosedFormOfThePaper) {
       uses[code] += weight;
       sums[code] += weight * z[row].to(torch::kFloat64);
     }
-    codebook.absorb(codebook.statistics(z, codes, true, noise));
+    codebook.update_statistics(codebook.statistics(z, codes, true, noise));
   }
   EXPECT_TRUE(torch::allclose(values(codebook).to(torch::kFloat64), sums / uses.unsqueeze(1), 1e-5, 1e-6));
 }
 
 TEST(Codebook, AVectorThatIsNeverUsedStaysWhereItIsHoweverLong) {
-  Noise noise(Key(5));
+  RandomGenerator noise(Key(5));
   Codebook codebook(ema(2, 0.5), 1, noise);
   const torch::Tensor unused = values(codebook)[1].clone();
   const torch::Tensor z = torch::full({3, 1}, 0.25), codes = torch::zeros({3}, torch::kInt64);
-  for (int step = 0; step < 2000; ++step) codebook.absorb(codebook.statistics(z, codes, false, noise));
+  for (int step = 0; step < 2000; ++step) codebook.update_statistics(codebook.statistics(z, codes, false, noise));
   EXPECT_TRUE(torch::equal(values(codebook)[1], unused));
   EXPECT_NEAR(values(codebook)[0].item<double>(), 0.25, 1e-6);
 }
 
 TEST(Codebook, StatisticsOfHalvesAddUpToThoseOfTheWhole) {
-  Noise noise(Key(6));
+  RandomGenerator noise(Key(6));
   const Codebook codebook(ema(7, 0.9, 0.1), dim, noise);
   // Multiples of 1/256 add without rounding.
   const torch::Tensor z = (noise.normal({12, 4, dim}) * 256).round() / 256;
   const torch::Tensor codes = codebook.nearest(z);
-  Noise one(Key(7)), two(Key(7)), unused(Key(8));
+  RandomGenerator one(Key(7)), two(Key(7)), unused(Key(8));
   const torch::Tensor whole = codebook.statistics(z, codes, true, one);
   const torch::Tensor first = codebook.statistics(z.narrow(0, 0, 6), codes.narrow(0, 0, 6), true, two);
   const torch::Tensor second = codebook.statistics(z.narrow(0, 6, 6), codes.narrow(0, 6, 6), false, unused);
@@ -118,33 +118,33 @@ TEST(Codebook, StatisticsOfHalvesAddUpToThoseOfTheWhole) {
 }
 
 TEST(Codebook, AVectorBelowTheThresholdRestartsFromAnEncoding) {
-  Noise noise(Key(9));
+  RandomGenerator noise(Key(9));
   Codebook codebook(ema(5, 0.5, 0.3), dim, noise);
   const torch::Tensor z = 10 + noise.normal({6, dim}), codes = torch::zeros({6}, torch::kInt64);
   const torch::Tensor before = values(codebook).clone();
-  codebook.absorb(codebook.statistics(z, codes, true, noise));  // N of the unused: 0.5
+  codebook.update_statistics(codebook.statistics(z, codes, true, noise));  // N of the unused: 0.5
   EXPECT_TRUE(torch::equal(values(codebook).narrow(0, 1, 4), before.narrow(0, 1, 4)));
-  codebook.absorb(codebook.statistics(z, codes, true, noise));  // 0.25
+  codebook.update_statistics(codebook.statistics(z, codes, true, noise));  // 0.25
   for (int64_t code = 1; code < 5; ++code)
     EXPECT_TRUE((z == values(codebook)[code]).all(1).any().item<bool>()) << code;
   const torch::Tensor restarted = values(codebook).clone();
-  codebook.absorb(codebook.statistics(z + 1, codes, true, noise));
+  codebook.update_statistics(codebook.statistics(z + 1, codes, true, noise));
   EXPECT_TRUE(torch::equal(values(codebook).narrow(0, 1, 4), restarted.narrow(0, 1, 4)))
       << "a new vector gets time to be used";
 }
 
 TEST(Codebook, PerplexityIsThatOfTheFrequencies) {
-  const CodeUse even = code_use(torch::arange(8).view({2, 4}), 16);
+  const CodebookUsage even = codebook_usage(torch::arange(8).view({2, 4}), 16);
   EXPECT_NEAR(even.perplexity.item<double>(), 8, 1e-5);
   EXPECT_EQ(even.used.item<double>(), 8);
-  const CodeUse uneven = code_use(torch::tensor({3, 3, 3, 5}), 16);
+  const CodebookUsage uneven = codebook_usage(torch::tensor({3, 3, 3, 5}), 16);
   EXPECT_NEAR(uneven.perplexity.item<double>(), std::exp(-0.75 * std::log(0.75) - 0.25 * std::log(0.25)),
               1e-5);
   EXPECT_EQ(uneven.used.item<double>(), 2);
 }
 
 TEST(Codebook, OneLargerThanMemoryIsRefused) {
-  Noise noise(Key(10));
+  RandomGenerator noise(Key(10));
   try {
     const Codebook codebook(ema(1 << 24, 0.9), 1 << 20, noise);
     FAIL();

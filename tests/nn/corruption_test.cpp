@@ -1,17 +1,17 @@
-#include "nn/corruption.h"
+#include "elbo/nn/corruption.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 
-#include "base/error.h"
+#include "elbo/base/error.h"
 
 namespace elbo {
 namespace {
 
 torch::Tensor corrupted(const torch::Tensor& x, const std::string& kind, double level) {
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   return corrupt(x, {.kind = kind, .level = level}, noise);
 }
 

@@ -1,13 +1,14 @@
-#include "nn/discriminator.h"
+#include "elbo/nn/discriminator.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 namespace elbo {
 namespace {
 
 TEST(Discriminator, KeepsAFifthOfWhatIsBelowZero) {
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   Discriminator discriminator(1, {.hidden = {1}}, 1, init);
   const torch::NoGradGuard no_grad;
   for (auto& parameter : discriminator.parameters()) parameter.fill_(parameter.dim() == 2 ? 1.0 : 0.0);
@@ -16,7 +17,7 @@ TEST(Discriminator, KeepsAFifthOfWhatIsBelowZero) {
 }
 
 TEST(Discriminator, WithoutHiddenLayersIsLinear) {
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   Discriminator discriminator(3, {.hidden = {}}, 2, init);
   EXPECT_EQ(discriminator.parameters().size(), 2);
   EXPECT_EQ(discriminator.forward(torch::ones({5, 3})).sizes(), (std::vector<int64_t>{5, 2}));

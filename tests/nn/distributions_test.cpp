@@ -1,7 +1,7 @@
-#include "nn/distributions.h"
+#include "elbo/nn/distributions.h"
 
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <numbers>
@@ -10,7 +10,7 @@ namespace elbo {
 namespace {
 
 TEST(Mixtures, TheDensityIntegratesToOneOverALine) {
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   const DiagonalNormal components{3 * noise.normal({5, 1}), noise.normal({5, 1})};
   const torch::Tensor z = torch::arange(-30, 30, 1e-3).unsqueeze(1);
   EXPECT_NEAR(mixture_log_density(components, z).exp().sum(0, false, torch::kFloat64).item<double>() * 1e-3,
@@ -18,7 +18,7 @@ TEST(Mixtures, TheDensityIntegratesToOneOverALine) {
 }
 
 TEST(Mixtures, TheDensityIntegratesToOneOverAPlane) {
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   const DiagonalNormal components{2 * noise.normal({4, 2}), noise.normal({4, 2})};
   const torch::Tensor line = torch::arange(-15, 15, 0.05);
   const std::vector<torch::Tensor> grid = torch::meshgrid({line, line}, "ij");
@@ -27,21 +27,21 @@ TEST(Mixtures, TheDensityIntegratesToOneOverAPlane) {
 }
 
 TEST(Mixtures, TheDensityIsTheMeanOfThoseOfTheComponents) {
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   const DiagonalNormal components{noise.normal({3, 2}), noise.normal({3, 2})};
   const torch::Tensor z = noise.normal({4, 2});
   const torch::Tensor found = mixture_log_density(components, z);
   for (int64_t row = 0; row < 4; ++row) {
     double density = 0;
     for (int64_t k = 0; k < 3; ++k) {
-      double log_density = 0;
+      double log_prob = 0;
       for (int64_t i = 0; i < 2; ++i) {
         const double logvar = components.logvar[k][i].item<double>();
         const double distance = z[row][i].item<double>() - components.mean[k][i].item<double>();
-        log_density -=
+        log_prob -=
             0.5 * (distance * distance / std::exp(logvar) + logvar + std::log(2 * std::numbers::pi));
       }
-      density += std::exp(log_density) / 3;
+      density += std::exp(log_prob) / 3;
     }
     EXPECT_NEAR(found[row].item<double>(), std::log(density), 1e-5);
   }

@@ -1,12 +1,13 @@
-#include "nn/flows.h"
+#include "elbo/nn/flows.h"
 
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <numbers>
 
-#include "nn/made.h"
+#include "elbo/nn/made.h"
 
 namespace elbo {
 namespace {
@@ -18,7 +19,7 @@ struct Case {
   std::shared_ptr<Flow> flow;
   torch::Tensor context;  // (rows, context)
 
-  Case(const std::string& name, int64_t latent, int64_t flows, Noise& noise) {
+  Case(const std::string& name, int64_t latent, int64_t flows, RandomGenerator& noise) {
     flow = make_flow(name, {latent, flows, {7, 6}, find_activation("tanh")}, noise);
     flow->to(torch::kFloat64);
     const torch::NoGradGuard no_grad;
@@ -31,7 +32,7 @@ class Flows : public testing::TestWithParam<std::string> {};
 
 TEST_P(Flows, TheLogDeterminantIsThatOfTheNumericJacobian) {
   const torch::NoGradGuard no_grad;
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   constexpr int64_t latent = 4;
   const Case tested(GetParam(), latent, 3, noise);
   const torch::Tensor z = noise.normal({rows, latent}).to(torch::kFloat64);
@@ -54,7 +55,7 @@ TEST_P(Flows, TheLogDeterminantIsThatOfTheNumericJacobian) {
 // middles sum to one, where the areas are measured from their corners.
 TEST_P(Flows, TheDensityOfWhatANormalBecomesIntegratesToOne) {
   const torch::NoGradGuard no_grad;
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   const Case tested(GetParam(), 2, 1, noise);
   constexpr int64_t n = 400;
   const auto mapped = [&](const torch::Tensor& line) {
@@ -76,7 +77,7 @@ TEST_P(Flows, TheDensityOfWhatANormalBecomesIntegratesToOne) {
 // Two points of a line through z that the flow maps to one would give a derivative of 0 between them.
 TEST_P(Flows, NoVolumeIsLost) {
   const torch::NoGradGuard no_grad;
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   for (int round = 0; round < 50; ++round) {
     const Case tested(GetParam(), 3, 4, noise);
     const torch::Tensor z = noise.normal({rows, 3}).to(torch::kFloat64) * 10;
@@ -88,10 +89,10 @@ INSTANTIATE_TEST_SUITE_P(All, Flows, testing::ValuesIn(flow_names()),
                          [](const auto& tested) { return tested.param; });
 
 TEST(Planar, IsTheIdentityWhereTheContextIsZero) {
-  Noise noise(Key(4));
+  RandomGenerator noise(Key(4));
   const auto flow = make_flow("planar", {3, 2, {}, nullptr}, noise);
   const torch::Tensor z = noise.normal({rows, 3});
-  const Flowed flowed = flow->forward(z, torch::zeros({rows, flow->context_size()}));
+  const FlowOutput flowed = flow->forward(z, torch::zeros({rows, flow->context_size()}));
   EXPECT_TRUE(torch::equal(flowed.z, z));
   EXPECT_TRUE(torch::allclose(flowed.log_det, torch::zeros({rows}), 0, 1e-6));
 }
@@ -100,12 +101,12 @@ TEST(Planar, IsTheIdentityWhereTheContextIsZero) {
 TEST(Made, AnOutputDependsOnTheInputsBeforeItAndOnTheContext) {
   const torch::NoGradGuard no_grad;
   for (const std::vector<int64_t>& hidden : {std::vector<int64_t>{}, {20}, {17, 23}}) {
-    Noise noise(Key(5));
-    constexpr int64_t size = 5, maps = 2, context_size = 3;
-    Made made(size, context_size, maps, hidden, find_activation("tanh"), noise);
+    RandomGenerator noise(Key(5));
+    constexpr int64_t size = 5, param_channels = 2, context_size = 3;
+    Made made(size, context_size, param_channels, hidden, find_activation("tanh"), noise);
     const torch::Tensor z = noise.normal({1, size}), context = noise.normal({1, context_size});
     const torch::Tensor before = made.forward(z, context);
-    EXPECT_EQ(before.sizes(), (std::vector<int64_t>{1, maps, size}));
+    EXPECT_EQ(before.sizes(), (std::vector<int64_t>{1, param_channels, size}));
     for (int64_t moved = 0; moved < size; ++moved) {
       torch::Tensor other = z.clone();
       other.select(1, moved) += 1;

@@ -1,7 +1,7 @@
-#include "nn/hierarchy.h"
+#include "elbo/nn/hierarchy.h"
 
 #include <gmock/gmock.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <numbers>
@@ -46,7 +46,7 @@ TEST(Normals, TheCombinationTakesPrecisionsThatOverflow) {
 }
 
 TEST(Normals, StandardizedIsTheInverseOfAt) {
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   const DiagonalNormal q{noise.normal({5, 3}), noise.normal({5, 3})};
   const torch::Tensor epsilon = noise.normal({5, 3});
   EXPECT_TRUE(torch::allclose(q.standardized(q.at(epsilon)), epsilon, 1e-4, 1e-5));

@@ -1,13 +1,14 @@
-#include "nn/likelihood.h"
+#include "elbo/nn/likelihood.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <functional>
 #include <numbers>
 
-#include "base/error.h"
+#include "elbo/base/error.h"
 
 namespace elbo {
 namespace {
@@ -17,17 +18,17 @@ std::shared_ptr<Likelihood> make(const std::string& name, const std::string& var
   return make_likelihood({.name = name, .variance = variance, .scale = scale, .levels = levels}, true);
 }
 
-// decoded (n, maps, d), x (n, d): the sum over the row of `log_density(maps of one element, x)`, element by
+// decoded (n, maps, d), x (n, d): the sum over the row of `log_prob(maps of one element, x)`, element by
 // element.
 void expect_density(const Likelihood& likelihood, const torch::Tensor& decoded, const torch::Tensor& x,
-                    const std::function<double(const std::vector<double>&, double)>& log_density) {
-  const torch::Tensor found = likelihood.log_density(decoded, x);
+                    const std::function<double(const std::vector<double>&, double)>& log_prob) {
+  const torch::Tensor found = likelihood.log_prob(decoded, x);
   for (int64_t row = 0; row < x.size(0); ++row) {
     double expected = 0;
     for (int64_t i = 0; i < x.size(1); ++i) {
-      std::vector<double> maps;
-      for (int64_t map = 0; map < decoded.size(1); ++map) maps.push_back(decoded[row][map][i].item<double>());
-      expected += log_density(maps, x[row][i].item<double>());
+      std::vector<double> param_channels;
+      for (int64_t map = 0; map < decoded.size(1); ++map) param_channels.push_back(decoded[row][map][i].item<double>());
+      expected += log_prob(param_channels, x[row][i].item<double>());
     }
     EXPECT_NEAR(found[row].item<double>(), expected, 1e-4 * std::max(1.0, std::abs(expected)));
   }
@@ -36,7 +37,7 @@ void expect_density(const Likelihood& likelihood, const torch::Tensor& decoded, 
 double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 
 TEST(Bernoulli, IsTheCrossEntropyOfItsLogits) {
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   expect_density(*make("bernoulli"), 3 * noise.normal({4, 1, 6}), noise.uniform({4, 6}),
                  [](const std::vector<double>& logit, double x) {
                    const double p = logistic(logit[0]);
@@ -46,13 +47,13 @@ TEST(Bernoulli, IsTheCrossEntropyOfItsLogits) {
 
 TEST(Bernoulli, StaysFiniteForExtremeLogits) {
   const torch::Tensor decoded = torch::tensor({200.0F, -200.0F}).view({1, 1, 2});
-  EXPECT_NEAR(make("bernoulli")->log_density(decoded, torch::tensor({{1.0F, 0.0F}})).item<double>(), 0, 1e-6);
-  EXPECT_NEAR(make("bernoulli")->log_density(decoded, torch::tensor({{0.0F, 1.0F}})).item<double>(), -400,
+  EXPECT_NEAR(make("bernoulli")->log_prob(decoded, torch::tensor({{1.0F, 0.0F}})).item<double>(), 0, 1e-6);
+  EXPECT_NEAR(make("bernoulli")->log_prob(decoded, torch::tensor({{0.0F, 1.0F}})).item<double>(), -400,
               1e-3);
 }
 
 TEST(Gaussian, FixedIsTheNormalDensity) {
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   const double sigma = 0.7;
   expect_density(*make("gaussian", "fixed", sigma), noise.normal({3, 1, 5}), noise.normal({3, 5}),
                  [&](const std::vector<double>& mean, double x) {
@@ -62,11 +63,11 @@ TEST(Gaussian, FixedIsTheNormalDensity) {
 }
 
 TEST(Gaussian, LearnedBeginsAtTheFixedScaleAndHasAGradient) {
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   const torch::Tensor decoded = noise.normal({3, 1, 5}), x = noise.normal({3, 5});
   const auto learned = make("gaussian", "learned", 0.7);
-  const torch::Tensor density = learned->log_density(decoded, x);
-  EXPECT_TRUE(torch::allclose(density, make("gaussian", "fixed", 0.7)->log_density(decoded, x)));
+  const torch::Tensor density = learned->log_prob(decoded, x);
+  EXPECT_TRUE(torch::allclose(density, make("gaussian", "fixed", 0.7)->log_prob(decoded, x)));
   ASSERT_EQ(learned->parameters().size(), 1U);
   density.sum().backward();
   // d/dlogσ Σ -r²/(2σ²) - log σ = Σ r²/σ² - 1
@@ -75,19 +76,19 @@ TEST(Gaussian, LearnedBeginsAtTheFixedScaleAndHasAGradient) {
 }
 
 TEST(Gaussian, PredictedTakesTheScaleFromTheSecondMap) {
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   const auto likelihood = make("gaussian", "predicted");
-  EXPECT_EQ(likelihood->maps(), 2);
+  EXPECT_EQ(likelihood->param_channels(), 2);
   expect_density(*likelihood, noise.normal({3, 2, 5}), noise.normal({3, 5}),
-                 [](const std::vector<double>& maps, double x) {
-                   const double log_sigma = std::log1p(std::exp(maps[1] + 6)) - 6;
-                   return -0.5 * std::pow((x - maps[0]) / std::exp(log_sigma), 2) - log_sigma -
+                 [](const std::vector<double>& param_channels, double x) {
+                   const double log_sigma = std::log1p(std::exp(param_channels[1] + 6)) - 6;
+                   return -0.5 * std::pow((x - param_channels[0]) / std::exp(log_sigma), 2) - log_sigma -
                           0.5 * std::log(2 * std::numbers::pi);
                  });
 }
 
 TEST(Laplace, IsTheLaplaceDensity) {
-  Noise noise(Key(4));
+  RandomGenerator noise(Key(4));
   expect_density(*make("laplace", "fixed", 0.4), noise.normal({3, 1, 5}), noise.normal({3, 5}),
                  [](const std::vector<double>& location, double x) {
                    return -std::abs(x - location[0]) / 0.4 - std::log(0.8);
@@ -95,10 +96,10 @@ TEST(Laplace, IsTheLaplaceDensity) {
 }
 
 // log p of every level of one element adds up to a probability of one.
-void expect_normalised(const Likelihood& likelihood, const torch::Tensor& maps, int64_t levels) {
+void expect_normalised(const Likelihood& likelihood, const torch::Tensor& param_channels, int64_t levels) {
   const torch::Tensor x = torch::linspace(0, 1, levels).view({levels, 1});
-  const torch::Tensor decoded = maps.view({1, -1, 1}).expand({levels, -1, 1}).contiguous();
-  EXPECT_NEAR(likelihood.log_density(decoded, x).to(torch::kFloat64).exp().sum().item<double>(), 1, 1e-4);
+  const torch::Tensor decoded = param_channels.view({1, -1, 1}).expand({levels, -1, 1}).contiguous();
+  EXPECT_NEAR(likelihood.log_prob(decoded, x).to(torch::kFloat64).exp().sum().item<double>(), 1, 1e-4);
 }
 
 TEST(DiscretizedLogistic, IsAProbabilityOverTheLevels) {
@@ -110,7 +111,7 @@ TEST(DiscretizedLogistic, IsAProbabilityOverTheLevels) {
 }
 
 TEST(DiscretizedLogistic, IsTheMassBetweenTheBordersOfTheBin) {
-  Noise noise(Key(5));
+  RandomGenerator noise(Key(5));
   const torch::Tensor x = (noise.uniform({4, 6}) * 255).round() / 255;
   expect_density(*make("discretized_logistic", "fixed", 0.1), noise.uniform({4, 1, 6}), x,
                  [](const std::vector<double>& location, double value) {
@@ -122,31 +123,31 @@ TEST(DiscretizedLogistic, IsTheMassBetweenTheBordersOfTheBin) {
 }
 
 TEST(Categorical, IsTheSoftmaxOfItsMaps) {
-  Noise noise(Key(6));
+  RandomGenerator noise(Key(6));
   const auto likelihood = make("categorical", "auto", 1, 8);
-  EXPECT_EQ(likelihood->maps(), 8);
+  EXPECT_EQ(likelihood->param_channels(), 8);
   expect_normalised(*likelihood, noise.normal({8}), 8);
   const torch::Tensor x = (noise.uniform({3, 4}) * 7).round() / 7;
-  expect_density(*likelihood, noise.normal({3, 8, 4}), x, [](const std::vector<double>& maps, double value) {
+  expect_density(*likelihood, noise.normal({3, 8, 4}), x, [](const std::vector<double>& param_channels, double value) {
     double total = 0;
-    for (const double map : maps) total += std::exp(map);
-    return maps[static_cast<size_t>(std::lround(value * 7))] - std::log(total);
+    for (const double map : param_channels) total += std::exp(map);
+    return param_channels[static_cast<size_t>(std::lround(value * 7))] - std::log(total);
   });
 }
 
 TEST(Likelihood, SeveralDrawsOfOneRowAreHeldAgainstIt) {
-  Noise noise(Key(7));
+  RandomGenerator noise(Key(7));
   const torch::Tensor decoded = noise.normal({6, 1, 5}), x = noise.uniform({2, 5});
-  const torch::Tensor together = make("bernoulli")->log_density(decoded, x);
-  const torch::Tensor repeated = make("bernoulli")->log_density(decoded, x.repeat({3, 1}));
+  const torch::Tensor together = make("bernoulli")->log_prob(decoded, x);
+  const torch::Tensor repeated = make("bernoulli")->log_prob(decoded, x.repeat({3, 1}));
   EXPECT_TRUE(torch::allclose(together, repeated));
 }
 
 TEST(Likelihood, SamplesHaveTheMeanThatItStates) {
   for (const char* name : {"bernoulli", "gaussian", "laplace", "categorical"}) {
     const auto likelihood = make(name, "auto", 0.1, 16);
-    Noise noise(Key(8));
-    const torch::Tensor decoded = noise.normal({1, likelihood->maps(), 3});
+    RandomGenerator noise(Key(8));
+    const torch::Tensor decoded = noise.normal({1, likelihood->param_channels(), 3});
     const torch::Tensor samples = likelihood->sample(decoded.expand({40000, -1, -1}).contiguous(), noise)
                                       .mean(0, false, torch::kFloat64);
     EXPECT_LT((samples - likelihood->mean(decoded)[0]).abs().max().item<double>(), 0.015) << name;
@@ -156,19 +157,19 @@ TEST(Likelihood, SamplesHaveTheMeanThatItStates) {
 TEST(Likelihood, GradientsAreThoseOfFiniteDifferences) {
   for (const char* name : {"bernoulli", "gaussian", "laplace", "discretized_logistic", "categorical"}) {
     const auto likelihood = make(name, "auto", 0.3, 8);
-    Noise noise(Key(9));
+    RandomGenerator noise(Key(9));
     const torch::Tensor x = (noise.uniform({2, 3}) * 7).round().to(torch::kFloat64) / 7;
-    torch::Tensor decoded = noise.normal({2, likelihood->maps(), 3}).to(torch::kFloat64).requires_grad_();
-    likelihood->log_density(decoded, x).sum().backward();
+    torch::Tensor decoded = noise.normal({2, likelihood->param_channels(), 3}).to(torch::kFloat64).requires_grad_();
+    likelihood->log_prob(decoded, x).sum().backward();
     const torch::NoGradGuard no_grad;
     const double step = 1e-6;
     torch::Tensor flat = decoded.view(-1), gradient = decoded.grad().reshape(-1);
     for (int64_t i = 0; i < flat.numel(); ++i) {
       const double before = flat[i].item<double>();
       flat[i] = before + step;
-      const double above = likelihood->log_density(decoded, x).sum().item<double>();
+      const double above = likelihood->log_prob(decoded, x).sum().item<double>();
       flat[i] = before - step;
-      const double below = likelihood->log_density(decoded, x).sum().item<double>();
+      const double below = likelihood->log_prob(decoded, x).sum().item<double>();
       flat[i] = before;
       EXPECT_NEAR(gradient[i].item<double>(), (above - below) / (2 * step), 1e-4) << name;
     }

@@ -1,13 +1,13 @@
-#include "nn/networks.h"
+#include "elbo/nn/networks.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 
-#include "base/error.h"
-#include "nn/distributions.h"
-#include "nn/layers.h"
+#include "elbo/base/error.h"
+#include "elbo/nn/distributions.h"
+#include "elbo/nn/layers.h"
 
 namespace elbo {
 namespace {
@@ -22,7 +22,7 @@ TEST(Networks, EncoderAndDecoderFollowTheShapeOfTheRow) {
       options.kind = kind;
       options.hidden = {32};
       options.channels = {4, 8};
-      Noise init(Key(1));
+      RandomGenerator init(Key(1));
       const auto encoder = make_encoder(options, row, 6, init);
       const auto decoder = make_decoder(options, row, 3, 2, init);
       std::vector<int64_t> batch{5}, decoded{5, 2};
@@ -36,7 +36,7 @@ TEST(Networks, EncoderAndDecoderFollowTheShapeOfTheRow) {
 TEST(Networks, ConvolutionsRefuseWhatIsNoImage) {
   NetworkOptions options;
   options.kind = "conv";
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   EXPECT_THROW(make_encoder(options, {7}, 6, init), Error);
   EXPECT_THROW(make_encoder(options, {1, 2, 2}, 6, init), Error);
 }
@@ -45,7 +45,7 @@ TEST(Networks, AnEncodersOutputsAreWhatItsLastLayerMakesOfItsFeatures) {
   NetworkOptions options;
   options.hidden = {32, 7};
   options.channels = {4, 8};
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   for (const std::vector<int64_t>& row : {std::vector<int64_t>{1, 16, 16}, {6}}) {
     const auto encoder = make_encoder(options, row, 3, init);
     std::vector<int64_t> batch{5};
@@ -61,7 +61,7 @@ TEST(Networks, WithoutHiddenLayersAnMlpIsLinear) {
   NetworkOptions options;
   options.kind = "mlp";
   options.hidden = {};
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   const auto encoder = make_encoder(options, {4}, 2, init);
   const torch::Tensor a = init.normal({1, 4}), b = init.normal({1, 4}), zero = torch::zeros({1, 4});
   const torch::Tensor sum = encoder->forward(a + b) - encoder->forward(zero);
@@ -70,7 +70,7 @@ TEST(Networks, WithoutHiddenLayersAnMlpIsLinear) {
 }
 
 TEST(Layers, StartInTheRangeOfHeAndDependOnTheirNoiseAlone) {
-  Noise one(Key(1)), same(Key(1));
+  RandomGenerator one(Key(1)), same(Key(1));
   Linear layer(100, 50, one), twin(100, 50, same);
   for (const torch::Tensor& parameter : layer.parameters())
     EXPECT_LE(parameter.abs().max().item<double>(), 1 / std::sqrt(100.0));
@@ -80,7 +80,7 @@ TEST(Layers, StartInTheRangeOfHeAndDependOnTheirNoiseAlone) {
 
 TEST(Layers, ConvolutionsAreThoseOfLibTorch) {
   namespace functional = torch::nn::functional;
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   Conv2d down(3, 5, 4, 2, 1, noise);
   const torch::Tensor x = noise.normal({2, 3, 9, 8});
   EXPECT_TRUE(torch::allclose(
@@ -103,7 +103,7 @@ TEST(Layers, ConvolutionsAreThoseOfLibTorch) {
 TEST(Layers, AnUnknownActivationIsToldWithTheKnownOnes) { EXPECT_THROW(find_activation("rleu"), Error); }
 
 TEST(DiagonalNormal, KlIsThatOfKingmaAndWelling) {
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   const DiagonalNormal q{noise.normal({4, 3}), noise.normal({4, 3})};
   const torch::Tensor kl = q.kl_to_standard();
   for (int64_t i = 0; i < 12; ++i) {
@@ -113,16 +113,16 @@ TEST(DiagonalNormal, KlIsThatOfKingmaAndWelling) {
 }
 
 TEST(DiagonalNormal, KlIsTheMeanOfTheLogRatioOfItsDensities) {
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   const DiagonalNormal q{noise.normal({2, 3}), noise.normal({2, 3}) - 1};
   const torch::Tensor z = q.sample(noise, 100000);
   const torch::Tensor ratio =
-      (q.log_density(z) - standard_normal_log_density(z)).mean(0, false, torch::kFloat64);
+      (q.log_prob(z) - standard_normal_log_density(z)).mean(0, false, torch::kFloat64);
   EXPECT_TRUE(torch::allclose(ratio, q.kl_to_standard().sum(1).to(torch::kFloat64), 0, 0.03));
 }
 
 TEST(DiagonalNormal, SamplesHaveItsMoments) {
-  Noise noise(Key(4));
+  RandomGenerator noise(Key(4));
   const DiagonalNormal q = DiagonalNormal::of(torch::tensor({{1.0F, -2.0F, 0.0F, 1.0F}}));
   const torch::Tensor z = q.sample(noise, 100000).squeeze(1);
   EXPECT_TRUE(torch::allclose(z.mean(0), torch::tensor({1.0F, -2.0F}), 0, 0.02));

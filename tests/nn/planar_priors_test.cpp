@@ -1,7 +1,7 @@
-#include "nn/planar_priors.h"
+#include "elbo/nn/planar_priors.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <numbers>
@@ -10,7 +10,7 @@ namespace elbo {
 namespace {
 
 TEST(UniformParts, AreAllAsProbable) {
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   const torch::Tensor counts = uniform_parts(30000, 3, noise).bincount();
   ASSERT_EQ(counts.size(0), 3);
   EXPECT_LT((counts - 10000).square().sum().item<double>() / 10000,
@@ -18,7 +18,7 @@ TEST(UniformParts, AreAllAsProbable) {
 }
 
 TEST(Petals, EachIsAGaussianInItsDirection) {
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   for (const int64_t part : {0, 3, 7}) {
     const torch::Tensor z = petals(torch::full({50000}, part), 10, noise).to(torch::kFloat64);
     const double angle = 2 * std::numbers::pi * static_cast<double>(part) / 10;
@@ -34,7 +34,7 @@ TEST(Petals, EachIsAGaussianInItsDirection) {
 }
 
 TEST(SwissRoll, LiesOnItsSpiralWithTheDensityOfItsRadius) {
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   const int64_t n = 40000;
   const torch::Tensor z = swiss_roll(uniform_parts(n, 10, noise), 10, noise).to(torch::kFloat64);
   const torch::Tensor radius = z.norm(2, 1);
@@ -47,7 +47,7 @@ TEST(SwissRoll, LiesOnItsSpiralWithTheDensityOfItsRadius) {
 }
 
 TEST(SwissRoll, EachPartIsASectionOfItsOwn) {
-  Noise noise(Key(4));
+  RandomGenerator noise(Key(4));
   const torch::Tensor part = torch::arange(4).repeat({1000});
   const torch::Tensor u = (swiss_roll(part, 4, noise).norm(2, 1) / 3).square();
   EXPECT_TRUE(torch::equal((u * 4).clamp(0.001, 3.999).sub(part).sub(0.5).abs().le(0.501),

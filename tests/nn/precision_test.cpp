@@ -1,13 +1,13 @@
-#include "nn/precision.h"
+#include "elbo/nn/precision.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <thread>
 
-#include "nn/layers.h"
-#include "nn/made.h"
-#include "nn/recurrent.h"
+#include "elbo/nn/layers.h"
+#include "elbo/nn/made.h"
+#include "elbo/nn/recurrent.h"
 
 namespace elbo {
 namespace {
@@ -30,7 +30,7 @@ void expect_rounded_products(torch::nn::Module& layer, Forward&& forward) {
 }
 
 TEST(Precision, LayersMultiplyRoundedNumbersAndReturnFloat32) {
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   const torch::Tensor rows = init.normal({5, 12}), images = init.normal({2, 3, 8, 8});
   Linear linear(12, 7, init);
   expect_rounded_products(linear, [&] { return linear.forward(rows); });

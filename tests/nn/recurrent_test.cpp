@@ -1,14 +1,15 @@
-#include "nn/recurrent.h"
+#include "elbo/nn/recurrent.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 namespace elbo {
 namespace {
 
 TEST(Gru, IsLibTorchs) {
   const torch::NoGradGuard no_grad;
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   const Gru gru(3, 4, init);
   const torch::Tensor x = init.normal({5, 2, 3}), h = init.normal({5, 4});
   const std::vector<torch::Tensor> p = gru.parameters();
@@ -20,7 +21,7 @@ TEST(Gru, IsLibTorchs) {
 
 TEST(Lstm, IsLibTorchs) {
   const torch::NoGradGuard no_grad;
-  Noise init(Key(1));
+  RandomGenerator init(Key(1));
   const Lstm lstm(3, 4, init);
   EXPECT_EQ(lstm.state_size(), 8);
   const torch::Tensor x = init.normal({5, 2, 3}), h = init.normal({5, 4}), c = init.normal({5, 4});

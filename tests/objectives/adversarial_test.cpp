@@ -1,13 +1,13 @@
-#include "objectives/adversarial.h"
+#include "elbo/objectives/adversarial.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <map>
 #include <numbers>
 
-#include "nn/discriminator.h"
+#include "elbo/nn/discriminator.h"
 
 namespace elbo {
 namespace {
@@ -37,7 +37,7 @@ TEST_F(TwoGaussians, TheDiscriminatorsBestLogitIsTheLogRatioOfDensities) {
   const torch::Tensor at_best = expected_loss(best);
   at_best.backward();
   EXPECT_LT(best.grad().abs().max().item<double>(), 1e-9);
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   for (const double size : {0.01, 0.3, 2.0}) {
     const torch::Tensor other = best.detach() + size * noise.normal({2001});
     EXPECT_GT(expected_loss(other).item<double>(), at_best.item<double>());
@@ -69,7 +69,7 @@ TEST(GeneratorLoss, IsTheNegativeLogarithmOfTheProbability) {
 }
 
 TEST(LogDensityRatio, TwoLogitsWithCrossEntropyAreOneWithTheLogisticLoss) {
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   const torch::Tensor joint = noise.normal({7, 2}), marginals = noise.normal({7, 2});
   const torch::Tensor zeros = torch::zeros({7}, torch::kInt64), ones = torch::ones({7}, torch::kInt64);
   const torch::Tensor expected = torch::nn::functional::cross_entropy(joint, zeros) +
@@ -79,7 +79,7 @@ TEST(LogDensityRatio, TwoLogitsWithCrossEntropyAreOneWithTheLogisticLoss) {
 }
 
 TEST(PermuteDimensions, KeepsTheMarginalsExactly) {
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   const torch::Tensor z = noise.normal({64, 5});
   const torch::Tensor permuted = permute_dimensions(z, noise);
   EXPECT_FALSE(torch::equal(permuted, z));
@@ -88,14 +88,14 @@ TEST(PermuteDimensions, KeepsTheMarginalsExactly) {
 
 TEST(PermuteDimensions, PermutesEachColumnByItself) {
   // Columns that are equal do not stay so; their correlation is that of independent ones.
-  Noise noise(Key(4));
+  RandomGenerator noise(Key(4));
   const torch::Tensor z = noise.normal({4096, 1}).expand({4096, 2});
   const torch::Tensor permuted = permute_dimensions(z, noise);
   EXPECT_NEAR(torch::corrcoef(permuted.t())[0][1].item<double>(), 0, 4 / std::sqrt(4096.0));
 }
 
 TEST(PermuteDimensions, EveryOrderIsAsProbable) {
-  Noise noise(Key(5));
+  RandomGenerator noise(Key(5));
   const torch::Tensor permuted = permute_dimensions(torch::arange(3).unsqueeze(1).expand({3, 6000}), noise);
   std::map<int64_t, int64_t> counts;
   const torch::Tensor names = permuted[0] * 9 + permuted[1] * 3 + permuted[2];
@@ -112,7 +112,7 @@ class CorrelatedGaussian : public testing::Test {
  protected:
   static constexpr double rho = 0.8;
   const double total_correlation = -0.5 * std::log(1 - rho * rho);
-  torch::Tensor draw(int64_t n, Noise& noise) const {
+  torch::Tensor draw(int64_t n, RandomGenerator& noise) const {
     const torch::Tensor epsilon = noise.normal({n, 2});
     const torch::Tensor first = epsilon.select(1, 0);
     return torch::stack({first, rho * first + std::sqrt(1 - rho * rho) * epsilon.select(1, 1)}, 1);
@@ -120,7 +120,7 @@ class CorrelatedGaussian : public testing::Test {
 };
 
 TEST_F(CorrelatedGaussian, TheBestDiscriminatorsRatioHasTheTotalCorrelationAsItsMean) {
-  Noise noise(Key(6));
+  RandomGenerator noise(Key(6));
   const torch::Tensor z = draw(200000, noise), a = z.select(1, 0), b = z.select(1, 1);
   const double determinant = 1 - rho * rho;
   const torch::Tensor joint =
@@ -131,7 +131,7 @@ TEST_F(CorrelatedGaussian, TheBestDiscriminatorsRatioHasTheTotalCorrelationAsIts
 }
 
 TEST_F(CorrelatedGaussian, ATrainedDiscriminatorFindsTheTotalCorrelation) {
-  Noise init(Key(7)), noise(Key(8));
+  RandomGenerator init(Key(7)), noise(Key(8));
   Discriminator discriminator(2, {.hidden = {32, 32}}, 2, init);
   torch::optim::Adam adam(discriminator.parameters(), torch::optim::AdamOptions(5e-3));
   const auto ratio = [&](const torch::Tensor& z) { return log_density_ratio(discriminator.forward(z)); };
@@ -149,7 +149,7 @@ TEST_F(CorrelatedGaussian, ATrainedDiscriminatorFindsTheTotalCorrelation) {
 TEST(SlopePenalty, OfALinearLogitIsHalfItsSquaredWeights) {
   const torch::Tensor x = torch::linspace(-1, 1, 12).view({4, 3}).requires_grad_(true);
   const torch::Tensor w = torch::tensor({1.0F, -2.0F, 0.5F}).requires_grad_(true);
-  const torch::Tensor penalty = slope_penalty(x.matmul(w) + 3, x);
+  const torch::Tensor penalty = r1_penalty(x.matmul(w) + 3, x);
   EXPECT_TRUE(torch::allclose(penalty, torch::full({4}, 0.5 * 5.25)));
   penalty.sum().backward();
   EXPECT_TRUE(torch::allclose(w.grad(), 4 * w.detach()));

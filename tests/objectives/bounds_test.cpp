@@ -1,12 +1,12 @@
-#include "objectives/bounds.h"
+#include "elbo/objectives/bounds.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <limits>
 
-#include "base/random.h"
+#include "elbo/base/random.h"
 
 namespace elbo {
 namespace {
@@ -18,7 +18,7 @@ struct NegativeElbo : testing::Test {
 using Capacity = NegativeElbo;
 
 TEST_F(NegativeElbo, IsReconstructionPlusKl) {
-  const Terms terms = negative_elbo(reconstruction, kl, {}, 0);
+  const LossTerms terms = negative_elbo(reconstruction, kl, {}, 0);
   EXPECT_TRUE(torch::allclose(terms.loss, torch::tensor({11.1F, 23.3F})));
 }
 
@@ -41,7 +41,7 @@ TEST_F(NegativeElbo, FreeBitsAreAFloorUnderTheMeanOfADimension) {
 }
 
 TEST_F(NegativeElbo, ReportsItsPartsWithoutWeightsAndFloors) {
-  const Terms terms = negative_elbo(reconstruction, kl, {.beta = 7, .free_bits = 5}, 0);
+  const LossTerms terms = negative_elbo(reconstruction, kl, {.beta = 7, .free_bits = 5}, 0);
   ASSERT_EQ(terms.parts.size(), 2U);
   EXPECT_EQ(terms.parts[0].first, "reconstruction");
   EXPECT_TRUE(torch::equal(terms.parts[0].second, reconstruction));
@@ -67,7 +67,7 @@ TEST(ImportanceWeightedBound, SurvivesWeightsThatNoFloatHolds) {
 TEST(ImportanceWeightedBound, RisesWithTheNumberOfSamples) {
   // For log-normal weights with log w ~ N(-s²/2, s²), log E w = 0 is the limit; K = 1 gives -s²/2.
   const double s = 1.5;
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   double before = -1e9;
   for (const int64_t k : {1, 2, 5, 20, 100}) {
     const torch::Tensor log_weights = noise.normal({k, 20000}) * s - s * s / 2;

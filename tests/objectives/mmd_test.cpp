@@ -1,13 +1,13 @@
-#include "objectives/mmd.h"
+#include "elbo/objectives/mmd.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <numbers>
 
-#include "base/error.h"
-#include "base/random.h"
+#include "elbo/base/error.h"
+#include "elbo/base/random.h"
 
 namespace elbo {
 namespace {
@@ -17,7 +17,7 @@ const MmdOptions rbf{.kernel = "rbf"};
 // With k(a, b) = exp(-|a-b|²/2v) and two normals N(0, I), N(μ, I): E k = (v/(v+2))^{d/2} exp(-|μ|²/2(v+2)).
 TEST(Mmd, OfTwoNormalsIsTheClosedForm) {
   constexpr int64_t d = 2, n = 3000;
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   const torch::Tensor a = noise.normal({n, d}), b = noise.normal({n, d}) + 1.0;
   const double v = d;
   const double expected = 2 * std::pow(v / (v + 2), d / 2.0) * (1 - std::exp(-d / (2 * (v + 2))));
@@ -38,7 +38,7 @@ double expected_imq(double m) {
 }
 
 TEST(Mmd, WithTheInverseMultiquadraticKernelIsItsIntegral) {
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   constexpr int rounds = 40;
   double mean = 0;
   for (int round = 0; round < rounds; ++round) {
@@ -49,7 +49,7 @@ TEST(Mmd, WithTheInverseMultiquadraticKernelIsItsIntegral) {
 }
 
 TEST(Mmd, IsUnbiasedForFewRows) {
-  Noise noise(Key(3));
+  RandomGenerator noise(Key(3));
   double mean = 0;
   for (int i = 0; i < 4000; ++i)
     mean += mmd(noise.normal({3, 2}), noise.normal({3, 2}), rbf).item<double>() / 4000;

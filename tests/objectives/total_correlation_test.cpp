@@ -1,11 +1,11 @@
-#include "objectives/total_correlation.h"
+#include "elbo/objectives/total_correlation.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 
-#include "base/error.h"
+#include "elbo/base/error.h"
 
 namespace elbo {
 namespace {
@@ -17,7 +17,7 @@ struct Correlated {
   DiagonalNormal posterior;
   torch::Tensor z;
   explicit Correlated(int64_t n) {
-    Noise noise(Key(1));
+    RandomGenerator noise(Key(1));
     const torch::Tensor e = noise.normal({n, 2});
     const torch::Tensor second = rho * e.select(1, 0) + std::sqrt(1 - rho * rho) * e.select(1, 1);
     posterior.mean = torch::stack({e.select(1, 0), second}, 1);
@@ -30,7 +30,7 @@ TEST(TotalCorrelation, ItsThreePartsSumToTheKlOfTheDraw) {
   const Correlated rows(50);
   for (const auto estimator : {DensityEstimator::weighted, DensityEstimator::stratified}) {
     const KlParts parts = kl_parts(rows.posterior, rows.z, estimator, 1000);
-    const torch::Tensor drawn = rows.posterior.log_density(rows.z) - standard_normal_log_density(rows.z);
+    const torch::Tensor drawn = rows.posterior.log_prob(rows.z) - standard_normal_log_density(rows.z);
     EXPECT_TRUE(torch::allclose(parts.mutual_information + parts.total_correlation + parts.dimension_wise,
                                 drawn, 1e-4, 1e-4));
   }
@@ -52,10 +52,10 @@ TEST(TotalCorrelation, StratifiedWeightsOfARowSumToOne) {
 
 // All ways to draw a microbatch of 3 out of 5 that holds the row: the mean of the estimates is q(z) itself.
 TEST(TotalCorrelation, TheStratifiedEstimateIsUnbiased) {
-  Noise noise(Key(2));
+  RandomGenerator noise(Key(2));
   const DiagonalNormal all{noise.normal({5, 1}), torch::zeros({5, 1})};
   const torch::Tensor z = noise.normal({1, 1});
-  const torch::Tensor densities = all.log_density(z.expand({5, 1})).exp();
+  const torch::Tensor densities = all.log_prob(z.expand({5, 1})).exp();
   double mean = 0;
   int ways = 0;
   const torch::Tensor weights = log_density_weights(DensityEstimator::stratified, 3, 5).exp();

@@ -1,17 +1,17 @@
-#include "parallel/block_norm.h"
+#include "elbo/parallel/block_norm.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
-#include "base/random.h"
-#include "parallel/arena.h"
+#include "elbo/base/random.h"
+#include "elbo/parallel/flat_parameters.h"
 
 namespace elbo {
 namespace {
 
 TEST(BlockSquareSums, AreThoseOfLongDoubleWhoeverComputesThem) {
   constexpr int64_t blocks = 5;
-  Noise noise(Key(1));
+  RandomGenerator noise(Key(1));
   const torch::Tensor values = noise.normal({blocks * block_elements}) * 1e3;
   Workers alone(1), three(3);
   const std::vector<double> sums = block_square_sums(values, alone);

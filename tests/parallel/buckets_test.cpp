@@ -1,11 +1,11 @@
-#include "parallel/buckets.h"
+#include "elbo/parallel/buckets.h"
 
 #include <gtest/gtest.h>
 
 namespace elbo {
 namespace {
 
-constexpr ElementRange range{5 * block_elements, 1005 * block_elements};
+constexpr IndexRange range{5 * block_elements, 1005 * block_elements};
 
 // 1000 parameters of a block less a little, as the arena lays them out.
 std::vector<int64_t> parameters() {
@@ -29,10 +29,10 @@ TEST(Buckets, CoverTheRangeOnceFromItsEndAndSoDoTheirSlices) {
         end = buckets[bucket].first;
         int64_t next = buckets[bucket].first;
         for (int rank = 0; rank < ranks; ++rank) {
-          const ElementRange slice = buckets.slice(bucket, rank);
+          const IndexRange slice = buckets.slice(bucket, rank);
           EXPECT_EQ(slice.first, next);
           EXPECT_EQ(slice.first % block_elements, 0);
-          EXPECT_EQ(slice.size(), buckets.slice_sizes(bucket)[static_cast<size_t>(rank)]);
+          EXPECT_EQ(slice.size(), buckets.shard_sizes(bucket)[static_cast<size_t>(rank)]);
           next = slice.end;
         }
         EXPECT_EQ(next, buckets[bucket].end);
@@ -76,7 +76,7 @@ TEST(Buckets, OfALibrarysReductionBelongToEveryRank) {
 
 TEST(Buckets, KnowWhichOfThemHoldAPart) {
   const Buckets buckets = cut(2, 1 << 20);
-  const ElementRange last = buckets[0], middle = buckets[1], third = buckets[2];
+  const IndexRange last = buckets[0], middle = buckets[1], third = buckets[2];
   const auto holding = [&](int64_t begin, int64_t end) { return buckets.holding({begin, end}); };
   EXPECT_EQ(holding(last.first, last.end), std::pair(size_t{0}, size_t{1}));
   EXPECT_EQ(holding(middle.first, middle.first + 1), std::pair(size_t{1}, size_t{2}));

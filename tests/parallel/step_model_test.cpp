@@ -1,15 +1,15 @@
-#include "parallel/step_model.h"
+#include "elbo/parallel/step_model.h"
 
 #include <gtest/gtest.h>
 
 namespace elbo {
 namespace {
 
-const StepCost cost{.leaves = 8,
+const StepCost cost{.microbatches = 8,
                     .workers = 2,
                     .parameters = 1000,
                     .phases = 1,
-                    .leaf_seconds = 0.01,
+                    .microbatch_seconds = 0.01,
                     .update_seconds = 0.004,
                     .other_seconds = 0.001,
                     .link = {.latency = 1e-4, .seconds_per_byte = 1e-6}};

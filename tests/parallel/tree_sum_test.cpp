@@ -1,36 +1,36 @@
-#include "parallel/tree_sum.h"
+#include "elbo/parallel/tree_sum.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <bit>
 #include <cmath>
 
-#include "base/error.h"
-#include "base/random.h"
+#include "elbo/base/error.h"
+#include "elbo/base/random.h"
 
 namespace elbo {
 namespace {
 
-std::vector<torch::Tensor> leaves_of(int64_t count) {
-  Noise noise(Key(static_cast<uint64_t>(count)));
-  std::vector<torch::Tensor> leaves;
-  leaves.reserve(static_cast<size_t>(count));
+std::vector<torch::Tensor> microbatches_of(int64_t count) {
+  RandomGenerator noise(Key(static_cast<uint64_t>(count)));
+  std::vector<torch::Tensor> microbatches;
+  microbatches.reserve(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i)
-    leaves.push_back(noise.normal({64}) * std::pow(10.0, static_cast<double>(i % 5)));
-  return leaves;
+    microbatches.push_back(noise.normal({64}) * std::pow(10.0, static_cast<double>(i % 5)));
+  return microbatches;
 }
 
 // What `owners` of contiguous shares make of the leaves together.
-torch::Tensor sum_by(int64_t owners, const std::vector<torch::Tensor>& leaves) {
-  const auto count = static_cast<int64_t>(leaves.size());
+torch::Tensor sum_by(int64_t owners, const std::vector<torch::Tensor>& microbatches) {
+  const auto count = static_cast<int64_t>(microbatches.size());
   std::vector<Part> parts;
   for (int64_t owner = 0; owner < owners; ++owner) {
-    LeafAccumulator accumulator(count, 64, torch::kCPU);
-    const LeafRange own = share_of({0, count}, owner, owners);
-    for (int64_t leaf = own.first; leaf < own.end; ++leaf) {
-      const torch::Tensor& values = leaves[static_cast<size_t>(leaf)];
-      accumulator.open(leaf);
+    GradientAccumulator accumulator(count, 64, torch::kCPU);
+    const IndexRange own = partition({0, count}, owner, owners);
+    for (int64_t microbatch = own.first; microbatch < own.end; ++microbatch) {
+      const torch::Tensor& values = microbatches[static_cast<size_t>(microbatch)];
+      accumulator.open(microbatch);
       // The halves come one after the other, the second first.
       for (const int64_t first : {32, 0}) {
         const torch::Tensor half = accumulator.buffer().narrow(0, first, 32);
@@ -50,21 +50,21 @@ torch::Tensor sum_by(int64_t owners, const std::vector<torch::Tensor>& leaves) {
 
 TEST(CanonicalSum, HasTheSameBitsWhoeverOwnsWhichLeaves) {
   for (int64_t count = 1; count <= 25; ++count) {
-    const std::vector<torch::Tensor> leaves = leaves_of(count);
-    const torch::Tensor alone = sum_by(1, leaves);
+    const std::vector<torch::Tensor> microbatches = microbatches_of(count);
+    const torch::Tensor alone = sum_by(1, microbatches);
     for (const int64_t owners : {2, 3, 4, 5, 6, 7, 8, 30})
-      EXPECT_TRUE(torch::equal(alone, sum_by(owners, leaves))) << count << " leaves, " << owners << " owners";
+      EXPECT_TRUE(torch::equal(alone, sum_by(owners, microbatches))) << count << " leaves, " << owners << " owners";
   }
 }
 
 TEST(CanonicalSum, IsTheSumUpToRounding) {
-  const std::vector<torch::Tensor> leaves = leaves_of(24);
-  const torch::Tensor sum = sum_by(1, leaves);
+  const std::vector<torch::Tensor> microbatches = microbatches_of(24);
+  const torch::Tensor sum = sum_by(1, microbatches);
   for (int64_t i = 0; i < 64; ++i) {
     long double exact = 0, magnitude = 0;
-    for (const torch::Tensor& leaf : leaves) {
-      exact += static_cast<long double>(leaf[i].item<float>());
-      magnitude += std::abs(static_cast<long double>(leaf[i].item<float>()));
+    for (const torch::Tensor& microbatch : microbatches) {
+      exact += static_cast<long double>(microbatch[i].item<float>());
+      magnitude += std::abs(static_cast<long double>(microbatch[i].item<float>()));
     }
     // A tree of depth 5 errs at most five roundings of what it adds.
     EXPECT_LE(std::abs(static_cast<long double>(sum[i].item<float>()) - exact), 5 * 0x1p-24L * magnitude);
@@ -102,7 +102,7 @@ TEST(ShareOf, CoversAllLeavesOnceAndEvenly) {
     for (int64_t owners = 1; owners <= 9; ++owners) {
       int64_t next = 0;
       for (int64_t owner = 0; owner < owners; ++owner) {
-        const LeafRange share = share_of({0, n}, owner, owners);
+        const IndexRange share = partition({0, n}, owner, owners);
         EXPECT_EQ(share.first, next);
         EXPECT_GE(share.size(), n / owners);
         EXPECT_LE(share.size(), n / owners + 1);

@@ -161,8 +161,8 @@ class BadInput(ProgramTest):
         self.make_run()
         self.refuse(self.train("--resume", "--optimizer.lr=0.1"), ["optimizer.lr=0.1", "0.001"])
         other = self.file("other.h5", train__x=numpy.zeros((200, 1, 28, 28), "u1"))
-        self.refuse(self.train("--resume", f"--data.path={other}"), ["is not the data set", "run.other_data"])
-        result = run(0, *self.train("--resume", f"--data.path={other}", "--run.other_data=true", "--train.steps=4"))
+        self.refuse(self.train("--resume", f"--data.path={other}"), ["is not the data set", "run.allow_data_change"])
+        result = run(0, *self.train("--resume", f"--data.path={other}", "--run.allow_data_change=true", "--train.steps=4"))
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("is not the data set", result.stderr)
 

@@ -95,7 +95,7 @@ class Documents(ProgramTest):
     def test_every_command_has_help(self):
         overview = self.succeed(0, "--help").stdout
         commands = re.findall(r"^  (\w+) ", overview, re.MULTILINE)
-        files = {file.stem for file in (ROOT / "src/commands").glob("*.cpp")}
+        files = {file.stem for file in (ROOT / "src/elbo/commands").glob("*.cpp")}
         parts = {name for name in files if name.partition("_")[0] in files - {name}}  # bench_data belongs to bench
         self.assertEqual(set(commands), files - parts - {"commands"})
         for command in commands:

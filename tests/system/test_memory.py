@@ -30,7 +30,7 @@ class Memory(ProgramTest):
         run, peaks = self.folder / "run", self.folder / "peak"
         self.succeed(2, "train", path, f"--run.directory={run}", "--model.name=autoencoder", "--model.likelihood=gaussian",
                      "--model.likelihood_variance=fixed", "--network.kind=mlp", "--network.hidden=2", "--model.latent=2", f"--train.batch={BATCH}",
-                     "--train.microbatch=8", "--data.validation_fraction=0", f"--data.window_bytes={WINDOW}",
+                     "--train.microbatch=8", "--data.validation_fraction=0", f"--data.shuffle_buffer_bytes={WINDOW}",
                      *settings, wrapper=(sys.executable, "-c", MEASURE, peaks), seconds=400)
         last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
         return last, sum(int(peaks.with_name(f"peak{rank}").read_text()) for rank in range(2))

@@ -63,12 +63,12 @@ class Resume(ProgramTest):
         self.assert_every_step_once("stopped")
 
     def test_the_window_that_a_run_began_with_stays(self):
-        window = "--data.window_bytes=2097152"
+        window = "--data.shuffle_buffer_bytes=2097152"
         whole = self.train(1, "whole", *self.SETTINGS, "--train.steps=60", window)
         self.assertNotEqual(self.train(1, "all_at_once", *self.SETTINGS, "--train.steps=60"), whole)
         self.train(2, "resumed", *self.SETTINGS, "--train.steps=40", window)
         self.assertEqual(self.train(3, "resumed", "--resume", *self.SETTINGS, "--train.steps=60"), whole)
-        self.assertIn("window_bytes = 2097152", (self.folder / "resumed" / "run.ini").read_text())
+        self.assertIn("shuffle_buffer_bytes = 2097152", (self.folder / "resumed" / "run.ini").read_text())
 
     def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(self):
         whole = self.train(1, "run", *self.SETTINGS)

@@ -109,7 +109,7 @@ class Sweep(ProgramTest):
                          {latent: self.train(2, f"plain_{latent}", *SETTINGS, LONG, f"--model.latent={latent}") for latent in ("2", "20")})
 
     def test_one_that_fails_does_not_keep_the_others(self):
-        result = self.sweep(SHORT, "--optimizer.lr=1e30,0.001", "--train.max_skipped=1", status=1)
+        result = self.sweep(SHORT, "--optimizer.lr=1e30,0.001", "--train.max_nonfinite_steps=1", status=1)
         self.assertIn("lr=1e30: failed: error: training diverged", result.stdout)
         self.assertIn("1 of 2 runs failed", result.stderr)
         self.assertEqual([row["state"] for row in self.table()], ["finished", "at step 1"])

@@ -1,7 +1,0 @@
-#include "base/version.h"
-
-namespace elbo {
-
-std::string version() { return ELBO_VERSION; }
-
-}  // namespace elbo

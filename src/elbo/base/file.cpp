@@ -1,0 +1,92 @@
+#include "elbo/base/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "elbo/base/error.h"
+
+namespace elbo {
+namespace fs = std::filesystem;
+namespace {
+
+void sync_path(const fs::path& path, int flags) {
+  const int descriptor = ::open(path.c_str(), flags);
+  if (descriptor < 0) fail("{}: cannot be opened to sync it: {}", path.string(), std::strerror(errno));
+  const int result = ::fsync(descriptor);
+  const int error = errno;
+  ::close(descriptor);
+  // Some file systems do not sync folders (EINVAL); there the rename is as durable as they make it.
+  if (result != 0 && error != EINVAL) fail("{}: cannot be synced: {}", path.string(), std::strerror(error));
+}
+
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(fs::path target)
+    : target_(std::move(target)), temporary_(fmt::format("{}.partial-{}", target_.string(), ::getpid())) {
+  if (fs::is_directory(target_))
+    usage_error("{}: is a folder; expected the name of a file to write", target_.string());
+}
+
+AtomicFile::~AtomicFile() {
+  std::error_code ignored;
+  if (!committed_) fs::remove(temporary_, ignored);
+}
+
+void AtomicFile::commit() {
+  sync_path(temporary_, O_RDONLY);
+  std::error_code error;
+  fs::rename(temporary_, target_, error);
+  if (error) fail("{}: cannot be put in place: {}", target_.string(), error.message());
+  committed_ = true;
+  sync_path(folder_of(target_), O_RDONLY | O_DIRECTORY);
+}
+
+void write_file(const fs::path& path, std::string_view content) {
+  AtomicFile file(path);
+  errno = 0;
+  std::ofstream stream(file.temporary_path(), std::ios::binary);
+  stream.write(content.data(), static_cast<std::streamsize>(content.size()));
+  stream.close();
+  if (!stream) fail("{}: cannot be written: {}", path.string(), std::strerror(errno));
+  file.commit();
+}
+
+std::string read_file(const fs::path& path) {
+  require_readable_file(path);
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream content;
+  content << stream.rdbuf();
+  if (stream.bad()) fail("{}: cannot be read: {}", path.string(), std::strerror(errno));
+  return content.str();
+}
+
+void require_readable_file(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found)
+    usage_error("{}: no such file; check the path (the working folder is {})", path.string(),
+                fs::current_path().string());
+  if (status.type() == fs::file_type::directory)
+    usage_error("{}: is a folder; expected a file", path.string());
+  if (error) usage_error("{}: cannot be read: {}", path.string(), error.message());
+  if (::access(path.c_str(), R_OK) != 0)
+    usage_error("{}: cannot be read: {}", path.string(), std::strerror(errno));
+}
+
+void make_parent(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(folder_of(path), error);
+  if (error) usage_error("{}: the folder cannot be made: {}", folder_of(path).string(), error.message());
+}
+
+}  // namespace elbo

@@ -1,0 +1,20 @@
+// A range of indices, and how it is divided among ranks or workers: contiguously and as evenly as possible.
+#pragma once
+#include <cstdint>
+
+namespace elbo {
+
+struct IndexRange {
+  int64_t first = 0, end = 0;  // first … end-1
+  int64_t size() const { return end - first; }
+  bool contains(int64_t index) const { return first <= index && index < end; }
+};
+
+// Part `index` of `parts` of the range: ⌊index·n/parts⌋ … ⌊(index+1)·n/parts⌋ - 1, counted from its first; perhaps
+// empty.
+constexpr IndexRange partition(IndexRange all, int64_t index, int64_t parts) {
+  const int64_t n = all.end - all.first;
+  return {all.first + index * n / parts, all.first + (index + 1) * n / parts};
+}
+
+}  // namespace elbo

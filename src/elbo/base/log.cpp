@@ -1,0 +1,56 @@
+#include "elbo/base/log.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <mutex>
+#include <string>
+
+namespace elbo::log {
+namespace {
+
+// The one state of this file: the terminal's last line belongs to the process, not to any object.
+struct State {
+  std::mutex mutex;
+  bool enabled = true;
+  bool line_open = false;  // a progress line stands on the terminal, without a newline behind it
+  bool terminal = ::isatty(STDERR_FILENO) == 1;
+  std::chrono::steady_clock::time_point last_progress{};
+};
+
+State& state() {
+  static State instance;
+  return instance;
+}
+
+void put(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+}  // namespace
+
+void set_enabled(bool enabled) { state().enabled = enabled; }
+
+void write(std::string_view prefix, std::string_view line) {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  if (!s.enabled) return;
+  put(fmt::format("{}{}{}\n", s.line_open ? "\r\033[K" : "", prefix, line));
+  s.line_open = false;
+}
+
+void progress(std::string_view line, double interval, bool last) {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  if (!s.enabled) return;
+  const auto now = std::chrono::steady_clock::now();
+  const double elapsed = std::chrono::duration<double>(now - s.last_progress).count();
+  if (!last && elapsed < (s.terminal ? 0.1 : interval)) return;
+  s.last_progress = now;
+  put(s.terminal ? fmt::format("\r\033[K{}{}", line, last ? "\n" : "") : fmt::format("{}\n", line));
+  s.line_open = s.terminal && !last;
+}
+
+}  // namespace elbo::log

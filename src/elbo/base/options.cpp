@@ -1,0 +1,277 @@
+#include "elbo/base/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <cmath>
+#include <sstream>
+
+#include "elbo/base/error.h"
+#include "elbo/base/text.h"
+
+namespace elbo {
+namespace {
+
+namespace po = boost::program_options;
+
+template <typename Number>
+bool parse_number(const std::string& text, Number& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+bool contains(const Range& range, double value) {
+  return std::isfinite(value) && value <= range.high &&
+         (range.open_low ? value > range.low : value >= range.low);
+}
+
+std::string describe(const Range& range, std::string_view kind) {
+  const bool low = range.low > -1e299;
+  const bool high = range.high < 1e299;
+  if (low && high) return fmt::format("{} from {} to {}", kind, range.low, range.high);
+  if (low) return fmt::format("{} {} {}", kind, range.open_low ? "above" : "of at least", range.low);
+  if (high) return fmt::format("{} of at most {}", kind, range.high);
+  return std::string(kind);
+}
+
+std::string section_of(std::string_view key) { return std::string(key.substr(0, key.find('.'))); }
+
+}  // namespace
+
+void OptionTable::insert(Option option) {
+  option.default_text = option.text();
+  options_.push_back(std::move(option));
+}
+
+void OptionTable::add(std::string key, bool& target, std::string help) {
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = "true or false",
+          .default_text = "",
+          .assign =
+              [&target](const std::string& text) {
+                const bool yes = text == "true" || text == "1" || text == "yes" || text == "on";
+                const bool no = text == "false" || text == "0" || text == "no" || text == "off";
+                if (yes || no) target = yes;
+                return yes || no;
+              },
+          .text = [&target] { return std::string(target ? "true" : "false"); }});
+}
+
+void OptionTable::add(std::string key, int64_t& target, std::string help, Range range) {
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = describe(range, "a whole number"),
+          .default_text = "",
+          .assign =
+              [&target, range](const std::string& text) {
+                int64_t value = 0;
+                if (!parse_number(text, value) || !contains(range, static_cast<double>(value))) return false;
+                target = value;
+                return true;
+              },
+          .text = [&target] { return fmt::format("{}", target); }});
+}
+
+void OptionTable::add(std::string key, double& target, std::string help, Range range) {
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = describe(range, "a number"),
+          .default_text = "",
+          .assign =
+              [&target, range](const std::string& text) {
+                double value = 0;
+                if (!parse_number(text, value) || !contains(range, value)) return false;
+                target = value;
+                return true;
+              },
+          .text = [&target] { return fmt::format("{}", target); }});
+}
+
+void OptionTable::add(std::string key, std::string& target, std::string help) {
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = "a text",
+          .default_text = "",
+          .assign =
+              [&target](const std::string& text) {
+                target = text;
+                return true;
+              },
+          .text = [&target] { return target; }});
+}
+
+void OptionTable::add(std::string key, std::vector<int64_t>& target, std::string help, Range range) {
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = describe(range, "whole numbers") + ", separated by commas",
+          .default_text = "",
+          .assign =
+              [&target, range](const std::string& text) {
+                std::vector<int64_t> values;
+                for (const std::string& part : split(text, ',')) {
+                  int64_t value = 0;
+                  if (!parse_number(part, value) || !contains(range, static_cast<double>(value)))
+                    return false;
+                  values.push_back(value);
+                }
+                target = std::move(values);
+                return true;
+              },
+          .text =
+              [&target] {
+                std::vector<std::string> parts;
+                parts.reserve(target.size());
+                for (const int64_t value : target) parts.push_back(fmt::format("{}", value));
+                return join(parts, ",");
+              }});
+}
+
+void OptionTable::add_choice(std::string key, std::string& target, std::vector<std::string> choices,
+                             std::string help) {
+  const std::string expected = "one of " + join(choices, ", ");
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = expected,
+          .default_text = "",
+          .assign =
+              [&target, choices = std::move(choices)](const std::string& text) {
+                if (std::ranges::find(choices, text) == choices.end()) return false;
+                target = text;
+                return true;
+              },
+          .text = [&target] { return target; }});
+}
+
+void OptionTable::add_number_or(std::string key, std::string& target, std::vector<std::string> words,
+                                std::string help, Range range) {
+  const std::string expected =
+      fmt::format("{}, or {}", describe(range, "a whole number"), join(words, " or "));
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = expected,
+          .default_text = "",
+          .assign =
+              [&target, words = std::move(words), range](const std::string& text) {
+                int64_t value = 0;
+                const bool word = std::ranges::find(words, text) != words.end();
+                if (!word && !(parse_number(text, value) && contains(range, static_cast<double>(value))))
+                  return false;
+                target = text;
+                return true;
+              },
+          .text = [&target] { return target; }});
+}
+
+const OptionTable::Option* OptionTable::find(std::string_view key) const {
+  const auto found = std::ranges::find(options_, key, &Option::key);
+  return found == options_.end() ? nullptr : &*found;
+}
+
+bool OptionTable::knows(std::string_view key) const { return find(key) != nullptr; }
+
+bool OptionTable::is_set(std::string_view key) const {
+  const Option* option = find(key);
+  return option != nullptr && option->set;
+}
+
+void OptionTable::set(const Setting& setting, std::string_view origin) {
+  const auto& [key, value] = setting;
+  auto* option = const_cast<Option*>(find(key));
+  if (option == nullptr) {
+    const std::string nearest = nearest_key(key);
+    if (nearest.empty()) usage_error("{}{}: no such option; --help lists the options", origin, key);
+    usage_error("{}{}: no such option; did you mean {}?", origin, key, nearest);
+  }
+  if (!option->assign(value))
+    usage_error("{}{}={}: expected {} ({})", origin, key, value, option->expected, option->help);
+  option->set = true;
+}
+
+// By the whole key, or by its last part: --lr means optimizer.lr, and so does train.lr.
+std::string OptionTable::nearest_key(const std::string& key) const {
+  if (std::string nearest = nearest_name(key, keys()); !nearest.empty()) return nearest;
+  const auto last_part = [](const std::string& text) { return text.substr(text.rfind('.') + 1); };
+  std::vector<std::string> parts;
+  for (const std::string& known : keys()) parts.push_back(last_part(known));
+  const std::string nearest = nearest_name(last_part(key), parts);
+  const auto found = std::ranges::find(parts, nearest);
+  return nearest.empty() ? "" : keys()[static_cast<size_t>(found - parts.begin())];
+}
+
+std::vector<std::string> OptionTable::keys() const {
+  std::vector<std::string> result;
+  result.reserve(options_.size());
+  for (const Option& option : options_) result.push_back(option.key);
+  return result;
+}
+
+std::string OptionTable::help() const {
+  std::string text;
+  std::string section;
+  for (const Option& option : options_) {
+    if (option.key.find('.') != std::string::npos && section_of(option.key) != section) {
+      section = section_of(option.key);
+      text += fmt::format("\n[{}]\n", section);
+    }
+    const std::string name =
+        fmt::format("--{}={}", option.key, option.default_text.empty() ? "…" : option.default_text);
+    text += fmt::format("  {:<38} {} ({})\n", name, option.help, option.expected);
+  }
+  return text;
+}
+
+std::string OptionTable::ini() const {
+  std::string text;
+  std::string section;
+  for (const Option& option : options_) {
+    if (section_of(option.key) != section) {
+      text += fmt::format("{}[{}]\n", section.empty() ? "" : "\n", section_of(option.key));
+      section = section_of(option.key);
+    }
+    const std::string value = option.text();
+    if (value != trim(value) || value.find_first_of("#\n\r") != std::string::npos)
+      usage_error(
+          "{}={}: cannot stand in an INI file: expected no '#', no line breaks and no blanks at its ends",
+          option.key, value);
+    text += fmt::format("{} = {}\n", option.key.substr(section.size() + 1), value);
+  }
+  return text;
+}
+
+CommandLine parse_command_line(const std::vector<std::string>& words) {
+  // By hand: program_options gives the words behind an option that it does not know to that option,
+  // positional or not.
+  CommandLine line;
+  for (const std::string& word : words) {
+    if (word == "--help" || word == "-h") {
+      line.help = true;
+    } else if (word.starts_with("--") && word.size() > 2) {
+      const size_t equals = word.find('=');
+      const std::string value = equals == std::string::npos ? "true" : trim(word.substr(equals + 1));
+      line.settings.emplace_back(word.substr(2, equals == std::string::npos ? equals : equals - 2), value);
+    } else if (word.starts_with('-') && word.size() > 1) {
+      usage_error("{}: no such option; options are written --name=value", word);
+    } else {
+      line.positional.push_back(word);
+    }
+  }
+  return line;
+}
+
+std::vector<Setting> parse_ini(const std::string& text, const std::string& name) {
+  std::istringstream stream(text);
+  const po::options_description none;
+  std::vector<Setting> settings;
+  try {
+    for (const po::option& option : po::parse_config_file(stream, none, true).options)
+      settings.emplace_back(option.string_key, option.value.empty() ? "" : trim(option.value.front()));
+  } catch (const po::error& error) {
+    usage_error("{}: is not an INI file ([section] and key = value lines): {}", name, error.what());
+  }
+  return settings;
+}
+
+}  // namespace elbo

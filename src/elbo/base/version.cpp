@@ -1,0 +1,7 @@
+#include "elbo/base/version.h"
+
+namespace elbo {
+
+std::string version() { return ELBO_VERSION; }
+
+}  // namespace elbo

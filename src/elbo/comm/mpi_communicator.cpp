@@ -1,0 +1,232 @@
+#include "elbo/comm/mpi_communicator.h"
+
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <cstring>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "elbo/comm/arguments.h"
+#include "elbo/comm/mpi_check.h"
+
+namespace elbo {
+namespace {
+
+// MPI counts with int; longer buffers go in pieces.
+constexpr int64_t max_count = int64_t{1024} * 1024 * 1024;
+
+MPI_Datatype mpi_type(torch::ScalarType type) {
+  switch (type) {
+    case torch::kFloat32:
+      return MPI_FLOAT;
+    case torch::kFloat64:
+      return MPI_DOUBLE;
+    case torch::kInt64:
+      return MPI_INT64_T;
+    case torch::kInt32:
+      return MPI_INT32_T;
+    case torch::kUInt8:
+      return MPI_UINT8_T;
+    default:
+      fail("MPI has no type for {}", torch::toString(type));
+  }
+}
+
+// Calls do(offset, count) for pieces of at most max_count.
+template <typename Function>
+void in_pieces(int64_t total, Function&& function) {
+  for (int64_t done = 0; done < total; done += max_count)
+    function(done, static_cast<int>(std::min(max_count, total - done)));
+}
+
+struct OwnedComm {
+  OwnedComm() = default;
+  ~OwnedComm() {
+    if (comm != MPI_COMM_NULL) MPI_Comm_free(&comm);
+  }
+  OwnedComm(const OwnedComm&) = delete;
+  OwnedComm& operator=(const OwnedComm&) = delete;
+  MPI_Comm comm = MPI_COMM_NULL;
+};
+
+// A call whose requests MPI works on.
+class MpiTransfer final : public Work {
+ public:
+  // `post` hands requests on `tensors` to MPI; `home`: where results go in the end, beyond the tensors.
+  template <typename Post>
+  MpiTransfer(const RankName& name, double timeout, InFlight& in_flight, InFlight::Call call, int64_t bytes,
+              std::optional<StagingTensor> home, Post&& post)
+      : name_(name), timeout_(timeout), in_flight_(in_flight), bytes_(bytes), home_(std::move(home)) {
+    in_flight_.calls.push_back(std::move(call));
+    call_ = std::prev(in_flight_.calls.end());
+    post(requests_);
+  }
+
+  bool done() override {
+    for (; next_ < requests_.size(); ++next_) {
+      int arrived = 0;
+      check_mpi(MPI_Test(&requests_[next_], &arrived, MPI_STATUS_IGNORE), name_, call_->name);
+      if (arrived == 0) return false;
+    }
+    if (!ended_) {
+      ended_ = true;
+      in_flight_.calls.erase(call_);
+      if (home_) home_->bring_home();
+    }
+    return true;
+  }
+
+  void wait() override {
+    if (done()) return;
+    const Wait wait(name_, call_->name, bytes_, timeout_);
+    while (!done()) wait.pause();
+  }
+
+ private:
+  const RankName& name_;
+  double timeout_;
+  InFlight& in_flight_;
+  std::list<InFlight::Call>::iterator call_;
+  int64_t bytes_;
+  std::optional<StagingTensor> home_;
+  std::vector<MPI_Request> requests_;
+  size_t next_ = 0;  // requests before it are done
+  bool ended_ = false;
+};
+
+class MpiCommunicator final : public Communicator {
+ public:
+  MpiCommunicator(RankName name, double timeout, std::shared_ptr<InFlight> in_flight)
+      : name_(std::move(name)), timeout_(timeout), in_flight_(std::move(in_flight)) {
+    // A communicator of its own keeps the messages of several worlds apart.
+    start("making the world", {}, 0, {}, [&](Requests& requests) {
+      check(MPI_Comm_idup(MPI_COMM_WORLD, &owned_->comm, &requests.emplace_back()), "MPI_Comm_idup");
+    })->wait();
+    check(MPI_Comm_set_errhandler(comm(), MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    check(MPI_Comm_size(comm(), &size_), "MPI_Comm_size");
+  }
+
+  int rank() const override { return name_.rank; }
+  int size() const override { return size_; }
+
+  std::unique_ptr<Work> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
+                                             const Split& split) override {
+    check_all_to_all(send, receive, split, rank(), size_);
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor from = send.to(torch::kCPU);
+    StagingTensor to(std::move(receive), torch::kCPU);
+    const auto item = static_cast<int64_t>(send.element_size());
+    const std::vector<int64_t> from_at = offsets_of(split.send), to_at = offsets_of(split.receive);
+    const auto* source = static_cast<const char*>(from.const_data_ptr());
+    auto* target = static_cast<char*>(to->mutable_data_ptr());
+    const auto me = static_cast<size_t>(rank());
+    return start("all_to_all", {from, *to}, send.numel() * item, to, [&](Requests& requests) {
+      for (const size_t peer : peers_of(rank(), size_))
+        post_receive(target + to_at[peer] * item, split.receive[peer] * item, peer, requests);
+      for (const size_t peer : peers_of(rank(), size_))
+        post_send(source + from_at[peer] * item, split.send[peer] * item, peer, requests);
+      if (split.receive[me] == 0) return;
+      std::memcpy(target + to_at[me] * item, source + from_at[me] * item,
+                  static_cast<size_t>(split.receive[me] * item));
+    });
+  }
+
+  std::unique_ptr<Work> start_all_gather(torch::Tensor all, const std::vector<int64_t>& counts) override {
+    check_all_gather(all, counts, size_);
+    const torch::NoGradGuard no_grad;
+    StagingTensor here(std::move(all), torch::kCPU);
+    const auto item = static_cast<int64_t>(here->element_size());
+    const std::vector<int64_t> at = offsets_of(counts);
+    auto* data = static_cast<char*>(here->mutable_data_ptr());
+    const auto me = static_cast<size_t>(rank());
+    return start("all_gather", {*here}, here->numel() * item, here, [&](Requests& requests) {
+      for (const size_t peer : peers_of(rank(), size_))
+        post_receive(data + at[peer] * item, counts[peer] * item, peer, requests);
+      for (const size_t peer : peers_of(rank(), size_))
+        post_send(data + at[me] * item, counts[me] * item, peer, requests);
+    });
+  }
+
+  std::unique_ptr<Work> start_all_reduce(torch::Tensor tensor, ReduceOp op) override {
+    check_all_reduce(tensor);
+    const torch::NoGradGuard no_grad;
+    StagingTensor here(std::move(tensor), torch::kCPU);
+    auto* data = static_cast<char*>(here->mutable_data_ptr());
+    const auto item = static_cast<int64_t>(here->element_size());
+    const MPI_Datatype type = mpi_type(here->scalar_type());
+    return start("all_reduce", {*here}, here->numel() * item, here, [&](Requests& requests) {
+      in_pieces(here->numel(), [&](int64_t offset, int count) {
+        check(MPI_Iallreduce(MPI_IN_PLACE, data + offset * item, count, type,
+                             op == ReduceOp::sum ? MPI_SUM : MPI_MAX, comm(), &requests.emplace_back()),
+              "MPI_Iallreduce");
+      });
+    });
+  }
+
+  void broadcast(torch::Tensor& tensor, int root) override {
+    check_contiguous("broadcast", tensor);
+    const torch::NoGradGuard no_grad;
+    StagingTensor here(tensor, torch::kCPU);
+    auto* data = static_cast<char*>(here->mutable_data_ptr());
+    const auto bytes = static_cast<int64_t>(tensor.nbytes());
+    start("broadcast", {*here}, bytes, here, [&](Requests& requests) {
+      in_pieces(bytes, [&](int64_t offset, int count) {
+        check(MPI_Ibcast(data + offset, count, MPI_BYTE, root, comm(), &requests.emplace_back()),
+              "MPI_Ibcast");
+      });
+    })->wait();
+  }
+
+  void barrier() override {
+    start("barrier", {}, 0, {}, [&](Requests& requests) {
+      check(MPI_Ibarrier(comm(), &requests.emplace_back()), "MPI_Ibarrier");
+    })->wait();
+  }
+
+ private:
+  using Requests = std::vector<MPI_Request>;
+
+  // Pieces between two ranks arrive in the order in which they were posted, so one tag serves all.
+  void post_receive(char* data, int64_t bytes, size_t peer, Requests& requests) {
+    in_pieces(bytes, [&](int64_t offset, int count) {
+      check(MPI_Irecv(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm(),
+                      &requests.emplace_back()),
+            "MPI_Irecv");
+    });
+  }
+  void post_send(const char* data, int64_t bytes, size_t peer, Requests& requests) {
+    in_pieces(bytes, [&](int64_t offset, int count) {
+      check(MPI_Isend(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm(),
+                      &requests.emplace_back()),
+            "MPI_Isend");
+    });
+  }
+
+  template <typename Post>
+  std::unique_ptr<Work> start(const char* call, std::vector<torch::Tensor> tensors, int64_t bytes,
+                                  std::optional<StagingTensor> home, Post&& post) {
+    return std::make_unique<MpiTransfer>(name_, timeout_, *in_flight_,
+                                         InFlight::Call{call, std::move(tensors), owned_}, bytes,
+                                         std::move(home), std::forward<Post>(post));
+  }
+
+  MPI_Comm comm() const { return owned_->comm; }
+  void check(int code, const char* tried) const { check_mpi(code, name_, tried); }
+
+  RankName name_;
+  double timeout_;
+  std::shared_ptr<InFlight> in_flight_;
+  int size_ = 0;
+  std::shared_ptr<OwnedComm> owned_ = std::make_shared<OwnedComm>();
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_mpi_communicator(const RankName& name, double timeout,
+                                                    std::shared_ptr<InFlight> in_flight) {
+  return std::make_unique<MpiCommunicator>(name, timeout, std::move(in_flight));
+}
+
+}  // namespace elbo

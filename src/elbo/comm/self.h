@@ -1,0 +1,11 @@
+// The world of one rank: what mpirun is not needed for.
+#pragma once
+#include <memory>
+
+#include "elbo/comm/communicator.h"
+
+namespace elbo {
+
+std::unique_ptr<Communicator> make_self_communicator();
+
+}  // namespace elbo

@@ -1,0 +1,45 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "elbo/commands/command.h"
+
+namespace elbo {
+
+std::vector<Command> all_commands() {
+  return {train_command(),   evaluate_command(),    sample_command(),   reconstruct_command(),
+          predict_command(), interpolate_command(), traverse_command(), encode_command(),
+          score_command(),   export_command(),      models_command(),   inspect_command(),
+          verify_command(),  convert_command(),     bench_command()};
+}
+
+void print_help(const Command& command, const OptionTable& options) {
+  fmt::print("usage: elbo {} {}\n\n{}\n", command.name, command.usage, command.summary);
+  const std::string table = options.help();
+  if (!table.empty()) fmt::print("\n{}", table);
+}
+
+void apply(const CommandLine& line, OptionTable& options) {
+  for (const Setting& setting : line.settings) options.set(setting, "--");
+}
+
+void require_words(const Command& command, const CommandLine& line, size_t least, size_t most,
+                   const std::string& expected) {
+  const size_t given = line.positional.size();
+  if (given < least || given > most)
+    usage_error("elbo {}: expected {}, got {}; usage: elbo {} {}", command.name, expected,
+                given == 0 ? "nothing" : fmt::format("{} words", given), command.name, command.usage);
+}
+
+bool begin(const Command& command, const CommandLine& line, OptionTable& options, size_t least, size_t most,
+           const std::string& expected) {
+  if (line.help) {
+    print_help(command, options);
+    return false;
+  }
+  apply(line, options);
+  require_words(command, line, least, most, expected);
+  return true;
+}
+
+}  // namespace elbo

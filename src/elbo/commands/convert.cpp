@@ -1,0 +1,52 @@
+#include <fmt/format.h>
+
+#include "elbo/base/log.h"
+#include "elbo/commands/command.h"
+#include "elbo/convert/format.h"
+
+namespace elbo {
+namespace {
+
+void print_formats() {
+  fmt::print("usage: elbo convert {}\n\n{}\n\nformats and what they take:\n", convert_command().usage,
+             convert_command().summary);
+  for (const Format& format : all_formats())
+    fmt::print("  {:<14}{}\n  {:<14}{}\n", format.name, format.takes, "", format.summary);
+  fmt::print("\nelbo convert FORMAT --help lists a format's options.\n");
+}
+
+// The command as it is for one format, for its help and its messages.
+Command command_of(const Format& format) {
+  return {.name = "convert",
+          .usage = fmt::format("{} {} --out=DATA.h5", format.name, format.takes),
+          .summary = format.summary,
+          .run = {}};
+}
+
+ExitCode convert(const Environment& environment, const CommandLine& line) {
+  if (line.help && line.positional.empty()) {
+    print_formats();
+    return ExitCode::ok;
+  }
+  if (line.positional.empty())
+    usage_error("elbo convert: expected a format and its files; elbo convert --help lists the formats");
+  const Format format = find_format(line.positional[0]);
+  Target target;
+  OptionTable table;
+  target.bind(table);
+  const Format::Conversion run = format.bind(table);
+  if (!begin(command_of(format), line, table, 1 + format.least, 1 + format.most, "a format and its files"))
+    return ExitCode::ok;
+  if (environment.rank() != 0) return ExitCode::ok;
+  run({line.positional.begin() + 1, line.positional.end()}, target);
+  log::info("{} is written; elbo inspect {} shows what it holds", target.out, target.out);
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command convert_command() {
+  return {"convert", "FORMAT INPUT… --out=DATA.h5", "makes a data set of files of other formats", convert};
+}
+
+}  // namespace elbo

@@ -1,0 +1,97 @@
+#include "elbo/eval/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "elbo/base/file.h"
+#include "elbo/commands/command.h"
+#include "elbo/commands/saved_run_options.h"
+#include "elbo/eval/output.h"
+#include "elbo/run/device.h"
+#include "elbo/run/saved_run.h"
+
+namespace elbo {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct EvaluateOptions : SavedRunOptions {
+  int64_t importance_samples = 0;
+  std::string data, out;
+  OptionTable table() {
+    OptionTable table;
+    bind_split(table);
+    bind_checkpoint(table);
+    table.add("importance_samples", importance_samples,
+              "K of the importance-weighted likelihood, besides the ELBO; 0: not computed; papers take 5000",
+              Range::between(0, 1e8));
+    table.add("data", data, "another data set of the same shape; empty: the run's");
+    bind_threads(table);
+    table.add("out", out, "file of the results; empty: evaluation.json in the run's folder");
+    return table;
+  }
+};
+
+template <typename T>
+ordered_json value_or_null(const std::optional<T>& value) {
+  return value ? ordered_json(*value) : ordered_json(nullptr);
+}
+
+ordered_json to_json(const SavedRun& run, const Evaluation& evaluation) {
+  ordered_json json{{"split", evaluation.split},   {"rows", evaluation.rows},
+                    {"step", run.checkpoint.step}, {"fingerprint", run.checkpoint.fingerprint},
+                    {"loss", evaluation.loss},     {"elbo", value_or_null(evaluation.elbo)}};
+  for (const auto& [name, value] : evaluation.terms) json[name] = value;
+  json["nll"] = value_or_null(evaluation.nll);
+  json["importance_samples"] = evaluation.importance_samples;
+  json["bits_per_dim"] = value_or_null(evaluation.bits_per_dim);
+  json["mse"] = value_or_null(evaluation.mse);
+  json["psnr"] = value_or_null(evaluation.psnr);
+  json["active_units"] = value_or_null(evaluation.active_units);
+  json["kl_per_dim"] = evaluation.kl_per_dim;
+  return json;
+}
+
+void print_table(const ordered_json& json) {
+  for (const auto& [name, value] : json.items())
+    if (value.is_number_float())
+      fmt::print("{:<19}{:.4f}\n", name, value.get<double>());
+    else if (!value.is_null() && !value.is_array())
+      fmt::print("{:<19}{}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
+}
+
+ExitCode evaluate_run(const Environment& environment, const CommandLine& line) {
+  EvaluateOptions options;
+  OptionTable table = options.table();
+  if (!begin(evaluate_command(), line, table, 1, 1, "the folder of a run")) return ExitCode::ok;
+  // What the run's own folder holds about it may be written anew; a file of the user's may not.
+  const std::string own = (std::filesystem::path(line.positional[0]) / "evaluation.json").string();
+  if (!options.out.empty() && options.out != own)
+    check_output({.out = options.out, .force = false}, {".json"});
+  const std::unique_ptr<Communicator> world = environment.make_world(600);
+  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, options.data);
+  options.split = run.choose_split(options.split, table.is_set("split"));
+  const RowSource& rows = run.dataset->split(options.split);
+
+  Workers workers(worker_count(options.threads, environment, torch::kCPU, rows.rows()));
+  const std::optional<Evaluation> result =
+      evaluate(*world, workers, run.replicas(workers.count()), rows,
+               run.config->evaluation(options.split, options.importance_samples));
+  if (!result) fail("{}: the evaluation was broken off", run.directory);
+  if (environment.rank() != 0) return ExitCode::ok;
+  const ordered_json json = to_json(run, *result);
+  write_file(options.out.empty() ? own : options.out, json.dump(2) + "\n");
+  print_table(json);
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command evaluate_command() {
+  return {"evaluate", "RUN [--split=test] [--importance_samples=K] [--out=FILE.json]",
+          "measures a model on every row of a split, once and exactly", evaluate_run};
+}
+
+}  // namespace elbo

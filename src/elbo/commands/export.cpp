@@ -1,0 +1,104 @@
+#include <torch/types.h>
+
+#include <bit>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "elbo/base/file.h"
+#include "elbo/commands/command.h"
+#include "elbo/commands/saved_run_options.h"
+#include "elbo/eval/output.h"
+#include "elbo/run/saved_run.h"
+
+namespace elbo {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct ExportOptions : SavedRunOptions {
+  std::string format = "safetensors";
+  OutputOptions output;
+  OptionTable table() {
+    OptionTable table;
+    table.add_choice("format", format, {"safetensors"}, "of the file");
+    bind_checkpoint(table);
+    output.bind(table, ".safetensors, with each parameter and buffer of the model by its name");
+    return table;
+  }
+};
+
+std::string dtype_name(const std::string& tensor, torch::ScalarType type) {
+  switch (type) {
+    case torch::kFloat32:
+      return "F32";
+    case torch::kFloat64:
+      return "F64";
+    case torch::kInt64:
+      return "I64";
+    case torch::kInt32:
+      return "I32";
+    case torch::kUInt8:
+      return "U8";
+    case torch::kBool:
+      return "BOOL";
+    default:
+      fail("{}: the format safetensors is not written for {}", tensor, torch::toString(type));
+  }
+}
+
+// A length of 8 bytes, a JSON header that says where each tensor lies, the tensors' bytes, all little-endian
+// (https://github.com/huggingface/safetensors, "Format").
+void write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
+                       const ordered_json& metadata) {
+  static_assert(std::endian::native == std::endian::little);
+  ordered_json header{{"__metadata__", metadata}};
+  size_t offset = 0;
+  for (const auto& [name, tensor] : tensors) {
+    header[name] = {{"dtype", dtype_name(name, tensor.scalar_type())},
+                    {"shape", tensor.sizes().vec()},
+                    {"data_offsets", {offset, offset + tensor.nbytes()}}};
+    offset += tensor.nbytes();
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');  // so that tensors begin at multiples of 8
+  const uint64_t length = text.size();
+
+  AtomicFile target(path);
+  std::ofstream out(target.temporary_path(), std::ios::binary);
+  out.write(reinterpret_cast<const char*>(&length), sizeof length);
+  out << text;
+  for (const auto& [name, tensor] : tensors)
+    out.write(static_cast<const char*>(tensor.contiguous().const_data_ptr()),
+              static_cast<std::streamsize>(tensor.nbytes()));
+  out.close();
+  if (!out) fail("{}: cannot be written: is the disk full?", path);
+  target.commit();
+}
+
+ExitCode export_run(const Environment& environment, const CommandLine& line) {
+  ExportOptions options;
+  OptionTable table = options.table();
+  if (!begin(export_command(), line, table, 1, 1, "the folder of a run")) return ExitCode::ok;
+  const std::unique_ptr<Communicator> world = environment.make_world(600);
+  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, "", DataNeed::none);
+  if (environment.rank() != 0) return ExitCode::ok;
+  check_output(options.output, {".safetensors"});
+  std::vector<NamedTensor> tensors = run.checkpoint.parameters;
+  tensors.insert(tensors.end(), run.checkpoint.buffers.begin(), run.checkpoint.buffers.end());
+  write_safetensors(options.output.out, tensors,
+                    {{"format", "pt"},
+                     {"model", run.config->model->name()},
+                     {"step", std::to_string(run.checkpoint.step)},
+                     {"fingerprint", run.checkpoint.fingerprint},
+                     {"config", run.checkpoint.config}});
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command export_command() {
+  return {"export", "RUN --out=FILE.safetensors [--format=safetensors]",
+          "writes a model's weights for other programs", export_run};
+}
+
+}  // namespace elbo

@@ -1,0 +1,33 @@
+#include <fmt/format.h>
+
+#include "elbo/commands/command.h"
+#include "elbo/models/registry.h"
+
+namespace elbo {
+namespace {
+
+ExitCode models(const Environment& environment, const CommandLine& line) {
+  OptionTable none;
+  if (!begin(models_command(), line, none, 0, 1, "the name of a model, or nothing")) return ExitCode::ok;
+  if (line.positional.empty()) {
+    if (environment.rank() == 0)
+      for (const auto& spec : all_models())
+        fmt::print("{:<18}{}\n{:<18}{}\n", spec->name(), spec->summary(), "", spec->reference());
+    return ExitCode::ok;
+  }
+  const std::unique_ptr<ModelSpec> spec = find_model(line.positional[0]);
+  OptionTable table;
+  spec->bind(table);
+  if (environment.rank() == 0)
+    fmt::print("{}: {}\n{}\n{}", spec->name(), spec->summary(), spec->reference(), table.help());
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command models_command() {
+  return {"models", "[NAME]",
+          "lists the variants with their papers; with NAME, its options and their defaults", models};
+}
+
+}  // namespace elbo

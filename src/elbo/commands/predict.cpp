@@ -1,0 +1,100 @@
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+
+#include "elbo/base/log.h"
+#include "elbo/commands/command.h"
+#include "elbo/commands/saved_run_options.h"
+#include "elbo/eval/output.h"
+#include "elbo/run/saved_run.h"
+
+namespace elbo {
+namespace {
+
+struct PredictOptions : SavedRunOptions {
+  int64_t n = 16, from = 0, seed = 0;
+  std::string elements = "mean";
+  OutputOptions output;
+  OptionTable table() {
+    OptionTable table;
+    table.add("n", n, "rows, from the split's beginning", Range::between(1, 1 << 20));
+    table.add(
+        "from", from,
+        "so many first elements of each row are given, of tokens <bos> among them; 0: half of those that the "
+        "longest row may have",
+        Range::at_least(0));
+    table.add_choice("elements", elements, {"mean", "drawn"},
+                     "each new element is its mean (of tokens the most probable), or is drawn");
+    bind_split(table);
+    table.add("seed", seed, "other numbers draw other rows", Range::at_least(0));
+    bind_checkpoint(table);
+    output.bind(table,
+                ".png (video: a line of what was above a line of what is told), .txt (tokens), .h5 or .csv");
+    return table;
+  }
+};
+
+// How many elements are given of each row.
+int64_t given_elements(const PredictOptions& options, const DataShape& data) {
+  const int64_t time = data.x.front();
+  if (time < 2) usage_error("elbo predict: rows of one element have nothing that could be told");
+  if (options.from >= time)
+    usage_error("--from={}: rows have {} elements; expected fewer", options.from, time);
+  return options.from > 0 ? options.from : time / 2;
+}
+
+// Without the rows that end before anything is left to tell.
+Batch longer_than(const Batch& batch, int64_t given) {
+  if (!batch.length.defined()) return batch;
+  const torch::Tensor longer = batch.length.gt(given).nonzero().squeeze(1);
+  if (longer.size(0) == 0)
+    usage_error(
+        "none of the {} rows has more than {} elements; expected a smaller --from, or more rows (--n)",
+        batch.size(), given);
+  if (longer.size(0) < batch.size())
+    log::info("{} of {} rows end within {} elements and are left out", batch.size() - longer.size(0),
+              batch.size(), given);
+  const auto chosen = [&](const torch::Tensor& part) {
+    return part.defined() ? part.index_select(0, longer) : part;
+  };
+  return {chosen(batch.x), chosen(batch.label), chosen(batch.ids), chosen(batch.length)};
+}
+
+ExitCode predict(const Environment& environment, const CommandLine& line) {
+  PredictOptions options;
+  OptionTable table = options.table();
+  if (!begin(predict_command(), line, table, 1, 2, "the folder of a run and perhaps a data set"))
+    return ExitCode::ok;
+  const std::unique_ptr<Communicator> world = environment.make_world(600);
+  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint,
+                                line.positional.size() > 1 ? line.positional[1] : "");
+  if (environment.rank() != 0) return ExitCode::ok;
+  options.split = run.choose_split(options.split, table.is_set("split"));
+  check_rows_output(options.output, run.checkpoint.data);
+
+  const torch::NoGradGuard no_grad;
+  const RowSource& source = run.dataset->split(options.split);
+  RandomGenerator noise(Key(static_cast<uint64_t>(options.seed)).with("predict"));
+  const auto predict = [&](const Batch& batch, int64_t given) {
+    return run.model->continue_from(batch, {.given = given, .drawn = options.elements == "drawn"}, noise);
+  };
+  if (!predict(run.rows(source, 0, 1), 1))
+    usage_error("{}: {} does not tell rows element after element; expected a run of sequence_vae or vrnn",
+                line.positional[0], run.config->model->name());
+  const int64_t given = given_elements(options, run.checkpoint.data);
+  const Batch batch = longer_than(run.rows(source, 0, std::min(options.n, source.rows())), given);
+  constexpr int64_t columns = 16;
+  write_rows(options.output, {{"x", batch.x}, {"prediction", predict(batch, given).value_or(torch::Tensor())}},
+             std::min(columns, batch.size()), run.vocabulary());
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command predict_command() {
+  return {"predict", "RUN [DATA.h5] --out=FILE [--from=T] [--elements=mean] [--n=16] [--split=test]",
+          "keeps the beginnings of rows that are sequences, and tells how they go on", predict};
+}
+
+}  // namespace elbo

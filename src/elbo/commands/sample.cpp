@@ -1,0 +1,95 @@
+#include <fmt/format.h>
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <cmath>
+
+#include "elbo/commands/command.h"
+#include "elbo/commands/saved_run_options.h"
+#include "elbo/eval/output.h"
+#include "elbo/run/saved_run.h"
+
+namespace elbo {
+namespace {
+
+struct SampleOptions : SavedRunOptions {
+  int64_t n = 64, seed = 0;
+  std::string label, vary = "none";
+  OutputOptions output;
+  OptionTable table() {
+    OptionTable table;
+    table.add("n", n, "samples", Range::between(1, 1 << 20));
+    table.add(
+        "label", label,
+        "what the rows are to be, for models with a condition: a class, or a label's values with commas "
+        "between; empty: the classes in turn");
+    table.add_number_or(
+        "vary", vary, {"none"},
+        "the level of z, 0 is the top, that is drawn anew for each sample, with the levels above "
+        "in place; those below keep the noise e of their draws, z = mean + sigma e, and follow "
+        "through mean and sigma. none: every sample has a z of its own; models without levels "
+        "have level 0",
+        Range::between(0, 1 << 20));
+    table.add("seed", seed, "other numbers draw other samples", Range::at_least(0));
+    bind_checkpoint(table);
+    output.bind(table, ".png (images), .txt (tokens), .h5 or .csv");
+    return table;
+  }
+};
+
+// The level of z that --vary names. Throws a usage Error where the model lacks it.
+int64_t varied_level(const Model& model, const std::string& vary) {
+  const auto levels = static_cast<int64_t>(model.levels().size());
+  const int64_t level = std::stoll(vary);
+  if (level >= levels)
+    usage_error("--vary={}: the model's z has {} {}; expected {}", vary, levels,
+                levels == 1 ? "level" : "levels", levels == 1 ? "0" : fmt::format("0 to {}", levels - 1));
+  return level;
+}
+
+// One z for all samples, but for one of its levels.
+torch::Tensor variations(Model& model, int64_t level, int64_t n, RandomGenerator& noise) {
+  const torch::Tensor z = model.prior_sample(1, {}, noise);
+  return model.resample(z.repeat({n, 1}), level, noise);
+}
+
+// The labels of `n` samples that differ in nothing but z.
+torch::Tensor same_label(const SavedRun& run, const std::string& text, int64_t n) {
+  const torch::Tensor label = labels_for(run, text, 1);
+  return label.defined() ? label.repeat_interleave(n, 0) : label;
+}
+
+ExitCode sample(const Environment& environment, const CommandLine& line) {
+  SampleOptions options;
+  OptionTable table = options.table();
+  if (!begin(sample_command(), line, table, 1, 1, "the folder of a run")) return ExitCode::ok;
+  const std::unique_ptr<Communicator> world = environment.make_world(600);
+  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, "",
+                                writes_texts(options.output) ? DataNeed::rows : DataNeed::none);
+  if (environment.rank() != 0) return ExitCode::ok;
+  check_rows_output(options.output, run.checkpoint.data);
+
+  const torch::NoGradGuard no_grad;
+  RandomGenerator noise(Key(static_cast<uint64_t>(options.seed)).with("sample"));
+  torch::Tensor z, label;
+  if (options.vary == "none") {
+    label = labels_for(run, options.label, options.n);
+    z = run.model->prior_sample(options.n, label, noise);
+  } else {
+    label = same_label(run, options.label, options.n);
+    z = variations(*run.model, varied_level(*run.model, options.vary), options.n, noise);
+  }
+  const torch::Tensor rows = run.model->decode(z, label);
+  write_rows(options.output, {{"x", rows}},
+             static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.n)))), run.vocabulary());
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command sample_command() {
+  return {"sample", "RUN --out=FILE [--n=64] [--label=K] [--vary=LEVEL]",
+          "draws new data: the decoder's mean at draws from the prior", sample};
+}
+
+}  // namespace elbo

@@ -1,0 +1,21 @@
+// Options of the commands that use a saved run, for their own to inherit.
+#pragma once
+#include <string>
+
+#include "elbo/base/options.h"
+
+namespace elbo {
+
+struct SavedRunOptions {
+  std::string split = "test", checkpoint = "newest", threads = "auto";
+
+  void bind_split(OptionTable& table) { table.add("split", split, "train, validation or test"); }
+  void bind_checkpoint(OptionTable& table) { table.add("checkpoint", checkpoint, "newest, best, or a step"); }
+  void bind_threads(OptionTable& table) {
+    table.add_number_or("threads", threads, {"auto"},
+                        "worker threads of a rank; auto: cores of the node / its ranks",
+                        Range::between(1, 1024));
+  }
+};
+
+}  // namespace elbo

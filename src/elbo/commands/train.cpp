@@ -1,0 +1,125 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "elbo/base/file.h"
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
+#include "elbo/commands/command.h"
+#include "elbo/data/data_files.h"
+#include "elbo/run/auto_config.h"
+#include "elbo/run/config.h"
+#include "elbo/train/stop_request.h"
+#include "elbo/train/trainer.h"
+
+namespace elbo {
+namespace {
+
+// By its first bytes, or, where a user block stands before them, by its name.
+bool is_data(const std::filesystem::path& path) {
+  std::string begin(8, '\0');
+  std::ifstream(path, std::ios::binary).read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  return begin == "\211HDF\r\n\032\n" || path.extension() == ".h5" || path.extension() == ".hdf5";
+}
+
+// The configuration that a run wrote belongs to the folder in which it lies, wherever that was moved to.
+bool is_of_run(const std::filesystem::path& path) {
+  return path.filename() == "run.ini" && std::filesystem::is_directory(path.parent_path() / "checkpoints");
+}
+
+struct Request {
+  std::unique_ptr<RunConfig> config;
+  std::vector<Choice> choices;  // made because only data were given
+};
+
+// What the user does not set, from what the data are like.
+std::vector<Choice> choices_for(RunConfig& given, const CommandLine& line) {
+  const OptionTable table = given.table();
+  std::vector<Choice> choices = auto_config(Dataset(given.data));
+  std::erase_if(choices, [&](const Choice& choice) {
+    const std::string& key = choice.setting.first;
+    return !table.knows(key) || std::ranges::count(line.settings, key, &Setting::first) > 0;
+  });
+  return choices;
+}
+
+// Where only data are given. Rank 0 looks at them for all.
+Request choose_config(const Environment& environment, const std::string& path, const CommandLine& line) {
+  std::vector<Setting> settings{{"data.path", path}};
+  settings.insert(settings.end(), line.settings.begin(), line.settings.end());
+  const std::unique_ptr<RunConfig> given = parse_config("", path, settings);
+  const std::unique_ptr<Communicator> world = environment.make_world(given->run.timeout);
+  std::vector<Choice> choices;
+  if (world->rank() == 0) choices = choices_for(*given, line);
+  std::vector<Setting> all = parse_ini(broadcast_text(*world, as_ini(choices), 0), path);
+  all.insert(all.end(), settings.begin(), settings.end());
+  choices.insert(choices.begin(), {{"data.path", given->data.path}, ""});
+  return {parse_config("", path, all), std::move(choices)};
+}
+
+// A configuration file, or data alone, as one file, a pattern or all the files that a shell made of one.
+Request read_request(const Environment& environment, const CommandLine& line) {
+  if (line.positional.empty())
+    usage_error("elbo train: expected a CONFIG.ini or DATA.h5; elbo train --help shows how");
+  const std::string path = join(line.positional, ",");
+  const std::vector<std::string> files = data_files(path);
+  std::ranges::for_each(files, require_readable_file);
+  const auto other = std::ranges::find_if_not(files, is_data);
+  if (other == files.end()) return choose_config(environment, path, line);
+  if (files.size() > 1)
+    usage_error("elbo train: {} is no HDF5 file; expected one CONFIG.ini, or data sets only", *other);
+  std::vector<Setting> settings;
+  if (is_of_run(path))
+    settings.emplace_back("run.directory", std::filesystem::absolute(path).parent_path().string());
+  settings.insert(settings.end(), line.settings.begin(), line.settings.end());
+  return {parse_config(read_file(path), path, settings), {}};
+}
+
+// The options of the model that the command line names: elbo train --model.name=autoencoder --help.
+RunConfig defaults(const CommandLine& line) {
+  RunConfig config;
+  config.model = find_model("vae");
+  for (const auto& [key, value] : line.settings)
+    if (key == "model.name") config.model = find_model(value);
+  return config;
+}
+
+ExitCode train(const Environment& environment, const CommandLine& line) {
+  if (line.help) {
+    print_help(train_command(), defaults(line).table());
+    fmt::print(
+        "\n  --resume     goes on with the run that is in run.directory\n"
+        "  --check      says what would be done, or what is wrong with it, and ends\n");
+    return ExitCode::ok;
+  }
+  const StopRequest stop;
+  CommandLine settings = line;
+  const bool check = std::erase(settings.settings, Setting{"check", "true"}) > 0;
+  const Request request = read_request(environment, settings);
+  if (environment.rank() == 0 && !request.choices.empty())
+    fmt::print("# Decided from the data; these lines are a configuration to keep and change.\n{}\n",
+               as_ini(request.choices));
+  Trainer trainer(environment, *request.config, check ? Trainer::Purpose::check : Trainer::Purpose::train);
+  if (check) {
+    if (environment.rank() == 0) fmt::print("{}\n", trainer.plan());
+    return ExitCode::ok;
+  }
+  const TrainOutcome outcome = trainer.run(stop);
+  if (environment.rank() == 0) {
+    if (outcome.stopped)
+      log::info("stopped on request after step {}; --resume goes on from there", outcome.step);
+    fmt::print("fingerprint {} step {}\n", outcome.fingerprint, outcome.step);
+  }
+  return outcome.stopped ? ExitCode::stopped : ExitCode::ok;
+}
+
+}  // namespace
+
+Command train_command() {
+  return {"train", "CONFIG.ini|DATA.h5 … [--section.key=value …] [--resume] [--check]",
+          "trains a model; an interrupted run goes on with --resume, on any number of ranks", train};
+}
+
+}  // namespace elbo

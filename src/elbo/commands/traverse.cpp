@@ -1,0 +1,95 @@
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <charconv>
+#include <numeric>
+
+#include "elbo/base/text.h"
+#include "elbo/commands/command.h"
+#include "elbo/commands/saved_run_options.h"
+#include "elbo/eval/output.h"
+#include "elbo/run/saved_run.h"
+
+namespace elbo {
+namespace {
+
+struct TraverseOptions : SavedRunOptions {
+  int64_t row = 0, steps = 11;
+  double range = 3;
+  std::string dimensions = "all";
+  OutputOptions output;
+  OptionTable table() {
+    OptionTable table;
+    table.add("row", row, "row of the split whose code is moved", Range::at_least(0));
+    table.add("steps", steps, "values of each dimension, evenly from -range to range",
+              Range::between(2, 1 << 10));
+    table.add("range", range, "greatest value, in standard deviations of the prior N(0, 1)", Range::above(0));
+    table.add("dimensions", dimensions, "latent dimensions, counted from 0, with commas between; or all");
+    bind_split(table);
+    bind_checkpoint(table);
+    output.bind(table, ".png (images: a line for each dimension), .txt (tokens), .h5 or .csv");
+    return table;
+  }
+};
+
+std::vector<int64_t> chosen_dimensions(const std::string& text, int64_t latent) {
+  std::vector<int64_t> result;
+  if (text == "all") {
+    result.resize(static_cast<size_t>(latent));
+    std::iota(result.begin(), result.end(), 0);
+    return result;
+  }
+  for (const std::string& word : split(text, ',')) {
+    int64_t number = -1;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+    if (error != std::errc() || end != word.data() + word.size() || number < 0 || number >= latent)
+      usage_error("--dimensions={}: '{}' is none of the model's {} latent dimensions; expected 0 … {}", text,
+                  word, latent, latent - 1);
+    result.push_back(number);
+  }
+  return result;
+}
+
+// z (1, latent) → (dimensions·steps, latent): a copy of z for each value of each dimension.
+torch::Tensor moved(const torch::Tensor& z, const std::vector<int64_t>& dimensions, const TraverseOptions& options) {
+  const torch::Tensor values = torch::linspace(-options.range, options.range, options.steps);
+  torch::Tensor all = z.repeat({static_cast<int64_t>(dimensions.size()) * options.steps, 1});
+  for (size_t i = 0; i < dimensions.size(); ++i)
+    all.narrow(0, static_cast<int64_t>(i) * options.steps, options.steps)
+        .select(1, dimensions[i])
+        .copy_(values);
+  return all;
+}
+
+ExitCode traverse(const Environment& environment, const CommandLine& line) {
+  TraverseOptions options;
+  OptionTable table = options.table();
+  if (!begin(traverse_command(), line, table, 1, 1, "the folder of a run")) return ExitCode::ok;
+  const std::unique_ptr<Communicator> world = environment.make_world(600);
+  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint);
+  if (environment.rank() != 0) return ExitCode::ok;
+  options.split = run.choose_split(options.split, table.is_set("split"));
+  check_rows_output(options.output, run.checkpoint.data);
+  const RowSource& source = run.dataset->split(options.split);
+  if (options.row >= source.rows())
+    usage_error("--row={}: the {} split has {} rows; expected 0 … {}", options.row, options.split,
+                source.rows(), source.rows() - 1);
+
+  const torch::NoGradGuard no_grad;
+  const Batch batch = run.rows(source, options.row, options.row + 1);
+  const torch::Tensor z = moved(run.model->encode(batch).z,
+                                chosen_dimensions(options.dimensions, run.model->latent_size()), options);
+  const torch::Tensor label =
+      batch.label.defined() ? batch.label.repeat_interleave(z.size(0), 0) : batch.label;
+  write_rows(options.output, {{"x", run.model->decode(z, label)}}, options.steps, run.vocabulary());
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command traverse_command() {
+  return {"traverse", "RUN --out=FILE [--row=0] [--steps=11] [--range=3]",
+          "moves each latent dimension of a row's code in turn: what it stands for", traverse};
+}
+
+}  // namespace elbo

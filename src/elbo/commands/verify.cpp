@@ -1,0 +1,76 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "elbo/base/log.h"
+#include "elbo/commands/command.h"
+#include "elbo/data/dataset.h"
+#include "elbo/hdf5/hdf5.h"
+#include "elbo/run/checkpoint.h"
+
+namespace elbo {
+namespace fs = std::filesystem;
+namespace {
+
+void verify_checkpoint(const fs::path& path) {
+  const Checkpoint checkpoint = read_checkpoint(path);
+  fmt::print("{}: fingerprint {} step {}\n", path.string(), checkpoint.fingerprint, checkpoint.step);
+}
+
+// Every checkpoint is looked at, whatever the others are like.
+void verify_run(const fs::path& directory) {
+  const std::vector<int64_t> steps = checkpoint_steps(directory);
+  if (steps.empty())
+    usage_error("{}: holds no checkpoint; expected the folder of a run that elbo train has saved",
+                directory.string());
+  int64_t damaged = 0;
+  for (const int64_t step : steps) {
+    try {
+      verify_checkpoint(checkpoint_path(directory, step));
+    } catch (const Error& error) {
+      ++damaged;
+      fmt::print("{}\n", error.what());
+    }
+  }
+  if (damaged > 0)
+    fail("{}: {} of {} checkpoints are damaged; remove them, training goes on from the others",
+         directory.string(), damaged, steps.size());
+}
+
+// A data set has no checksums but those of its filters: it is sound if every row can be read and is data.
+void verify_data(const std::string& path) {
+  DataOptions options;
+  options.path = path;
+  const Dataset dataset(options);
+  for (const std::string& split : dataset.splits()) {
+    const RowSource& rows = dataset.split(split);
+    rows.read_all();
+    fmt::print("{}: {} of {} rows read\n", path, split, rows.rows());
+  }
+  fmt::print("{}: data fingerprint {}\n", path, dataset.fingerprint());
+}
+
+ExitCode verify(const Environment& environment, const CommandLine& line) {
+  OptionTable none;
+  if (!begin(verify_command(), line, none, 1, 1, "a checkpoint, the folder of a run or a data set"))
+    return ExitCode::ok;
+  if (environment.rank() != 0) return ExitCode::ok;
+  const std::string& path = line.positional[0];
+  if (fs::is_directory(path)) {
+    verify_run(path);
+  } else if (is_checkpoint(path)) {
+    verify_checkpoint(path);
+  } else {
+    verify_data(path);
+  }
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command verify_command() {
+  return {"verify", "CHECKPOINT.h5|RUN|DATA.h5",
+          "checks every checksum of a checkpoint or a run, or reads every row of a data set", verify};
+}
+
+}  // namespace elbo

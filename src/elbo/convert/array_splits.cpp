@@ -1,0 +1,92 @@
+#include "elbo/convert/array_splits.h"
+
+#include <torch/types.h>
+
+#include <algorithm>
+
+#include "elbo/base/error.h"
+
+namespace elbo {
+namespace {
+
+// The shape of a row as it is written.
+std::vector<int64_t> row_shape(const ArraySplit& arrays, bool channels_last) {
+  std::vector<int64_t> row(arrays.x.shape().begin() + 1, arrays.x.shape().end());
+  if (!channels_last) return row;
+  if (row.size() != 3)
+    usage_error("--channels_last: {} has rows of {} dimensions; expected (height, width, channels)",
+                arrays.x.name(), row.size());
+  return {row[2], row[0], row[1]};
+}
+
+// Where the user does not say it: bytes of two dimensions and all of three with 1 or 3 channels are images.
+std::string kind_of(const std::vector<int64_t>& row, torch::ScalarType type) {
+  if (row.size() <= 1) return "tabular";
+  if (row.size() == 2) return type == torch::kUInt8 ? "image" : "sequence";
+  return row.size() == 3 && (row[0] == 1 || row[0] == 3) ? "image" : "sequence";
+}
+
+void require_fit(const std::vector<ArraySplit>& arrays) {
+  const ArraySplit& first = arrays.front();
+  for (const ArraySplit& each : arrays) {
+    const bool same_row = std::equal(first.x.shape().begin() + 1, first.x.shape().end(),
+                                     each.x.shape().begin() + 1, each.x.shape().end());
+    if (!same_row || first.x.type() != each.x.type())
+      usage_error("{}: has rows of another shape or type than {}; expected all splits alike", each.x.name(),
+                  first.x.name());
+    if (!each.label) continue;
+    if (each.label->rows() != each.x.rows())
+      usage_error("{}: holds {} labels for the {} rows of {}; expected as many", each.label->name(),
+                  each.label->rows(), each.x.rows(), each.x.name());
+    const bool real = torch::isFloatingType(each.label->type());
+    if (each.label->shape().size() > (real ? 2U : 1U))
+      usage_error("{}: has {} dimensions; expected labels: (rows) integers, or (rows) or (rows, k) floats",
+                  each.label->name(), each.label->shape().size());
+  }
+}
+
+void convert_split(RowWriter& out, ArraySplit& arrays, const std::vector<int64_t>& row, bool channels_last) {
+  const int64_t all = arrays.x.rows();
+  for (int64_t done = 0; done < all;) {
+    const int64_t count = std::min(arrays.x.rows_per_piece(), all - done);
+    torch::Tensor x = arrays.x.next(count);
+    if (channels_last) x = x.permute({0, 3, 1, 2}).contiguous();
+    std::vector<int64_t> shape{count};
+    shape.insert(shape.end(), row.begin(), row.end());
+    Rows rows{{"x", x.reshape(shape)}};
+    if (arrays.label) rows.emplace_back("label", arrays.label->next(count));
+    out.append(rows, arrays.split);
+    done += count;
+  }
+  arrays.x.require_end();
+  if (arrays.label) arrays.label->require_end();
+}
+
+}  // namespace
+
+void ArrayOptions::bind(OptionTable& table) {
+  table.add_choice("kind", kind, {"auto", "image", "tabular", "sequence", "tokens", "audio"},
+                   "what the rows are; auto: their shape tells");
+  table.add("channels_last", channels_last,
+            "rows are (height, width, channels), and become (channels, height, width)");
+  splits.bind(table);
+}
+
+void convert_arrays(std::vector<ArraySplit> arrays, const ArrayOptions& options, const Target& target) {
+  require_fit(arrays);
+  std::vector<int64_t> row = row_shape(arrays.front(), options.channels_last);
+  const std::string kind = options.kind == "auto" ? kind_of(row, arrays.front().x.type()) : options.kind;
+  if (row.empty()) row = {1};
+  if (kind == "image" && row.size() == 2) row.insert(row.begin(), 1);
+  if (kind == "image" && row.size() != 3)
+    usage_error(
+        "--kind=image: {} has rows of {} dimensions; expected (height, width) or (channels, height, width)",
+        arrays.front().x.name(), row.size());
+  DatasetWriter out(target, kind);
+  RowWriter rows(out, options.splits);
+  for (ArraySplit& each : arrays) convert_split(rows, each, row, options.channels_last);
+  rows.finish();
+  out.commit();
+}
+
+}  // namespace elbo

@@ -1,0 +1,147 @@
+// Tables of separated values, gzipped or not: lines, or windows of consecutive lines, become rows.
+#include <fmt/format.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <functional>
+
+#include "elbo/base/error.h"
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
+#include "elbo/convert/csv_plan.h"
+#include "elbo/convert/format.h"
+#include "elbo/convert/splits.h"
+
+namespace elbo {
+namespace {
+
+struct Standardization {
+  torch::Tensor mean, scale;  // (features) float64
+};
+
+// Over the lines of the training rows; features that are texts stay as they are.
+Standardization standardization_of(const CsvPlan& plan, const SplitOptions& options) {
+  const std::vector<bool> numeric = plan.numeric();
+  const SplitRule rule(options);
+  std::vector<double> mean(numeric.size(), 0), squares(numeric.size(), 0);
+  int64_t divided = 0;
+  double count = 0;
+  plan.read([&](const std::deque<Line>& row, const std::string& split) {
+    if (!split.empty() && split != "train") return;
+    if (rule.split_of(divided++) != "train") return;
+    for (const Line& line : row) {
+      ++count;
+      // Welford 1962: no sum of squares, which would lose the digits of a small deviation.
+      for (size_t i = 0; i < mean.size(); ++i) {
+        const double difference = line.values[i] - mean[i];
+        mean[i] += difference / count;
+        squares[i] += difference * (line.values[i] - mean[i]);
+      }
+    }
+  });
+  std::vector<double> scale(mean.size(), 1);
+  for (size_t i = 0; i < mean.size(); ++i) {
+    if (!numeric[i]) mean[i] = 0;
+    if (numeric[i] && squares[i] > 0) scale[i] = std::sqrt(squares[i] / count);
+  }
+  return {torch::tensor(mean, torch::kFloat64), torch::tensor(scale, torch::kFloat64)};
+}
+
+// Collects rows until they are worth a tensor.
+class CsvSink {
+ public:
+  CsvSink(RowWriter& out, const CsvPlan& plan, int64_t window, std::optional<Standardization> standardization)
+      : out_(out), plan_(plan), window_(window), standardization_(std::move(standardization)) {}
+
+  void take(const std::deque<Line>& row, const std::string& split) {
+    if (split != split_) flush();
+    split_ = split;
+    for (const Line& line : row) values_.insert(values_.end(), line.values.begin(), line.values.end());
+    labels_.push_back(row.back().label);
+    if (values_.size() > most_waiting) flush();
+  }
+
+  void flush() {
+    if (labels_.empty()) return;
+    const auto count = static_cast<int64_t>(labels_.size());
+    const auto lines = std::max<int64_t>(1, window_);
+    torch::Tensor x = torch::tensor(values_, torch::kFloat64).reshape({count, lines, -1});
+    if (standardization_) x = (x - standardization_->mean) / standardization_->scale;
+    if (window_ == 0) x = x.squeeze(1);
+    Rows rows{{"x", x.to(torch::kFloat32)}};
+    if (plan_.label())
+      rows.emplace_back(
+          "label",
+          torch::tensor(labels_, torch::kFloat64).to(plan_.label()->real ? torch::kFloat32 : torch::kInt32));
+    out_.append(rows, split_);
+    values_.clear();
+    labels_.clear();
+  }
+
+ private:
+  static constexpr size_t most_waiting = size_t{1} << 18;
+  RowWriter& out_;
+  const CsvPlan& plan_;
+  int64_t window_;
+  std::optional<Standardization> standardization_;
+  std::string split_;
+  std::vector<double> values_, labels_;
+};
+
+void convert_csv(const std::vector<std::string>& inputs, const Target& target, const CsvOptions& options) {
+  if (options.separator != "tab" && (options.separator.size() != 1 || options.separator == "\""))
+    usage_error("--separator={}: expected one character other than a quote, or tab", options.separator);
+  const std::string separator = options.separator == "tab" ? "\t" : options.separator;
+  if (options.stride > 0 && options.window == 0)
+    usage_error("--stride: needs --window=T, lines that make a row");
+  if (options.stride > 0 && options.stride < options.window && options.splits.divides())
+    usage_error(
+        "--stride={}: windows of {} lines overlap, and the same lines would be trained on and tested with; "
+        "expected --stride={}, or files named train, validation and test in place of fractions",
+        options.stride, options.window, options.window);
+  const CsvPlan plan(options, {inputs, separator, options.header});
+  std::optional<Standardization> standardization;
+  DatasetWriter out(target, options.window > 0 ? "sequence" : "tabular");
+  if (options.standardize) {
+    standardization = standardization_of(plan, options.splits);
+    out.write("/standardization/mean", standardization->mean);
+    out.write("/standardization/scale", standardization->scale);
+  }
+  RowWriter rows(out, options.splits);
+  CsvSink sink(rows, plan, options.window, std::move(standardization));
+  plan.read([&](const std::deque<Line>& row, const std::string& split) { sink.take(row, split); });
+  sink.flush();
+  if (plan.label()) rows.name_classes(plan.label()->names);
+  rows.finish();
+  out.write_texts("/features", plan.feature_names());
+  for (const Feature& feature : plan.features())
+    if (feature.meaning == Meaning::code) out.attribute("/features", plan.name_of(feature), feature.names);
+  out.commit();
+}
+
+Format table_format(const std::string& name, const std::string& summary, const std::string& separator) {
+  CsvOptions defaults;
+  defaults.separator = separator;
+  return {.name = name,
+          .takes = "FILE…",
+          .summary = summary,
+          .least = 1,
+          .most = 1000,
+          .bind = with_options(convert_csv, defaults)};
+}
+
+}  // namespace
+
+Format csv_format() {
+  return table_format(
+      "csv",
+      "tables of comma-separated values, gzipped or not; files named train, validation or test give "
+      "the splits",
+      ",");
+}
+
+Format tsv_format() { return table_format("tsv", "tables of tab-separated values, otherwise as csv", "tab"); }
+
+}  // namespace elbo

@@ -1,0 +1,212 @@
+#include "elbo/convert/csv_plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "elbo/base/error.h"
+#include "elbo/base/text.h"
+
+namespace elbo {
+namespace {
+
+double place_of(const std::vector<std::string>& names, const std::string& text) {
+  return static_cast<double>(std::ranges::lower_bound(names, text) - names.begin());
+}
+
+void add(const Feature& feature, const std::string& field, std::vector<double>& values) {
+  double number = 0;
+  if (feature.meaning == Meaning::number) {
+    parse_real(field, number);
+  } else {
+    number = place_of(feature.names, trim(field));
+  }
+  if (feature.meaning != Meaning::one_hot) {
+    values.push_back(number);
+    return;
+  }
+  values.resize(values.size() + feature.names.size(), 0);
+  values[values.size() - feature.names.size() + static_cast<size_t>(number)] = 1;
+}
+
+}  // namespace
+
+void CsvOptions::bind(OptionTable& table) {
+  table.add("separator", separator, "one character, or tab");
+  table.add_choice(
+      "header", header, {"auto", "yes", "no"},
+      "whether the first line names the columns; auto: if its fields differ and none is a number");
+  table.add("columns", columns, "columns to take, by name or number, separated by commas; empty: all");
+  table.add("drop", drop, "columns to leave out, likewise");
+  table.add("label", label, "column of the label; texts become classes 0, 1 … in their sorted order");
+  table.add_choice("categories", categories, {"codes", "one_hot"},
+                   "what columns of texts become: numbers 0, 1 … in the sorted order of the texts, or a "
+                   "feature for each");
+  table.add_choice(
+      "missing", missing, {"refuse", "drop", "mean"},
+      "lines with missing values (empty, NA, NaN, null, ?): refuse them, leave them out, or take the "
+      "mean of the column in the training files");
+  table.add_choice("transform", transform, {"none", "log_returns", "differences"},
+                   "numbers by what they are against the line before");
+  table.add("standardize", standardize,
+            "numbers less their mean, over their standard deviation, both of the training rows");
+  table.add("window", window, "consecutive lines that make a row; 0: each line is one",
+            Range::between(0, 1e6));
+  table.add("stride", stride, "lines from one window to the next; 0: as many as a window has",
+            Range::between(0, 1e6));
+  splits.bind(table);
+}
+
+CsvPlan::CsvPlan(const CsvOptions& options, TableFiles files)
+    : options_(options), files_(std::move(files)), columns_(survey(files_)) {
+  std::vector<std::string> names;
+  names.reserve(columns_.size());
+  for (const Column& column : columns_) names.push_back(column.name);
+  std::vector<size_t> taken;
+  for (const std::string& name : split(options.columns, ','))
+    taken.push_back(find_column(names, name, "columns"));
+  if (taken.empty())
+    for (size_t i = 0; i < names.size(); ++i) taken.push_back(i);
+  for (const std::string& name : split(options.drop, ','))
+    std::erase(taken, find_column(names, name, "drop"));
+  if (!options.label.empty()) {
+    const size_t column = find_column(names, options.label, "label");
+    std::erase(taken, column);
+    label_ = label_of(column);
+  }
+  if (taken.empty()) usage_error("{}: no column is left for the features", files_.paths.front());
+  for (const size_t column : taken) features_.push_back(feature_of(column));
+}
+
+std::vector<std::string> CsvPlan::feature_names() const {
+  std::vector<std::string> names;
+  for (const Feature& feature : features_) {
+    if (feature.meaning != Meaning::one_hot) names.push_back(name_of(feature));
+    if (feature.meaning == Meaning::one_hot)
+      for (const std::string& text : feature.names) names.push_back(name_of(feature) + "=" + text);
+  }
+  return names;
+}
+
+std::vector<bool> CsvPlan::numeric() const {
+  std::vector<bool> result;
+  for (const Feature& feature : features_)
+    result.insert(result.end(), feature.width(), feature.meaning == Meaning::number);
+  return result;
+}
+
+void CsvPlan::read(const Take& take) const {
+  for (const std::string& path : files_.paths) read_file(path, take);
+}
+
+Feature CsvPlan::feature_of(size_t index) const {
+  const Column& column = columns_[index];
+  if (!column.is_text()) {
+    if (column.numbers == 0)
+      usage_error("{}: column '{}' has no values; leave it out with --drop={}", files_.paths.front(),
+                  column.name, column.name);
+    return {index, Meaning::number, {}};
+  }
+  if (column.values.size() > most_values)
+    usage_error(
+        "{}: column '{}' holds more than {} different texts (the first is {}); leave it out with --drop={}",
+        files_.paths.front(), column.name, most_values, column.first_text, column.name);
+  return {index,
+          options_.categories == "one_hot" ? Meaning::one_hot : Meaning::code,
+          {column.values.begin(), column.values.end()}};
+}
+
+LabelColumn CsvPlan::label_of(size_t index) const {
+  const Column& column = columns_[index];
+  if (!column.is_text() && !column.whole) return {index, true, {}};
+  if (!column.is_text() && column.least >= 0 && column.largest < 65536) return {index, false, {}};
+  if (column.values.size() > most_values)
+    usage_error("{}: --label={}: the column holds more than {} different values; expected classes",
+                files_.paths.front(), column.name, most_values);
+  return {index, false, sorted_classes({column.values.begin(), column.values.end()})};
+}
+
+void CsvPlan::read_file(const std::string& path, const Take& take) const {
+  const std::string split = split_of_file(path);
+  const auto window = static_cast<size_t>(std::max<int64_t>(1, options_.window));
+  const auto stride =
+      static_cast<size_t>(options_.stride == 0 ? static_cast<int64_t>(window) : options_.stride);
+  TableReader table = files_.open(path);
+  std::vector<std::string> fields;
+  std::optional<Line> before;
+  std::deque<Line> lines;
+  size_t to_skip = 0;  // where windows lie apart
+  while (table.next(fields)) {
+    std::optional<Line> line = parse(fields, table);
+    if (!line) continue;
+    if (options_.transform != "none") {
+      Line now = std::move(*line);
+      line.reset();
+      if (before) line = change(*before, now, table);
+      before = std::move(now);
+      if (!line) continue;
+    }
+    if (to_skip > 0) {
+      --to_skip;
+      continue;
+    }
+    lines.push_back(std::move(*line));
+    if (lines.size() < window) continue;
+    take(lines, split);
+    to_skip = stride > window ? stride - window : 0;
+    lines.erase(lines.begin(), lines.begin() + static_cast<int64_t>(std::min(stride, window)));
+  }
+}
+
+// Nothing: the line is left out.
+std::optional<Line> CsvPlan::parse(const std::vector<std::string>& fields, const TableReader& table) const {
+  Line line;
+  for (const Feature& feature : features_) {
+    const std::string& field = fields[feature.column];
+    if (is_missing(field)) {
+      if (options_.missing == "drop") return std::nullopt;
+      if (options_.missing == "refuse" || feature.meaning != Meaning::number)
+        refuse_missing(feature.column, table);
+      line.values.push_back(columns_[feature.column].mean());
+    } else {
+      add(feature, field, line.values);
+    }
+  }
+  if (!label_) return line;
+  const std::string& field = fields[label_->column];
+  if (is_missing(field)) {
+    if (options_.missing == "drop") return std::nullopt;
+    refuse_missing(label_->column, table);
+  }
+  if (label_->names.empty()) {
+    parse_real(field, line.label);
+  } else {
+    line.label = static_cast<double>(std::ranges::find(label_->names, trim(field)) - label_->names.begin());
+  }
+  return line;
+}
+
+void CsvPlan::refuse_missing(size_t column, const TableReader& table) const {
+  const bool numeric = !columns_[column].is_text() && !(label_ && label_->column == column);
+  usage_error("{}, line {}: column '{}' has no value; --missing=drop leaves such lines out{}", table.name(),
+              table.line(), columns_[column].name, numeric ? ", --missing=mean fills them in" : "");
+}
+
+Line CsvPlan::change(const Line& before, const Line& now, const TableReader& table) const {
+  Line result = now;
+  size_t place = 0;
+  for (const Feature& feature : features_) {
+    const double old = before.values[place], value = now.values[place];
+    if (feature.meaning == Meaning::number && options_.transform == "differences")
+      result.values[place] = value - old;
+    if (feature.meaning == Meaning::number && options_.transform == "log_returns") {
+      if (value <= 0 || old <= 0)
+        usage_error("{}, line {}: column '{}' holds {}; log returns are of numbers above 0", table.name(),
+                    table.line(), name_of(feature), value <= 0 ? value : old);
+      result.values[place] = std::log(value / old);
+    }
+    place += feature.width();
+  }
+  return result;
+}
+
+}  // namespace elbo

@@ -1,0 +1,76 @@
+// How the columns of a table become features and a label.
+#pragma once
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "elbo/convert/csv_columns.h"
+#include "elbo/convert/splits.h"
+
+namespace elbo {
+
+struct CsvOptions {
+  std::string separator, header = "auto", columns, drop, label;
+  std::string categories = "codes", missing = "refuse", transform = "none";
+  bool standardize = false;
+  int64_t window = 0, stride = 0;
+  SplitOptions splits;
+
+  void bind(OptionTable& table);
+};
+
+enum class Meaning { number, code, one_hot };
+
+// A column among the features.
+struct Feature {
+  size_t column;
+  Meaning meaning;
+  std::vector<std::string> names;  // of texts, sorted
+  size_t width() const { return meaning == Meaning::one_hot ? names.size() : 1; }
+};
+
+struct LabelColumn {
+  size_t column = 0;
+  bool real = false;
+  std::vector<std::string> names;  // of classes; empty where the numbers themselves are the classes
+};
+
+struct Line {
+  std::vector<double> values;  // features
+  double label = 0;
+};
+
+class CsvPlan {
+ public:
+  // Reads all files once. Throws usage Errors: columns that are not there, that hold no values or too many
+  // texts.
+  CsvPlan(const CsvOptions& options, TableFiles files);
+  const std::optional<LabelColumn>& label() const { return label_; }
+  const std::vector<Feature>& features() const { return features_; }
+  const std::string& name_of(const Feature& feature) const { return columns_[feature.column].name; }
+  std::vector<std::string> feature_names() const;
+  std::vector<bool> numeric() const;  // which of the features are numbers, rather than texts
+
+  // Reads all files and gives every row, as the lines that it is made of, to `take`, together with the split
+  // that its file names. Throws usage Errors that name the line.
+  using Take = std::function<void(const std::deque<Line>& row, const std::string& split)>;
+  void read(const Take& take) const;
+
+ private:
+  Feature feature_of(size_t index) const;
+  LabelColumn label_of(size_t index) const;
+  void read_file(const std::string& path, const Take& take) const;
+  std::optional<Line> parse(const std::vector<std::string>& fields, const TableReader& table) const;
+  [[noreturn]] void refuse_missing(size_t column, const TableReader& table) const;
+  Line change(const Line& before, const Line& now, const TableReader& table) const;
+
+  const CsvOptions& options_;
+  TableFiles files_;
+  std::vector<Column> columns_;
+  std::vector<Feature> features_;
+  std::optional<LabelColumn> label_;
+};
+
+}  // namespace elbo

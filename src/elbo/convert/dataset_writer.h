@@ -1,0 +1,68 @@
+// The file that a converter writes: datasets that grow row by row in bounded memory, and appear whole or not
+// at all.
+#pragma once
+#include <torch/types.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "elbo/base/file.h"
+#include "elbo/base/options.h"
+#include "elbo/hdf5/hdf5.h"
+
+namespace elbo {
+
+// What every format is told about its result.
+struct Target {
+  std::string out;                    // file to write; must not exist
+  std::string name, source, license;  // root attributes; an empty name is the file's
+  void bind(OptionTable& table);
+};
+
+// Takes the file under construction away when the process is interrupted.
+class RemovedWhenInterrupted {
+ public:
+  explicit RemovedWhenInterrupted(const std::string& path);
+  ~RemovedWhenInterrupted();
+  RemovedWhenInterrupted(const RemovedWhenInterrupted&) = delete;
+  RemovedWhenInterrupted& operator=(const RemovedWhenInterrupted&) = delete;
+};
+
+// Chunks hold about 256 KiB of whole rows, shuffled and deflated. Not thread-safe; one at a time a process.
+class DatasetWriter {
+ public:
+  // kind: image, tabular, sequence, tokens, audio or interactions. Throws a usage Error if the file exists.
+  DatasetWriter(const Target& target, const std::string& kind);
+  // Adds rows (n, …) to the dataset at `path`, which the first of them shape.
+  void append(const std::string& path, const torch::Tensor& rows);
+  int64_t rows(const std::string& path) const;
+  void write(const std::string& path, const torch::Tensor& tensor);  // a whole dataset
+  void write_texts(const std::string& path, const std::vector<std::string>& texts);
+  // `path` is a dataset or a group that has been written to.
+  template <typename Value>
+  void attribute(const std::string& path, const std::string& name, const Value& value) {
+    hdf5::write_attribute(open(path), name, value);
+  }
+  // Puts the file in place. Without it nothing is left behind.
+  void commit();
+
+ private:
+  struct Stream {
+    std::vector<torch::Tensor> waiting;
+    int64_t waiting_rows = 0, rows = 0, chunk_rows = 0;
+    hdf5::Handle dataset;
+  };
+  void flush(const std::string& path, Stream& stream);
+  hdf5::Handle open(const std::string& path);
+
+  std::string out_;
+  AtomicFile target_;
+  RemovedWhenInterrupted removed_;
+  hdf5::Handle file_;
+  std::map<std::string, Stream> streams_;
+};
+
+}  // namespace elbo

@@ -1,0 +1,161 @@
+#include "elbo/convert/image_file.h"
+
+#include <png.h>
+#include <torch/types.h>
+#include <turbojpeg.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <tuple>
+
+#include "elbo/base/error.h"
+#include "elbo/base/file.h"
+#include "elbo/base/text.h"
+
+namespace elbo {
+namespace {
+
+constexpr int64_t most_pixels = int64_t{64} * 1000 * 1000;
+
+std::string ending_of(const std::string& path) { return lower_case(std::filesystem::path(path).extension()); }
+
+[[noreturn]] void damaged(const std::string& path, const std::string& reason) {
+  usage_error("{}: is damaged or no picture ({}); mend it, or leave it out", path, reason);
+}
+
+void check_size(const std::string& path, int64_t height, int64_t width) {
+  if (height < 1 || width < 1 || height > most_pixels / width)
+    usage_error("{}: says that it has {} x {} pixels; expected at most {} million in all", path, height,
+                width, most_pixels / 1000000);
+}
+
+// (height, width, 4) bytes: red, green, blue, alpha.
+torch::Tensor read_png(const std::string& path) {
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  const std::unique_ptr<png_image, decltype(&png_image_free)> owner(&image, png_image_free);
+  if (png_image_begin_read_from_file(&image, path.c_str()) == 0) damaged(path, image.message);
+  check_size(path, image.height, image.width);
+  image.format = PNG_FORMAT_RGBA;
+  image.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;
+  torch::Tensor pixels = torch::empty({image.height, image.width, 4}, torch::kUInt8);
+  if (png_image_finish_read(&image, nullptr, pixels.mutable_data_ptr<uint8_t>(), 0, nullptr) == 0)
+    damaged(path, image.message);
+  return pixels;
+}
+
+// (height, width, 3) bytes.
+torch::Tensor read_jpeg(const std::string& path) {
+  const std::string bytes = read_file(path);
+  const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
+  const std::unique_ptr<void, decltype(&tjDestroy)> decoder(tjInitDecompress(), tjDestroy);
+  if (!decoder) fail("libjpeg-turbo could not be started: {}", tjGetErrorStr2(nullptr));
+  int width = 0, height = 0, sampling = 0, colours = 0;
+  if (tjDecompressHeader3(decoder.get(), data, bytes.size(), &width, &height, &sampling, &colours) != 0)
+    damaged(path, tjGetErrorStr2(decoder.get()));
+  check_size(path, height, width);
+  torch::Tensor pixels = torch::empty({height, width, 3}, torch::kUInt8);
+  // A file that is cut short is a warning to the library, which makes up the rest.
+  if (tjDecompress2(decoder.get(), data, bytes.size(), pixels.mutable_data_ptr<uint8_t>(), width, 0, height,
+                    TJPF_RGB, TJFLAG_ACCURATEDCT) != 0)
+    damaged(path, tjGetErrorStr2(decoder.get()));
+  return pixels;
+}
+
+torch::Tensor over_white(const torch::Tensor& pixels) {
+  if (pixels.size(2) == 3) return pixels.to(torch::kFloat32);
+  const torch::Tensor alpha = pixels.narrow(2, 3, 1).to(torch::kFloat32) / 255;
+  return pixels.narrow(2, 0, 3).to(torch::kFloat32) * alpha + 255 * (1 - alpha);
+}
+
+torch::Tensor to_bytes(const torch::Tensor& image) { return image.clamp(0, 255).round().to(torch::kUInt8); }
+
+torch::Tensor resize(const torch::Tensor& image, int64_t height, int64_t width) {
+  if (image.size(1) == height && image.size(2) == width) return image;
+  // align_corners=False, so that a shrunk image is the mean of what each of its pixels covers
+  const torch::Tensor resized = at::_upsample_bilinear2d_aa(image.unsqueeze(0).to(torch::kFloat32), {height, width}, false);
+  return to_bytes(resized.squeeze(0));
+}
+
+int64_t scaled(int64_t size, double factor) {
+  return std::max<int64_t>(1, std::llround(static_cast<double>(size) * factor));
+}
+
+}  // namespace
+
+bool is_image_file(const std::string& path) {
+  const std::string ending = ending_of(path);
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+}
+
+torch::Tensor read_image(const std::string& path, int64_t channels) {
+  require_readable_file(path);
+  torch::Tensor pixels = over_white(ending_of(path) == ".png" ? read_png(path) : read_jpeg(path));
+  if (channels == 1) pixels = (pixels * torch::tensor({0.299F, 0.587F, 0.114F})).sum(2, true);
+  return to_bytes(pixels).permute({2, 0, 1}).contiguous();
+}
+
+void ImageSize::bind(OptionTable& table) {
+  table.add("size", size, "pixels of a side, or HEIGHTxWIDTH; empty: all pictures must have one size");
+  table.add_choice(
+      "fit", fit, {"crop", "pad", "stretch"},
+      "how a picture of other proportions comes to that size: its middle, with white beside it, or as a "
+      "whole");
+}
+
+std::pair<int64_t, int64_t> ImageSize::pixels() const {
+  if (size.empty()) return {0, 0};
+  const auto number = [&](const std::string& text) {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > 4096)
+      usage_error("--size={}: expected pixels from 1 to 4096, as 64 or 48x64", size);
+    return value;
+  };
+  const size_t cross = size.find('x');
+  if (cross == std::string::npos) return {number(size), number(size)};
+  return {number(size.substr(0, cross)), number(size.substr(cross + 1))};
+}
+
+torch::Tensor fit_image(const torch::Tensor& image, int64_t height, int64_t width, const std::string& fit) {
+  const int64_t h = image.size(1), w = image.size(2);
+  const double down = static_cast<double>(height) / static_cast<double>(h);
+  const double across = static_cast<double>(width) / static_cast<double>(w);
+  if (fit == "stretch" || down == across) return resize(image, height, width);
+  if (fit == "crop") {
+    const double scale = std::max(down, across);
+    const int64_t part_h = std::min(h, scaled(height, 1 / scale)),
+                  part_w = std::min(w, scaled(width, 1 / scale));
+    return resize(image.narrow(1, (h - part_h) / 2, part_h).narrow(2, (w - part_w) / 2, part_w), height,
+                  width);
+  }
+  const double scale = std::min(down, across);
+  const int64_t part_h = std::min(height, scaled(h, scale)), part_w = std::min(width, scaled(w, scale));
+  torch::Tensor canvas = torch::full({image.size(0), height, width}, 255, torch::kUInt8);
+  canvas.narrow(1, (height - part_h) / 2, part_h)
+      .narrow(2, (width - part_w) / 2, part_w)
+      .copy_(resize(image, part_h, part_w));
+  return canvas;
+}
+
+OneSize::OneSize(const ImageSize& options) : fit_(options.fit) {
+  std::tie(height_, width_) = options.pixels();
+}
+
+torch::Tensor OneSize::operator()(const torch::Tensor& image, const std::string& path) {
+  if (height_ > 0 && first_.empty()) return fit_image(image, height_, width_, fit_);
+  if (first_.empty()) {
+    first_ = path;
+    height_ = image.size(1);
+    width_ = image.size(2);
+  }
+  if (image.size(1) != height_ || image.size(2) != width_)
+    usage_error("{}: has {} x {} pixels, {} has {} x {}; --size=HEIGHTxWIDTH brings them to one size", path,
+                image.size(1), image.size(2), first_, height_, width_);
+  return image;
+}
+
+}  // namespace elbo

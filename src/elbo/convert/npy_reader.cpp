@@ -1,0 +1,191 @@
+#include "elbo/convert/npy_reader.h"
+
+#include <fmt/format.h>
+#include <torch/types.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <regex>
+
+#include "elbo/base/error.h"
+#include "elbo/base/text.h"
+
+namespace elbo {
+namespace {
+
+constexpr size_t longest_header = size_t{1} << 20;
+constexpr double largest_row = 1 << 30;
+constexpr int64_t npy_piece_bytes = int64_t{1024} * 1024;
+constexpr int64_t column_piece_bytes = int64_t{64} * 1024 * 1024;  // every piece visits all columns
+
+std::string field(const std::string& header, const std::string& pattern, const std::string& name) {
+  std::smatch match;
+  if (!std::regex_search(header, match, std::regex(pattern)))
+    usage_error("{}: is not an array of NumPy: its header does not tell descr, fortran_order and shape",
+                name);
+  return match[1];
+}
+
+std::FILE* temporary_file() {
+  std::string path = (std::filesystem::temp_directory_path() / "elbo_XXXXXX").string();
+  const int descriptor = ::mkstemp(path.data());
+  if (descriptor < 0) fail("{}: a temporary file cannot be made: {}", path, std::strerror(errno));
+  ::unlink(path.c_str());  // gone with the process
+  return ::fdopen(descriptor, "w+b");
+}
+
+template <typename From, typename To>
+torch::Tensor widened(const std::vector<uint8_t>& bytes, const std::vector<int64_t>& shape,
+                      torch::ScalarType type, const std::string& name) {
+  torch::Tensor result = torch::empty(shape, type);
+  To* out = result.mutable_data_ptr<To>();
+  for (int64_t i = 0; i < result.numel(); ++i) {
+    From value;
+    std::memcpy(&value, bytes.data() + static_cast<size_t>(i) * sizeof value, sizeof value);
+    if (value > static_cast<From>(std::numeric_limits<To>::max()))
+      usage_error("{}: holds {}, which is more than 64-bit numbers with a sign hold", name, value);
+    out[i] = static_cast<To>(value);
+  }
+  return result;
+}
+
+}  // namespace
+
+NpyReader::NpyReader(std::unique_ptr<ByteSource> source) : source_(std::move(source)) {
+  read_header();
+  if (columns_first_ && shape_.size() > 1) copy_to_temporary_file();
+}
+
+void NpyReader::read_bytes(void* out, size_t bytes) {
+  if (source_->read(out, bytes) != bytes)
+    usage_error("{}: is cut short; copy or make it anew", source_->name());
+}
+
+void NpyReader::read_header() {
+  std::array<uint8_t, 8> magic{};
+  if (source_->read(magic.data(), magic.size()) != magic.size() ||
+      std::memcmp(magic.data(), "\x93NUMPY", 6) != 0)
+    usage_error("{}: is not an array of NumPy; expected what numpy.save() writes", name());
+  if (magic[6] < 1 || magic[6] > 3)
+    usage_error("{}: is of version {} of NumPy's format; expected 1 to 3", name(), magic[6]);
+  std::array<uint8_t, 4> size{};
+  read_bytes(size.data(), magic[6] == 1 ? 2 : 4);
+  const size_t length = size[0] | size_t{size[1]} << 8 | size_t{size[2]} << 16 | size_t{size[3]} << 24;
+  if (length > longest_header)
+    usage_error("{}: says that its header has {} bytes; it is damaged", name(), length);
+  std::string header(length, '\0');
+  read_bytes(header.data(), length);
+  read_type(field(header, "'descr' *: *('[^']*'|\\[)", name()));
+  columns_first_ = field(header, "'fortran_order' *: *(True|False)", name()) == "True";
+  double row = static_cast<double>(size_);
+  for (const std::string& part : split(field(header, "'shape' *: *\\(([0-9, ]*)\\)", name()), ',')) {
+    if (part.empty()) continue;
+    int64_t extent = 0;
+    std::from_chars(part.data(), part.data() + part.size(), extent);
+    if (extent <= 0) usage_error("{}: is empty: one of its sizes is {}; expected rows", name(), part);
+    shape_.push_back(extent);
+    if (shape_.size() > 1) row *= static_cast<double>(extent);
+  }
+  if (shape_.empty()) usage_error("{}: is a single value; expected rows", name());
+  if (row > largest_row)
+    usage_error("{}: says that a row has {}; expected at most {}", name(), human_bytes(row),
+                human_bytes(largest_row));
+  row_bytes_ = static_cast<int64_t>(row);
+}
+
+void NpyReader::read_type(const std::string& description) {
+  std::smatch match;
+  if (!std::regex_match(description, match, std::regex("'([<>|=]?)([biuf])([1248])'")))
+    usage_error("{}: holds elements of type {}; expected numbers (bool, int8 … uint64, float16 … float64)",
+                name(), description == "[" ? "of records" : description);
+  kind_ = match[2].str()[0];
+  size_ = static_cast<size_t>(match[3].str()[0] - '0');
+  swapped_ = size_ > 1 && match[1] == ">";
+  const std::string type = match[2].str() + match[3].str();
+  if (type == "b1" || type == "u1") {
+    type_ = torch::kUInt8;
+  } else if (type == "i1") {
+    type_ = torch::kInt8;
+  } else if (type == "i2") {
+    type_ = torch::kInt16;
+  } else if (type == "i4" || type == "u2") {
+    type_ = torch::kInt32;
+  } else if (type == "f2" || type == "f4") {
+    type_ = torch::kFloat32;
+  } else if (type == "f8") {
+    type_ = torch::kFloat64;
+  } else if (kind_ == 'i' || kind_ == 'u') {
+    type_ = torch::kInt64;
+  } else {
+    usage_error("{}: holds elements of type {}; expected numbers", name(), description);
+  }
+}
+
+int64_t NpyReader::rows_per_piece() const {
+  return std::max<int64_t>(1, (copy_ ? column_piece_bytes : npy_piece_bytes) / row_bytes_);
+}
+
+void NpyReader::copy_to_temporary_file() {
+  copy_.reset(temporary_file());
+  if (!copy_) fail("{}: its temporary copy cannot be opened: {}", name(), std::strerror(errno));
+  std::vector<uint8_t> piece(static_cast<size_t>(npy_piece_bytes));
+  double left = static_cast<double>(row_bytes_) * static_cast<double>(rows());
+  while (left > 0) {
+    const auto bytes = static_cast<size_t>(std::min(left, static_cast<double>(npy_piece_bytes)));
+    read_bytes(piece.data(), bytes);
+    if (std::fwrite(piece.data(), 1, bytes, copy_.get()) != bytes)
+      fail("{}: its temporary copy cannot be written to {}: {}; TMPDIR names another place", name(),
+           std::filesystem::temp_directory_path().string(), std::strerror(errno));
+    left -= static_cast<double>(bytes);
+  }
+}
+
+torch::Tensor NpyReader::next(int64_t rows) {
+  std::vector<uint8_t> bytes(static_cast<size_t>(rows * row_bytes_));
+  std::vector<int64_t> shape = shape_;
+  shape.front() = rows;
+  if (!copy_) {
+    read_bytes(bytes.data(), bytes.size());
+    next_row_ += rows;
+    return decode(std::move(bytes), shape);
+  }
+  // The first index runs fastest: a column of these rows is one piece of the file.
+  const size_t column = static_cast<size_t>(rows) * size_;
+  for (size_t i = 0; i < bytes.size() / column; ++i) {
+    const int64_t place =
+        (static_cast<int64_t>(i) * shape_.front() + next_row_) * static_cast<int64_t>(size_);
+    if (::fseeko(copy_.get(), place, SEEK_SET) != 0 ||
+        std::fread(bytes.data() + i * column, 1, column, copy_.get()) != column)
+      fail("{}: its temporary copy cannot be read: {}", name(), std::strerror(errno));
+  }
+  next_row_ += rows;
+  std::vector<int64_t> axes;
+  for (int64_t i = static_cast<int64_t>(shape.size()) - 1; i >= 0; --i) axes.push_back(i);
+  return decode(std::move(bytes), {shape.rbegin(), shape.rend()}).permute(axes).contiguous();
+}
+
+torch::Tensor NpyReader::decode(std::vector<uint8_t> bytes, const std::vector<int64_t>& shape) const {
+  if (swapped_)
+    for (size_t i = 0; i + size_ <= bytes.size(); i += size_)
+      std::reverse(bytes.begin() + static_cast<int64_t>(i), bytes.begin() + static_cast<int64_t>(i + size_));
+  if (kind_ == 'u' && size_ == 2) return widened<uint16_t, int32_t>(bytes, shape, type_, name());
+  if (kind_ == 'u' && size_ == 4) return widened<uint32_t, int64_t>(bytes, shape, type_, name());
+  if (kind_ == 'u' && size_ == 8) return widened<uint64_t, int64_t>(bytes, shape, type_, name());
+  const bool half = kind_ == 'f' && size_ == 2;
+  return torch::from_blob(bytes.data(), shape, half ? torch::kHalf : type_).to(type_, false, true);
+}
+
+void NpyReader::require_end() {
+  uint8_t more = 0;
+  if (source_->read(&more, 1) != 0)
+    usage_error("{}: goes on behind the {} rows that its header names; it is damaged", name(), rows());
+}
+
+}  // namespace elbo

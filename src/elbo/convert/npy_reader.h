@@ -1,0 +1,51 @@
+// One array in NumPy's format (numpy.lib.format, versions 1.0 to 3.0), row by row.
+#pragma once
+#include <torch/types.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "elbo/convert/byte_source.h"
+
+namespace elbo {
+
+class NpyReader {
+ public:
+  // Throws usage Errors that name the source: not NumPy's format, elements that are not numbers, no rows.
+  explicit NpyReader(std::unique_ptr<ByteSource> source);
+  const std::string& name() const { return source_->name(); }
+  const std::vector<int64_t>& shape() const { return shape_; }  // (rows, …)
+  int64_t rows() const { return shape_.front(); }
+  // What its elements become: bool uint8; uint16 int32; uint32 and uint64 int64; float16 float32.
+  torch::ScalarType type() const { return type_; }
+  // How many rows are best read at a time.
+  int64_t rows_per_piece() const;
+  torch::Tensor next(int64_t rows);  // (rows, …) of type()
+  void require_end();                // throws a usage Error if bytes follow the last row
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  void read_header();
+  void read_type(const std::string& description);
+  void copy_to_temporary_file();
+  void read_bytes(void* out, size_t bytes);
+  torch::Tensor decode(std::vector<uint8_t> bytes, const std::vector<int64_t>& shape) const;
+
+  std::unique_ptr<ByteSource> source_;
+  std::vector<int64_t> shape_;
+  char kind_ = 'f';  // b, i, u, f
+  size_t size_ = 4;  // bytes of an element
+  bool swapped_ = false, columns_first_ = false;
+  torch::ScalarType type_ = torch::kFloat32;
+  int64_t row_bytes_ = 0, next_row_ = 0;
+  // An array in Fortran's order has its rows everywhere: they are picked from a copy that can be read
+  // anywhere.
+  std::unique_ptr<std::FILE, Close> copy_;
+};
+
+}  // namespace elbo

@@ -1,0 +1,288 @@
+// Who used what: interactions of users and items as sparse rows, one a user.
+#include <fmt/format.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <optional>
+#include <unordered_map>
+
+#include "elbo/base/error.h"
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
+#include "elbo/convert/csv_reader.h"
+#include "elbo/convert/format.h"
+#include "elbo/convert/splits.h"
+
+namespace elbo {
+namespace {
+
+struct RatingsOptions {
+  std::string user, item, rating, time, header = "auto", values = "binary";
+  double minimum_rating = 0;
+  int64_t minimum_user = 1, leave_out = 0;
+  SplitOptions splits;
+  void bind(OptionTable& table) {
+    table.add("user", user,
+              "column of the user, by name or number; empty: one of a usual name, or the first");
+    table.add("item", item, "column of the item; empty: one of a usual name, or the second");
+    table.add("rating", rating, "column of the rating; empty: one of a usual name, or the third");
+    table.add("time", time, "column of the time, a number; empty: one of a usual name, or the fourth");
+    table.add_choice(
+        "header", header, {"auto", "yes", "no"},
+        "whether the first line names the columns; auto: if its fields differ and none is a number");
+    table.add_choice("values", values, {"binary", "rating"},
+                     "what a row holds for an item: 1, or the rating");
+    table.add("minimum_rating", minimum_rating,
+              "interactions with a smaller rating are left out; 0: none are");
+    table.add("minimum_user", minimum_user, "users with fewer interactions are left out",
+              Range::between(1, 1e9));
+    table.add(
+        "leave_out", leave_out,
+        "how many of each user's interactions, the last ones by time, go to held_out; users without more are "
+        "left out",
+        Range::between(0, 1e6));
+    splits.bind(table);
+  }
+};
+
+struct Interaction {
+  int32_t user, item;
+  float rating;
+  double time;
+};
+
+// Numbers for names, in the order in which they come.
+class Numbering {
+ public:
+  int32_t operator()(const std::string& name) {
+    const auto [found, added] = numbers_.emplace(name, static_cast<int32_t>(names_.size()));
+    if (added) names_.push_back(name);
+    return found->second;
+  }
+  const std::vector<std::string>& names() const { return names_; }
+
+ private:
+  std::unordered_map<std::string, int32_t> numbers_;
+  std::vector<std::string> names_;
+};
+
+// "user_id:token", as RecBole writes it, is user_id.
+std::string plain_name(const std::string& column) { return lower_case(column.substr(0, column.find(':'))); }
+
+// Where the wanted column is: as the user says, by a usual name, or in files without names at its usual
+// place.
+std::optional<size_t> place_of(const TableReader& table, const std::string& asked, const std::string& option,
+                               const std::vector<std::string>& usual, size_t usual_place) {
+  const std::vector<std::string>& columns = table.columns();
+  if (!asked.empty()) return find_column(columns, asked, option);
+  for (size_t i = 0; i < columns.size(); ++i)
+    if (std::ranges::find(usual, plain_name(columns[i])) != usual.end()) return i;
+  const bool unnamed = columns.front() == "1";
+  return unnamed && usual_place < columns.size() ? std::optional(usual_place) : std::nullopt;
+}
+
+struct Places {
+  size_t user, item;
+  std::optional<size_t> rating, time;
+};
+
+Places find_places(const TableReader& table, const RatingsOptions& options) {
+  const auto user = place_of(table, options.user, "user", {"user", "user_id", "userid", "uid"}, 0);
+  const auto item =
+      place_of(table, options.item, "item",
+               {"item", "item_id", "itemid", "iid", "movie", "movie_id", "movieid", "product_id"}, 1);
+  if (!user || !item)
+    usage_error("{}: no column is called like {}; --{}=COLUMN names it (the columns are {})", table.name(),
+                user ? "an item" : "a user", user ? "item" : "user", join(table.columns(), ", "));
+  return {*user, *item, place_of(table, options.rating, "rating", {"rating", "score", "stars"}, 2),
+          place_of(table, options.time, "time", {"time", "timestamp", "date", "ts"}, 3)};
+}
+
+double number_in(const TableReader& table, const std::string& field, const char* what) {
+  double value = 0;
+  if (!parse_real(field, value) || !std::isfinite(value))
+    usage_error("{}, line {}: the {} is '{}'; expected a number", table.name(), table.line(), what,
+                trim(field));
+  return value;
+}
+
+// How fields are separated: what the first line holds.
+std::string separator_of(const std::string& path) {
+  LineReader lines(open_bytes(path));
+  std::string first;
+  lines.next(first);
+  for (const char* separator : {"::", "\t", ",", ";"})
+    if (first.find(separator) != std::string::npos) return separator;
+  usage_error(
+      "{}: its first line has one field; expected user and item, separated by a tab, comma, semicolon or "
+      "'::'",
+      path);
+}
+
+struct Interactions {
+  std::vector<Interaction> all;  // in the order of the file
+  std::vector<std::string> users, items;
+};
+
+Interactions read_interactions(const std::string& path, const RatingsOptions& options) {
+  const std::string separator = separator_of(path);
+  TableReader table(path, separator, options.header);
+  const Places places = find_places(table, options);
+  const bool needs_rating = options.values == "rating" || options.minimum_rating != 0;
+  if (needs_rating && !places.rating)
+    usage_error(
+        "{}: has no column of ratings, which --values=rating and --minimum_rating need; --rating=COLUMN "
+        "names it",
+        path);
+  Interactions result;
+  Numbering users, items;
+  std::vector<std::string> fields;
+  while (table.next(fields)) {
+    const double rating = places.rating ? number_in(table, fields[*places.rating], "rating") : 1;
+    const double time = places.time ? number_in(table, fields[*places.time], "time") : 0;
+    if (options.minimum_rating != 0 && rating < options.minimum_rating) continue;
+    const std::string user = trim(fields[places.user]), item = trim(fields[places.item]);
+    if (user.empty() || item.empty())
+      usage_error("{}, line {}: has no {}", path, table.line(), user.empty() ? "user" : "item");
+    result.all.push_back({users(user), items(item), static_cast<float>(rating), time});
+  }
+  result.users = users.names();
+  result.items = items.names();
+  return result;
+}
+
+// One number for a user and an item.
+uint64_t pair_of(const Interaction& each) {
+  return uint64_t{static_cast<uint32_t>(each.user)} << 32U | static_cast<uint32_t>(each.item);
+}
+
+// By user, then by time and place in the file; of a pair that comes again the last is kept.
+void sort_by_user(std::vector<Interaction>& all) {
+  std::ranges::stable_sort(all, [](const Interaction& a, const Interaction& b) {
+    return a.user != b.user ? a.user < b.user : a.time < b.time;
+  });
+  std::unordered_map<uint64_t, size_t> last;
+  for (size_t i = 0; i < all.size(); ++i) last[pair_of(all[i])] = i;
+  if (last.size() == all.size()) return;
+  log::info("{} interactions come again; the last of each is kept", all.size() - last.size());
+  size_t kept = 0;
+  for (size_t i = 0; i < all.size(); ++i)
+    if (last[pair_of(all[i])] == i) all[kept++] = all[i];
+  all.resize(kept);
+}
+
+// Leaves out the users with too few interactions, and numbers anew the items that are left.
+void require_enough(Interactions& interactions, const RatingsOptions& options) {
+  std::vector<int64_t> counts(interactions.users.size(), 0);
+  for (const Interaction& each : interactions.all) ++counts[static_cast<size_t>(each.user)];
+  const int64_t least = std::max(options.minimum_user, options.leave_out + 1);
+  std::erase_if(interactions.all,
+                [&](const Interaction& each) { return counts[static_cast<size_t>(each.user)] < least; });
+  const int64_t few = std::ranges::count_if(counts, [&](int64_t count) { return count < least; });
+  if (few > 0)
+    log::info("{} of {} users have fewer than {} interactions and are left out", few, counts.size(), least);
+  Numbering items;
+  for (Interaction& each : interactions.all)
+    each.item = items(interactions.items[static_cast<size_t>(each.item)]);
+  interactions.items = items.names();
+}
+
+// Rows of one split while they are written.
+struct WrittenRows {
+  std::vector<int64_t> offsets{0}, held_offsets{0};
+  std::vector<std::string> users;
+};
+
+class SparseWriter {
+ public:
+  SparseWriter(DatasetWriter& out, const RatingsOptions& options) : out_(out), options_(options) {}
+
+  // One user's interactions, by time.
+  void add(const std::string& split, const std::string& user, std::vector<Interaction> row) {
+    WrittenRows& rows = splits_[split];
+    const auto kept = row.end() - options_.leave_out;
+    std::sort(row.begin(), kept, [](const Interaction& a, const Interaction& b) { return a.item < b.item; });
+    const std::vector<Interaction> input(row.begin(), kept), held(kept, row.end());
+    out_.append(fmt::format("/{}/indices", split), items_of(input));
+    std::vector<float> values;
+    values.reserve(input.size());
+    for (const Interaction& each : input) values.push_back(options_.values == "rating" ? each.rating : 1.0F);
+    out_.append(fmt::format("/{}/values", split), torch::tensor(values));
+    rows.offsets.push_back(rows.offsets.back() + static_cast<int64_t>(input.size()));
+    if (!held.empty()) out_.append(fmt::format("/{}/held_out/indices", split), items_of(held));
+    rows.held_offsets.push_back(rows.held_offsets.back() + static_cast<int64_t>(held.size()));
+    rows.users.push_back(user);
+  }
+
+  // Offsets, users and items. Throws a usage Error for a split that was asked for and has no users.
+  void finish(const std::vector<std::string>& items) {
+    for (const auto& [split, fraction] : {std::pair{"validation", options_.splits.validation_fraction},
+                                          {"test", options_.splits.test_fraction}})
+      if (fraction > 0 && !splits_.contains(split))
+        usage_error("--{}_fraction={}: no user falls to it; expected a larger share", split, fraction);
+    std::vector<std::string> users;
+    for (const char* split : {"train", "validation", "test"}) {
+      const auto found = splits_.find(split);
+      if (found == splits_.end()) continue;
+      const WrittenRows& rows = found->second;
+      const std::string group = fmt::format("/{}", split);
+      out_.write(group + "/offsets", torch::tensor(rows.offsets, torch::kInt64));
+      if (options_.leave_out > 0)
+        out_.write(group + "/held_out/offsets", torch::tensor(rows.held_offsets, torch::kInt64));
+      out_.attribute(group, "features", static_cast<int64_t>(items.size()));
+      users.insert(users.end(), rows.users.begin(), rows.users.end());
+    }
+    out_.write_texts("/users", users);
+    out_.write_texts("/items", items);
+  }
+
+ private:
+  static torch::Tensor items_of(const std::vector<Interaction>& row) {
+    std::vector<int32_t> items;
+    items.reserve(row.size());
+    for (const Interaction& each : row) items.push_back(each.item);
+    return torch::tensor(items, torch::kInt32);
+  }
+  DatasetWriter& out_;
+  const RatingsOptions& options_;
+  std::map<std::string, WrittenRows> splits_;
+};
+
+void convert_ratings(const std::vector<std::string>& inputs, const Target& target,
+                     const RatingsOptions& options) {
+  const std::string& path = inputs.front();
+  const SplitRule rule(options.splits);
+  Interactions interactions = read_interactions(path, options);
+  sort_by_user(interactions.all);
+  require_enough(interactions, options);
+  DatasetWriter out(target, "interactions");
+  SparseWriter writer(out, options);
+  int64_t row = 0;
+  for (auto begin = interactions.all.begin(); begin != interactions.all.end();) {
+    const auto end = std::find_if(begin, interactions.all.end(),
+                                  [&](const auto& each) { return each.user != begin->user; });
+    writer.add(rule.split_of(row++), interactions.users[static_cast<size_t>(begin->user)], {begin, end});
+    begin = end;
+  }
+  if (row == 0)
+    usage_error("{}: no interaction is left; expected weaker --minimum_rating or --minimum_user", path);
+  writer.finish(interactions.items);
+  out.commit();
+}
+
+}  // namespace
+
+Format ratings_format() {
+  return {
+      .name = "ratings",
+      .takes = "FILE",
+      .summary =
+          "interactions of users with items, separated by tabs, commas, semicolons or '::', gzipped or not",
+      .least = 1,
+      .most = 1,
+      .bind = with_options(convert_ratings)};
+}
+
+}  // namespace elbo

@@ -1,0 +1,109 @@
+#include "elbo/convert/sound.h"
+
+#include <sndfile.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <numbers>
+
+#include "elbo/base/error.h"
+#include "elbo/base/file.h"
+#include "elbo/base/text.h"
+
+namespace elbo {
+namespace {
+
+constexpr int64_t most_samples = 100'000'000;
+constexpr double least_power = 1e-5;
+
+// libsndfile takes the file's word for the end of the samples: a RIFF file names its size, so that it can be
+// seen.
+void require_whole(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::array<unsigned char, 8> head{};
+  file.read(reinterpret_cast<char*>(head.data()), head.size());
+  if (!file || std::string(head.begin(), head.begin() + 4) != "RIFF") return;
+  const uint64_t named = head[4] | uint64_t{head[5]} << 8 | uint64_t{head[6]} << 16 | uint64_t{head[7]} << 24;
+  const bool unknown = named == 0 || named == 0xffffffff;  // written to a pipe
+  if (!unknown && std::filesystem::file_size(path) < named + head.size())
+    usage_error("{}: is cut short: {} bytes, its header names {}; copy it anew", path,
+                std::filesystem::file_size(path), named + head.size());
+}
+
+double mel_of(double frequency) { return 2595 * std::log10(1 + frequency / 700); }
+double frequency_of(double mel) { return 700 * (std::pow(10, mel / 2595) - 1); }
+
+// (bins, mels) weights of the spectrum's bins.
+torch::Tensor mel_bands(int64_t bins, int64_t rate, int64_t mels) {
+  torch::Tensor bands = torch::zeros({bins, mels}, torch::kFloat32);
+  auto weight = bands.accessor<float, 2>();
+  const double nyquist = static_cast<double>(rate) / 2,
+               step = mel_of(nyquist) / static_cast<double>(mels + 1);
+  for (int64_t band = 0; band < mels; ++band) {
+    const double low = frequency_of(step * static_cast<double>(band));
+    const double middle = frequency_of(step * static_cast<double>(band + 1));
+    const double high = frequency_of(step * static_cast<double>(band + 2));
+    for (int64_t bin = 0; bin < bins; ++bin) {
+      const double frequency = nyquist * static_cast<double>(bin) / static_cast<double>(bins - 1);
+      const double rising = (frequency - low) / (middle - low),
+                   falling = (high - frequency) / (high - middle);
+      weight[bin][band] = static_cast<float>(std::max(0.0, std::min(rising, falling)));
+    }
+  }
+  return bands;
+}
+
+}  // namespace
+
+bool is_sound_file(const std::string& path) {
+  const std::string ending = lower_case(std::filesystem::path(path).extension());
+  return ending == ".wav" || ending == ".flac";
+}
+
+Recording read_sound(const std::string& path) {
+  require_readable_file(path);
+  require_whole(path);
+  SF_INFO info{};
+  const std::unique_ptr<SNDFILE, decltype(&sf_close)> file(sf_open(path.c_str(), SFM_READ, &info), sf_close);
+  if (!file) usage_error("{}: is damaged or no recording ({})", path, sf_strerror(nullptr));
+  if (info.frames <= 0) usage_error("{}: holds no samples", path);
+  if (info.frames > most_samples / std::max(1, info.channels))
+    usage_error(
+        "{}: says that it has {} samples in {} channels; expected at most {} in all: cut it into pieces",
+        path, info.frames, info.channels, most_samples);
+  torch::Tensor samples = torch::empty({info.frames, info.channels}, torch::kFloat32);
+  if (sf_readf_float(file.get(), samples.mutable_data_ptr<float>(), info.frames) != info.frames)
+    usage_error("{}: is cut short or damaged; copy it anew", path);
+  return {samples.mean(1), info.samplerate};
+}
+
+torch::Tensor decimate(const torch::Tensor& samples, int64_t factor) {
+  if (factor == 1) return samples;
+  const int64_t reach = 16 * factor;
+  const torch::Tensor place = torch::arange(-reach, reach + 1, torch::kFloat64);
+  const double cutoff = 0.9 / static_cast<double>(factor);  // of the old band
+  const torch::Tensor window =
+      0.5 + 0.5 * torch::cos(std::numbers::pi * place / static_cast<double>(reach + 1));
+  torch::Tensor filter = torch::sinc(place * cutoff) * window;
+  filter = (filter / filter.sum()).to(torch::kFloat32);
+  return torch::conv1d(samples.reshape({1, 1, -1}), filter.reshape({1, 1, -1}), {}, factor, reach).flatten();
+}
+
+torch::Tensor mu_law(const torch::Tensor& samples) {
+  const torch::Tensor x = samples.clamp(-1, 1);
+  const torch::Tensor bent = x.sign() * torch::log1p(255 * x.abs()) / std::log(256.0);
+  return ((bent + 1) / 2 * 255).round().to(torch::kUInt8);
+}
+
+torch::Tensor log_mel(const torch::Tensor& frames, int64_t rate, int64_t mels) {
+  const torch::Tensor window = torch::hann_window(frames.size(1), torch::kFloat32);
+  const torch::Tensor power = torch::fft_rfft(frames * window).abs().square();
+  return torch::matmul(power, mel_bands(power.size(1), rate, mels)).clamp_min(least_power).log();
+}
+
+}  // namespace elbo

@@ -1,0 +1,83 @@
+// Texts, a sentence a line, as rows of tokens.
+#include "elbo/base/text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "elbo/base/error.h"
+#include "elbo/base/special_tokens.h"
+#include "elbo/convert/byte_pairs.h"
+#include "elbo/convert/format.h"
+#include "elbo/convert/tokens.h"
+
+namespace elbo {
+namespace {
+
+struct TextOptions {
+  std::string tokens = "words";
+  bool lowercase = false;
+  TokenOptions rows;
+  void bind(OptionTable& table) {
+    table.add_choice("tokens", tokens, {"characters", "words", "byte_pairs"},
+                     "what a line is cut into: characters, words and marks, or frequent pieces of words");
+    table.add("lowercase", lowercase, "capitals A to Z become small letters first");
+    rows.bind(table);
+  }
+};
+
+constexpr int64_t usual_byte_pairs = 8192;
+
+void convert_byte_pairs(const Lines& lines, const Tokenizer& words, TokenOptions options,
+                        const Target& target) {
+  if (options.vocabulary == 0) options.vocabulary = usual_byte_pairs;
+  std::unordered_map<std::string, int64_t> counts;
+  lines([&](const TextLine& line) {
+    if (!is_training(line)) return;
+    for (const std::string& word : words(line.text)) ++counts[word];
+  });
+  const std::vector<Merge> merges = learn_merges(counts, options.vocabulary - special_tokens);
+  BytePairs pairs(merges);
+  const Tokenizer pieces = [&](const std::string& line) {
+    std::vector<std::string> result;
+    for (const std::string& word : words(line)) {
+      const std::vector<std::string>& more = pairs.pieces_of(word);
+      result.insert(result.end(), more.begin(), more.end());
+    }
+    return result;
+  };
+  convert_tokens(lines, pieces, "byte_pairs", options, target, [&](DatasetWriter& out) {
+    std::vector<std::string> texts;
+    texts.reserve(merges.size());
+    for (const auto& [left, right] : merges) texts.push_back(fmt::format("{} {}", left, right));
+    out.write_texts("/merges", texts);
+  });
+}
+
+void convert_text(const std::vector<std::string>& inputs, const Target& target, const TextOptions& options) {
+  const Tokenizer cut = options.tokens == "characters" ? characters_of : words_of;
+  const Tokenizer tokenizer = [&](const std::string& line) {
+    return cut(options.lowercase ? lower_case(line) : line);
+  };
+  const Lines lines = lines_of_files(inputs);
+  if (options.tokens == "byte_pairs") {
+    convert_byte_pairs(lines, tokenizer, options.rows, target);
+  } else {
+    convert_tokens(lines, tokenizer, options.tokens, options.rows, target);
+  }
+}
+
+}  // namespace
+
+Format text_format() {
+  return {.name = "text",
+          .takes = "FILE…",
+          .summary =
+              "texts in UTF-8, a sentence a line, gzipped or not; files named train, validation or test give "
+              "the splits",
+          .least = 1,
+          .most = 1000,
+          .bind = with_options(convert_text)};
+}
+
+}  // namespace elbo

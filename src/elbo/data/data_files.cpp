@@ -1,0 +1,63 @@
+#include "elbo/data/data_files.h"
+
+#include <glob.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "elbo/base/error.h"
+#include "elbo/base/text.h"
+
+namespace elbo {
+namespace fs = std::filesystem;
+namespace {
+
+bool is_pattern(const std::string& path) { return path.find_first_of("*?[") != std::string::npos; }
+
+std::vector<std::string> items(const std::string& path) {
+  if (fs::exists(path)) return {path};
+  return split(path, ',');
+}
+
+std::vector<std::string> matches(const std::string& pattern) {
+  glob_t found{};
+  // Sorted here, since the library sorts by the user's language.
+  const int failure = glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found);
+  std::vector<std::string> result(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  globfree(&found);
+  if (failure != 0 || result.empty())
+    usage_error(
+        "data.path={}: matches no file; expected a file, a pattern such as shards/*.h5, or several with "
+        "commas between",
+        pattern);
+  std::ranges::sort(result);
+  return result;
+}
+
+}  // namespace
+
+std::vector<std::string> data_files(const std::string& path) {
+  std::vector<std::string> files;
+  for (const std::string& item : items(path)) {
+    if (!is_pattern(item) || fs::exists(item)) {
+      files.push_back(item);
+      continue;
+    }
+    for (std::string& match : matches(item)) files.push_back(std::move(match));
+  }
+  std::set<fs::path> seen;
+  for (const std::string& file : files)
+    if (!seen.insert(fs::weakly_canonical(file)).second)
+      usage_error("data.path={}: names {} twice; expected each file once", path, file);
+  return files;
+}
+
+std::string absolute_data_path(const std::string& path) {
+  std::vector<std::string> result;
+  for (const std::string& item : items(path))
+    result.push_back(fs::absolute(item).lexically_normal().string());
+  return join(result, ",");
+}
+
+}  // namespace elbo

@@ -1,0 +1,351 @@
+#include "elbo/data/dataset.h"
+
+#include <torch/types.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <map>
+
+#include "elbo/base/error.h"
+#include "elbo/base/memory.h"
+#include "elbo/base/text.h"
+#include "elbo/data/data_file.h"
+#include "elbo/data/data_files.h"
+#include "elbo/hdf5/hdf5.h"
+#include "elbo/data/holdout.h"
+#include "elbo/data/host_chunks.h"
+#include "elbo/data/joined_rows.h"
+#include "elbo/data/sparse_rows.h"
+#include "elbo/data/split_paths.h"
+#include "elbo/data/stored_split.h"
+
+namespace elbo {
+namespace {
+
+constexpr int64_t least_window = 1 << 20;
+
+}  // namespace
+
+void DataOptions::bind(OptionTable& table) {
+  table.add("data.path", path,
+            "HDF5 file (docs/data_format.md), a pattern (shards/*.h5), or several with commas between: many "
+            "files are one data set");
+  table.add(
+      "data.stage", stage,
+      "folder on a disk of each host to which training copies the files first; '$TMPDIR', in such quotes, is "
+      "each host's own; empty: they are read where they are");
+  table.add("data.train", train, "group of the training split");
+  table.add("data.validation", validation, "group of the validation split, if the file has one");
+  table.add("data.test", test, "group of the test split, if the file has one");
+  table.add("data.x", x,
+            "dataset of the rows inside a split's group; an absolute path (/images/raw) names the training "
+            "rows of a file of any other layout");
+  table.add("data.label", label, "dataset of the labels, likewise; need not be there");
+  table.add("data.validation_fraction", validation_fraction,
+            "share of the training rows that is held out for validation where the file has no such split, "
+            "in whole percents",
+            Range::between(0, 0.9));
+  table.add_choice("data.binarize", binarize, {"none", "static", "dynamic"},
+                   "draw each value of x in [0, 1] as 0 or 1 with that probability: static, one draw for "
+                   "each row; dynamic, a new one whenever a row comes (test rows: always static)");
+  table.add("data.shuffle_buffer_bytes", shuffle_buffer_bytes,
+            "bytes of rows that are shuffled with one another, and kept in memory twice; data sets up to "
+            "that size are shuffled whole; 0: a power of two near a sixteenth of the free memory when the "
+            "run begins",
+            Range::at_least(0));
+  table.add("data.prefetch", prefetch, "microbatches read ahead, for each worker thread",
+            Range::between(1, 1024));
+}
+
+struct Dataset::State {
+  DataOptions options;
+  Ranks ranks;
+  std::vector<std::unique_ptr<DataFile>> files;
+  DataShape shape;
+  std::map<std::string, std::shared_ptr<const RowSource>> splits;
+  std::vector<SplitPaths> stored;
+  int64_t rows_of_first_split = 0;
+  mutable std::string fingerprint;
+
+  State(const DataOptions& given, Ranks all) : options(given), ranks(std::move(all)) {
+    if (options.shuffle_buffer_bytes == 0) options.shuffle_buffer_bytes = default_shuffle_buffer_bytes();
+    if (options.shuffle_buffer_bytes < least_window)
+      usage_error("data.shuffle_buffer_bytes={}: expected {} at least, or 0 for what the free memory allows",
+                  options.shuffle_buffer_bytes, least_window);
+    for (const std::string& path : data_files(given.path))
+      files.push_back(std::make_unique<DataFile>(path, ranks.once));
+  }
+
+  // The dataset's description, if rows can be taken from it.
+  static hdf5::DatasetInfo require_rows(const DataFile& file, const std::string& path, size_t least_rank) {
+    if (hdf5::is_group(file.handle(), path))
+      file.refuse(fmt::format("{} is a group; expected a dataset", path));
+    hdf5::DatasetInfo info = file.describe(path);
+    if (!info.numeric()) file.refuse(fmt::format("{} holds {}; expected numbers", path, info.type_name));
+    if (info.shape.size() < least_rank)
+      file.refuse(fmt::format("{} has the shape {}; expected (rows, …) with at least {} dimensions", path,
+                              shape_text(info.shape), least_rank));
+    for (const int64_t size : info.shape)
+      if (size == 0)
+        file.refuse(fmt::format("{} is empty: its shape is {}; expected one row at least", path,
+                                shape_text(info.shape)));
+    require_possible_shape(file, path, info);
+    return info;
+  }
+
+  // A damaged file says any shape, and rows that were never written need no place in it.
+  static void require_possible_shape(const DataFile& file, const std::string& path,
+                                     const hdf5::DatasetInfo& info) {
+    constexpr double most_of_row = 1e9, most_bytes = 1e16;
+    const auto extent = [&](size_t d) { return static_cast<double>(static_cast<uint64_t>(info.shape[d])); };
+    double row = 1;
+    for (size_t d = 1; d < info.shape.size(); ++d) row *= extent(d);
+    if (row > most_of_row)
+      file.refuse(fmt::format("{} has the shape {}; expected rows of at most {:g} numbers", path,
+                              shape_text(info.shape), most_of_row));
+    const double bytes = row * extent(0) * static_cast<double>(info.type_size);
+    if (bytes > most_bytes)
+      file.refuse(fmt::format("{} has the shape {}, which is {}; the file is damaged", path,
+                              shape_text(info.shape), human_bytes(bytes)));
+  }
+
+  void find_shape(const DataFile& file, const hdf5::DatasetInfo& info, const std::string& path) {
+    const std::vector<int64_t> row(info.shape.begin() + 1, info.shape.end());
+    shape.integer_x = info.type_class == H5T_INTEGER;
+    shape.bytes_x = info.bytes();
+    shape.kind = hdf5::read_text_attribute(hdf5::open_group(file.handle(), "/"), "kind").value_or("");
+    if (shape.kind.empty()) {
+      const bool pictures = row.size() == 3 || (row.size() == 2 && info.bytes());
+      shape.kind = pictures ? "image" : row.size() == 1 ? "tabular" : "";
+    }
+    shape.x = row;
+    if (shape.kind == "tokens") find_vocabulary(file, path);
+    if (shape.kind != "image") return;
+    if (row.size() == 2) shape.x = {1, row[0], row[1]};  // grey pictures without an axis for channels
+    if (shape.x.size() != 3)
+      file.refuse(fmt::format("{} has the shape {}; expected (rows, channels, height, width) for images",
+                              path, shape_text(info.shape)));
+  }
+
+  void find_vocabulary(const DataFile& file, const std::string& path) {
+    if (!shape.integer_x || shape.x.size() != 1)
+      file.refuse(fmt::format("{} has rows of the shape {}; expected (rows, time) integers for tokens", path,
+                              shape_text(shape.x)));
+    if (!hdf5::exists(file.handle(), "/vocabulary"))
+      file.refuse("has tokens and no /vocabulary; expected a dataset of what each number stands for");
+    shape.tokens = file.describe("/vocabulary").shape.front();
+  }
+
+  // Largest label of a dataset of integers (N); throws for negative ones.
+  static int64_t largest_label(const SplitPaths& paths, int64_t rows) {
+    const std::shared_ptr<const RowReader> reader = paths.file->reader(paths.label, torch::kInt64);
+    int64_t largest = 0;
+    constexpr int64_t piece = 1 << 20;
+    for (int64_t first = 0; first < rows; first += piece) {
+      torch::Tensor labels = torch::empty({std::min(piece, rows - first)}, torch::kInt64);
+      reader->read(first, labels.size(0), labels.mutable_data_ptr());
+      const auto lowest = labels.argmin().item<int64_t>();
+      if (const auto label = labels[lowest].item<int64_t>(); label < 0)
+        paths.file->refuse(fmt::format("{} holds the label {} in row {}; expected 0 or more", paths.label,
+                                       label, first + lowest));
+      largest = std::max(largest, labels.max().item<int64_t>());
+    }
+    return largest;
+  }
+
+  // The labels of one file; `classes_known`: labels beyond shape.classes are wrong.
+  void find_labels(const SplitPaths& paths, int64_t rows, bool classes_known) {
+    const DataFile& file = *paths.file;
+    const hdf5::DatasetInfo info = require_rows(file, paths.label, 1);
+    if (info.shape.front() != rows)
+      file.refuse(fmt::format("{} has {} rows, {} has {}; expected as many labels as rows", paths.label,
+                              info.shape.front(), paths.x, rows));
+    if (info.type_class == H5T_FLOAT) {
+      if (info.shape.size() > 2)
+        file.refuse(fmt::format("{} has the shape {}; expected (rows) or (rows, k)", paths.label,
+                                shape_text(info.shape)));
+      const int64_t features = info.shape.size() == 2 ? info.shape[1] : 1;
+      if (shape.label_features != 0 && shape.label_features != features)
+        file.refuse(fmt::format("{} has the shape {}; the labels before it have {} values a row", paths.label,
+                                shape_text(info.shape), shape.label_features));
+      shape.label_features = features;
+      return;
+    }
+    if (info.shape.size() != 1)
+      file.refuse(fmt::format("{} has the shape {}; expected (rows), one integer a row", paths.label,
+                              shape_text(info.shape)));
+    // The converters write how many classes there are; otherwise the training labels tell.
+    const auto declared =
+        hdf5::read_integer_attribute(hdf5::open_dataset(file.handle(), paths.label), "classes");
+    const int64_t largest = largest_label(paths, rows);
+    const int64_t limit = declared.value_or(classes_known ? shape.classes : rows_of_first_split);
+    if (largest >= limit)
+      file.refuse(fmt::format("{} holds the label {}; expected 0 to {} ({})", paths.label, largest, limit - 1,
+                              declared        ? "its attribute classes"
+                              : classes_known ? "the training split's classes"
+                                              : "there cannot be more classes than rows"));
+    if (!classes_known) shape.classes = std::max(shape.classes, declared.value_or(largest + 1));
+  }
+
+  // Finds the splits of all files and checks that they agree.
+  void open_splits() {
+    for (const auto& file : files)
+      for (SplitPaths& paths : find_splits(*file, options)) stored.push_back(std::move(paths));
+    // In this order, since training labels say how many classes there are.
+    std::ranges::stable_sort(stored, {}, [](const SplitPaths& paths) {
+      return paths.split == "train" ? 0 : paths.split == "validation" ? 1 : 2;
+    });
+    std::vector<int64_t> rows;
+    rows.reserve(stored.size());
+    for (const SplitPaths& paths : stored) rows.push_back(check_rows(paths));
+    for (size_t i = 0; i < stored.size(); ++i)
+      if (stored[i].split == stored.front().split) rows_of_first_split += rows[i];
+    for (size_t i = 0; i < stored.size(); ++i) {
+      if (stored[i].label.empty() != stored.front().label.empty() && stored[i].split == stored.front().split)
+        stored[i].file->refuse(fmt::format("{} has {}labels, {} of {} has {}; expected all files alike",
+                                           stored[i].x, stored[i].label.empty() ? "no " : "",
+                                           stored.front().x, stored.front().file->path(),
+                                           stored.front().label.empty() ? "none" : "some"));
+      if (!stored[i].label.empty())
+        find_labels(stored[i], rows[i], stored[i].split != stored.front().split && shape.classes > 0);
+    }
+    for (const SplitPaths& paths : stored)
+      if (!splits.contains(paths.split)) splits[paths.split] = open_split(paths.split);
+    hold_out_validation();
+    if (splits.contains("train")) shape.rows = splits.at("train")->rows();
+  }
+
+  // Rows of one file's split, which must look as those of the first.
+  int64_t check_rows(const SplitPaths& paths) {
+    if (paths.sparse != stored.front().sparse)
+      paths.file->refuse(fmt::format("{} has {} rows, {} has {}: expected all alike", paths.x,
+                                     paths.sparse ? "sparse" : "dense", stored.front().x,
+                                     stored.front().sparse ? "sparse" : "dense"));
+    if (paths.sparse) {
+      const SparseRows rows(*paths.file, paths.x, shape.x.empty() ? 0 : shape.features(), nullptr, 0);
+      shape.x = {rows.features()};
+      shape.kind = "interactions";
+      return rows.rows();
+    }
+    const hdf5::DatasetInfo info = require_rows(*paths.file, paths.x, 2);
+    if (shape.x.empty()) find_shape(*paths.file, info, paths.x);
+    const SplitPaths& first = stored.front();
+    const hdf5::DatasetInfo first_info = first.file->describe(first.x);
+    if (info.row_elements() != shape.features() || (info.type_class == H5T_INTEGER) != shape.integer_x ||
+        info.bytes() != first_info.bytes())
+      paths.file->refuse(fmt::format(
+          "{} has rows of the shape {} and type {}; the rows of {} have {} and {}{}: expected all alike",
+          paths.x, shape_text(std::span(info.shape).subspan(1)), info.type_name, first.x, shape_text(shape.x),
+          first_info.type_name, paths.file == first.file ? "" : " in " + first.file->path()));
+    return info.shape.front();
+  }
+
+  std::shared_ptr<const RowSource> open_split(const std::string& split) const {
+    const auto cache = std::make_shared<ChunkCache>(2 * options.shuffle_buffer_bytes);
+    std::vector<std::shared_ptr<const RowSource>> parts;
+    int64_t chunk_bytes = 0, bytes = 0;  // of the largest chunk, of all rows
+    const auto add = [&](const auto& part) {
+      chunk_bytes = std::max(chunk_bytes, part->chunk_bytes());
+      bytes += part->rows() * part->bytes_per_row();
+      parts.push_back(part);
+    };
+    for (const SplitPaths& paths : stored) {
+      const auto number = static_cast<int64_t>(parts.size());
+      if (paths.split == split && paths.sparse)
+        add(std::make_shared<SparseRows>(*paths.file, paths.x, shape.features(), cache, number));
+      if (paths.split == split && !paths.sparse)
+        add(std::make_shared<StoredSplit>(
+            *paths.file, cache,
+            StoredSplitOptions{.x = paths.x,
+                               .label = paths.label,
+                               .row_shape = shape.x,
+                               .in_unit_interval = shape.kind == "image" || options.binarize != "none",
+                               .tokens = shape.tokens,
+                               .classes = shape.classes,
+                               .labels_bytes = options.shuffle_buffer_bytes,
+                               .length = paths.length,
+                               .number = number}));
+    }
+    // Others are read once an evaluation, each row by one rank.
+    if (split == "train" && chunk_bytes > 0) share_chunks(*cache, chunk_bytes, bytes);
+    return parts.size() == 1 ? parts.front() : std::make_shared<JoinedRows>(std::move(parts));
+  }
+
+  void share_chunks(ChunkCache& cache, int64_t chunk_bytes, int64_t bytes) const {
+    if (!ranks.share) return;
+    // All of a split that fits, and what each file's last chunk leaves empty; never so few that ranks which
+    // are a little apart take them from one another.
+    constexpr int64_t least = 4;
+    const int64_t most = bytes / chunk_bytes + 1 + std::ssize(files);
+    const int64_t slots = std::min(most, std::max(least, 2 * options.shuffle_buffer_bytes / chunk_bytes));
+    if (const std::shared_ptr<void> memory = ranks.share(HostChunks::bytes(slots, chunk_bytes),
+                                                         [&](void* raw) { HostChunks::prepare(raw, slots); }))
+      cache.share(std::make_shared<HostChunks>(memory, slots, chunk_bytes));
+  }
+
+  void hold_out_validation() {
+    const int64_t percent = std::lround(options.validation_fraction * 100);
+    if (percent == 0 || !splits.contains("train") || splits.contains("validation")) return;
+    const std::shared_ptr<const RowSource> all = splits["train"];
+    splits["train"] = std::make_shared<Holdout>(all, percent, Holdout::Part::training);
+    splits["validation"] = std::make_shared<Holdout>(all, percent, Holdout::Part::validation);
+    if (splits["validation"]->rows() == 0)
+      usage_error("data.validation_fraction={:g}: holds out none of {} rows; expected a larger share",
+                  options.validation_fraction, all->rows());
+  }
+};
+
+int64_t default_shuffle_buffer_bytes() {
+  constexpr int64_t mebibyte = 1'048'576;
+  const auto share = static_cast<uint64_t>(std::clamp(free_memory() / 16, 64 * mebibyte, 16'384 * mebibyte));
+  return static_cast<int64_t>(std::bit_floor(share));
+}
+
+Dataset::Dataset(const DataOptions& options, Ranks ranks) {
+  const auto guard = hdf5::lock();
+  state_ = std::make_unique<State>(options, std::move(ranks));
+  state_->open_splits();
+}
+
+Dataset::~Dataset() = default;
+Dataset::Dataset(Dataset&&) noexcept = default;
+
+const DataShape& Dataset::shape() const { return state_->shape; }
+
+std::vector<std::string> Dataset::splits() const {
+  std::vector<std::string> names;
+  for (const char* name : {"train", "validation", "test"})
+    if (has(name)) names.emplace_back(name);
+  return names;
+}
+
+bool Dataset::has(const std::string& split) const { return state_->splits.contains(split); }
+
+const RowSource& Dataset::split(const std::string& split) const {
+  const auto found = state_->splits.find(split);
+  if (found == state_->splits.end())
+    usage_error("{}: has no {} split; it has {}", state_->options.path, split, join(splits(), ", "));
+  return *found->second;
+}
+
+int64_t Dataset::shuffle_buffer_bytes() const { return state_->options.shuffle_buffer_bytes; }
+
+std::string Dataset::fingerprint() const {
+  const auto guard = hdf5::lock();
+  if (state_->fingerprint.empty()) state_->fingerprint = fingerprint_of(state_->stored);
+  return state_->fingerprint;
+}
+
+Vocabulary Dataset::vocabulary() const {
+  if (shape().tokens == 0) return {};
+  const auto lock = hdf5::lock();
+  return {hdf5::read_texts(hdf5::open_dataset(state_->files.front()->handle(), "/vocabulary")),
+          attribute("tokens")};
+}
+
+std::string Dataset::attribute(const std::string& name) const {
+  return hdf5::read_text_attribute(hdf5::open_group(state_->files.front()->handle(), "/"), name).value_or("");
+}
+
+}  // namespace elbo

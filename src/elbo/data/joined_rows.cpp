@@ -1,0 +1,69 @@
+#include "elbo/data/joined_rows.h"
+
+#include <fmt/format.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <set>
+
+#include "elbo/base/text.h"
+
+namespace elbo {
+
+JoinedRows::JoinedRows(std::vector<std::shared_ptr<const RowSource>> parts)
+    : parts_(std::move(parts)), first_{0} {
+  for (const auto& part : parts_) first_.push_back(first_.back() + part->rows());
+}
+
+int64_t JoinedRows::rows_per_chunk() const {
+  int64_t most = 1;
+  for (const auto& part : parts_) most = std::max(most, part->rows_per_chunk());
+  return most;
+}
+
+size_t JoinedRows::part_of(int64_t row) const {
+  return static_cast<size_t>(std::ranges::upper_bound(first_, row) - first_.begin()) - 1;
+}
+
+Batch JoinedRows::read(const std::vector<int64_t>& ids) const {
+  struct Wanted {
+    std::vector<int64_t> ids, places;  // in the part; in the batch
+  };
+  std::vector<Wanted> wanted(parts_.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const size_t part = part_of(ids[i]);
+    wanted[part].ids.push_back(ids[i] - first_[part]);
+    wanted[part].places.push_back(static_cast<int64_t>(i));
+  }
+  Batch batch;
+  for (size_t part = 0; part < parts_.size(); ++part) {
+    if (wanted[part].ids.empty()) continue;
+    const Batch some = parts_[part]->read(wanted[part].ids);
+    const auto scatter = [&](torch::Tensor& whole, const torch::Tensor& rows) {
+      if (!rows.defined()) return;
+      if (!whole.defined()) {
+        std::vector<int64_t> shape = rows.sizes().vec();
+        shape.front() = static_cast<int64_t>(ids.size());
+        whole = torch::empty(shape, rows.options());
+      }
+      whole.index_copy_(0, torch::tensor(wanted[part].places, torch::kInt64), rows);
+    };
+    scatter(batch.x, some.x);
+    scatter(batch.label, some.label);
+    scatter(batch.length, some.length);
+  }
+  batch.ids = torch::tensor(ids, torch::kInt64);
+  return batch;
+}
+
+void JoinedRows::read_all() const {
+  for (const auto& part : parts_) part->read_all();
+}
+
+std::string JoinedRows::access_method() const {
+  std::set<std::string> ways;
+  for (const auto& part : parts_) ways.insert(part->access_method());
+  return join({ways.begin(), ways.end()}, "; ");
+}
+
+}  // namespace elbo

@@ -1,0 +1,29 @@
+// Many files as one data set: the rows of several sources behind one another.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "elbo/data/dataset.h"
+
+namespace elbo {
+
+class JoinedRows final : public RowSource {
+ public:
+  // parts: at least one, with rows of one shape.
+  explicit JoinedRows(std::vector<std::shared_ptr<const RowSource>> parts);
+  int64_t rows() const override { return first_.back(); }
+  // The largest of the parts': a chunk that crosses the border of two files costs one of each.
+  int64_t rows_per_chunk() const override;
+  int64_t bytes_per_row() const override { return parts_.front()->bytes_per_row(); }
+  Batch read(const std::vector<int64_t>& ids) const override;
+  void read_all() const override;
+  std::string access_method() const override;
+
+ private:
+  size_t part_of(int64_t row) const;
+
+  std::vector<std::shared_ptr<const RowSource>> parts_;
+  std::vector<int64_t> first_;  // row of each part, and behind the last
+};
+
+}  // namespace elbo

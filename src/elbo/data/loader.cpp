@@ -1,0 +1,156 @@
+#include "elbo/data/loader.h"
+
+#include <ATen/Parallel.h>
+#include <torch/types.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "elbo/data/binarize.h"
+
+namespace elbo {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Place = std::pair<int64_t, int64_t>;  // step, leaf
+
+// A rank's leaves in the order in which its workers, side by side, will ask for them.
+std::vector<int64_t> order_of_demand(IndexRange microbatches, int workers) {
+  std::vector<int64_t> order;
+  for (int64_t turn = 0; static_cast<int64_t>(order.size()) < microbatches.size(); ++turn)
+    for (int worker = 0; worker < workers; ++worker) {
+      const IndexRange own = partition(microbatches, worker, workers);
+      if (turn < own.size()) order.push_back(own.first + turn);
+    }
+  return order;
+}
+
+}  // namespace
+
+struct Loader::State {
+  const RowSource& source;
+  const LoaderOptions options;
+  const Sampler order;
+  const Key binarize_key;
+
+  mutable std::mutex mutex;  // of what follows
+  std::condition_variable changed;
+  std::map<Place, Batch> ready;
+  std::exception_ptr failure;
+  bool stopping = false;
+  double waited = 0;  // seconds
+  std::thread reader;
+
+  State(const RowSource& rows, LoaderOptions given)
+      : source(rows),
+        options(std::move(given)),
+        order(rows.rows(), rows.rows_per_chunk(), options.shuffle_buffer_bytes / rows.bytes_per_row(),
+              Key(options.seed)),
+        binarize_key(Key(options.seed).with("binarize")) {}
+
+  Batch read(Place place) const {
+    const int64_t first = place.first * options.batch + place.second * options.microbatch;
+    std::vector<int64_t> ids;
+    ids.reserve(static_cast<size_t>(options.microbatch));
+    for (int64_t i = 0; i < options.microbatch; ++i) ids.push_back(order.row_at(first + i));
+    Batch batch = source.read(ids);
+    if (options.binarize == "none") return batch;
+    const int64_t elements = batch.x.numel() / batch.size();
+    for (int64_t i = 0; i < options.microbatch; ++i) {
+      const Key key = options.binarize == "static"
+                          ? binarize_key.with(static_cast<uint64_t>(ids[static_cast<size_t>(i)]))
+                          : binarize_key.with("dynamic").with(static_cast<uint64_t>(first + i));
+      binarize_row(batch.x.mutable_data_ptr<float>() + i * elements, elements, key);
+    }
+    return batch;
+  }
+
+  // What fits into the window is read at once, so that what is wrong in it is told before the first step.
+  void read_small_split() const {
+    if (source.rows() * source.bytes_per_row() <= options.shuffle_buffer_bytes) source.read_all();
+  }
+
+  // Waits for room; false once the loader stops. Once full it sleeps until half is gone: each time it is
+  // woken it takes a core from a worker.
+  bool wait_for_room() {
+    const auto capacity = static_cast<size_t>(options.prefetch * options.workers);
+    std::unique_lock guard(mutex);
+    if (ready.size() >= capacity)
+      changed.wait(guard, [&] { return stopping || ready.size() <= capacity / 2; });
+    return !stopping;
+  }
+
+  void read_ahead() {
+    at::set_num_threads(1);
+    const std::vector<int64_t> microbatches = order_of_demand(options.microbatches, options.workers);
+    try {
+      for (int64_t step = options.first_step; step < options.end_step; ++step)
+        for (const int64_t microbatch : microbatches) {
+          if (!wait_for_room()) return;
+          Batch batch = read({step, microbatch});
+          {
+            const std::lock_guard guard(mutex);
+            ready.emplace(Place{step, microbatch}, std::move(batch));
+          }
+          changed.notify_all();
+        }
+    } catch (...) {
+      const std::lock_guard guard(mutex);
+      failure = std::current_exception();
+      changed.notify_all();
+    }
+  }
+};
+
+Loader::Loader(const RowSource& source, LoaderOptions options)
+    : state_(std::make_unique<State>(source, std::move(options))) {
+  state_->read_small_split();
+  state_->reader = std::thread([state = state_.get()] { state->read_ahead(); });
+}
+
+Loader::~Loader() {
+  {
+    const std::lock_guard guard(state_->mutex);
+    state_->stopping = true;
+    state_->changed.notify_all();
+  }
+  state_->reader.join();
+}
+
+Batch Loader::microbatch(int64_t step, int64_t microbatch) {
+  const Clock::time_point start = Clock::now();
+  std::unique_lock guard(state_->mutex);
+  state_->changed.wait(guard, [&] { return state_->failure || state_->ready.contains({step, microbatch}); });
+  state_->waited += std::chrono::duration<double>(Clock::now() - start).count();
+  const auto found = state_->ready.find({step, microbatch});
+  if (found == state_->ready.end()) std::rethrow_exception(state_->failure);
+  Batch batch = std::move(found->second);
+  state_->ready.erase(found);
+  guard.unlock();  // who is woken would only wait for the lock
+  state_->changed.notify_all();
+  return batch;
+}
+
+double Loader::waited_seconds() const {
+  const std::lock_guard guard(state_->mutex);
+  return state_->waited;
+}
+
+Batch read_rows(const RowSource& source, int64_t first, int64_t end, const std::string& binarize, Key key) {
+  std::vector<int64_t> ids;
+  for (int64_t row = first; row < end; ++row) ids.push_back(row);
+  Batch batch = source.read(ids);
+  if (binarize == "none") return batch;
+  const int64_t elements = batch.x.numel() / batch.size();
+  for (int64_t i = 0; i < batch.size(); ++i)
+    binarize_row(batch.x.mutable_data_ptr<float>() + i * elements, elements,
+                 key.with(static_cast<uint64_t>(first + i)));
+  return batch;
+}
+
+}  // namespace elbo

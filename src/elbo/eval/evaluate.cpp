@@ -1,0 +1,255 @@
+#include "elbo/eval/evaluate.h"
+
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "elbo/base/index_range.h"
+#include "elbo/nn/recurrent.h"
+#include "elbo/objectives/bounds.h"
+#include "elbo/parallel/sum_over_ranks.h"
+#include "elbo/parallel/tree_sum.h"
+
+namespace elbo {
+namespace {
+
+// Variance of a posterior mean over the rows above which its dimension counts as used (Burda et al. 2016,
+// section 3.3).
+constexpr double active_variance = 0.01;
+// Rows that a decoder sees at once while importance samples are drawn: what bounds the memory.
+constexpr int64_t decoded_rows = 4096;
+
+// What is summed over rows, as places in one vector of doubles, so that all of it is added in one canonical
+// tree.
+struct Layout {
+  std::vector<std::string> terms;  // as the model reports them
+  bool bound = false;              // the model has an ELBO
+  bool kl_per_dim = false;         // encode() gives the KL of each dimension
+  int64_t latent = 0;
+
+  // Places: rows, their numbers that count, loss, nll, squared error, PSNR, rows outside of [0, 1]; then the
+  // terms; then three rows of `latent`.
+  enum Place : int64_t { rows, elements, loss, nll, squared_error, psnr, outside, first_term };
+  int64_t latent_at(int64_t row) const {
+    return first_term + static_cast<int64_t>(terms.size()) + row * latent;
+  }
+  enum LatentRow : int64_t { kl, mean, mean_square };
+  int64_t size() const { return latent_at(3); }
+};
+
+torch::Device device_of(Model& model) { return model.parameters().front().device(); }
+
+Key key_of(const EvaluationOptions& options) {
+  return Key(options.seed).with("evaluate").with(options.split);
+}
+
+// For the loss of a leaf.
+RandomGenerator noise_of(const EvaluationOptions& options, int64_t microbatch, Model& model) {
+  return RandomGenerator(key_of(options).with(static_cast<uint64_t>(microbatch)), device_of(model));
+}
+
+// -log p(x) of each row of a leaf, (b).
+torch::Tensor nll_of(Model& model, const Batch& batch, int64_t microbatch, const EvaluationOptions& options) {
+  RandomGenerator noise(key_of(options).with("importance").with(static_cast<uint64_t>(microbatch)), device_of(model));
+  const int64_t at_once = std::max<int64_t>(1, decoded_rows / batch.size());
+  std::vector<torch::Tensor> log_weights;
+  for (int64_t done = 0; done < options.importance_samples; done += at_once)
+    if (const auto drawn =
+            model.log_weights(batch, std::min(at_once, options.importance_samples - done), noise))
+      log_weights.push_back(*drawn);
+  return -importance_weighted_bound(torch::cat(log_weights));
+}
+
+double sum_of(const torch::Tensor& values) { return values.sum(torch::kFloat64).item<double>(); }
+
+class Evaluator {
+ public:
+  Evaluator(const std::vector<std::shared_ptr<Model>>& models, const RowSource& rows,
+            const EvaluationOptions& options)
+      : models_(models), rows_(rows), options_(options), binarize_key_(Key(options.seed).with("binarize")) {
+    Model& model = *models_.front();
+    const torch::NoGradGuard no_grad;
+    const Batch one = read(0, 1).to(device_of(model));
+    RandomGenerator noise(key_of(options).with("probe"), device_of(model));
+    for (const auto& [name, value] : model.evaluate(one, noise).parts) layout_.terms.push_back(name);
+    layout_.bound = model.log_weights(one, 1, noise).has_value();
+    layout_.kl_per_dim = model.encode(one).kl.has_value();
+    layout_.latent = model.latent_size();
+  }
+
+  const Layout& layout() const { return layout_; }
+  int64_t microbatches() const { return (rows_.rows() + options_.microbatch - 1) / options_.microbatch; }
+
+  // What stands for a leaf that nobody will look at.
+  torch::Tensor nothing() const { return torch::zeros({layout_.size()}, torch::kFloat64); }
+
+  // Sums over one leaf: (layout.size()) float64.
+  torch::Tensor microbatch_sums(int worker, int64_t microbatch) const {
+    const torch::NoGradGuard no_grad;
+    Model& model = *models_[static_cast<size_t>(worker)];
+    const int64_t first = microbatch * options_.microbatch;
+    const Batch batch = read(first, std::min(first + options_.microbatch, rows_.rows())).to(device_of(model));
+    torch::Tensor sums = nothing();
+    auto* at = sums.mutable_data_ptr<double>();
+
+    at[Layout::rows] = static_cast<double>(batch.size());
+    const torch::Tensor counted = counted_numbers(model, batch);
+    at[Layout::elements] = sum_of(counted);
+    RandomGenerator noise = noise_of(options_, microbatch, model);
+    const LossTerms terms = model.evaluate(batch, noise);
+    at[Layout::loss] = sum_of(terms.loss);
+    for (size_t i = 0; i < terms.parts.size(); ++i)
+      at[Layout::first_term + static_cast<int64_t>(i)] = sum_of(terms.parts[i].second);
+    const Latent code = model.encode(batch);
+    if (model.likelihood()) add_reconstruction(batch.x, model.decode(code.z, batch.label), counted, at);
+    add_posterior(code, sums);
+    if (options_.importance_samples > 0 && layout_.bound)
+      at[Layout::nll] = sum_of(nll_of(model, batch, microbatch, options_));
+    return sums;
+  }
+
+ private:
+  Batch read(int64_t first, int64_t end) const {
+    return read_rows(rows_, first, end, options_.binarize, binarize_key_);
+  }
+
+  // 1 for the numbers of each row that count, (b, …row).
+  static torch::Tensor counted_numbers(const Model& model, const Batch& batch) {
+    if (!batch.length.defined() || !model.uses_length()) return torch::ones_like(batch.x);
+    std::vector<int64_t> sizes(static_cast<size_t>(batch.x.dim()), 1);
+    sizes[0] = batch.size();
+    sizes[1] = batch.x.size(1);
+    return step_mask(batch.length, sizes[0], sizes[1], batch.x.device()).view(sizes).expand_as(batch.x);
+  }
+
+  static void add_reconstruction(const torch::Tensor& x, const torch::Tensor& reconstruction,
+                                 const torch::Tensor& counted, double* at) {
+    const torch::Tensor squares = ((reconstruction - x).square() * counted).flatten(1);
+    const torch::Tensor error =
+        squares.sum(1, false, torch::kFloat64) /
+        counted.flatten(1).sum(1, false, torch::kFloat64).clamp_min(1);  // a row may have no step
+    at[Layout::squared_error] = sum_of(error);
+    // A perfect row has no finite PSNR; 1e-10 is 100 dB.
+    at[Layout::psnr] = sum_of(error.clamp_min(1e-10).log10() * -10);
+    at[Layout::outside] = sum_of(x.lt(0).logical_or(x.gt(1)).flatten(1).any(1));
+  }
+
+  void add_posterior(const Latent& code, torch::Tensor& sums) const {
+    const auto place = [&](Layout::LatentRow row) {
+      return sums.narrow(0, layout_.latent_at(row), layout_.latent);
+    };
+    const torch::Tensor z = code.z.to(torch::kFloat64).cpu();
+    place(Layout::mean).copy_(z.sum(0));
+    place(Layout::mean_square).copy_(z.square().sum(0));
+    if (code.kl) place(Layout::kl).copy_(code.kl->sum(0, false, torch::kFloat64));
+  }
+
+  const std::vector<std::shared_ptr<Model>>& models_;
+  const RowSource& rows_;
+  const EvaluationOptions& options_;
+  Key binarize_key_;
+  Layout layout_;
+};
+
+// This rank's leaves, each worker its share, as sums of the maximal subtrees of the rank's range.
+std::vector<Part> sum_own_microbatches(const Evaluator& evaluator, Workers& workers, IndexRange own,
+                                 const std::function<bool()>& interrupted) {
+  const int64_t microbatches = evaluator.microbatches();
+  std::vector<std::vector<Part>> parts(static_cast<size_t>(workers.count()));
+  workers.run([&](int worker) {
+    for (const Node& node : maximal_subtrees(partition(own, worker, workers.count()), microbatches)) {
+      // A binary counter over the node's leaves keeps log₂ of them.
+      std::vector<Part> open;
+      for (int64_t microbatch = node.first; microbatch < node.end; ++microbatch) {
+        open.push_back(
+            {{microbatch, microbatch + 1}, interrupted() ? evaluator.nothing() : evaluator.microbatch_sums(worker, microbatch)});
+        while (open.size() > 1 && are_siblings(open[open.size() - 2].node, open.back().node, microbatches)) {
+          const Part right = open.back();
+          open.pop_back();
+          open.back().sum.add_(right.sum);
+          open.back().node.end = right.node.end;
+        }
+      }
+      parts[static_cast<size_t>(worker)].push_back(open.front());
+    }
+  });
+  std::vector<Part> all;
+  for (const std::vector<Part>& of_worker : parts) all.insert(all.end(), of_worker.begin(), of_worker.end());
+  std::vector<Part> own_parts;
+  for (const Node& node : maximal_subtrees(own, microbatches)) {
+    std::vector<Part> inside;
+    for (const Part& part : all)
+      if (node.first <= part.node.first && part.node.end <= node.end) inside.push_back(part);
+    own_parts.push_back({node, canonical_sum(node, inside)});
+  }
+  return own_parts;
+}
+
+std::optional<double> bits_per_dim(const Likelihood* likelihood, double nats, double features,
+                                   bool in_range) {
+  if (!in_range) return std::nullopt;
+  const double bits = nats / (features * std::numbers::ln2);
+  return likelihood->discrete() ? bits : bits + std::log2(255.0);
+}
+
+Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const EvaluationOptions& options,
+                    const Likelihood* likelihood) {
+  const auto* at = sums.const_data_ptr<double>();
+  const double rows = at[Layout::rows];
+  const auto mean = [&](int64_t place) { return at[place] / rows; };
+  Evaluation result;
+  result.split = options.split;
+  result.rows = static_cast<int64_t>(rows);
+  result.loss = mean(Layout::loss);
+  for (size_t i = 0; i < layout.terms.size(); ++i)
+    result.terms.emplace_back(layout.terms[i], mean(Layout::first_term + static_cast<int64_t>(i)));
+  // Without a likelihood of quantities, squared errors mean nothing.
+  const bool in_range = likelihood != nullptr && at[Layout::outside] == 0;
+  if (likelihood != nullptr) result.mse = mean(Layout::squared_error);
+  if (in_range) result.psnr = mean(Layout::psnr);
+  if (layout.bound) {
+    result.elbo = -result.loss;
+    if (options.importance_samples > 0) {
+      result.nll = mean(Layout::nll);
+      result.importance_samples = options.importance_samples;
+    }
+    result.bits_per_dim =
+        bits_per_dim(likelihood, result.nll.value_or(result.loss), mean(Layout::elements), in_range);
+  }
+  int64_t active = 0;
+  for (int64_t i = 0; i < layout.latent; ++i) {
+    const double z = mean(layout.latent_at(Layout::mean) + i);
+    if (mean(layout.latent_at(Layout::mean_square) + i) - z * z > active_variance) ++active;
+    if (layout.kl_per_dim) result.kl_per_dim.push_back(mean(layout.latent_at(Layout::kl) + i));
+  }
+  result.active_units = active;
+  return result;
+}
+
+}  // namespace
+
+std::optional<Evaluation> evaluate(Communicator& comm, Workers& workers,
+                                   const std::vector<std::shared_ptr<Model>>& models, const RowSource& rows,
+                                   const EvaluationOptions& options,
+                                   const std::function<bool()>& interrupted) {
+  const Evaluator evaluator(models, rows, options);
+  const IndexRange own = partition({0, evaluator.microbatches()}, comm.rank(), comm.size());
+  const std::vector<Part> parts = sum_own_microbatches(evaluator, workers, own, interrupted);
+  torch::Tensor broken_off = torch::full({1}, interrupted() ? 1 : 0, torch::kInt32);
+  comm.all_reduce(broken_off, ReduceOp::max);
+  if (broken_off.item<int>() != 0) return std::nullopt;
+  const torch::Tensor sums =
+      sum_over_ranks(comm, parts, evaluator.microbatches(), {evaluator.layout().size()}, torch::kFloat64);
+  return conclude(evaluator.layout(), sums, options, models.front()->likelihood().get());
+}
+
+torch::Tensor score_rows(Model& model, const Batch& batch, int64_t microbatch, const EvaluationOptions& options) {
+  if (options.importance_samples > 0) return nll_of(model, batch, microbatch, options);
+  RandomGenerator noise = noise_of(options, microbatch, model);
+  return model.evaluate(batch, noise).loss;
+}
+
+}  // namespace elbo

@@ -1,0 +1,33 @@
+// A function of every row of a split, written to an HDF5 file: computed by all workers of all ranks, with the
+// same bits for every number of them.
+#pragma once
+#include <torch/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "elbo/comm/communicator.h"
+#include "elbo/data/dataset.h"
+#include "elbo/parallel/workers.h"
+
+namespace elbo {
+
+// A dataset of float32: what a row has in it.
+struct RowOutput {
+  std::string name;
+  std::vector<int64_t> shape;
+};
+
+// Of the rows first … end-1, which are a leaf: all outputs side by side, (b, width). Called by many workers
+// at once.
+using RowFunction = std::function<torch::Tensor(int worker, int64_t microbatch, int64_t first, int64_t end)>;
+
+// Collective. Leaves are of `microbatch` rows, the last one of fewer, so that what is found for a row does
+// not depend on who computes it. Rank 0 writes the file, with /label where rows have labels; it is there
+// whole or not at all. Memory: a microbatch for every worker of every rank.
+void map_rows(Communicator& world, Workers& workers, const RowSource& source, int64_t microbatch,
+              const std::vector<RowOutput>& outputs, const RowFunction& function, const std::string& path);
+
+}  // namespace elbo

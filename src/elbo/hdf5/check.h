@@ -1,0 +1,27 @@
+// What the files of hdf5.h share: checked results, and names for messages.
+#pragma once
+#include <string>
+
+#include "elbo/base/error.h"
+#include "elbo/hdf5/hdf5.h"
+
+namespace elbo::hdf5 {
+
+// "file.h5: /train/x"; the file alone for its root.
+std::string name_of(hid_t object);
+
+// The type of memory that holds elements of a tensor. Throws Error for types that are not stored.
+hid_t memory_type(torch::ScalarType type);
+
+// HDF5's C functions answer with a negative number where they fail.
+template <typename Result>
+Result check(Result result, hid_t object, const char* tried) {
+  if (result < 0) fail("{}: could not {}: {}", name_of(object), tried, last_reason());
+  return result;
+}
+
+inline Handle checked(hid_t id, herr_t (*close)(hid_t), hid_t object, const char* tried) {
+  return Handle(check(id, object, tried), close);
+}
+
+}  // namespace elbo::hdf5

@@ -1,0 +1,390 @@
+#include "elbo/hdf5/chunk_index.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <string_view>
+#include <unordered_set>
+
+#include "elbo/hdf5/file_structure.h"
+
+namespace elbo {
+namespace {
+
+// The number that Storage gives to the chunk with this first element; none where that is no chunk of the grid
+// (a dataset may have shrunk).
+std::optional<uint64_t> index_of(const Storage& storage, const std::vector<uint64_t>& first_element) {
+  uint64_t index = 0;
+  for (size_t d = 0; d < storage.shape.size(); ++d) {
+    const uint64_t coordinate = first_element[d] / static_cast<uint64_t>(storage.chunk[d]);
+    const auto count = static_cast<uint64_t>(storage.chunks_along(d));
+    if (coordinate >= count) return std::nullopt;
+    index = index * count + coordinate;
+  }
+  return index;
+}
+
+uint64_t chunks_of(const Storage& storage) {
+  constexpr uint64_t most = uint64_t{1} << 26;
+  uint64_t count = 1;
+  for (size_t d = 0; d < storage.shape.size(); ++d) {
+    const auto along = static_cast<uint64_t>(storage.chunks_along(d));
+    if (along > most / count) throw Unreadable("more chunks than can be kept in memory");
+    count *= along;
+  }
+  return count;
+}
+
+class Indexer {
+ public:
+  Indexer(const RawFile& file, const Storage& storage)
+      : file_(file),
+        super_(read_superblock(file)),
+        storage_(storage),
+        chunks_(chunks_of(storage)),
+        chunk_bytes_(storage.bytes_of_piece()),
+        filtered_(!storage.filters.empty()),
+        pieces_(chunks_) {}
+
+  std::vector<StoredPiece> read(uint64_t header) {
+    find_layout(header);
+    if (!found_) throw Unreadable("an object header without a layout");
+    return std::move(pieces_);
+  }
+
+ private:
+  uint64_t undefined() const {
+    return ~uint64_t{0} >> (64U - 8U * static_cast<unsigned>(super_.offset_size));
+  }
+  Cursor at(uint64_t address, uint64_t size) const { return {file_, super_.base + address, size}; }
+  uint64_t address(Cursor& cursor) const { return cursor.number(super_.offset_size); }
+  uint64_t length(Cursor& cursor) const { return cursor.number(super_.length_size); }
+
+  void set(uint64_t index, uint64_t where, uint64_t size, uint64_t skipped) {
+    if (where == undefined()) return;
+    pieces_[index] = {super_.base + where, size, static_cast<uint32_t>(skipped)};
+  }
+
+  // For blocks and nodes that lead to others: k of them that each lead to the next twice would make 2^k ways.
+  void visit(uint64_t where) {
+    if (!visited_.insert(where).second) throw Unreadable("structures of which two lead to the same one");
+  }
+
+  // ---- object headers ----
+
+  void find_layout(uint64_t header) {
+    Cursor prefix = at(header, 24);
+    if (prefix.begins_with("OHDR")) {
+      find_layout_in_version_2(header, std::move(prefix));
+    } else {
+      if (prefix.number(1) != 1) throw Unreadable("an object header of unknown version");
+      prefix.skip(7);
+      const uint64_t size = prefix.number(4);
+      messages(header + 16, size, 1, false);
+    }
+  }
+
+  void find_layout_in_version_2(uint64_t header, Cursor prefix) {
+    prefix.expect("OHDR");
+    if (prefix.number(1) != 2) throw Unreadable("an object header of unknown version");
+    const uint64_t flags = prefix.number(1);
+    const uint64_t before = 6 + ((flags & 0x20) != 0 ? 16 : 0) + ((flags & 0x10) != 0 ? 4 : 0);
+    const auto width = static_cast<int>(uint64_t{1} << (flags & 3));
+    Cursor sizes = at(header, before + static_cast<uint64_t>(width));
+    sizes.skip(before);
+    const uint64_t size = sizes.number(width);
+    messages(header + before + static_cast<uint64_t>(width), size, 2, (flags & 4) != 0);
+  }
+
+  void messages(uint64_t first, uint64_t size, int version, bool ordered, int depth = 0) {
+    if (depth > 64) throw Unreadable("an object header without an end");
+    visit(first);
+    Cursor cursor = at(first, size);
+    const size_t head = version == 1 ? 8 : ordered ? 6 : 4;
+    while (!found_ && cursor.left() >= head) {
+      const uint64_t type = cursor.number(version == 1 ? 2 : 1);
+      const uint64_t bytes = cursor.number(2);
+      cursor.skip(head - (version == 1 ? 4 : 3));
+      const size_t end = cursor.at() + bytes;
+      if (type == 0x10) {  // goes on elsewhere
+        const uint64_t where = address(cursor), more = length(cursor);
+        if (version == 1) {
+          messages(where, more, version, ordered, depth + 1);
+        } else {
+          if (more < 8) throw Unreadable("an object header's block of impossible size");
+          at(where, 4).expect("OCHK");
+          messages(where + 4, more - 8, version, ordered, depth + 1);
+        }
+      } else if (type == 0x08) {
+        read_layout(cursor);
+        return;
+      }
+      if (cursor.at() > end) throw Unreadable("a message longer than it says");
+      cursor.skip(end - cursor.at());
+    }
+  }
+
+  // ---- layout messages ----
+
+  // The rows themselves are in the message.
+  void read_compact(Cursor& cursor) {
+    const uint64_t size = cursor.number(2);
+    if (chunks_ != 1 || size < chunk_bytes_ || cursor.left() < size)
+      throw Unreadable("a compact layout of impossible size");
+    pieces_.front() = {.address = cursor.place(), .size = chunk_bytes_, .skipped = 0};
+  }
+
+  void read_layout(Cursor& cursor) {
+    found_ = true;
+    const uint64_t version = cursor.number(1);
+    if (version != 3 && version != 4) throw Unreadable(fmt::format("a data layout of version {}", version));
+    const uint64_t kind = cursor.number(1);
+    if (kind == 0) return read_compact(cursor);
+    if (kind != 2) throw Unreadable("a layout that is not chunked");
+    const uint64_t flags = version == 4 ? cursor.number(1) : 0;
+    if (cursor.number(1) != storage_.shape.size() + 1)
+      throw Unreadable("chunks of another rank than their dataset");
+    if (version == 3) return read_tree(address(cursor), {});
+    const auto width = static_cast<int>(cursor.number(1));
+    if (width < 1 || width > 8) throw Unreadable("chunk sizes of unknown width");
+    cursor.skip(static_cast<size_t>(width) * (storage_.shape.size() + 1));
+    switch (cursor.number(1)) {
+      case 1:
+        return read_single(cursor, (flags & 2) != 0);
+      case 2:
+        return read_implicit(cursor);
+      case 3:
+        cursor.skip(1);
+        return read_fixed_array(address(cursor));
+      case 4:
+        cursor.skip(5);
+        return read_extensible_array(address(cursor));
+      default:
+        throw Unreadable("a chunk index of a kind that is not known");
+    }
+  }
+
+  void read_single(Cursor& cursor, bool filtered) {
+    const uint64_t size = filtered ? length(cursor) : chunk_bytes_;
+    const uint64_t skipped = filtered ? cursor.number(4) : 0;
+    if (chunks_ != 1) throw Unreadable("an index of one chunk for several");
+    set(0, address(cursor), size, skipped);
+  }
+
+  void read_implicit(Cursor& cursor) {
+    const uint64_t first = address(cursor);
+    if (first == undefined()) return;
+    for (uint64_t i = 0; i < chunks_; ++i) set(i, first + i * chunk_bytes_, chunk_bytes_, 0);
+  }
+
+  // ---- version 1 B-trees ----
+
+  void read_tree(uint64_t node, std::optional<uint64_t> level) {
+    if (node == undefined()) return;
+    visit(node);
+    const auto offset = static_cast<uint64_t>(super_.offset_size);
+    const uint64_t head = 8 + 2 * offset, key = 8 + 8 * (storage_.shape.size() + 1);
+    Cursor prefix = at(node, head);
+    prefix.expect("TREE");
+    if (prefix.number(1) != 1) throw Unreadable("a chunk index of another type");
+    const uint64_t here = prefix.number(1);
+    if (level && here + 1 != *level) throw Unreadable("a chunk index whose levels do not follow one another");
+    const uint64_t entries = prefix.number(2);
+    Cursor cursor = at(node + head, entries * (key + offset));
+    std::vector<uint64_t> first(storage_.shape.size());
+    for (uint64_t i = 0; i < entries; ++i) {
+      const uint64_t size = cursor.number(4), skipped = cursor.number(4);
+      for (uint64_t& coordinate : first) coordinate = cursor.number(8);
+      cursor.skip(8);
+      const uint64_t child = address(cursor);
+      if (here > 0) {
+        read_tree(child, here);
+      } else if (const std::optional<uint64_t> index = index_of(storage_, first)) {
+        set(*index, child, size, skipped);
+      }
+    }
+  }
+
+  // ---- arrays of chunks ----
+
+  // An array's element: an address, and for filtered chunks their size and the filters left out.
+  void read_elements(Cursor& cursor, uint64_t first, uint64_t count, uint64_t element_size) {
+    const auto size_width = static_cast<int>(element_size) - super_.offset_size - 4;
+    if (filtered_ ? size_width < 1 || size_width > 8
+                  : element_size != static_cast<uint64_t>(super_.offset_size))
+      throw Unreadable("an array of elements of unknown size");
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint64_t where = address(cursor);
+      const uint64_t size = filtered_ ? cursor.number(size_width) : chunk_bytes_;
+      const uint64_t skipped = filtered_ ? cursor.number(4) : 0;
+      if (first + i < chunks_) set(first + i, where, size, skipped);
+    }
+  }
+
+  uint64_t read_array_head(Cursor& cursor, std::string_view signature) const {
+    cursor.expect(signature);
+    if (cursor.number(1) != 0) throw Unreadable("an array of unknown version");
+    if (cursor.number(1) != (filtered_ ? 1 : 0)) throw Unreadable("an array of another kind of elements");
+    return 6;
+  }
+
+  // A data block's elements: in one piece, or in pages of `page` elements with a checksum behind each.
+  template <typename IsThere>
+  void read_pages(uint64_t first_byte, uint64_t first, uint64_t count, uint64_t element_size, uint64_t page,
+                  IsThere&& is_there) {
+    if (count == 0) return;
+    const uint64_t stride = page * element_size + 4;
+    for (uint64_t number = 0; number * page < count; ++number) {
+      if (!is_there(number)) continue;
+      const uint64_t elements = std::min(page, count - number * page);
+      Cursor cursor = at(first_byte + number * stride, elements * element_size);
+      read_elements(cursor, first + number * page, elements, element_size);
+    }
+  }
+
+  void read_fixed_array(uint64_t header) {
+    if (header == undefined()) return;
+    const auto offset = static_cast<uint64_t>(super_.offset_size),
+               length_bytes = static_cast<uint64_t>(super_.length_size);
+    Cursor cursor = at(header, 8 + length_bytes + offset);
+    read_array_head(cursor, "FAHD");
+    const uint64_t element_size = cursor.number(1), page_bits = cursor.number(1), count = length(cursor);
+    const uint64_t block = address(cursor);
+    if (block == undefined()) return;
+    if (page_bits > 32 || count < chunks_ || count > (uint64_t{1} << 40))
+      throw Unreadable("a fixed array of impossible size");
+    const uint64_t page = uint64_t{1} << page_bits, head = 6 + offset;
+    Cursor prefix = at(block, head);
+    read_array_head(prefix, "FADB");
+    if (count <= page) {
+      Cursor elements = at(block + head, count * element_size);
+      return read_elements(elements, 0, count, element_size);
+    }
+    const uint64_t bitmap_bytes = ((count + page - 1) / page + 7) / 8;
+    const std::vector<uint8_t> written = bits(block + head, bitmap_bytes);
+    read_pages(block + head + bitmap_bytes + 4, 0, count, element_size, page,
+               [&](uint64_t number) { return bit(written, number); });
+  }
+
+  std::vector<uint8_t> bits(uint64_t first, uint64_t size) const {
+    Cursor cursor = at(first, size);
+    std::vector<uint8_t> result(size);
+    for (uint8_t& byte : result) byte = static_cast<uint8_t>(cursor.number(1));
+    return result;
+  }
+  static bool bit(const std::vector<uint8_t>& bytes, uint64_t number) {
+    return (bytes[number / 8] & (0x80U >> (number % 8))) != 0;
+  }
+
+  // Super block s holds 2^⌊s/2⌋ data blocks of 2^⌈s/2⌉ times `least` elements. The data blocks of the first
+  // super blocks are named by the index block itself.
+  void read_extensible_array(uint64_t header) {
+    if (header == undefined()) return;
+    const auto offset = static_cast<uint64_t>(super_.offset_size),
+               length_bytes = static_cast<uint64_t>(super_.length_size);
+    Cursor cursor = at(header, 12 + 6 * length_bytes + offset);
+    read_array_head(cursor, "EAHD");
+    ExtensibleArray array;
+    array.element_size = cursor.number(1);
+    const uint64_t index_bits = cursor.number(1);
+    const uint64_t in_index_block = cursor.number(1);
+    array.least = cursor.number(1);
+    const uint64_t least_pointers = cursor.number(1);
+    const uint64_t page_bits = cursor.number(1);
+    cursor.skip(6 * length_bytes);
+    const uint64_t index_block = address(cursor);
+    if (index_block == undefined()) return;
+    if (index_bits > 64 || page_bits > 32 || !std::has_single_bit(array.least) ||
+        !std::has_single_bit(least_pointers))
+      throw Unreadable("an extensible array of impossible size");
+    array.offset_bytes = (index_bits + 7) / 8;
+    array.page = uint64_t{1} << page_bits;
+    const auto least_bits = static_cast<uint64_t>(std::countr_zero(array.least));
+    const uint64_t direct = 2 * static_cast<uint64_t>(std::countr_zero(least_pointers));  // super blocks
+    if (index_bits < least_bits) throw Unreadable("an extensible array of impossible size");
+    const uint64_t super_blocks = 1 + index_bits - least_bits;
+    if (super_blocks < direct) throw Unreadable("an extensible array of impossible size");
+    const uint64_t direct_blocks = 2 * (least_pointers - 1);
+
+    const uint64_t head = 6 + offset;
+    Cursor block = at(index_block, head + in_index_block * array.element_size +
+                                       (direct_blocks + super_blocks - direct) * offset);
+    read_array_head(block, "EAIB");
+    block.skip(offset);
+    read_elements(block, 0, in_index_block, array.element_size);
+    uint64_t first = in_index_block;
+    for (uint64_t s = 0; s < direct; ++s)
+      for (uint64_t i = 0; i < blocks_of(s); ++i, first += array.elements_of(s))
+        read_data_block(array, address(block), first, array.elements_of(s), nullptr, 0);
+    for (uint64_t s = direct; s < super_blocks && first < chunks_; ++s) {
+      const uint64_t where = address(block);
+      if (where != undefined()) read_super_block(array, where, s, first);
+      first += blocks_of(s) * array.elements_of(s);
+    }
+  }
+
+  struct ExtensibleArray {
+    uint64_t element_size = 0, least = 1, page = 1, offset_bytes = 0;
+    uint64_t elements_of(uint64_t super_block) const {
+      return (uint64_t{1} << ((super_block + 1) / 2)) * least;
+    }
+    uint64_t pages_of(uint64_t super_block) const {
+      const uint64_t elements = elements_of(super_block);
+      return elements > page ? elements / page : 0;
+    }
+  };
+  static uint64_t blocks_of(uint64_t super_block) { return uint64_t{1} << (super_block / 2); }
+
+  void read_super_block(const ExtensibleArray& array, uint64_t where, uint64_t s, uint64_t first) {
+    const auto offset = static_cast<uint64_t>(super_.offset_size);
+    const uint64_t blocks = blocks_of(s), bitmap_bytes = (array.pages_of(s) + 7) / 8;
+    const uint64_t head = 6 + offset + array.offset_bytes;
+    Cursor cursor = at(where, head + blocks * bitmap_bytes + blocks * offset);
+    read_array_head(cursor, "EASB");
+    cursor.skip(offset + array.offset_bytes);
+    // One bit a page, of one data block behind the other, though space is kept for whole bytes of each.
+    std::vector<uint8_t> written(blocks * bitmap_bytes);
+    for (uint8_t& byte : written) byte = static_cast<uint8_t>(cursor.number(1));
+    const uint64_t pages = array.pages_of(s);
+    for (uint64_t i = 0; i < blocks && first < chunks_; ++i, first += array.elements_of(s))
+      read_data_block(array, address(cursor), first, array.elements_of(s), &written, i * pages);
+  }
+
+  // written: which pages are, this block's from `first_page` on; null or empty where there are no pages.
+  void read_data_block(const ExtensibleArray& array, uint64_t where, uint64_t first, uint64_t elements,
+                       const std::vector<uint8_t>* written, uint64_t first_page) {
+    if (where == undefined() || first >= chunks_) return;
+    const uint64_t head = 6 + static_cast<uint64_t>(super_.offset_size) + array.offset_bytes;
+    Cursor prefix = at(where, head);
+    read_array_head(prefix, "EADB");
+    if (written != nullptr && !written->empty())
+      return read_pages(where + head + 4, first, elements, array.element_size, array.page,
+                        [&](uint64_t number) { return bit(*written, first_page + number); });
+    Cursor cursor = at(where + head, elements * array.element_size);
+    read_elements(cursor, first, elements, array.element_size);
+  }
+
+  const RawFile& file_;
+  Superblock super_;
+  const Storage& storage_;
+  uint64_t chunks_, chunk_bytes_;
+  bool filtered_;
+  bool found_ = false;
+  std::unordered_set<uint64_t> visited_;
+  std::vector<StoredPiece> pieces_;
+};
+
+}  // namespace
+
+std::optional<std::vector<StoredPiece>> read_chunk_index(const RawFile& file, uint64_t header,
+                                                         const Storage& storage, std::string& why_not) {
+  try {
+    return Indexer(file, storage).read(header);
+  } catch (const Unreadable& reason) {
+    why_not = fmt::format("its chunk index is one that only the library reads ({})", reason.what());
+    return std::nullopt;
+  }
+}
+
+}  // namespace elbo

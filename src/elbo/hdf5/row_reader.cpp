@@ -1,0 +1,226 @@
+#include "elbo/hdf5/row_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <stdexcept>
+
+#include "elbo/base/error.h"
+#include "elbo/hdf5/decode.h"
+#include "elbo/hdf5/check.h"
+#include "elbo/hdf5/storage.h"
+
+namespace elbo {
+namespace {
+
+class LibraryReader final : public RowReader {
+ public:
+  LibraryReader(hdf5::Handle dataset, torch::ScalarType type, std::shared_ptr<const FoundStorage> found)
+      : dataset_(std::move(dataset)), type_(hdf5::memory_type(type)), found_(std::move(found)) {}
+  void read(int64_t first, int64_t count, void* out) const override {
+    try {
+      hdf5::read_rows(dataset_, first, count, type_, out);
+    } catch (const Error&) {
+      if (found_->missing_filter.empty()) throw;
+      // Not sooner: a chunk may be stored without the filter.
+      usage_error(
+          "{}: was written with the filter {}, which the HDF5 library here has not got; name the folder of "
+          "its plugin in HDF5_PLUGIN_PATH, or store the file anew where it was made: h5repack -f GZIP=4 OLD "
+          "NEW",
+          hdf5::name_of(dataset_.get()), found_->missing_filter);
+    }
+  }
+  bool rows_lie_apart() const override { return false; }
+  std::string access_method() const override { return "through the HDF5 library, because " + found_->why_not; }
+
+ private:
+  hdf5::Handle dataset_;
+  hid_t type_;
+  std::shared_ptr<const FoundStorage> found_;
+};
+
+class DirectReader final : public RowReader {
+ public:
+  DirectReader(std::shared_ptr<const RawFile> file, std::string name, std::shared_ptr<const Storage> storage,
+               torch::ScalarType type)
+      : file_(std::move(file)),
+        name_(std::move(name)),
+        storage_(std::move(storage)),
+        type_(type),
+        item_bytes_(static_cast<int64_t>(torch::elementSize(type))),
+        as_stored_(same_representation(storage_->type, type)) {
+    for (size_t d = 1; d < storage_->shape.size(); ++d) {
+      row_elements_ *= storage_->shape[d];
+      chunks_of_rows_ *= storage_->chunks_along(d);
+    }
+    row_bytes_ = row_elements_ * storage_->type.size;
+    whole_rows_ = std::equal(storage_->shape.begin() + 1, storage_->shape.end(), storage_->chunk.begin() + 1);
+  }
+
+  void read(int64_t first, int64_t count, void* out) const override {
+    const int64_t rows = storage_->chunk.front();
+    auto* target = static_cast<uint8_t*>(out);
+    for (int64_t row = first; row < first + count;) {
+      const int64_t group = row / rows;  // of chunks that hold the same rows
+      int64_t n = std::min((group + 1) * rows, first + count) - row;
+      if (rows_lie_apart()) {
+        n = std::min(rows_behind_one_another(group, first + count) - row, first + count - row);
+        read_apart(group, row - group * rows, n, target);
+      } else {
+        read_from_chunks(group, row - group * rows, n, target);
+      }
+      target += n * row_elements_ * item_bytes_;
+      row += n;
+    }
+  }
+  bool rows_lie_apart() const override { return whole_rows_ && storage_->filters.empty(); }
+  std::string access_method() const override { return "directly"; }
+
+ private:
+  const StoredPiece& piece(int64_t index) const { return storage_->pieces[static_cast<size_t>(index)]; }
+
+  // The row behind those that follow the chunk's first one without a gap in the file: small chunks are read
+  // many at once.
+  int64_t rows_behind_one_another(int64_t chunk, int64_t end) const {
+    const int64_t rows = storage_->chunk.front();
+    if (piece(chunk).address == StoredPiece::nowhere) return (chunk + 1) * rows;
+    while ((chunk + 1) * rows < end && piece(chunk + 1).address == piece(chunk).address + piece(chunk).size)
+      ++chunk;
+    return (chunk + 1) * rows;
+  }
+
+  // Rows [at, at + n) from a chunk on that holds nothing but whole rows, unfiltered.
+  void read_apart(int64_t chunk, int64_t at, int64_t n, uint8_t* out) const {
+    const StoredPiece& from = piece(chunk);
+    const auto bytes = static_cast<uint64_t>(n * row_bytes_);
+    if (as_stored_ && from.address != StoredPiece::nowhere) {
+      fetch(from.address + static_cast<uint64_t>(at * row_bytes_), bytes, out, chunk);
+      return;
+    }
+    thread_local std::vector<uint8_t> stored;
+    stored.resize(bytes);
+    if (from.address == StoredPiece::nowhere) {
+      fill(stored);
+    } else {
+      fetch(from.address + static_cast<uint64_t>(at * row_bytes_), bytes, stored.data(), chunk);
+    }
+    convert(storage_->type, stored.data(), n * row_elements_, type_, out);
+  }
+
+  // Rows [at, at + n) of the chunks of a group, put together where they hold parts of rows.
+  void read_from_chunks(int64_t group, int64_t at, int64_t n, uint8_t* out) const {
+    thread_local std::vector<uint8_t> rows, bytes;
+    const uint8_t* stored = nullptr;
+    if (whole_rows_) {
+      load(group, bytes);
+      stored = bytes.data() + at * row_bytes_;
+    } else {
+      rows.resize(static_cast<size_t>(n * row_bytes_));
+      for (int64_t i = 0; i < chunks_of_rows_; ++i) {
+        load(group * chunks_of_rows_ + i, bytes);
+        place(bytes.data() + at * bytes_of_row_in_chunk(), n, i, rows.data());
+      }
+      stored = rows.data();
+    }
+    if (as_stored_) {
+      std::memcpy(out, stored, static_cast<size_t>(n * row_bytes_));
+    } else {
+      convert(storage_->type, stored, n * row_elements_, type_, out);
+    }
+  }
+
+  int64_t bytes_of_row_in_chunk() const {
+    return static_cast<int64_t>(storage_->bytes_of_piece()) / storage_->chunk.front();
+  }
+
+  // A chunk's elements as stored, without filters.
+  void load(int64_t index, std::vector<uint8_t>& bytes) const {
+    const StoredPiece& from = piece(index);
+    if (from.address == StoredPiece::nowhere) {
+      bytes.resize(storage_->bytes_of_piece());
+      fill(bytes);
+      return;
+    }
+    require_in_file(from.address, from.size, index);  // before memory is taken for it
+    bytes.resize(from.size);
+    fetch(from.address, from.size, bytes.data(), index);
+    try {
+      undo_filters(*storage_, from.skipped, bytes);
+    } catch (const std::runtime_error& reason) {
+      fail("{}: the chunk of rows {} cannot be read: {}", name_, rows_of(index), reason.what());
+    }
+  }
+
+  // Copies what chunk `number` of a group has of n rows (in the dataset's order of elements) to its place in
+  // them.
+  void place(const uint8_t* chunk, int64_t n, int64_t number, uint8_t* rows) const {
+    const size_t rank = storage_->shape.size();
+    std::vector<int64_t> first(rank, 0);  // in the row
+    for (size_t d = rank; d-- > 1;) {
+      first[d] = number % storage_->chunks_along(d) * storage_->chunk[d];
+      number /= storage_->chunks_along(d);
+    }
+    const std::function<void(size_t, const uint8_t*, uint8_t*, int64_t, int64_t)> copy =
+        [&](size_t d, const uint8_t* from, uint8_t* to, int64_t from_stride, int64_t to_stride) {
+          // strides: bytes of one step along dimension d - 1
+          const int64_t size = d == 0 ? n : std::min(storage_->chunk[d], storage_->shape[d] - first[d]);
+          const int64_t from_step = d == 0 ? from_stride : from_stride / storage_->chunk[d];
+          const int64_t to_step = d == 0 ? to_stride : to_stride / storage_->shape[d];
+          to += d == 0 ? 0 : first[d] * to_step;
+          if (d + 1 == rank) {
+            std::memcpy(to, from, static_cast<size_t>(size * from_step));
+            return;
+          }
+          for (int64_t i = 0; i < size; ++i)
+            copy(d + 1, from + i * from_step, to + i * to_step, from_step, to_step);
+        };
+    copy(0, chunk, rows, bytes_of_row_in_chunk(), row_bytes_);
+  }
+
+  void fill(std::vector<uint8_t>& bytes) const {
+    for (size_t i = 0; i < bytes.size(); i += storage_->fill.size())
+      std::memcpy(bytes.data() + i, storage_->fill.data(), storage_->fill.size());
+  }
+
+  void fetch(uint64_t address, uint64_t size, uint8_t* out, int64_t index) const {
+    require_in_file(address, size, index);
+    file_->read(address, size, out);
+  }
+
+  void require_in_file(uint64_t address, uint64_t size, int64_t index) const {
+    if (!file_->holds(address, size))
+      fail("{}: the chunk of rows {} lies behind the end of the file: it was cut short", name_,
+           rows_of(index));
+  }
+
+  std::string rows_of(int64_t index) const {
+    const int64_t first = index / chunks_of_rows_ * storage_->chunk.front();
+    return fmt::format("{} to {}", first,
+                       std::min(first + storage_->chunk.front(), storage_->shape.front()) - 1);
+  }
+
+  std::shared_ptr<const RawFile> file_;
+  std::string name_;  // file and dataset
+  std::shared_ptr<const Storage> storage_;
+  torch::ScalarType type_;
+  int64_t item_bytes_;
+  bool as_stored_;
+  int64_t row_elements_ = 1, row_bytes_ = 0, chunks_of_rows_ = 1;
+  bool whole_rows_ = false;  // a chunk holds nothing but whole rows
+};
+
+}  // namespace
+
+std::unique_ptr<RowReader> make_row_reader(std::shared_ptr<const RawFile> file, hdf5::Handle dataset,
+                                           std::shared_ptr<const FoundStorage> found,
+                                           torch::ScalarType type) {
+  const auto guard = hdf5::lock();
+  if (!found->storage) return std::make_unique<LibraryReader>(std::move(dataset), type, std::move(found));
+  std::string name = hdf5::name_of(dataset.get());
+  return std::make_unique<DirectReader>(std::move(file), std::move(name),
+                                        std::shared_ptr<const Storage>(found, &*found->storage), type);
+}
+
+}  // namespace elbo

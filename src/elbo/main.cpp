@@ -1,0 +1,113 @@
+// The environment, the table of commands, and the only catch.
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "elbo/base/error.h"
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
+#include "elbo/base/version.h"
+#include "elbo/comm/environment.h"
+#include "elbo/commands/command.h"
+
+namespace elbo {
+namespace {
+
+void print_overview() {
+  fmt::print(
+      "elbo {}: trains variational autoencoders, on one core or on many machines\n\nusage: elbo COMMAND "
+      "…\n\n",
+      version());
+  for (const Command& command : all_commands()) fmt::print("  {:<13}{}\n", command.name, command.summary);
+  fmt::print("\nelbo COMMAND --help lists its options. All commands also run under mpirun -n P.\n");
+}
+
+Command find_command(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Command& command : all_commands()) {
+    if (command.name == name) return command;
+    names.push_back(command.name);
+  }
+  const std::string nearest = nearest_name(name, names);
+  usage_error("{}: unknown command{}; elbo --help lists them", name,
+              nearest.empty() ? "" : fmt::format(", did you mean {}?", nearest));
+}
+
+ExitCode run(const Environment& environment, std::vector<std::string> words) {
+  const bool speaks = environment.rank() == 0;
+  if (words.empty()) usage_error("no command is named; elbo --help lists them");
+  if (words.front() == "--version") {
+    if (speaks) fmt::print("elbo {}\n", version());
+    return ExitCode::ok;
+  }
+  const bool asks_for_help = words.front() == "--help" || words.front() == "-h" || words.front() == "help";
+  if (asks_for_help && words.size() == 1) {
+    if (speaks) print_overview();
+    return ExitCode::ok;
+  }
+  if (asks_for_help) words = {words[1], "--help"};
+  const Command command = find_command(words.front());
+  words.erase(words.begin());
+  const CommandLine line = parse_command_line(words);
+  if (line.help && !speaks) return ExitCode::ok;
+  return command.run(environment, line);
+}
+
+// Other libraries' messages go on for many lines; the first one says what happened.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+Error out_of_memory() {
+  return {ExitCode::failure,
+          "memory ran out; a smaller network, train.microbatch, train.batch or data.shuffle_buffer_bytes needs less"};
+}
+
+int guarded_run(const Environment& environment, const std::vector<std::string>& words) {
+  try {
+    return static_cast<int>(run(environment, words));
+  } catch (const Error& error) {
+    return environment.end_job(error);
+  } catch (const std::bad_alloc&) {
+    return environment.end_job(out_of_memory());
+  } catch (const std::exception& error) {
+    // LibTorch has no type of its own for it.
+    if (std::string_view(error.what()).find("can't allocate memory") != std::string_view::npos)
+      return environment.end_job(out_of_memory());
+    return environment.end_job(Error(ExitCode::failure, first_line(error.what())));
+  }
+}
+
+// Every microbatch makes and drops the same tensors of a megabyte or two. By default malloc gives such memory
+// back to the system and has it zeroed again each time: a fifth of a step on some ranks, nothing on others.
+void keep_freed_memory() {
+  constexpr int largest = 32 << 20;  // what malloc itself serves, at most; larger blocks are the system's
+  ::mallopt(M_MMAP_THRESHOLD, largest);
+  ::mallopt(M_TRIM_THRESHOLD, 16 * largest);
+}
+
+}  // namespace
+}  // namespace elbo
+
+// Read by jemalloc, where the program is linked to it: tensors lie in huge pages, which matrix kernels and
+// copies between ranks pass over faster.
+extern "C" const char* malloc_conf;
+const char* malloc_conf = "thp:always";
+
+int main(int argc, char** argv) {
+  elbo::keep_freed_memory();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file larger than is allowed fails like a full disk, with a sentence
+  // Threads are workers: no library may split a kernel. Read when LibTorch and OpenMP start.
+  ::setenv("OMP_NUM_THREADS", "1", 1);
+  // With work space of its own for each stream, cuBLAS adds in one order. Read when a GPU is first used.
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+  at::set_num_threads(1);
+  const elbo::Environment environment;
+  elbo::log::set_enabled(environment.rank() == 0);
+  return elbo::guarded_run(environment, {argv + 1, argv + argc});
+}

@@ -1,0 +1,120 @@
+// Posteriors that a normalising flow makes out of a diagonal normal: inverse autoregressive (Kingma et al.
+// 2016) or planar (Rezende & Mohamed 2015). Their divergence from the prior N(0, I) has no closed form: the
+// bound takes log q(z|x) - log p(z) at the draw.
+#include <torch/types.h>
+
+#include "elbo/models/gaussian_vae.h"
+#include "elbo/models/spec.h"
+#include "elbo/nn/flows.h"
+#include "elbo/objectives/bounds.h"
+
+namespace elbo {
+namespace {
+
+struct IafVaeOptions : GaussianVaeOptions {
+  std::string flow = "iaf";
+  int64_t flows = 2;
+  std::vector<int64_t> flow_hidden = {200};
+  KlOptions kl;
+  void bind(OptionTable& table) {
+    GaussianVaeOptions::bind(table);
+    table.add_choice("model.flow", flow, flow_names(), "what the posterior's draw goes through");
+    table.add("model.flows", flows, "flows, one after another", Range::between(1, 1000));
+    table.add("model.flow_hidden", flow_hidden, "iaf: widths of the masked layers of each flow",
+              Range::between(1, 1 << 20));
+    kl.bind_weight(table);
+  }
+};
+
+class IafVae : public Model {
+ public:
+  IafVae(const ModelContext& context, const IafVaeOptions& options, RandomGenerator& init)
+      : latent_(options.latent), kl_(options.kl) {
+    require_quantities(context.data, context.name);
+    const std::vector<int64_t>& row = context.data.x;
+    const FlowShape shape{options.latent, options.flows, options.flow_hidden,
+                          find_activation(context.network.activation)};
+    likelihood_ = make_likelihood(options.likelihood, context.data.is_image());
+    flow_ = register_module("flow", make_flow(options.flow, shape, init));
+    encoder_ = register_module("encoder",
+                               make_encoder(context.network, row, 2 * latent_ + flow_->context_size(), init));
+    decoder_ =
+        register_module("decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));
+    register_module("likelihood", likelihood_);
+  }
+
+  LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
+    return bound(batch, kl_, step_context.step, noise);
+  }
+  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override { return bound(batch, {}, 0, noise); }
+
+  std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
+    const Drawn drawn = draw(infer(batch.x), k, noise);
+    return (log_likelihood(drawn.z, batch.x) - drawn.kl()).view({k, -1});
+  }
+
+  // The flow applied to the base's mean: a typical point, though not the posterior's mean.
+  Latent encode(const Batch& batch) override {
+    const Inferred found = infer(batch.x);
+    return {flow_->forward(found.base.mean, found.context).z};
+  }
+  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
+    return likelihood_->mean(decoder_->forward(z));
+  }
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
+    return noise.normal({n, latent_});
+  }
+  int64_t latent_size() const override { return latent_; }
+  std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
+
+ private:
+  struct Inferred {
+    DiagonalNormal base;    // before the flow
+    torch::Tensor context;  // (b, context), what the flow sees of x
+  };
+  // k draws for each row, behind one another: (k·b, …).
+  struct Drawn {
+    torch::Tensor z, log_q;
+    torch::Tensor kl() const { return log_q - standard_normal_log_density(z); }  // its estimate at this draw
+  };
+
+  Inferred infer(const torch::Tensor& x) {
+    const torch::Tensor output = encoder_->forward(x);
+    return {DiagonalNormal::of(output.narrow(1, 0, 2 * latent_)),
+            output.narrow(1, 2 * latent_, flow_->context_size())};
+  }
+
+  Drawn draw(const Inferred& found, int64_t k, RandomGenerator& noise) {
+    const torch::Tensor start = found.base.sample(noise, k);
+    const FlowOutput flowed = flow_->forward(start.flatten(0, 1), found.context.repeat({k, 1}));
+    return {flowed.z, found.base.log_prob(start).flatten() - flowed.log_det};
+  }
+
+  torch::Tensor log_likelihood(const torch::Tensor& z, const torch::Tensor& x) {
+    return likelihood_->log_prob(decoder_->forward(z), x);
+  }
+
+  LossTerms bound(const Batch& batch, const KlOptions& kl, int64_t step, RandomGenerator& noise) {
+    const Drawn drawn = draw(infer(batch.x), 1, noise);
+    const torch::Tensor nats = -log_likelihood(drawn.z, batch.x);
+    return negative_elbo(nats, drawn.kl().unsqueeze(1), kl, step);
+  }
+
+  int64_t latent_;
+  KlOptions kl_;
+  std::shared_ptr<Encoder> encoder_;
+  std::shared_ptr<Flow> flow_;
+  std::shared_ptr<Decoder> decoder_;
+  std::shared_ptr<Likelihood> likelihood_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSpec> iaf_vae_spec() {
+  return std::make_unique<SpecOf<IafVae, IafVaeOptions>>(
+      "iaf_vae", "posteriors out of normalising flows, inverse autoregressive or planar",
+      "Kingma et al., Improving Variational Inference with Inverse Autoregressive Flow, NIPS 2016; Rezende & "
+      "Mohamed, Variational Inference with Normalizing Flows, ICML 2015");
+}
+
+}  // namespace elbo

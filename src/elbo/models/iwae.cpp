@@ -1,0 +1,69 @@
+#include "elbo/models/iwae.h"
+
+#include <torch/types.h>
+
+#include "elbo/models/spec.h"
+#include "elbo/objectives/bounds.h"
+
+namespace elbo {
+namespace {
+
+// log_weights (K, M, b): the bound of each group, and their mean.
+LossTerms bound_terms(const torch::Tensor& log_weights) {
+  LossTerms terms;
+  terms.loss = -importance_weighted_bound(log_weights).mean(0);
+  terms.add_metric("negative_elbo", -log_weights.mean({0, 1}));
+  return terms;
+}
+
+}  // namespace
+
+void IwaeOptions::bind(OptionTable& table) {
+  GaussianVaeOptions::bind(table);
+  table.add("model.importance_samples", samples, "K: draws of z that one bound weighs",
+            Range::between(1, 1 << 16));
+  table.add_choice("model.gradient", gradient, {"standard", "dreg"},
+                   "dreg: the doubly reparameterised gradient of Tucker et al. 2019");
+}
+
+torch::Tensor Iwae::grouped(const torch::Tensor& log_weights) const {
+  return log_weights.unflatten(0, {options_.samples, options_.groups});
+}
+
+LossTerms Iwae::objective(const StepContext&, const Batch& batch, RandomGenerator& noise) {
+  if (options_.gradient == "standard") return evaluate(batch, noise);
+  const DiagonalNormal posterior = infer(batch);
+  const torch::Tensor log_weights = doubly_reparameterized(posterior, batch, noise);
+  LossTerms terms = bound_terms(log_weights);
+  const torch::Tensor shares = log_weights.detach().softmax(0);
+  const torch::Tensor surrogate = -(shares * log_weights).sum(0).mean(0);
+  // The surrogate has the gradient, the bound the value.
+  terms.loss = surrogate + (terms.loss - surrogate).detach();
+  return terms;
+}
+
+torch::Tensor Iwae::doubly_reparameterized(const DiagonalNormal& posterior, const Batch& batch,
+                                           RandomGenerator& noise) {
+  const torch::Tensor z = posterior.sample(noise, options_.samples * options_.groups);
+  // The posterior's parameters are reached through z alone, and there each draw counts by the square of its
+  // share: once in the surrogate, once here.
+  const DiagonalNormal fixed{posterior.mean.detach(), posterior.logvar.detach()};
+  const torch::Tensor log_weights = grouped(log_weights_at(fixed, z, batch));
+  const torch::Tensor shares = log_weights.detach().softmax(0).flatten(0, 1).unsqueeze(-1);
+  z.register_hook([shares](const torch::Tensor& gradient) { return gradient * shares; });
+  return log_weights;
+}
+
+LossTerms Iwae::evaluate(const Batch& batch, RandomGenerator& noise) {
+  const DiagonalNormal posterior = infer(batch);
+  const torch::Tensor z = posterior.sample(noise, options_.samples * options_.groups);
+  return bound_terms(grouped(log_weights_at(posterior, z, batch)));
+}
+
+std::unique_ptr<ModelSpec> iwae_spec() {
+  return std::make_unique<SpecOf<Iwae, IwaeOptions>>(
+      "iwae", "VAE trained on the importance-weighted bound of K draws",
+      "Burda, Grosse & Salakhutdinov, Importance Weighted Autoencoders, ICLR 2016");
+}
+
+}  // namespace elbo

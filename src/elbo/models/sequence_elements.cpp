@@ -1,0 +1,52 @@
+#include "elbo/models/sequence_elements.h"
+
+#include <torch/types.h>
+
+#include "elbo/base/error.h"
+
+namespace elbo {
+
+void ElementOptions::bind(OptionTable& table) {
+  table.add("model.embedding", embedding, "numbers by which networks see a token or a picture",
+            Range::between(1, 1 << 16));
+  likelihood.bind(table);
+}
+
+std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, const ElementOptions& options,
+                                                int64_t features, RandomGenerator& init) {
+  const DataShape& data = context.data;
+  if (data.tokens == 0) {
+    const bool pictures = data.x.size() == 4;
+    if (data.x.size() != 2 && !pictures)
+      usage_error(
+          "model.name={}: needs sequences, rows of tokens, (time, features) or (time, channels, height, "
+          "width); use vae",
+          context.name);
+    if (pictures)
+      return make_frame_elements(data.x[0], {data.x[1], data.x[2], data.x[3]}, context.network,
+                                 options.embedding, features,
+                                 make_step_likelihood(options.likelihood, data.bytes_x), init);
+    return make_value_elements(data.x[0], data.x[1], features,
+                               make_step_likelihood(options.likelihood, data.bytes_x), init);
+  }
+  if (options.likelihood.name != "auto")
+    usage_error("model.likelihood={}: tokens have a probability for each of the vocabulary; leave it auto",
+                options.likelihood.name);
+  if (data.tokens < special_tokens || data.x[0] < 2)
+    usage_error(
+        "model.name={}: needs rows of two tokens at least and a vocabulary that begins with <pad>, "
+        "<bos>, <eos>, <unk>; this data set has {} and {}",
+        context.name, data.x[0], data.tokens);
+  return make_token_elements(data.tokens, data.x[0], options.embedding, features, init);
+}
+
+int64_t steps_of(const SequenceElements& elements, const Batch& batch, int64_t given) {
+  return given - (batch.x.size(1) - elements.steps());
+}
+
+torch::Tensor next_element(const SequenceElements& elements, const Continuation& continuation,
+                           const torch::Tensor& features, RandomGenerator& noise) {
+  return continuation.drawn ? elements.drawn(features, noise) : elements.predict(features);
+}
+
+}  // namespace elbo

@@ -1,0 +1,139 @@
+// The VAE/GAN of Larsen et al. 2016: rows are reconstructed in the features of a discriminator, which tells
+// them from what the decoder makes. Features are what its last layer sees.
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include "elbo/models/gaussian_vae.h"
+#include "elbo/models/spec.h"
+#include "elbo/nn/discriminator.h"
+#include "elbo/objectives/adversarial.h"
+#include "elbo/objectives/bounds.h"
+
+namespace elbo {
+namespace {
+
+struct VaeGanOptions : GaussianVaeOptions {
+  double gamma = 0.1;
+  double feature_scale = 0.1;
+  RowDiscriminatorOptions discriminator;
+  void bind(OptionTable& table) {
+    GaussianVaeOptions::bind(table);
+    table.add(
+        "model.gamma", gamma,
+        "what the decoder minimises: gamma times the error in features, and the discriminator's verdict",
+        Range::at_least(0));
+    table.add("model.feature_scale", feature_scale,
+              "standard deviation of the features given z: the smaller, the less the KL term weighs",
+              Range::above(0));
+    discriminator.bind(table);
+  }
+};
+
+GaussianVaeOptions adversarial_likelihood(GaussianVaeOptions options, const std::string& model) {
+  options.likelihood = adversarial_likelihood(options.likelihood, model);
+  return options;
+}
+
+class VaeGan : public GaussianVae {
+ public:
+  VaeGan(const ModelContext& context, const VaeGanOptions& options, RandomGenerator& init)
+      : GaussianVae(context, adversarial_likelihood(options, context.name), init),
+        gamma_(options.gamma),
+        feature_scale_(options.feature_scale),
+        r1_penalty_(options.discriminator.r1_penalty),
+        discriminator_lr_factor_(options.discriminator.lr_factor),
+        discriminator_(
+            register_module("discriminator", make_encoder(context.network, context.data.x, 1, init))) {}
+
+  std::vector<Phase> phases() const override {
+    return {{"encoder", {"encoder"}},
+            {"decoder", {"decoder"}},
+            {.name = "discriminator", .modules = {"discriminator"}, .lr_factor = discriminator_lr_factor_}};
+  }
+
+  // Larsen et al. 2016, algorithm 1.
+  LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
+    if (step_context.phase == "encoder") return bound_in_features(batch, noise);
+    if (step_context.phase == "decoder") return resemble(batch, noise);
+    return discriminator_terms(batch, noise);
+  }
+
+  // The bound of the VAE that encoder, decoder and likelihood are, and the error in features at the same z.
+  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override {
+    const DiagonalNormal posterior = infer(batch);
+    const torch::Tensor z = posterior.sample(noise);
+    LossTerms terms = negative_elbo(reconstruction(z, batch), posterior.kl_to_standard(), {}, 0);
+    terms.add_metric("features", feature_error(batch.x, discriminator_->features(decode(z, batch.label))));
+    return terms;
+  }
+
+ private:
+  // -log N(D_l(x) | D_l(x̃), s²I) but for a constant, (b), where D_l are the features and s is their scale: 1
+  // in the paper, whose discriminator's features are larger than those under a penalty on its slope.
+  torch::Tensor feature_error(const torch::Tensor& x, const torch::Tensor& features_of_decoded) {
+    const torch::Tensor error = discriminator_->features(x) - features_of_decoded;
+    return 0.5 * (error / feature_scale_).square().sum(1);
+  }
+
+  // Codes of the rows, then draws from the prior: (2b, latent). The phases that use them leave the encoder
+  // as it is.
+  torch::Tensor codes_and_draws(const Batch& batch, RandomGenerator& noise) {
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor codes = infer(batch).sample(noise);
+    return torch::cat({codes, prior_sample(batch.size(), {}, noise)});
+  }
+
+  LossTerms bound_in_features(const Batch& batch, RandomGenerator& noise) {
+    const DiagonalNormal posterior = infer(batch);
+    const torch::Tensor decoded = decode(posterior.sample(noise), batch.label);
+    const torch::Tensor error = feature_error(batch.x, discriminator_->features(decoded));
+    const torch::Tensor kl = posterior.kl_to_standard().sum(1);
+    LossTerms terms;
+    terms.loss = error + kl;
+    terms.add_metric("features", error);
+    terms.add_metric("kl", kl);
+    return terms;
+  }
+
+  // The verdict in the form that does not saturate, on what is decoded from codes and from draws.
+  LossTerms resemble(const Batch& batch, RandomGenerator& noise) {
+    const torch::Tensor features =
+        discriminator_->features(decode(codes_and_draws(batch, noise), batch.label));
+    const torch::Tensor error = feature_error(batch.x, features.narrow(0, 0, batch.size()));
+    const torch::Tensor verdicts = generator_loss(discriminator_->outputs(features).view({2, -1})).sum(0);
+    LossTerms terms;
+    terms.loss = gamma_ * error + verdicts;
+    terms.add_metric("generator", verdicts);
+    return terms;
+  }
+
+  // What is decoded from codes is to be told from the rows as well as what is decoded from draws.
+  LossTerms discriminator_terms(const Batch& batch, RandomGenerator& noise) {
+    torch::Tensor fake;
+    {
+      const torch::NoGradGuard no_grad;
+      fake = decode(codes_and_draws(batch, noise), batch.label);
+    }
+    const torch::Tensor real = batch.x.detach().requires_grad_(r1_penalty_ > 0);
+    const torch::Tensor logit_of_real = discriminator_->forward(real).squeeze(1);
+    const torch::Tensor logit_of_fakes = discriminator_->forward(fake).view({2, -1});
+    LossTerms terms;
+    terms.loss = torch::softplus(-logit_of_real) + torch::softplus(logit_of_fakes).sum(0);
+    terms.add_metric("discriminator", terms.loss);
+    if (r1_penalty_ > 0) terms.loss = terms.loss + r1_penalty_ * r1_penalty(logit_of_real, real);
+    return terms;
+  }
+
+  double gamma_, feature_scale_, r1_penalty_, discriminator_lr_factor_;
+  std::shared_ptr<Encoder> discriminator_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSpec> vae_gan_spec() {
+  return std::make_unique<SpecOf<VaeGan, VaeGanOptions>>(
+      "vae_gan", "VAE that reconstructs the features of a discriminator",
+      "Larsen, Sønderby, Larochelle & Winther, Autoencoding beyond Pixels, ICML 2016");
+}
+
+}  // namespace elbo

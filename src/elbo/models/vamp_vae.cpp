@@ -1,0 +1,92 @@
+// The VampPrior of Tomczak & Welling 2018: in place of N(0, I) the mixture of the posteriors of K rows that
+// are learnt like all parameters, p(z) = 1/K Σ q(z|u_k) (eq. 9). The divergence from a mixture has no closed
+// form: the bound takes log q(z|x) - log p(z) at the draw.
+#include <torch/types.h>
+
+#include "elbo/models/gaussian_vae.h"
+#include "elbo/models/spec.h"
+#include "elbo/nn/layers.h"
+
+namespace elbo {
+namespace {
+
+struct VampVaeOptions : GaussianVaeOptions {
+  int64_t components = 100;
+  KlOptions kl;
+  void bind(OptionTable& table) {
+    GaussianVaeOptions::bind(table);
+    table.add("model.components", components, "learnt rows u, whose posteriors are the prior's components",
+              Range::between(1, 1 << 20));
+    kl.bind_weight(table);
+  }
+};
+
+// Rows like those of the data, in [0, 1] for images.
+class PseudoInputs : public torch::nn::Module {
+ public:
+  PseudoInputs(int64_t n, const DataShape& data, RandomGenerator& init) : in_unit_interval_(data.is_image()) {
+    std::vector<int64_t> sizes{n};
+    sizes.insert(sizes.end(), data.x.begin(), data.x.end());
+    require_memory(sizes);
+    values_ = register_parameter("values", init.normal(sizes));
+  }
+  torch::Tensor rows() const { return in_unit_interval_ ? torch::sigmoid(values_) : values_; }  // (n, …row)
+
+ private:
+  bool in_unit_interval_;
+  torch::Tensor values_;
+};
+
+class VampVae : public GaussianVae {
+ public:
+  VampVae(const ModelContext& context, const VampVaeOptions& options, RandomGenerator& init)
+      : GaussianVae(context, options, init),
+        kl_(options.kl),
+        pseudo_inputs_(register_module(
+            "pseudo_inputs", std::make_shared<PseudoInputs>(options.components, context.data, init))) {}
+
+  LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
+    return bound(batch, kl_, step_context.step, noise);
+  }
+  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override { return bound(batch, {}, 0, noise); }
+
+  Latent encode(const Batch& batch) override {
+    const DiagonalNormal posterior = infer(batch);
+    return {posterior.mean, posterior.logvar};
+  }
+
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
+    const DiagonalNormal all = components();
+    const auto count = static_cast<double>(all.mean.size(0));
+    const torch::Tensor chosen =
+        (noise.uniform({n}) * count).to(torch::kInt64).clamp_max(all.mean.size(0) - 1);
+    return DiagonalNormal{all.mean.index_select(0, chosen), all.logvar.index_select(0, chosen)}.sample(noise);
+  }
+
+ protected:
+  torch::Tensor log_prior(const torch::Tensor& z) override { return mixture_log_density(components(), z); }
+
+ private:
+  DiagonalNormal components() { return infer(pseudo_inputs_->rows(), {}); }
+
+  LossTerms bound(const Batch& batch, const KlOptions& kl, int64_t step, RandomGenerator& noise) {
+    const DiagonalNormal posterior = infer(batch);
+    const torch::Tensor z = posterior.sample(noise);
+    const torch::Tensor nats = reconstruction(z, batch);
+    const torch::Tensor log_p = log_prior(z);
+    return negative_elbo(nats, (posterior.log_prob(z) - log_p).unsqueeze(1), kl, step);
+  }
+
+  KlOptions kl_;
+  std::shared_ptr<PseudoInputs> pseudo_inputs_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSpec> vamp_vae_spec() {
+  return std::make_unique<SpecOf<VampVae, VampVaeOptions>>(
+      "vamp_vae", "the prior is a mixture of the posteriors of learnt pseudo-inputs",
+      "Tomczak & Welling, VAE with a VampPrior, AISTATS 2018");
+}
+
+}  // namespace elbo

@@ -1,0 +1,169 @@
+// The vector-quantised autoencoder of van den Oord, Vinyals & Kavukcuoglu 2017: the encoder's vectors are
+// replaced by the nearest ones of a codebook, and an autoregressive prior learns what codes go together.
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include "elbo/models/gaussian_vae.h"
+#include "elbo/models/spec.h"
+#include "elbo/nn/code_networks.h"
+#include "elbo/nn/code_prior.h"
+#include "elbo/nn/codebook.h"
+
+namespace elbo {
+namespace {
+
+struct VqVaeOptions {
+  CodeOptions code;
+  CodebookOptions codebook;
+  CodePriorOptions prior;
+  double commitment = 0.25;  // β of eq. 3
+  int64_t prior_from = 0;    // step at which the prior begins and all else ends; 0: both from the first step
+  LikelihoodOptions likelihood;
+
+  void bind(OptionTable& table) {
+    table.add("model.codes", code.codes,
+              "codes of a row where network.kind is not conv, whose grid has its own",
+              Range::between(1, 1 << 20));
+    table.add("model.code_dim", code.dim, "dimensions of a code's vector", Range::between(1, 1 << 20));
+    table.add(
+        "model.residual_blocks", code.residual_blocks,
+        "conv: residual blocks beside the grid of codes, in place of the dense layers of network.hidden",
+        Range::between(0, 1000));
+    codebook.bind(table);
+    table.add("model.commitment", commitment, "weight of the encoder's distance from its codes",
+              Range::at_least(0));
+    prior.bind(table);
+    table.add("model.prior_from", prior_from,
+              "step from which on the codes' prior is trained, and nothing else, with optimizer.schedule "
+              "going on; 0: "
+              "both from the first step",
+              Range::at_least(0));
+    likelihood.bind(table);
+  }
+};
+
+class VqVae : public Model {
+ public:
+  VqVae(const ModelContext& context, const VqVaeOptions& options, RandomGenerator& init) : options_(options) {
+    require_quantities(context.data, context.name);
+    const std::vector<int64_t>& row = context.data.x;
+    likelihood_ = make_likelihood(options.likelihood, context.data.is_image());
+    const CodeLayout layout = code_layout(context.network, row, options.code);
+    codes_ = layout.codes();
+    encoder_ = register_module("encoder", make_code_encoder(context.network, row, options.code, init));
+    codebook_ =
+        register_module("codebook", std::make_shared<Codebook>(options.codebook, options.code.dim, init));
+    decoder_ = register_module(
+        "decoder", make_code_decoder(context.network, row, options.code, likelihood_->param_channels(), init));
+    register_module("likelihood", likelihood_);
+    prior_ = register_module("prior", make_code_prior(options.prior, layout, options.codebook.size, init));
+  }
+
+  std::vector<Phase> phases() const override {
+    const int64_t from = options_.prior_from;
+    Phase model{.name = "model", .modules = {"encoder", "codebook", "decoder", "likelihood"}};
+    if (from > 0) model.end_step = from;
+    return {model, {.name = "prior", .modules = {"prior"}, .first_step = from}};
+  }
+
+  LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
+    return step_context.phase == "prior" ? prior_terms(batch) : model_terms(step_context, batch, noise);
+  }
+
+  void update_statistics(const StepContext&, const torch::Tensor& statistics) override { codebook_->update_statistics(statistics); }
+
+  // -log p(x|c) - log p(c) at the encoder's codes c. Codes are discrete, so p(x) = Σ p(x|c) p(c) over all c
+  // is at least each of its summands: the loss is no less than -log p(x). It is -ELBO for a posterior that
+  // has all its probability at one c, whose entropy is 0.
+  LossTerms evaluate(const Batch& batch, RandomGenerator&) override {
+    const torch::Tensor codes = codebook_->nearest(encoder_->forward(batch.x));
+    const torch::Tensor nats = reconstruction(codebook_->vectors(codes), batch);
+    const torch::Tensor nll = prior_->negative_log_likelihood(codes);
+    LossTerms terms;
+    terms.loss = nats + nll;
+    terms.add_metric("reconstruction", nats);
+    terms.add_metric("prior", nll);
+    report_use(terms, codes);
+    return terms;
+  }
+
+  // The posterior's weights would be p(x, c) at one c, again and again.
+  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override { return std::nullopt; }
+
+  // The codes' vectors, one after the other: what lies between two of them can be decoded, too.
+  Latent encode(const Batch& batch) override {
+    const torch::Tensor codes = codebook_->nearest(encoder_->forward(batch.x));
+    return {codebook_->vectors(codes).flatten(1)};
+  }
+  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
+    return likelihood_->mean(decoder_->forward(z.unflatten(1, {codes_, options_.code.dim})));
+  }
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
+    return codebook_->vectors(prior_->sample(n, noise)).flatten(1);
+  }
+  int64_t latent_size() const override { return codes_ * options_.code.dim; }
+  std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
+
+ private:
+  torch::Tensor reconstruction(const torch::Tensor& z, const Batch& batch) {
+    return -likelihood_->log_prob(decoder_->forward(z), batch.x);
+  }
+
+  // Eq. 3; with moving averages its second term is theirs to minimise (appendix A.1).
+  LossTerms model_terms(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) {
+    const torch::Tensor z = encoder_->forward(batch.x);
+    const torch::Tensor codes = codebook_->nearest(z);
+    const torch::Tensor e = codebook_->vectors(codes);
+    const torch::Tensor nats = reconstruction(straight_through(z, e), batch);
+    const torch::Tensor commitment = commitment_loss(z, e);
+    LossTerms terms;
+    terms.loss = nats + options_.commitment * commitment;
+    terms.add_metric("reconstruction", nats);
+    terms.add_metric("commitment", commitment);
+    if (codebook_->learns_by_gradient()) {
+      terms.loss = terms.loss + codebook_loss(z, e);
+    } else {
+      terms.statistics = codebook_->statistics(z, codes, step_context.microbatch == 0, noise);
+    }
+    report_use(terms, codes);
+    return terms;
+  }
+
+  LossTerms prior_terms(const Batch& batch) {
+    const torch::Tensor codes = [&] {
+      const torch::NoGradGuard no_grad;
+      return codebook_->nearest(encoder_->forward(batch.x));
+    }();
+    LossTerms terms;
+    terms.loss = prior_->negative_log_likelihood(codes);
+    terms.add_metric("prior", terms.loss);
+    return terms;
+  }
+
+  // Neither is a sum over rows. Each microbatch's value counts once for each of its rows, so what the run
+  // shows is their mean over microbatches, and depends on how many rows these have.
+  void report_use(LossTerms& terms, const torch::Tensor& codes) const {
+    const CodebookUsage use = codebook_usage(codes, codebook_->size());
+    const auto rows = static_cast<double>(codes.size(0));
+    terms.add_metric("perplexity", use.perplexity * rows);
+    terms.add_metric("codes_in_use", use.used * rows);
+  }
+
+  VqVaeOptions options_;
+  int64_t codes_ = 0;
+  std::shared_ptr<CodeEncoder> encoder_;
+  std::shared_ptr<Codebook> codebook_;
+  std::shared_ptr<CodeDecoder> decoder_;
+  std::shared_ptr<Likelihood> likelihood_;
+  std::shared_ptr<CodePrior> prior_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSpec> vq_vae_spec() {
+  return std::make_unique<SpecOf<VqVae, VqVaeOptions>>(
+      "vq_vae", "vector-quantised autoencoder with an autoregressive prior of its codes",
+      "van den Oord, Vinyals & Kavukcuoglu, Neural Discrete Representation Learning, NeurIPS 2017");
+}
+
+}  // namespace elbo

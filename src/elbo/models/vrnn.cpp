@@ -1,0 +1,222 @@
+// The variational recurrent network of Chung et al. 2015: a z for each step of a sequence. Prior, encoder,
+// decoder and the recurrence all depend on the state, which has read the elements and the z before:
+//
+//   prior      p(z_t | h_t-1)        encoder    q(z_t | x_t, h_t-1)       (eq. 5, 9)
+//   decoder    p(x_t | z_t, h_t-1)   recurrence h_t = f(x_t, z_t, h_t-1)  (eq. 6, 7)
+//
+// where x_t and z_t are seen through networks of their own. Rows are those of sequence_vae; steps from a
+// row's length on change nothing.
+//
+// The model's z (steps·latent) holds those of all steps behind one another. encode() takes the encoder's mean
+// at each step and goes on from it; the variances and KL terms that it tells are those along this path.
+// decode() and prior_sample() let the recurrence read the decoder's own means (of tokens: the most probable),
+// so that z alone tells a row.
+#include <torch/types.h>
+
+#include <functional>
+
+#include "elbo/models/sequence_elements.h"
+#include "elbo/models/spec.h"
+#include "elbo/nn/distributions.h"
+#include "elbo/nn/networks.h"
+#include "elbo/nn/recurrent.h"
+#include "elbo/objectives/bounds.h"
+
+namespace elbo {
+namespace {
+
+struct VrnnOptions {
+  int64_t latent = 16, hidden = 256;
+  std::string cell = "gru";
+  ElementOptions elements;
+  KlOptions kl;
+  void bind(OptionTable& table) {
+    table.add("model.latent", latent, "dimensions of the z of each step", Range::between(1, 1 << 16));
+    table.add("model.hidden", hidden, "width of the state, and of what networks see of x and z",
+              Range::between(1, 1 << 16));
+    table.add_choice("model.cell", cell, cell_names(), "the recurrence");
+    elements.bind(table);
+    kl.bind_weight(table);
+  }
+};
+
+class Vrnn : public Model {
+ public:
+  Vrnn(const ModelContext& context, const VrnnOptions& options, RandomGenerator& init)
+      : options_(options),
+        is_text_(context.data.tokens > 0),
+        activation_(find_activation(context.network.activation)) {
+    const int64_t latent = options.latent, hidden = options.hidden;
+    const auto network = [&](const char* name, int64_t in, int64_t out) {
+      std::vector<int64_t> widths = {in};
+      widths.insert(widths.end(), context.network.hidden.begin(), context.network.hidden.end());
+      widths.push_back(out);
+      return register_module(name, std::make_shared<Mlp>(widths, activation_, init));
+    };
+    elements_ = register_module("elements", make_elements(context, options.elements, hidden, init));
+    see_x_ = network("see_x", elements_->width(), hidden);
+    see_z_ = network("see_z", latent, hidden);
+    prior_ = network("prior", hidden, 2 * latent);
+    encoder_ = network("encoder", 2 * hidden, 2 * latent);
+    decoder_ = network("decoder", 2 * hidden, hidden);
+    cell_ = register_module("cell", make_cell(options.cell, 2 * hidden, hidden, init));
+  }
+
+  LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
+    return bound(batch, options_.kl, step_context.step, noise);
+  }
+  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override { return bound(batch, {}, 0, noise); }
+
+  // One draw after another: the states of all steps take much memory.
+  std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
+    const torch::Tensor x = elements_->targets(batch.x), counts = counted(batch);
+    std::vector<torch::Tensor> draws;
+    for (int64_t draw = 0; draw < k; ++draw) {
+      const Path path = along(x, epsilon(batch, noise));
+      const torch::Tensor log_ratio =
+          path.prior.log_density_of_dimensions(path.z) - path.posterior.log_density_of_dimensions(path.z);
+      draws.push_back((log_ratio * counts).sum({1, 2}) +
+                      elements_->log_prob(path.features, batch.x, batch.length));
+    }
+    return torch::stack(draws);
+  }
+
+  // Zeros for the steps that do not count.
+  Latent encode(const Batch& batch) override {
+    const Path path = along(elements_->targets(batch.x), {});
+    const torch::Tensor counts = counted(batch);
+    const auto flat = [&](const torch::Tensor& steps) { return (steps * counts).flatten(1); };
+    return {flat(path.z), flat(path.posterior.logvar), flat(path.posterior.kl_to(path.prior))};
+  }
+
+  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
+    const torch::Tensor of_steps = z.unflatten(1, {elements_->steps(), options_.latent});
+    const auto as_given = [&](int64_t step, const torch::Tensor&) { return of_steps.select(1, step); };
+    return elements_->row(generate(start(z.size(0), z.device()), elements_->steps(), as_given, mean()).x);
+  }
+
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
+    const Generated all = generate(start(n, noise.device()), elements_->steps(), from_prior(noise), mean());
+    return torch::stack(all.z, 1).flatten(1);
+  }
+
+  std::optional<torch::Tensor> continue_from(const Batch& batch, const Continuation& continuation,
+                                         RandomGenerator& noise) override {
+    const int64_t given = steps_of(*elements_, batch, continuation.given);
+    const torch::Tensor x = elements_->targets(batch.x).narrow(1, 0, given);
+    const torch::Tensor eps = epsilon(batch, noise).narrow(1, 0, given);
+    const auto next = [&](const torch::Tensor& features) {
+      return next_element(*elements_, continuation, features, noise);
+    };
+    // Of tokens, a beginning of <bos> alone has no step behind it.
+    const torch::Tensor state = given > 0 ? along(x, eps).state : start(batch.size(), batch.x.device());
+    const Generated rest = generate(state, elements_->steps() - given, from_prior(noise), next);
+    std::vector<torch::Tensor> all = x.unbind(1);
+    all.insert(all.end(), rest.x.begin(), rest.x.end());
+    return elements_->row(all);
+  }
+
+  bool uses_length() const override { return true; }
+  int64_t latent_size() const override { return elements_->steps() * options_.latent; }
+  std::shared_ptr<const Likelihood> likelihood() const override { return elements_->likelihood(); }
+
+ private:
+  // What a walk along sequences finds, at each step.
+  struct Path {
+    DiagonalNormal prior, posterior;  // (b, steps, latent)
+    torch::Tensor z;                  // (b, steps, latent)
+    torch::Tensor features;           // (b, steps, hidden), that tell the elements
+    torch::Tensor state;              // (b, state_size), after the last step
+  };
+  // From the number of a step and the state's output before it, (n, latent); from features, an element (n,
+  // …).
+  using ChooseZ = std::function<torch::Tensor(int64_t, const torch::Tensor&)>;
+  using ChooseX = std::function<torch::Tensor(const torch::Tensor&)>;
+  struct Generated {
+    std::vector<torch::Tensor> z, x;  // of each step, (n, latent) and (n, …)
+  };
+
+  torch::Tensor start(int64_t n, torch::Device device) const {
+    return torch::zeros({n, cell_->state_size()}, device);
+  }
+  torch::Tensor epsilon(const Batch& batch, RandomGenerator& noise) const {
+    return noise.normal({batch.size(), elements_->steps(), options_.latent});
+  }
+  torch::Tensor counted(const Batch& batch) const {  // (b, steps, 1)
+    return elements_->counted(batch.x, batch.length).unsqueeze(2);
+  }
+  torch::Tensor seen(const torch::Tensor& x) { return activation_(see_x_->forward(elements_->seen(x))); }
+  torch::Tensor features(const torch::Tensor& seen_z, const torch::Tensor& before) {
+    return activation_(decoder_->forward(torch::cat({seen_z, before}, -1)));
+  }
+
+  // x (b, steps, …), ε (b, steps, latent) of the draws from the posteriors; undefined: their means. What no
+  // later step needs is computed for all of them at once.
+  Path along(const torch::Tensor& x, const torch::Tensor& epsilon) {
+    torch::Tensor state = start(x.size(0), x.device());
+    std::vector<torch::Tensor> before, posteriors, z, seen_z;
+    for (const torch::Tensor& now : seen(x).unbind(1)) {
+      const auto step = static_cast<int64_t>(z.size());
+      before.push_back(cell_->output(state));
+      posteriors.push_back(encoder_->forward(torch::cat({now, before.back()}, 1)));
+      const DiagonalNormal posterior = DiagonalNormal::of(posteriors.back());
+      z.push_back(epsilon.defined() ? posterior.at(epsilon.select(1, step)) : posterior.mean);
+      seen_z.push_back(activation_(see_z_->forward(z.back())));
+      state = cell_->step(torch::cat({now, seen_z.back()}, 1), state);
+    }
+    const torch::Tensor all_before = torch::stack(before, 1);
+    return {.prior = DiagonalNormal::of(prior_->forward(all_before)),
+            .posterior = DiagonalNormal::of(torch::stack(posteriors, 1)),
+            .z = torch::stack(z, 1),
+            .features = features(torch::stack(seen_z, 1), all_before),
+            .state = state};
+  }
+
+  // So many steps on from `state`.
+  Generated generate(torch::Tensor state, int64_t steps, const ChooseZ& choose_z, const ChooseX& choose_x) {
+    Generated all;
+    for (int64_t step = 0; step < steps; ++step) {
+      const torch::Tensor before = cell_->output(state);
+      all.z.push_back(choose_z(step, before));
+      const torch::Tensor seen_z = activation_(see_z_->forward(all.z.back()));
+      all.x.push_back(choose_x(features(seen_z, before)));
+      state = cell_->step(torch::cat({seen(all.x.back()), seen_z}, 1), state);
+    }
+    return all;
+  }
+  ChooseZ from_prior(RandomGenerator& noise) {
+    return [this, &noise](int64_t, const torch::Tensor& before) {
+      return DiagonalNormal::of(prior_->forward(before)).sample(noise);
+    };
+  }
+  ChooseX mean() const {
+    return [this](const torch::Tensor& features) { return elements_->predict(features); };
+  }
+
+  // -ELBO, summed over the steps that count (Chung et al. 2015, eq. 11).
+  LossTerms bound(const Batch& batch, const KlOptions& kl, int64_t step, RandomGenerator& noise) {
+    const Path path = along(elements_->targets(batch.x), epsilon(batch, noise));
+    const torch::Tensor nats = -elements_->log_prob(path.features, batch.x, batch.length);
+    const torch::Tensor of_steps = path.posterior.kl_to(path.prior) * counted(batch);
+    LossTerms terms = negative_elbo(nats, of_steps.flatten(1), kl, step);
+    if (is_text_) terms.add_metric("tokens", elements_->counted(batch.x, batch.length).sum(1));
+    return terms;
+  }
+
+  VrnnOptions options_;
+  bool is_text_;
+  Activation activation_;
+  std::shared_ptr<SequenceElements> elements_;
+  std::shared_ptr<Mlp> see_x_, see_z_, prior_, encoder_, decoder_;
+  std::shared_ptr<RecurrentCell> cell_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSpec> vrnn_spec() {
+  return std::make_unique<SpecOf<Vrnn, VrnnOptions>>(
+      "vrnn", "a z for each step of a sequence, with a prior that depends on the steps before",
+      "Chung et al., A Recurrent Latent Variable Model for Sequential Data, NeurIPS 2015");
+}
+
+}  // namespace elbo

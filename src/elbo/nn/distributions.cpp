@@ -1,0 +1,77 @@
+#include "elbo/nn/distributions.h"
+
+#include <torch/types.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+namespace elbo {
+namespace {
+
+const double log_two_pi = std::log(2.0 * std::numbers::pi);
+
+// Every draw meets every component: what a part of the draws needs at once, 16 MiB.
+constexpr int64_t mixture_numbers = 1 << 22;
+
+}  // namespace
+
+DiagonalNormal DiagonalNormal::of(const torch::Tensor& output) {
+  const std::vector<torch::Tensor> halves = output.chunk(2, -1);
+  return {halves[0], halves[1]};
+}
+
+torch::Tensor DiagonalNormal::sample(RandomGenerator& noise) const { return sample(noise, 1).squeeze(0); }
+
+torch::Tensor DiagonalNormal::sample(RandomGenerator& noise, int64_t k) const {
+  return at(noise.normal({k, mean.size(0), mean.size(1)}));
+}
+
+torch::Tensor DiagonalNormal::at(const torch::Tensor& epsilon) const {
+  return mean + (0.5 * logvar).exp() * epsilon;
+}
+
+torch::Tensor DiagonalNormal::standardized(const torch::Tensor& z) const {
+  return (z - mean) * (-0.5 * logvar).exp();
+}
+
+torch::Tensor DiagonalNormal::log_prob(const torch::Tensor& z) const {
+  return log_density_of_dimensions(z).sum(-1);
+}
+
+torch::Tensor DiagonalNormal::log_density_of_dimensions(const torch::Tensor& z) const {
+  return -0.5 * ((z - mean).square() * (-logvar).exp() + logvar + log_two_pi);
+}
+
+torch::Tensor DiagonalNormal::kl_to(const DiagonalNormal& other) const {
+  const torch::Tensor distance = (mean - other.mean).square() * (-other.logvar).exp();
+  const torch::Tensor log_ratio = logvar - other.logvar;
+  return 0.5 * (distance + log_ratio.exp() - 1.0 - log_ratio);
+}
+
+torch::Tensor DiagonalNormal::kl_to_standard() const {
+  return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar);
+}
+
+torch::Tensor standard_normal_log_density(const torch::Tensor& z) {
+  return -0.5 * (z.square() + log_two_pi).sum(-1);
+}
+
+torch::Tensor mixture_log_density(const DiagonalNormal& components, const torch::Tensor& z) {
+  const int64_t at_once = std::max<int64_t>(1, mixture_numbers / components.mean.numel());
+  std::vector<torch::Tensor> parts;
+  for (const torch::Tensor& part : z.flatten(0, -2).split(at_once))
+    parts.emplace_back(components.log_prob(part.unsqueeze(1)).logsumexp(1));
+  const double log_count = std::log(static_cast<double>(components.mean.size(0)));
+  return torch::cat(parts).view(z.sizes().slice(0, static_cast<size_t>(z.dim() - 1))) - log_count;
+}
+
+torch::Tensor draw_category(const torch::Tensor& logits, int64_t dim, RandomGenerator& noise) {
+  const torch::Tensor cumulative = logits.softmax(dim).cumsum(dim);
+  const torch::Tensor u = noise.uniform(cumulative.select(dim, 0).sizes()).unsqueeze(dim);
+  // The last sum may fall short of 1 by rounding.
+  return cumulative.le(u).sum(dim).clamp_max(logits.size(dim) - 1);
+}
+
+}  // namespace elbo

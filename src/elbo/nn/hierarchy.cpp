@@ -1,0 +1,176 @@
+#include "elbo/nn/hierarchy.h"
+
+#include <fmt/format.h>
+#include <torch/types.h>
+
+#include <string_view>
+#include <utility>
+
+#include "elbo/base/error.h"
+#include "elbo/base/text.h"
+#include "elbo/nn/networks.h"
+
+namespace elbo {
+namespace {
+
+// Above it is nothing: its posterior is the evidence's alone.
+class LadderTop : public StochasticLevel {
+ public:
+  LadderTop(int64_t latent, const HierarchyShape& shape, RandomGenerator& init)
+      : head_(register_module("head", std::make_shared<Linear>(shape.width, 2 * latent, init))),
+        latent_(latent) {}
+
+  DiagonalNormal prior(const torch::Tensor& state) override {
+    const torch::Tensor zeros = torch::zeros({state.size(0), latent_}, state.options());
+    return {zeros, zeros};
+  }
+  DiagonalNormal posterior(const DiagonalNormal&, const torch::Tensor&,
+                           const torch::Tensor& evidence) override {
+    return DiagonalNormal::of(head_->forward(evidence));
+  }
+  torch::Tensor below(const torch::Tensor&, const torch::Tensor& z) override { return z; }
+
+ private:
+  std::shared_ptr<Linear> head_;
+  int64_t latent_;
+};
+
+class LadderLevel : public StochasticLevel {
+ public:
+  LadderLevel(int64_t above, int64_t latent, const HierarchyShape& shape, RandomGenerator& init)
+      : head_(register_module("head", std::make_shared<Linear>(shape.width, 2 * latent, init))),
+        prior_(register_module("prior", std::make_shared<Mlp>(std::vector{above, shape.width, 2 * latent},
+                                                              shape.activation, init))) {}
+
+  DiagonalNormal prior(const torch::Tensor& state) override {
+    return DiagonalNormal::of(prior_->forward(state));
+  }
+  DiagonalNormal posterior(const DiagonalNormal& prior, const torch::Tensor&,
+                           const torch::Tensor& evidence) override {
+    return precision_weighted(DiagonalNormal::of(head_->forward(evidence)), prior);
+  }
+  torch::Tensor below(const torch::Tensor&, const torch::Tensor& z) override { return z; }
+
+ private:
+  std::shared_ptr<Linear> head_;
+  std::shared_ptr<Mlp> prior_;
+};
+
+class Ladder : public Hierarchy {
+ public:
+  Ladder(const HierarchyShape& shape, RandomGenerator& init)
+      : activation_(shape.activation), bottom_size_(shape.latents.front()) {
+    for (size_t i = 1; i < shape.latents.size(); ++i)
+      upwards_.push_back(
+          register_module(fmt::format("up{}", i), std::make_shared<Linear>(shape.width, shape.width, init)));
+    append(std::make_shared<LadderTop>(shape.latents.back(), shape, init));
+    for (size_t i = shape.latents.size() - 1; i-- > 0;)
+      append(std::make_shared<LadderLevel>(shape.latents[i + 1], shape.latents[i], shape, init));
+  }
+
+  std::vector<torch::Tensor> evidence(const torch::Tensor& features) override {
+    std::vector<torch::Tensor> found{activation_(features)};
+    for (const auto& up : upwards_) found.push_back(activation_(up->forward(found.back())));
+    return {found.rbegin(), found.rend()};
+  }
+  torch::Tensor top_state(int64_t n) const override {
+    return torch::empty({n, 0}, parameters().front().options());
+  }
+  int64_t bottom_size() const override { return bottom_size_; }
+
+ private:
+  std::vector<std::shared_ptr<Linear>> upwards_;
+  Activation activation_;
+  int64_t bottom_size_;
+};
+
+class DeepLevel : public StochasticLevel {
+ public:
+  DeepLevel(int64_t latent, const HierarchyShape& shape, RandomGenerator& init) {
+    const int64_t width = shape.width;
+    const auto mlp = [&](int64_t in, int64_t out) {
+      return std::make_shared<Mlp>(std::vector{in, width, out}, shape.activation, init);
+    };
+    prior_ = register_module("prior", mlp(width, 2 * latent));
+    posterior_ = register_module("posterior", mlp(2 * width, 2 * latent));
+    update_ = register_module("update", mlp(width + latent, width));
+  }
+
+  DiagonalNormal prior(const torch::Tensor& state) override {
+    return DiagonalNormal::of(prior_->forward(state));
+  }
+  DiagonalNormal posterior(const DiagonalNormal&, const torch::Tensor& state,
+                           const torch::Tensor& evidence) override {
+    return DiagonalNormal::of(posterior_->forward(torch::cat({state, evidence}, 1)));
+  }
+  torch::Tensor below(const torch::Tensor& state, const torch::Tensor& z) override {
+    return state + update_->forward(torch::cat({state, z}, 1));
+  }
+
+ private:
+  std::shared_ptr<Mlp> prior_, posterior_, update_;
+};
+
+class Deep : public Hierarchy {
+ public:
+  Deep(const HierarchyShape& shape, RandomGenerator& init) : width_(shape.width) {
+    for (size_t i = 1; i < shape.latents.size(); ++i)
+      upwards_.push_back(register_module(
+          fmt::format("up{}", i),
+          std::make_shared<Mlp>(std::vector{width_, width_, width_}, shape.activation, init)));
+    top_ = register_parameter("top", torch::zeros({1, width_}));
+    for (size_t i = shape.latents.size(); i-- > 0;)
+      append(std::make_shared<DeepLevel>(shape.latents[i], shape, init));
+  }
+
+  std::vector<torch::Tensor> evidence(const torch::Tensor& features) override {
+    std::vector<torch::Tensor> found{features};
+    for (const auto& up : upwards_) found.push_back(found.back() + up->forward(found.back()));
+    return {found.rbegin(), found.rend()};
+  }
+  torch::Tensor top_state(int64_t n) const override { return top_.expand({n, width_}); }
+  int64_t bottom_size() const override { return width_; }
+
+ private:
+  std::vector<std::shared_ptr<Mlp>> upwards_;
+  torch::Tensor top_;  // (1, width)
+  int64_t width_;
+};
+
+template <typename Kind>
+std::shared_ptr<Hierarchy> made(const HierarchyShape& shape, RandomGenerator& init) {
+  return std::make_shared<Kind>(shape, init);
+}
+
+struct NamedHierarchy {
+  std::string_view name;
+  std::shared_ptr<Hierarchy> (*make)(const HierarchyShape&, RandomGenerator&);
+};
+
+constexpr NamedHierarchy hierarchies[] = {{"ladder", made<Ladder>}, {"deep", made<Deep>}};
+
+}  // namespace
+
+DiagonalNormal precision_weighted(const DiagonalNormal& a, const DiagonalNormal& b) {
+  const torch::Tensor weight_of_a = torch::sigmoid(b.logvar - a.logvar);
+  const torch::Tensor mean = b.mean + weight_of_a * (a.mean - b.mean);
+  return {mean, -torch::logaddexp(-a.logvar, -b.logvar)};
+}
+
+void Hierarchy::append(std::shared_ptr<StochasticLevel> level) {
+  levels_.push_back(register_module(fmt::format("level{}", levels_.size()), std::move(level)));
+}
+
+std::vector<std::string> hierarchy_names() {
+  std::vector<std::string> names;
+  for (const NamedHierarchy& hierarchy : hierarchies) names.emplace_back(hierarchy.name);
+  return names;
+}
+
+std::shared_ptr<Hierarchy> make_hierarchy(const std::string& name, const HierarchyShape& shape, RandomGenerator& init) {
+  for (const NamedHierarchy& hierarchy : hierarchies)
+    if (hierarchy.name == name) return hierarchy.make(shape, init);
+  usage_error("model.kind={}: expected one of {}", name, join(hierarchy_names(), ", "));
+}
+
+}  // namespace elbo

@@ -1,0 +1,107 @@
+#include "elbo/nn/layers.h"
+
+#include <fmt/ranges.h>
+#include <sys/sysinfo.h>
+#include <torch/types.h>
+
+#include <cmath>
+#include <string_view>
+
+#include "elbo/base/error.h"
+#include "elbo/base/text.h"
+#include "elbo/nn/precision.h"
+
+namespace elbo {
+namespace {
+
+struct NamedActivation {
+  std::string_view name;
+  Activation function;
+};
+
+constexpr NamedActivation activations[] = {
+    {"relu", [](const torch::Tensor& x) { return torch::relu(x); }},
+    {"leaky_relu", [](const torch::Tensor& x) { return torch::leaky_relu(x); }},
+    {"elu", [](const torch::Tensor& x) { return torch::elu(x); }},
+    {"gelu", [](const torch::Tensor& x) { return torch::gelu(x); }},
+    {"silu", [](const torch::Tensor& x) { return torch::silu(x); }},
+    {"tanh", [](const torch::Tensor& x) { return torch::tanh(x); }},
+    {"softplus", [](const torch::Tensor& x) { return torch::softplus(x); }},
+};
+
+}  // namespace
+
+// A layer that the machine cannot hold is told by the settings that ask for it, before the system ends the
+// process for it. Training keeps a gradient and two numbers of the optimiser for each weight.
+void require_memory(torch::IntArrayRef sizes) {
+  double bytes = 4.0 * sizeof(float);
+  for (const int64_t size : sizes) bytes *= static_cast<double>(size);
+  struct sysinfo machine = {};
+  if (::sysinfo(&machine) != 0) return;
+  const double all = static_cast<double>(machine.totalram) * machine.mem_unit;
+  if (bytes > all)
+    usage_error(
+        "network.hidden, network.channels or model.*: a layer of {} weights takes {} to train, this "
+        "machine "
+        "has {}; choose smaller ones",
+        fmt::join(sizes, "×"), human_bytes(bytes), human_bytes(all));
+}
+
+torch::Tensor initial_values(torch::IntArrayRef sizes, int64_t fan_in, RandomGenerator& init) {
+  require_memory(sizes);
+  const double bound = 1.0 / std::sqrt(static_cast<double>(fan_in));
+  return init.uniform(sizes).mul_(2.0 * bound).sub_(bound);
+}
+
+Linear::Linear(int64_t in, int64_t out, RandomGenerator& init)
+    : weight_(register_parameter("weight", initial_values({out, in}, in, init))),
+      bias_(register_parameter("bias", initial_values({out}, in, init))) {}
+
+torch::Tensor Linear::forward(const torch::Tensor& x) {
+  return in_product_precision(x, weight_, bias_, torch::linear);
+}
+
+Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding, RandomGenerator& init)
+    : weight_(register_parameter("weight",
+                                 initial_values({out, in, kernel, kernel}, in * kernel * kernel, init))),
+      bias_(register_parameter("bias", initial_values({out}, in * kernel * kernel, init))),
+      stride_(stride),
+      padding_(padding) {}
+
+torch::Tensor Conv2d::forward(const torch::Tensor& x) {
+  return in_product_precision(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_,
+                              [&](const auto& in, const auto& w, const auto& b) {
+                                return torch::conv2d(in, w, b, stride_, padding_);
+                              });
+}
+
+// LibTorch counts the fan-in of a transposed convolution over its outputs; so do we.
+ConvTranspose2d::ConvTranspose2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
+                                 std::array<int64_t, 2> output_padding, RandomGenerator& init)
+    : weight_(register_parameter("weight",
+                                 initial_values({in, out, kernel, kernel}, out * kernel * kernel, init))),
+      bias_(register_parameter("bias", initial_values({out}, out * kernel * kernel, init))),
+      stride_(stride),
+      padding_(padding),
+      output_padding_(output_padding) {}
+
+torch::Tensor ConvTranspose2d::forward(const torch::Tensor& x) {
+  return in_product_precision(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_,
+                              [&](const auto& in, const auto& w, const auto& b) {
+                                return torch::conv_transpose2d(in, w, b, stride_, padding_, output_padding_);
+                              });
+}
+
+std::vector<std::string> activation_names() {
+  std::vector<std::string> names;
+  for (const NamedActivation& activation : activations) names.emplace_back(activation.name);
+  return names;
+}
+
+Activation find_activation(const std::string& name) {
+  for (const NamedActivation& activation : activations)
+    if (activation.name == name) return activation.function;
+  usage_error("network.activation={}: expected one of {}", name, join(activation_names(), ", "));
+}
+
+}  // namespace elbo

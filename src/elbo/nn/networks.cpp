@@ -1,0 +1,162 @@
+#include "elbo/nn/networks.h"
+
+#include <fmt/format.h>
+#include <torch/types.h>
+
+#include <functional>
+#include <numeric>
+#include <utility>
+
+#include "elbo/nn/convolutions.h"
+
+namespace elbo {
+namespace {
+
+constexpr int64_t smallest_conv_side = 16;
+
+int64_t product(const std::vector<int64_t>& sizes) {
+  return std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
+}
+
+std::vector<int64_t> concatenate(int64_t first, const std::vector<int64_t>& middle, int64_t last) {
+  std::vector<int64_t> all = {first};
+  all.insert(all.end(), middle.begin(), middle.end());
+  all.push_back(last);
+  return all;
+}
+
+std::vector<int64_t> reversed(const std::vector<int64_t>& sizes) { return {sizes.rbegin(), sizes.rend()}; }
+
+torch::Tensor beside(const torch::Tensor& features, const torch::Tensor& context) {
+  return context.defined() ? torch::cat({features, context}, 1) : features;
+}
+
+class MlpEncoder : public Encoder {
+ public:
+  MlpEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs, int64_t context,
+             RandomGenerator& init)
+      : mlp_(register_module(
+            "mlp", std::make_shared<Mlp>(concatenate(product(row) + context, options.hidden, outputs),
+                                         find_activation(options.activation), init))) {}
+  torch::Tensor features(const torch::Tensor& x, const torch::Tensor& context) override {
+    return mlp_->features(beside(x.flatten(1), context));
+  }
+  torch::Tensor outputs(const torch::Tensor& features) override { return mlp_->outputs(features); }
+
+ private:
+  std::shared_ptr<Mlp> mlp_;
+};
+
+class MlpDecoder : public Decoder {
+ public:
+  MlpDecoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t latent, int64_t param_channels,
+             RandomGenerator& init)
+      : mlp_(register_module(
+            "mlp", std::make_shared<Mlp>(concatenate(latent, reversed(options.hidden), param_channels * product(row)),
+                                         find_activation(options.activation), init))),
+        out_sizes_(row) {
+    out_sizes_.insert(out_sizes_.begin(), param_channels);
+  }
+  torch::Tensor forward(const torch::Tensor& z) override { return mlp_->forward(z).unflatten(1, out_sizes_); }
+
+ private:
+  std::shared_ptr<Mlp> mlp_;
+  std::vector<int64_t> out_sizes_;  // maps, …row
+};
+
+class ConvEncoder : public Encoder {
+ public:
+  ConvEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs,
+              int64_t context, RandomGenerator& init)
+      : halvings_(*this, options, row, init) {
+    const auto [height, width] = plane_sizes(options, row).back();
+    const int64_t features = options.channels.back() * height * width;
+    mlp_ =
+        register_module("mlp", std::make_shared<Mlp>(concatenate(features + context, options.hidden, outputs),
+                                                     find_activation(options.activation), init));
+  }
+
+  torch::Tensor features(const torch::Tensor& x, const torch::Tensor& context) override {
+    return mlp_->features(beside(halvings_.forward(x).flatten(1), context));
+  }
+  torch::Tensor outputs(const torch::Tensor& features) override { return mlp_->outputs(features); }
+
+ private:
+  Halvings halvings_;
+  std::shared_ptr<Mlp> mlp_;
+};
+
+// The encoder's mirror image.
+class ConvDecoder : public Decoder {
+ public:
+  ConvDecoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t latent, int64_t param_channels,
+              RandomGenerator& init)
+      : innermost_(innermost(options, row)),
+        mlp_(register_module(
+            "mlp", std::make_shared<Mlp>(concatenate(latent, reversed(options.hidden), product(innermost_)),
+                                         find_activation(options.activation), init))),
+        doublings_(*this, options, row, param_channels, init) {}
+
+  torch::Tensor forward(const torch::Tensor& z) override {
+    return doublings_.forward(mlp_->forward(z).unflatten(1, innermost_));
+  }
+
+ private:
+  static std::vector<int64_t> innermost(const NetworkOptions& options, const std::vector<int64_t>& row) {
+    const auto [height, width] = plane_sizes(options, row).back();
+    return {options.channels.back(), height, width};
+  }
+
+  std::vector<int64_t> innermost_;  // channels, height, width
+  std::shared_ptr<Mlp> mlp_;
+  Doublings doublings_;
+};
+
+}  // namespace
+
+void NetworkOptions::bind(OptionTable& table) {
+  table.add_choice("network.kind", kind, {"auto", "mlp", "conv"},
+                   "encoder and decoder; auto: conv for images of at least 16×16, mlp otherwise");
+  table.add("network.hidden", hidden, "widths of the dense layers, from the data inwards",
+            Range::between(1, 1 << 30));
+  table.add("network.channels", channels,
+            "conv: channels of the layers that halve the image, from the data inwards",
+            Range::between(1, 1 << 20));
+  table.add_choice("network.activation", activation, activation_names(), "the function between two layers");
+}
+
+bool is_convolutional(const NetworkOptions& options, const std::vector<int64_t>& row) {
+  if (options.kind != "auto") return options.kind == "conv";
+  return row.size() == 3 && row[1] >= smallest_conv_side && row[2] >= smallest_conv_side;
+}
+
+Mlp::Mlp(const std::vector<int64_t>& widths, Activation activation, RandomGenerator& init) : activation_(activation) {
+  for (size_t i = 0; i + 1 < widths.size(); ++i)
+    layers_.push_back(
+        register_module(fmt::format("dense{}", i), std::make_shared<Linear>(widths[i], widths[i + 1], init)));
+}
+
+torch::Tensor Mlp::forward(const torch::Tensor& x) { return outputs(features(x)); }
+
+torch::Tensor Mlp::features(const torch::Tensor& x) {
+  torch::Tensor h = x;
+  for (size_t i = 0; i + 1 < layers_.size(); ++i) h = activation_(layers_[i]->forward(h));
+  return h;
+}
+
+torch::Tensor Mlp::outputs(const torch::Tensor& features) { return layers_.back()->forward(features); }
+
+std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::vector<int64_t>& row,
+                                      int64_t outputs, RandomGenerator& init, int64_t context) {
+  if (is_convolutional(options, row))
+    return std::make_shared<ConvEncoder>(options, row, outputs, context, init);
+  return std::make_shared<MlpEncoder>(options, row, outputs, context, init);
+}
+
+std::shared_ptr<Decoder> make_decoder(const NetworkOptions& options, const std::vector<int64_t>& row,
+                                      int64_t latent, int64_t param_channels, RandomGenerator& init) {
+  if (is_convolutional(options, row)) return std::make_shared<ConvDecoder>(options, row, latent, param_channels, init);
+  return std::make_shared<MlpDecoder>(options, row, latent, param_channels, init);
+}
+
+}  // namespace elbo

@@ -1,0 +1,80 @@
+#include "elbo/objectives/bounds.h"
+
+#include <torch/types.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace elbo {
+
+void KlOptions::bind_weight(OptionTable& table) {
+  table.add("model.beta", beta, "final weight of the KL term", Range::at_least(0));
+  table.add("model.warmup_steps", warmup_steps, "steps over which the KL term's weight rises from 0 to beta",
+            Range::at_least(0));
+}
+
+void KlOptions::bind(OptionTable& table) {
+  bind_weight(table);
+  table.add("model.free_bits", free_bits,
+            "nats that each latent dimension may carry before the KL term counts", Range::at_least(0));
+}
+
+double kl_weight(const KlOptions& options, int64_t step) {
+  if (step >= options.warmup_steps) return options.beta;
+  return options.beta * static_cast<double>(step) / static_cast<double>(options.warmup_steps);
+}
+
+LossTerms negative_elbo(const torch::Tensor& reconstruction, const torch::Tensor& kl, const KlOptions& options,
+                    int64_t step) {
+  const double weight = kl_weight(options, step);
+  const torch::Tensor kl_of_sample = kl.sum(-1);
+  LossTerms terms;
+  if (options.free_bits > 0) {
+    const torch::Tensor paid = kl.mean(0).clamp_min(options.free_bits).sum();
+    terms.loss = reconstruction.sum() + weight * static_cast<double>(kl.size(0)) * paid;
+  } else {
+    terms.loss = reconstruction + weight * kl_of_sample;
+  }
+  terms.add_metric("reconstruction", reconstruction);
+  terms.add_metric("kl", kl_of_sample);
+  return terms;
+}
+
+void CapacityOptions::bind(OptionTable& table) {
+  table.add("model.capacity", capacity,
+            "nats that the KL term is led to, in place of a weight beta; 0: none (Burgess et al. 2018)",
+            Range::at_least(0));
+  table.add("model.capacity_steps", capacity_steps, "steps over which the capacity rises from 0",
+            Range::at_least(0));
+  table.add("model.capacity_weight", gamma, "weight of the distance of the KL from the capacity",
+            Range::at_least(0));
+}
+
+LossTerms penalized(const torch::Tensor& reconstruction, const torch::Tensor& kl, double kl_weight,
+                const std::string& name, const torch::Tensor& penalty) {
+  LossTerms terms;
+  terms.loss = reconstruction.sum() + penalty;
+  // A KL that does not count may be infinite.
+  if (kl_weight != 0) terms.loss = terms.loss + kl_weight * kl.sum();
+  terms.add_metric("reconstruction", reconstruction);
+  terms.add_metric("kl", kl);
+  terms.add_metric(name, penalty);
+  return terms;
+}
+
+LossTerms capacity_objective(const torch::Tensor& reconstruction, const torch::Tensor& kl,
+                         const CapacityOptions& options, int64_t step) {
+  const double share = options.capacity_steps > step
+                           ? static_cast<double>(step) / static_cast<double>(options.capacity_steps)
+                           : 1.0;
+  const torch::Tensor distance = (kl.mean() - share * options.capacity).abs();
+  return penalized(reconstruction, kl, 0, "capacity",
+                   options.gamma * static_cast<double>(kl.size(0)) * distance);
+}
+
+torch::Tensor importance_weighted_bound(const torch::Tensor& log_weights) {
+  const torch::Tensor precise = log_weights.to(torch::kFloat64);
+  return precise.logsumexp(0) - std::log(static_cast<double>(precise.size(0)));
+}
+
+}  // namespace elbo

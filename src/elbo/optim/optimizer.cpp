@@ -1,0 +1,229 @@
+#include "elbo/optim/optimizer.h"
+
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "elbo/base/error.h"
+#include "elbo/base/vectorize.h"
+#include "elbo/parallel/flat_parameters.h"
+
+namespace elbo {
+namespace {
+
+using torch::Tensor;
+
+// One update's numbers.
+struct Update {
+  const OptimizerOptions& options;
+  double lr;
+  int64_t count;  // from 1
+};
+
+// LibTorch's kernel for devices.
+using FusedAdam = void (*)(at::TensorList parameters, at::TensorList gradients, at::TensorList exp_avgs,
+                           at::TensorList exp_avg_sqs, at::TensorList max_exp_avg_sqs,
+                           at::TensorList state_steps, double lr, double beta1, double beta2,
+                           double weight_decay, double eps, bool amsgrad, bool maximize,
+                           const std::optional<Tensor>& grad_scale, const std::optional<Tensor>& found_inf);
+
+// What an element of Adam needs, worked out in double precision once an update.
+struct AdamFactors {
+  float decay;   // of the parameter: decoupled weight decay
+  float l2;      // of the parameter, added to the gradient
+  float first;   // 1 - β₁
+  float second;  // 1 - β₂
+  float beta2;
+  float step;        // the learning rate without the first moment's bias
+  float correction;  // 1 by the root of the second moment's bias
+  float epsilon;
+};
+
+// One pass over memory for all of an update; the library's kernel divides and rounds by the machine's
+// instruction set.
+ELBO_VECTORIZE void adam_pass(int64_t n, const AdamFactors& factors, const float* __restrict gradient,
+                              float* __restrict parameters, float* __restrict exp_avg,
+                              float* __restrict exp_avg_sq) {
+  const AdamFactors f = factors;
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = gradient[i] + f.l2 * parameters[i];
+    const float m = exp_avg[i] + f.first * (g - exp_avg[i]);
+    const float v = f.beta2 * exp_avg_sq[i] + f.second * g * g;
+    exp_avg[i] = m;
+    exp_avg_sq[i] = v;
+    parameters[i] = f.decay * parameters[i] - f.step * m / (std::sqrt(v) * f.correction + f.epsilon);
+  }
+}
+
+void adam_by(bool decoupled, const Tensor& parameters, const Tensor& gradient,
+             const std::vector<Tensor>& state, const Update& u) {
+  const OptimizerOptions& o = u.options;
+  if (!parameters.is_cpu()) {
+    const Tensor count = torch::full({}, static_cast<double>(u.count), parameters.options());
+    constexpr FusedAdam fused_adam = &at::_fused_adam_, fused_adamw = &at::_fused_adamw_;
+    (decoupled ? fused_adamw : fused_adam)({parameters}, {gradient}, {state[0]}, {state[1]}, {}, {count},
+                                           u.lr, o.beta1, o.beta2, o.weight_decay, o.epsilon, false, false,
+                                           {}, {});
+    return;
+  }
+  const double bias1 = 1 - std::pow(o.beta1, static_cast<double>(u.count));
+  const double bias2 = 1 - std::pow(o.beta2, static_cast<double>(u.count));
+  const AdamFactors factors{.decay = static_cast<float>(decoupled ? 1 - u.lr * o.weight_decay : 1.0),
+                            .l2 = static_cast<float>(decoupled ? 0.0 : o.weight_decay),
+                            .first = static_cast<float>(1 - o.beta1),
+                            .second = static_cast<float>(1 - o.beta2),
+                            .beta2 = static_cast<float>(o.beta2),
+                            .step = static_cast<float>(u.lr / bias1),
+                            .correction = static_cast<float>(1 / std::sqrt(bias2)),
+                            .epsilon = static_cast<float>(o.epsilon)};
+  adam_pass(parameters.numel(), factors, gradient.const_data_ptr<float>(),
+            parameters.mutable_data_ptr<float>(), state[0].mutable_data_ptr<float>(),
+            state[1].mutable_data_ptr<float>());
+}
+
+// Kingma & Ba 2015, algorithm 1.
+void adam(const Tensor& parameters, const Tensor& gradient, const std::vector<Tensor>& state,
+          const Update& u) {
+  adam_by(false, parameters, gradient, state, u);
+}
+
+// Decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
+void adamw(const Tensor& parameters, const Tensor& gradient, const std::vector<Tensor>& state,
+           const Update& u) {
+  adam_by(true, parameters, gradient, state, u);
+}
+
+// Kingma & Ba 2015, algorithm 2.
+void adamax(const Tensor& parameters, const Tensor& gradient, const std::vector<Tensor>& state,
+            const Update& u) {
+  const OptimizerOptions& o = u.options;
+  state[0].lerp_(gradient, 1 - o.beta1);
+  at::maximum_out(const_cast<Tensor&>(state[1]), state[1].mul_(o.beta2), gradient.abs().add_(o.epsilon));
+  const double correction = 1 - std::pow(o.beta1, static_cast<double>(u.count));
+  parameters.addcdiv_(state[0], state[1], -u.lr / correction);
+}
+
+// Tieleman & Hinton 2012 (lecture 6.5), with momentum as in Graves 2013.
+void rmsprop(const Tensor& parameters, const Tensor& gradient, const std::vector<Tensor>& state,
+             const Update& u) {
+  const OptimizerOptions& o = u.options;
+  state[0].mul_(o.alpha).addcmul_(gradient, gradient, 1 - o.alpha);
+  const Tensor root = state[0].sqrt().add_(o.epsilon);
+  if (o.momentum == 0) {
+    parameters.addcdiv_(gradient, root, -u.lr);
+  } else {
+    state[1].mul_(o.momentum).addcdiv_(gradient, root);
+    parameters.add_(state[1], -u.lr);
+  }
+}
+
+void sgd(const Tensor& parameters, const Tensor& gradient, const std::vector<Tensor>& state,
+         const Update& u) {
+  if (u.options.momentum == 0) {
+    parameters.add_(gradient, -u.lr);
+  } else {
+    state[0].mul_(u.options.momentum).add_(gradient);
+    parameters.add_(state[0], -u.lr);
+  }
+}
+
+struct Rule {
+  std::string name;
+  std::vector<std::string> states;  // named as in PyTorch
+  void (*update)(const Tensor&, const Tensor&, const std::vector<Tensor>&, const Update&);
+  bool decays_itself;  // else weight decay is added to the gradient (L2)
+};
+
+const std::vector<Rule>& rules() {
+  static const std::vector<Rule> table{{"adam", {"exp_avg", "exp_avg_sq"}, adam, true},
+                                       {"adamw", {"exp_avg", "exp_avg_sq"}, adamw, true},
+                                       {"adamax", {"exp_avg", "exp_inf"}, adamax, false},
+                                       {"rmsprop", {"square_avg", "momentum_buffer"}, rmsprop, false},
+                                       {"sgd", {"momentum_buffer"}, sgd, false}};
+  return table;
+}
+
+const Rule& rule_of(const std::string& name) { return *std::ranges::find(rules(), name, &Rule::name); }
+
+}  // namespace
+
+void OptimizerOptions::bind(OptionTable& table) {
+  std::vector<std::string> names;
+  for (const Rule& rule : rules()) names.push_back(rule.name);
+  table.add_choice("optimizer.name", name, names, "the optimiser");
+  table.add("optimizer.lr", lr, "learning rate", Range::at_least(0));
+  table.add("optimizer.beta1", beta1, "decay of the first moment (adam, adamw, adamax)",
+            Range::between(0, 0.999999));
+  table.add("optimizer.beta2", beta2, "decay of the second moment (adam, adamw, adamax)",
+            Range::between(0, 0.9999999));
+  table.add("optimizer.epsilon", epsilon, "added to the denominator (all but sgd)", Range::above(0));
+  table.add("optimizer.weight_decay", weight_decay, "adamw: decoupled; else L2 on the gradient",
+            Range::at_least(0));
+  table.add("optimizer.momentum", momentum, "sgd, rmsprop: decay of the velocity",
+            Range::between(0, 0.999999));
+  table.add("optimizer.alpha", alpha, "rmsprop: decay of the mean square", Range::between(0, 0.999999));
+  table.add("optimizer.clip_norm", clip_norm, "Euclidean norm that a gradient is scaled down to; 0: never",
+            Range::at_least(0));
+  table.add_choice("optimizer.schedule", schedule, {"constant", "cosine", "step", "milestones"},
+                   "how the learning rate changes");
+  table.add("optimizer.warmup_steps", warmup_steps, "steps of linear warm-up before the schedule",
+            Range::at_least(0));
+  table.add("optimizer.schedule_steps", schedule_steps,
+            "cosine: its length in steps (0: the run's); step: the interval", Range::at_least(0));
+  table.add("optimizer.milestones", milestones, "milestones: steps after which lr is multiplied by gamma",
+            Range::at_least(1));
+  table.add("optimizer.gamma", gamma, "step, milestones: the factor", Range::above(0));
+  table.add("optimizer.min_lr", min_lr, "cosine: learning rate at its end", Range::at_least(0));
+}
+
+double learning_rate(const OptimizerOptions& o, int64_t step, int64_t run_steps) {
+  if (step < o.warmup_steps)
+    return o.lr * static_cast<double>(step + 1) / static_cast<double>(o.warmup_steps);
+  if (o.schedule == "cosine") {
+    const auto length =
+        static_cast<double>((o.schedule_steps > 0 ? o.schedule_steps : run_steps) - o.warmup_steps);
+    const double progress = std::min(1.0, static_cast<double>(step - o.warmup_steps) / std::max(1.0, length));
+    return o.min_lr + (o.lr - o.min_lr) * 0.5 * (1 + std::cos(std::numbers::pi * progress));
+  }
+  int64_t drops = 0;
+  if (o.schedule == "step" && o.schedule_steps > 0) drops = step / o.schedule_steps;
+  if (o.schedule == "milestones")
+    drops = std::ranges::count_if(o.milestones, [&](int64_t milestone) { return step >= milestone; });
+  return o.lr * std::pow(o.gamma, static_cast<double>(drops));
+}
+
+Optimizer::Optimizer(OptimizerOptions options, const std::vector<Tensor>& shard)
+    : options_(std::move(options)) {
+  int64_t elements = 0;
+  for (const Tensor& piece : shard) elements += piece.numel();
+  const bool velocity = options_.momentum > 0;
+  for (const std::string& state : rule_of(options_.name).states)
+    if (state != "momentum_buffer" || velocity)
+      states_.emplace_back(state, torch::zeros({elements}, shard.front().options()));
+}
+
+void Optimizer::step(const std::vector<Tensor>& shard, const std::vector<Tensor>& gradients, double lr,
+                     double gradient_scale, int64_t update, Workers& workers) {
+  const Rule& rule = rule_of(options_.name);
+  workers.run([&](int worker) {
+    const torch::NoGradGuard no_grad;
+    int64_t begin = 0;  // of the piece's states
+    for (size_t piece = 0; piece < shard.size(); begin += shard[piece++].numel()) {
+      const IndexRange share = block_share({0, shard[piece].numel()}, worker, workers.count());
+      if (share.size() == 0) continue;
+      const Tensor p = shard[piece].narrow(0, share.first, share.size());
+      const Tensor g = gradients[piece].narrow(0, share.first, share.size());
+      std::vector<Tensor> states;
+      states.reserve(states_.size());
+      for (const State& state : states_)
+        states.push_back(state.second.narrow(0, begin + share.first, share.size()));
+      if (gradient_scale != 1) g.mul_(gradient_scale);
+      if (!rule.decays_itself && options_.weight_decay > 0) g.add_(p, options_.weight_decay);
+      rule.update(p, g, states, {options_, lr, update});
+    }
+  });
+}
+
+}  // namespace elbo

@@ -1,0 +1,48 @@
+#include "elbo/parallel/block_norm.h"
+
+#include <torch/types.h>
+
+#include "elbo/base/index_range.h"
+#include "elbo/base/vectorize.h"
+#include "elbo/parallel/flat_parameters.h"
+
+namespace elbo {
+namespace {
+
+// The square of a float is exact in double precision.
+ELBO_VECTORIZE double sum_of_squares(const float* values) {
+  double sums[lanes] = {};
+  for (int64_t i = 0; i < block_elements; i += lanes)
+    for (int lane = 0; lane < lanes; ++lane) {
+      const auto value = static_cast<double>(values[i + lane]);
+      sums[lane] += value * value;
+    }
+  double sum = 0;
+  for (const double lane : sums) sum += lane;
+  return sum;
+}
+
+std::vector<double> on_device(const torch::Tensor& values) {
+  const torch::Tensor sums =
+      torch::linalg_vector_norm(values.view({-1, block_elements}), 2, {1}, false, torch::kFloat64)
+          .square_()
+          .cpu();
+  return {sums.const_data_ptr<double>(), sums.const_data_ptr<double>() + sums.numel()};
+}
+
+}  // namespace
+
+std::vector<double> block_square_sums(const torch::Tensor& values, Workers& workers) {
+  if (!values.is_cpu()) return on_device(values);
+  static_assert(block_elements % lanes == 0);
+  std::vector<double> sums(static_cast<size_t>(values.numel() / block_elements));
+  const float* data = values.const_data_ptr<float>();
+  workers.run([&](int worker) {
+    const IndexRange share = partition({0, static_cast<int64_t>(sums.size())}, worker, workers.count());
+    for (int64_t block = share.first; block < share.end; ++block)
+      sums[static_cast<size_t>(block)] = sum_of_squares(data + block * block_elements);
+  });
+  return sums;
+}
+
+}  // namespace elbo

@@ -1,0 +1,212 @@
+#include "elbo/run/checkpoint.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+
+#include "elbo/base/error.h"
+#include "elbo/base/file.h"
+#include "elbo/base/log.h"
+#include "elbo/base/sha256.h"
+#include "elbo/base/text.h"
+#include "elbo/base/version.h"
+#include "elbo/hdf5/hdf5.h"
+
+namespace elbo {
+namespace fs = std::filesystem;
+namespace {
+
+// The file begins with a block that HDF5 leaves to the user. It holds the digest of everything behind it, so
+// that one flipped bit anywhere, metadata included, is found before HDF5 reads a byte.
+constexpr uint64_t user_block = 512;
+constexpr std::string_view seal_prefix = "elbo checkpoint\nsha256 ";
+
+std::string tensor_digest(const torch::Tensor& tensor) {
+  return sha256(tensor.const_data_ptr(), tensor.nbytes());
+}
+
+void write_group(const hdf5::Handle& file, const std::string& group,
+                 const std::vector<NamedTensor>& tensors) {
+  const hdf5::Handle made = hdf5::create_group(file, group);
+  std::vector<std::string> order;
+  for (const auto& [name, tensor] : tensors) {
+    const torch::Tensor host = tensor.cpu().contiguous();
+    const std::string path = fmt::format("{}/{}", group, name);
+    const hdf5::Handle dataset = hdf5::write_tensor(file, path, host);
+    hdf5::write_attribute(dataset, "sha256", tensor_digest(host));
+    order.push_back(name);
+  }
+  // HDF5 lists by name; the order of registration is part of the fingerprint.
+  hdf5::write_attribute(made, "order", join(order, "\n"));
+}
+
+std::vector<NamedTensor> read_group(const hdf5::Handle& file, const std::string& group,
+                                    const std::string& name) {
+  const auto order = hdf5::read_text_attribute(hdf5::open_group(file, group), "order");
+  if (!order) fail("{}: {} lacks its attribute order: not a checkpoint of elbo", name, group);
+  std::vector<NamedTensor> tensors;
+  for (const std::string& member : split(*order, '\n')) {
+    const hdf5::Handle dataset = hdf5::open_dataset(file, fmt::format("{}/{}", group, member));
+    torch::Tensor tensor = hdf5::read_tensor(dataset);
+    if (hdf5::read_text_attribute(dataset, "sha256") != tensor_digest(tensor))
+      fail("{}: {}/{} does not match its checksum: the file is damaged", name, group, member);
+    tensors.emplace_back(member, std::move(tensor));
+  }
+  return tensors;
+}
+
+void seal(const fs::path& path) {
+  const std::string text = fmt::format("{}{}\n", seal_prefix, sha256_of_file(path, user_block));
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.write(text.data(), static_cast<std::streamsize>(text.size()));
+  file.close();
+  if (!file) fail("{}: the checksum cannot be written", path.string());
+}
+
+std::string read_seal(const fs::path& path) {
+  require_readable_file(path);
+  std::string text(user_block, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  return text;
+}
+
+void require_seal(const fs::path& path) {
+  const std::string text = read_seal(path);
+  if (!text.starts_with(seal_prefix))
+    usage_error("{}: is not a checkpoint of elbo; expected a file written by elbo train", path.string());
+  if (text.substr(seal_prefix.size(), 64) != sha256_of_file(path, user_block))
+    fail("{}: does not match its checksum: the file is damaged or cut short", path.string());
+}
+
+template <typename T>
+T required(std::optional<T> value, const fs::path& path, const char* attribute) {
+  if (!value) fail("{}: lacks the attribute {}: not a checkpoint of elbo", path.string(), attribute);
+  return *value;
+}
+
+void write_shape(const hdf5::Handle& root, const DataShape& data) {
+  hdf5::write_attribute(root, "data_row", fmt::format("{}", fmt::join(data.x, ",")));
+  hdf5::write_attribute(root, "data_kind", data.kind);
+  hdf5::write_attribute(root, "data_integer", int64_t{data.integer_x});
+  hdf5::write_attribute(root, "data_bytes", int64_t{data.bytes_x});
+  hdf5::write_attribute(root, "data_classes", data.classes);
+  hdf5::write_attribute(root, "data_label_features", data.label_features);
+  hdf5::write_attribute(root, "data_rows", data.rows);
+  hdf5::write_attribute(root, "data_tokens", data.tokens);
+}
+
+DataShape read_shape(const hdf5::Handle& root, const fs::path& path) {
+  const auto integer = [&](const char* name) {
+    return required(hdf5::read_integer_attribute(root, name), path, name);
+  };
+  DataShape data;
+  for (const std::string& size :
+       split(required(hdf5::read_text_attribute(root, "data_row"), path, "data_row"), ','))
+    data.x.push_back(std::stoll(size));
+  data.kind = required(hdf5::read_text_attribute(root, "data_kind"), path, "data_kind");
+  data.integer_x = integer("data_integer") != 0;
+  data.classes = integer("data_classes");
+  data.label_features = integer("data_label_features");
+  // Format 1 began without these three.
+  data.bytes_x = hdf5::read_integer_attribute(root, "data_bytes").value_or(0) != 0;
+  data.rows = hdf5::read_integer_attribute(root, "data_rows").value_or(0);
+  data.tokens = hdf5::read_integer_attribute(root, "data_tokens").value_or(0);
+  return data;
+}
+
+}  // namespace
+
+void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
+  const auto lock = hdf5::lock();
+  AtomicFile target(path);
+  {
+    const hdf5::Handle file = hdf5::create_file(target.temporary_path(), user_block);
+    const hdf5::Handle root = hdf5::open_group(file, "/");
+    hdf5::write_attribute(root, "format_version", checkpoint_format_version);
+    hdf5::write_attribute(root, "elbo_version", version());
+    hdf5::write_attribute(root, "step", checkpoint.step);
+    hdf5::write_attribute(root, "fingerprint", checkpoint.fingerprint);
+    hdf5::write_attribute(root, "config", checkpoint.config);
+    hdf5::write_attribute(root, "dataset_fingerprint", checkpoint.dataset_fingerprint);
+    write_shape(root, checkpoint.data);
+    hdf5::write_attribute(root, "world_size", checkpoint.world_size);
+    if (checkpoint.evaluation_pending) hdf5::write_attribute(root, "evaluation_pending", int64_t{1});
+    if (checkpoint.best_loss) {
+      hdf5::write_attribute(root, "best_loss", *checkpoint.best_loss);
+      hdf5::write_attribute(root, "best_step", checkpoint.best_step);
+    }
+    write_group(file, "/parameters", checkpoint.parameters);
+    write_group(file, "/buffers", checkpoint.buffers);
+    write_group(file, "/optimizer", checkpoint.optimizer);
+  }
+  seal(target.temporary_path());
+  require_seal(target.temporary_path());  // what is on the disk, not what was meant
+  target.commit();
+}
+
+bool is_checkpoint(const fs::path& path) { return read_seal(path).starts_with(seal_prefix); }
+
+Checkpoint read_checkpoint(const fs::path& path) {
+  require_seal(path);
+  const auto lock = hdf5::lock();
+  const hdf5::Handle file = hdf5::open_file(path);
+  const hdf5::Handle root = hdf5::open_group(file, "/");
+  const auto version = required(hdf5::read_integer_attribute(root, "format_version"), path, "format_version");
+  if (version != checkpoint_format_version)
+    usage_error("{}: has format version {}; this elbo reads version {}: use the elbo that wrote it",
+                path.string(), version, checkpoint_format_version);
+  Checkpoint checkpoint;
+  checkpoint.step = required(hdf5::read_integer_attribute(root, "step"), path, "step");
+  checkpoint.fingerprint = required(hdf5::read_text_attribute(root, "fingerprint"), path, "fingerprint");
+  checkpoint.config = required(hdf5::read_text_attribute(root, "config"), path, "config");
+  checkpoint.dataset_fingerprint =
+      required(hdf5::read_text_attribute(root, "dataset_fingerprint"), path, "dataset_fingerprint");
+  checkpoint.data = read_shape(root, path);
+  checkpoint.evaluation_pending = hdf5::read_integer_attribute(root, "evaluation_pending").value_or(0) != 0;
+  checkpoint.world_size = required(hdf5::read_integer_attribute(root, "world_size"), path, "world_size");
+  checkpoint.best_loss = hdf5::read_double_attribute(root, "best_loss");
+  checkpoint.best_step = hdf5::read_integer_attribute(root, "best_step").value_or(0);
+  checkpoint.parameters = read_group(file, "/parameters", path);
+  checkpoint.buffers = read_group(file, "/buffers", path);
+  checkpoint.optimizer = read_group(file, "/optimizer", path);
+  return checkpoint;
+}
+
+fs::path checkpoint_path(const fs::path& run_directory, int64_t step) {
+  return run_directory / "checkpoints" / fmt::format("step_{:09}.h5", step);
+}
+
+std::vector<int64_t> checkpoint_steps(const fs::path& run_directory) {
+  std::vector<int64_t> steps;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(run_directory / "checkpoints", error)) {
+    const std::string name = entry.path().filename();
+    int64_t step = 0;
+    if (name.starts_with("step_") && name.ends_with(".h5") &&
+        std::from_chars(name.data() + 5, name.data() + name.size() - 3, step).ptr ==
+            name.data() + name.size() - 3)
+      steps.push_back(step);
+  }
+  if (error && error != std::errc::no_such_file_or_directory)
+    usage_error("{}: its checkpoints cannot be listed: {}", run_directory.string(), error.message());
+  std::ranges::sort(steps);
+  return steps;
+}
+
+std::optional<Checkpoint> newest_valid_checkpoint(const fs::path& run_directory) {
+  std::vector<int64_t> steps = checkpoint_steps(run_directory);
+  for (; !steps.empty(); steps.pop_back()) {
+    try {
+      return read_checkpoint(checkpoint_path(run_directory, steps.back()));
+    } catch (const Error& error) {
+      log::warning("{}{}", error.what(), steps.size() > 1 ? "; the checkpoint before it is taken" : "");
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace elbo

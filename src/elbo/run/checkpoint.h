@@ -1,0 +1,57 @@
+// A checkpoint: an HDF5 file that is there whole or not at all, proves itself by checksums, and does not know
+// the number of ranks (docs/checkpoint_format.md). It is written and read by one process; loading runs no
+// code.
+#pragma once
+#include <torch/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "elbo/data/batch.h"
+
+namespace elbo {
+
+using NamedTensor = std::pair<std::string, torch::Tensor>;
+
+struct Checkpoint {
+  int64_t step = 0;
+  std::string fingerprint;  // of the parameters
+  std::string config;       // resolved INI
+  std::string dataset_fingerprint;
+  DataShape data;                   // of the data set that the model was built for
+  int64_t world_size = 1;           // for information
+  std::optional<double> best_loss;  // lowest validation loss so far, and its step
+  int64_t best_step = 0;
+  bool evaluation_pending = false;      // an evaluation of this step was asked for and broken off
+  std::vector<NamedTensor> parameters;  // in order of registration
+  std::vector<NamedTensor> buffers;
+  std::vector<NamedTensor> optimizer;  // "<phase>/<state>/<parameter>"
+};
+
+constexpr int64_t checkpoint_format_version = 1;
+
+// Writes to a temporary name, syncs, reads back and verifies, renames, syncs the folder. Throws Error (a full
+// disk, …); then no file of that name has appeared.
+void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
+
+// Whether the file begins as a checkpoint does. A usage Error says so if it cannot be read.
+bool is_checkpoint(const std::filesystem::path& path);
+
+// Reads and verifies everything; throws Error that names the file and what is damaged.
+Checkpoint read_checkpoint(const std::filesystem::path& path);
+
+// RUN/checkpoints/step_%09d.h5
+std::filesystem::path checkpoint_path(const std::filesystem::path& run_directory, int64_t step);
+
+// Steps of the checkpoints in a run directory, ascending, by their names; temporary files are not among them.
+std::vector<int64_t> checkpoint_steps(const std::filesystem::path& run_directory);
+
+// The newest checkpoint that verifies; damaged ones are named in a warning and passed over. None if there is
+// no valid one.
+std::optional<Checkpoint> newest_valid_checkpoint(const std::filesystem::path& run_directory);
+
+}  // namespace elbo

@@ -1,0 +1,93 @@
+// The configuration of a run: every option in one struct, strict, and written down resolved.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "elbo/base/options.h"
+#include "elbo/data/dataset.h"
+#include "elbo/eval/evaluate.h"
+#include "elbo/models/registry.h"
+#include "elbo/nn/networks.h"
+#include "elbo/optim/optimizer.h"
+
+namespace elbo {
+
+struct TrainOptions {
+  int64_t steps = 0;  // 0: as many as `epochs` takes
+  int64_t epochs = 10;
+  int64_t batch = 128;     // B: samples a step over all ranks
+  int64_t microbatch = 0;  // m; 0: min(batch, 64)
+  int64_t seed = 1;
+  std::string device = "auto";         // auto | cpu | cuda
+  std::string threads = "auto";        // worker threads a rank; auto: cores of the node / its ranks
+  std::string precision = "float32";   // of the products in layers: float32 | bfloat16
+  std::string communication = "auto";  // auto | mpi | nccl: what moves gradients and parameters
+  int64_t bucket_bytes = 1 << 20;      // of gradients that go on their way together
+  bool exact = true;
+  int64_t max_nonfinite_steps = 10;  // consecutive steps without a finite gradient before the run ends as diverged
+  void bind(OptionTable& table);
+};
+
+struct EvaluateOptions {
+  std::string every = "epoch";  // epoch | never | a number of steps
+  int64_t importance_samples = 0;
+  int64_t microbatch = 128;
+  void bind(OptionTable& table);
+};
+
+struct CheckpointOptions {
+  int64_t every_steps = 1000;  // 0: none but the last
+  double every_minutes = 0;    // 0: never by time
+  int64_t keep_last = 3;       // newest ones kept; 0: all
+  int64_t keep_every = 0;      // steps whose multiples are always kept; 0: none
+  void bind(OptionTable& table);
+};
+
+struct RunOptions {
+  std::string directory;         // "": runs/NAME
+  std::string name;              // "": the model's
+  std::string resume = "never";  // never | auto
+  bool allow_data_change = false;
+  double timeout = 600;       // seconds that any wait for other ranks may take
+  int64_t metrics_every = 1;  // steps between lines of metrics.jsonl
+  void bind(OptionTable& table);
+};
+
+class RunConfig {
+ public:
+  DataOptions data;
+  std::unique_ptr<ModelSpec> model;
+  NetworkOptions network;
+  OptimizerOptions optimizer;
+  TrainOptions train;
+  EvaluateOptions evaluate;
+  CheckpointOptions checkpoint;
+  RunOptions run;
+
+  int64_t microbatches() const { return train.batch / train.microbatch; }  // M
+  std::string directory() const;
+  // How the run's model is evaluated on a split, with so many importance samples.
+  EvaluationOptions evaluation(const std::string& split, int64_t importance_samples) const;
+  OptionTable table();  // bound to this object
+
+ private:
+  std::string model_name_;  // the table's copy of model->name()
+};
+
+// Reads `ini` (text; `name` is its file's, for messages), then `overrides` from the command line, which win.
+// Unknown keys, values out of range and combinations that do not fit are usage Errors. Resolves
+// train.microbatch.
+std::unique_ptr<RunConfig> parse_config(const std::string& ini, const std::string& name,
+                                        const std::vector<Setting>& overrides);
+
+// The configuration that a checkpoint keeps; options that were renamed since are taken by their old names. `name`
+// is the run's, for messages.
+std::unique_ptr<RunConfig> saved_config(const std::string& ini, const std::string& name);
+
+// Throws a usage Error that names the first option that decides results and differs; those that may change
+// when a run goes on (its length, resources, cadence, paths) are not compared.
+void require_same_experiment(RunConfig& now, RunConfig& before, const std::string& where);
+
+}  // namespace elbo

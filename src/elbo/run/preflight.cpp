@@ -1,0 +1,61 @@
+#include "elbo/run/preflight.h"
+
+#include <fmt/format.h>
+
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
+
+namespace elbo {
+namespace {
+
+// Whoever repeats the run elsewhere needs to know that its order depends on the window.
+void tell_of_windows(const RunConfig& config, const RowSource& rows) {
+  const auto bytes = static_cast<double>(rows.rows() * rows.bytes_per_row());
+  const auto window = static_cast<double>(config.data.shuffle_buffer_bytes);
+  if (bytes > window)
+    log::info(
+        "{} of training rows are shuffled in windows of data.shuffle_buffer_bytes={} ({}); the same bits need that "
+        "value",
+        human_bytes(bytes), config.data.shuffle_buffer_bytes, human_bytes(window));
+}
+
+void tell_of_idle_ones(const RunConfig& config, Resources resources) {
+  const int64_t microbatches = config.microbatches(), threads = int64_t{resources.ranks} * resources.threads;
+  const std::string why = fmt::format(
+      "train.batch={} makes {} microbatches of train.microbatch={}; a larger batch or a smaller "
+      "microbatch would employ them",
+      config.train.batch, microbatches, config.train.microbatch);
+  if (microbatches < resources.ranks)
+    log::warning("{} of {} ranks have nothing to compute: {}", resources.ranks - microbatches, resources.ranks,
+                 why);
+  else if (microbatches < threads)
+    log::info("{} of {} cores have nothing to compute: {}, and give other bits", threads - microbatches, threads,
+              why);
+}
+
+void warn_of_late_phases(const std::vector<Phase>& phases, int64_t end_step) {
+  for (const Phase& phase : phases)
+    if (phase.first_step >= end_step)
+      log::warning("{} of the model is not trained: it begins at step {}, the run ends at {}", phase.name,
+                   phase.first_step, end_step);
+}
+
+void warn_of_padding(const RunConfig& config, const RowSource& rows, const Model& model) {
+  if (!model.uses_length() && rows.read({0}).length.defined())
+    log::warning(
+        "rows have a length, which model.name={} does not regard: it learns what lies behind it as data; "
+        "model.name=sequence_vae and vrnn leave it out",
+        config.model->name());
+}
+
+}  // namespace
+
+void preflight_warnings(const RunConfig& config, const RowSource& rows, const Model& model,
+                 const std::vector<Phase>& phases, int64_t end_step, Resources resources) {
+  tell_of_windows(config, rows);
+  tell_of_idle_ones(config, resources);
+  warn_of_late_phases(phases, end_step);
+  warn_of_padding(config, rows, model);
+}
+
+}  // namespace elbo

@@ -1,0 +1,24 @@
+// What a user should hear before the first step, though it is no error.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "elbo/data/dataset.h"
+#include "elbo/models/model.h"
+#include "elbo/run/config.h"
+
+namespace elbo {
+
+// What there is to compute with.
+struct Resources {
+  int ranks = 1;
+  int threads = 1;  // of each rank, as far as it has microbatches for them
+};
+
+// Logs it: data that are shuffled in windows, ranks and cores that have nothing to compute, phases that the
+// run does not reach, padding that the model takes for data. `rows` are those of the training split. For one
+// rank to call.
+void preflight_warnings(const RunConfig& config, const RowSource& rows, const Model& model,
+                 const std::vector<Phase>& phases, int64_t end_step, Resources resources);
+
+}  // namespace elbo

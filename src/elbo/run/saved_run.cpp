@@ -1,0 +1,149 @@
+#include "elbo/run/saved_run.h"
+
+#include <fmt/ranges.h>
+#include <torch/types.h>
+
+#include <charconv>
+#include <cmath>
+
+#include "elbo/base/error.h"
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
+#include "elbo/data/loader.h"
+#include "elbo/run/broadcast_checkpoint.h"
+
+namespace elbo {
+namespace fs = std::filesystem;
+namespace {
+
+std::shared_ptr<Model> build(const SavedRun& run) {
+  RandomGenerator init(Key(static_cast<uint64_t>(run.config->train.seed)).with("init"));
+  std::shared_ptr<Model> model =
+      run.config->model->build({run.checkpoint.data, run.config->network, run.config->model->name()}, init);
+  load_into(*model, run.checkpoint, run.directory);
+  return model;
+}
+
+Checkpoint read(const fs::path& directory, const std::string& which) {
+  if (!fs::is_directory(directory))
+    usage_error("{}: no such run; expected the folder that elbo train made", directory.string());
+  const std::vector<int64_t> steps = checkpoint_steps(directory);
+  if (steps.empty())
+    usage_error("{}: holds no checkpoint; expected the folder of a run that elbo train has saved",
+                directory.string());
+  if (which == "newest") {
+    std::optional<Checkpoint> newest = newest_valid_checkpoint(directory);
+    if (!newest)
+      fail("{}: none of its {} checkpoints is valid; elbo verify tells what is damaged", directory.string(),
+           steps.size());
+    return *newest;
+  }
+  if (which == "best") {
+    const fs::path best = directory / "checkpoints" / "best.h5";
+    if (!fs::exists(best))
+      usage_error(
+          "{}: has no best checkpoint, which needs a validation split in training; use newest or a step",
+          directory.string());
+    return read_checkpoint(best);
+  }
+  int64_t step = 0;
+  const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), step);
+  if (error != std::errc() || end != which.data() + which.size() || !std::ranges::binary_search(steps, step))
+    usage_error("--checkpoint={}: expected newest, best, or a step of which {} has a checkpoint: {}", which,
+                directory.string(), fmt::join(steps, ", "));
+  return read_checkpoint(checkpoint_path(directory, step));
+}
+
+std::string describe(const DataShape& data) {
+  return fmt::format("({}) of the kind {}", fmt::join(data.x, ", "),
+                     data.kind.empty() ? "unknown" : data.kind);
+}
+
+void require_same_rows(const SavedRun& run) {
+  const DataShape& here = run.dataset->shape();
+  const DataShape& trained = run.checkpoint.data;
+  if (here.x != trained.x || here.kind != trained.kind)
+    usage_error("{}: its rows are {}; {} was trained on rows {}", run.config->data.path, describe(here),
+                run.directory, describe(trained));
+  if (here.tokens != trained.tokens)
+    usage_error("{}: its vocabulary has {} tokens; {} was trained with {}; the model needs the same one",
+                run.config->data.path, here.tokens, run.directory, trained.tokens);
+  const bool same_labels = here.classes == trained.classes && here.label_features == trained.label_features;
+  if (run.model->conditional() && !same_labels)
+    usage_error(
+        "{}: its rows have {} classes and {} label values, {} was trained with {} and {}; the model needs "
+        "the same labels",
+        run.config->data.path, here.classes, here.label_features, run.directory, trained.classes,
+        trained.label_features);
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<Model>> SavedRun::replicas(int workers) const {
+  std::vector<std::shared_ptr<Model>> result{model};
+  while (static_cast<int>(result.size()) < workers) result.push_back(build(*this));
+  return result;
+}
+
+std::string SavedRun::choose_split(const std::string& split, bool chosen) const {
+  if (chosen || dataset->has(split)) return split;
+  for (const char* other : {"test", "validation", "train"})
+    if (dataset->has(other)) {
+      log::info("{} has no {} split: the {} split is taken", config->data.path, split, other);
+      return other;
+    }
+  return split;
+}
+
+Batch SavedRun::rows(const RowSource& source, int64_t first, int64_t end) const {
+  return read_rows(source, first, end, config->data.binarize,
+                   Key(static_cast<uint64_t>(config->train.seed)).with("binarize"));
+}
+
+torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n) {
+  const DataShape& data = run.checkpoint.data;
+  if (!run.model->conditional()) {
+    if (!text.empty())
+      usage_error(
+          "--label={}: the model of {}, {}, has no condition; cvae has one, and aae with model.use_labels",
+          text, run.directory, run.config->model->name());
+    return {};
+  }
+  if (text.empty() && data.classes > 0) return torch::arange(n).remainder(data.classes);
+  std::vector<float> values;
+  for (const std::string& word : split(text, ',')) {
+    float value = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+    if (error != std::errc() || end != word.data() + word.size()) break;
+    values.push_back(value);
+  }
+  const bool is_class = data.classes > 0 && values.size() == 1 && values[0] == std::floor(values[0]) &&
+                        values[0] >= 0 && values[0] < static_cast<float>(data.classes);
+  if (is_class) return torch::full({n}, static_cast<int64_t>(values[0]), torch::kInt64);
+  if (data.classes > 0) usage_error("--label={}: expected a class from 0 to {}", text, data.classes - 1);
+  if (static_cast<int64_t>(values.size()) != data.label_features)
+    usage_error("--label={}: expected the {} values of a label with commas between", text,
+                data.label_features);
+  return torch::tensor(values).expand({n, -1}).contiguous();
+}
+
+SavedRun open_run(Communicator& comm, const std::string& directory, const std::string& which,
+                  const std::string& data_path, DataNeed need) {
+  SavedRun run;
+  run.directory = directory;
+  std::optional<Checkpoint> shared =
+      share(comm, comm.rank() == 0 ? std::optional(read(directory, which)) : std::nullopt);
+  if (!shared) fail("{}: rank 0 has sent no checkpoint", directory);
+  run.checkpoint = std::move(*shared);
+  run.config = saved_config(run.checkpoint.config, directory);
+  if (!data_path.empty()) run.config->data.path = data_path;
+  if (need == DataNeed::rows) {
+    run.dataset =
+        std::make_unique<Dataset>(run.config->data, Ranks{.once = compute_on_root(comm), .share = {}});
+  }
+  run.model = build(run);
+  if (run.dataset) require_same_rows(run);
+  return run;
+}
+
+}  // namespace elbo

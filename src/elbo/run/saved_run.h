@@ -1,0 +1,47 @@
+// A run on disk, opened to use its model: what every command but train begins with.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "elbo/comm/communicator.h"
+#include "elbo/data/dataset.h"
+#include "elbo/models/model.h"
+#include "elbo/run/checkpoint.h"
+#include "elbo/run/config.h"
+
+namespace elbo {
+
+struct SavedRun {
+  std::string directory;
+  std::unique_ptr<RunConfig> config;  // as the checkpoint keeps it
+  Checkpoint checkpoint;
+  std::unique_ptr<Dataset> dataset;  // config.data, or `data_path` in its place; null if not asked for
+  std::shared_ptr<Model> model;      // with the checkpoint's parameters
+
+  // The model and copies of it, one for each worker.
+  std::vector<std::shared_ptr<Model>> replicas(int workers) const;
+
+  // Rows [first, end) of a split of its data set, binarized as the run says.
+  Batch rows(const RowSource& source, int64_t first, int64_t end) const;
+
+  Vocabulary vocabulary() const { return dataset ? dataset->vocabulary() : Vocabulary{}; }
+
+  // The rows of `split`; where the user has not chosen it and the data set lacks it, those of the split that
+  // is nearest to a test.
+  std::string choose_split(const std::string& split, bool chosen) const;
+};
+
+// What a conditional model is to be told n times, from the command line: a class, the values of a label with
+// commas between, or for "" the classes in turn. Undefined for the other models. Throws a usage Error for
+// what the model's labels cannot be.
+torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n);
+
+// which: "newest", "best" or a step. data_path: "" for the run's own data set, else a file of the same shape
+// (checked). Rank 0 reads the checkpoint, the others receive it. Throws usage Errors: no run, no valid
+// checkpoint, other shape.
+enum class DataNeed { rows, none };
+SavedRun open_run(Communicator& comm, const std::string& directory, const std::string& which = "newest",
+                  const std::string& data_path = "", DataNeed need = DataNeed::rows);
+
+}  // namespace elbo

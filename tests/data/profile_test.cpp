@@ -1,0 +1,61 @@
+#include "elbo/data/profile.h"
+
+#include <gmock/gmock.h>
+
+#include <limits>
+
+#include "files.h"
+
+namespace elbo {
+namespace {
+
+using testing::HasSubstr;
+
+class SurveyTest : public DataTest {
+ protected:
+  std::string repack(const std::string& file, const std::string& access_method = "directly") const {
+    return repack_line(file, "/train/x",
+                       hdf5::describe(hdf5::open_dataset(hdf5::open_file(file), "/train/x")), access_method);
+  }
+};
+
+TEST_F(SurveyTest, ValuesAreThoseOfTheRows) {
+  torch::Tensor x = torch::arange(3000, torch::kFloat32).reshape({1000, 3});
+  x[17][1] = std::numeric_limits<float>::quiet_NaN();
+  x[999][2] = std::numeric_limits<float>::infinity();
+  const std::string path = make("a.h5", {{"/train/x", x}});
+  const std::optional<ValueProfile> survey = profile_values(DataFile(path), "/train/x");
+  ASSERT_TRUE(survey);
+  EXPECT_EQ(survey->rows, 1000);  // few rows are looked at whole
+  EXPECT_EQ(survey->not_finite, 2);
+  EXPECT_EQ(survey->lowest, 0);
+  EXPECT_EQ(survey->highest, 2998);
+  EXPECT_NEAR(survey->mean, (2999.0 * 3000 / 2 - 52 - 2999) / 2998, 1e-9);
+}
+
+TEST_F(SurveyTest, AWholeShuffleHasNoPriceAndWindowsHaveTheirOwn) {
+  const torch::Tensor x = torch::zeros({16384, 256});  // 16 MiB, chunks of 256 KiB
+  DataOptions small = options(make("b.h5", {{"/train/x", x}}, "", 256));
+  small.shuffle_buffer_bytes = 1 << 20;
+  const Dataset dataset(small);
+  const RowSource& rows = dataset.split("train");
+  ASSERT_EQ(rows.rows_per_chunk(), 256);
+  const std::optional<ShuffleProfile> whole = profile_shuffle(rows, 32 << 20, 128),
+                                   windows = profile_shuffle(rows, 1 << 20, 128);
+  EXPECT_DOUBLE_EQ(whole->bytes_read, 1);
+  EXPECT_NEAR(whole->same_chunk, 1, 0.1);
+  EXPECT_DOUBLE_EQ(windows->bytes_read, 1);
+  EXPECT_NEAR(windows->same_chunk, 16, 0.5);  // a window is a sixteenth of the rows
+}
+
+TEST_F(SurveyTest, OnlyALayoutThatIsSlowToReadIsToBeStoredAnew) {
+  const torch::Tensor x = torch::zeros({4096, 256});
+  EXPECT_EQ(repack(make("whole.h5", {{"/train/x", x}})), "");
+  EXPECT_EQ(repack(make("good.h5", {{"/train/x", x}}, "", 256)), "");
+  const std::string small = make("small.h5", {{"/train/x", x}}, "", 2);
+  EXPECT_EQ(repack(small), "h5repack -l /train/x:CHUNK=512x256 " + small + " " + path("small_repacked.h5"));
+  EXPECT_THAT(repack(path("good.h5"), "through the HDF5 library, because …"), HasSubstr("GZIP"));
+}
+
+}  // namespace
+}  // namespace elbo

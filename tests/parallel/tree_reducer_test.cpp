@@ -1,0 +1,85 @@
+#include "elbo/parallel/tree_reducer.h"
+
+#include <gtest/gtest.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "elbo/base/random.h"
+
+namespace elbo {
+namespace {
+
+constexpr int64_t elements = 8, microbatches = 13;
+
+torch::Tensor values_of(int64_t microbatch) {
+  RandomGenerator noise(Key(static_cast<uint64_t>(microbatch)));
+  return noise.normal({elements}) * 100;
+}
+
+// What each worker has of its leaves.
+std::vector<GradientAccumulator> accumulated(const std::vector<IndexRange>& workers) {
+  std::vector<GradientAccumulator> result;
+  for (const IndexRange& own : workers) {
+    GradientAccumulator& sums = result.emplace_back(microbatches, elements, torch::kCPU);
+    for (int64_t microbatch = own.first; microbatch < own.end; ++microbatch) {
+      sums.open(microbatch);
+      sums.accumulates() ? sums.buffer().add_(values_of(microbatch)) : sums.buffer().copy_(values_of(microbatch));
+      sums.merge(0, elements);
+    }
+  }
+  return result;
+}
+
+std::vector<Part> expected_sums(IndexRange of_rank) {
+  std::vector<Part> parts;
+  for (int64_t microbatch = of_rank.first; microbatch < of_rank.end; ++microbatch)
+    parts.push_back({{microbatch, microbatch + 1}, values_of(microbatch)});
+  std::vector<Part> sums;
+  for (const Node& node : maximal_subtrees(of_rank, microbatches))
+    sums.push_back({node, canonical_sum(node, parts)});
+  return sums;
+}
+
+// Two buckets, to which workers come in every order, and in the opposite one.
+TEST(TreeReducer, HaveTheCanonicalSumWhoeverComesLast) {
+  for (const IndexRange of_rank : {IndexRange{0, 13}, IndexRange{3, 10}, IndexRange{5, 7}, IndexRange{4, 5}}) {
+    std::vector<IndexRange> workers;
+    workers.reserve(4);
+    for (int64_t worker = 0; worker < 4; ++worker) workers.push_back(partition(of_rank, worker, 4));
+    const std::vector<Part> expected = expected_sums(of_rank);
+    TreeReducer joins(of_rank, workers, microbatches, 2);
+    std::vector<size_t> order(workers.size());
+    std::iota(order.begin(), order.end(), 0);
+    do {
+      const std::vector<GradientAccumulator> sums = accumulated(workers);
+      joins.reset();
+      size_t to_come = static_cast<size_t>(
+          std::ranges::count_if(workers, [](const IndexRange& own) { return own.size() > 0; }));
+      for (size_t i = 0; i < order.size(); ++i) {
+        EXPECT_EQ(joins.complete(0), to_come == 0);
+        if (workers[order[i]].size() > 0) --to_come;
+        joins.arrive(order[i], 0, 0, 4, sums);
+        joins.arrive(order[order.size() - 1 - i], 1, 4, elements, sums);
+      }
+      EXPECT_TRUE(joins.complete(0) && joins.complete(1));
+      const std::vector<Part> found = joins.sums(sums);
+      ASSERT_EQ(found.size(), expected.size());
+      for (size_t i = 0; i < found.size(); ++i) {
+        EXPECT_EQ(found[i].node.first, expected[i].node.first);
+        EXPECT_EQ(found[i].node.end, expected[i].node.end);
+        EXPECT_TRUE(torch::equal(found[i].sum, expected[i].sum));
+      }
+    } while (std::ranges::next_permutation(order).found);
+  }
+}
+
+TEST(TreeReducer, OfARankWithoutLeavesAreComplete) {
+  const TreeReducer joins({3, 3}, {{3, 3}, {3, 3}}, microbatches, 1);
+  EXPECT_TRUE(joins.complete(0));
+  EXPECT_TRUE(joins.sums({}).empty());
+}
+
+}  // namespace
+}  // namespace elbo

@@ -1,0 +1,121 @@
+#include "elbo/run/checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <torch/types.h>
+
+#include <fstream>
+
+#include "elbo/base/error.h"
+
+namespace elbo {
+namespace {
+
+namespace fs = std::filesystem;
+
+class CheckpointTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "elbo_checkpoint_XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    fs::create_directories(folder_ / "checkpoints");
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  static Checkpoint example(int64_t step) {
+    Checkpoint checkpoint;
+    checkpoint.step = step;
+    checkpoint.fingerprint = std::string(64, 'f');
+    checkpoint.config = "[train]\nsteps = 3\n";
+    checkpoint.dataset_fingerprint = std::string(64, 'd');
+    checkpoint.data = {.x = {1, 2, 3},
+                       .kind = "image",
+                       .integer_x = true,
+                       .bytes_x = true,
+                       .classes = 4,
+                       .label_features = 0,
+                       .rows = 50,
+                       .tokens = 6};
+    checkpoint.best_loss = 1.25;
+    checkpoint.best_step = 2;
+    checkpoint.parameters = {
+        {"b.weight", torch::rand({3, 4})}, {"a.bias", torch::rand({4})}, {"scalar", torch::rand({1})}};
+    checkpoint.buffers = {{"count", torch::tensor({7})}};
+    checkpoint.optimizer = {{"model/exp_avg/b.weight", torch::rand({3, 4})}};
+    return checkpoint;
+  }
+  static void expect_equal(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); ++i) {
+      EXPECT_EQ(a[i].first, b[i].first);
+      EXPECT_TRUE(torch::equal(a[i].second, b[i].second));
+    }
+  }
+  fs::path folder_;
+};
+
+TEST_F(CheckpointTest, ComesBackAsItWasInOrderOfRegistration) {
+  const Checkpoint written = example(5);
+  const fs::path path = checkpoint_path(folder_, 5);
+  EXPECT_EQ(path.filename(), "step_000000005.h5");
+  write_checkpoint(path, written);
+  const Checkpoint read = read_checkpoint(path);
+  EXPECT_EQ(read.step, 5);
+  EXPECT_EQ(read.config, written.config);
+  EXPECT_EQ(read.best_loss, 1.25);
+  EXPECT_EQ(read.data.x, written.data.x);
+  EXPECT_EQ(read.data.kind, "image");
+  EXPECT_EQ(read.data.rows, 50);
+  EXPECT_EQ(read.data.tokens, 6);
+  EXPECT_TRUE(read.data.integer_x);
+  EXPECT_TRUE(read.data.bytes_x);
+  EXPECT_EQ(read.data.classes, 4);
+  EXPECT_FALSE(read.evaluation_pending);
+  expect_equal(read.parameters, written.parameters);
+  expect_equal(read.buffers, written.buffers);
+  expect_equal(read.optimizer, written.optimizer);
+  EXPECT_TRUE(is_checkpoint(path));
+}
+
+TEST_F(CheckpointTest, EveryFlippedBitIsFound) {
+  const fs::path path = checkpoint_path(folder_, 5);
+  write_checkpoint(path, example(5));
+  std::string content;
+  {
+    std::ifstream file(path, std::ios::binary);
+    content.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  for (size_t place = 0; place < content.size(); place += 97) {
+    if (place > 90 && place < 512) continue;  // the seal's block is empty behind its text
+    std::string damaged = content;
+    damaged[place] = static_cast<char>(damaged[place] ^ 4);
+    std::ofstream(path, std::ios::binary) << damaged;
+    EXPECT_THROW(read_checkpoint(path), Error) << "byte " << place;
+  }
+  std::ofstream(path, std::ios::binary) << content.substr(0, content.size() / 2);
+  EXPECT_THROW(read_checkpoint(path), Error);
+}
+
+TEST_F(CheckpointTest, TheNewestValidOneIsFoundPastDamagedOnes) {
+  for (const int64_t step : {5, 10, 15}) write_checkpoint(checkpoint_path(folder_, step), example(step));
+  std::ofstream(checkpoint_path(folder_, 15), std::ios::app) << "more";
+  std::ofstream(folder_ / "checkpoints" / "step_000000020.h5.partial-1") << "half";
+  EXPECT_EQ(checkpoint_steps(folder_), (std::vector<int64_t>{5, 10, 15}));
+  EXPECT_EQ(newest_valid_checkpoint(folder_)->step, 10);
+  EXPECT_FALSE(newest_valid_checkpoint(folder_ / "none"));
+}
+
+TEST_F(CheckpointTest, AnythingElseIsRefusedAsNoCheckpoint) {
+  const fs::path path = folder_ / "text.h5";
+  std::ofstream(path) << "no checkpoint";
+  try {
+    read_checkpoint(path);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    EXPECT_THAT(error.what(), testing::HasSubstr("is not a checkpoint"));
+  }
+}
+
+}  // namespace
+}  // namespace elbo
