@@ -1,5 +1,5 @@
-// A VAE whose KL term is taken in and let go in cycles (Fu et al., Cyclical Annealing Schedule, 2019): in
-// each cycle its weight rises from 0 to 1 in the first half and stays 1 in the second.
+// A VAE whose KL term is annealed in cycles (Fu et al., Cyclical Annealing Schedule, 2019): in each cycle its
+// weight rises from 0 to 1 in the first half and stays 1 in the second.
 #include <algorithm>
 
 #include "elbo/models/builtin_models.h"
@@ -21,9 +21,11 @@ class CyclicalVae : public elbo::GaussianVae {
   CyclicalVae(const elbo::ModelContext& context, const Options& options, elbo::RandomGenerator& init)
       : GaussianVae(context, options, init), cycle_(options.cycle) {}
 
-  elbo::LossTerms objective(const elbo::StepContext& step_context, const elbo::Batch& batch, elbo::RandomGenerator& noise) override {
+  elbo::LossTerms objective(const elbo::StepContext& step_context, const elbo::Batch& batch,
+                            elbo::RandomGenerator& noise) override {
     const double position = static_cast<double>(step_context.step % cycle_) / static_cast<double>(cycle_);
-    return weighted_bound(infer(batch), batch, noise, {.beta = std::min(1.0, 2 * position)}, step_context.step);
+    return weighted_bound(infer(batch), batch, noise, {.beta = std::min(1.0, 2 * position)},
+                          step_context.step);
   }
 
  private:
@@ -32,7 +34,7 @@ class CyclicalVae : public elbo::GaussianVae {
 
 }  // namespace
 
-// The table that all commands read, instead of elbo's own.
+// The table that all commands read: elbo's own variants and this one.
 std::vector<std::unique_ptr<elbo::ModelSpec>> elbo::all_models() {
   auto models = builtin_models();
   models.push_back(

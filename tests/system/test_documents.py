@@ -61,6 +61,10 @@ class Documents(ProgramTest):
             self.assertEqual(re.findall(r"`(\S+)`", explained), options, name)
             self.assertIn(" ".join(about.splitlines()[1].split()), " ".join(sections[name].split()), name)  # its paper
 
+    def test_the_variant_in_the_documents_is_the_one_that_is_compiled(self):
+        shown = re.search(r"```cpp\n(.*?)```", (ROOT / "docs/adding_a_variant.md").read_text(), re.DOTALL)[1]
+        self.assertEqual(shown, (ROOT / "docs/own_variant/cyclical_vae.cpp").read_text())
+
     def test_every_configuration_trains(self):
         for config in sorted((ROOT / "configs").glob("*.ini")):
             self.train(2, config.stem, "--train.steps=2", "--evaluate.every=never", *self.small_data(config), config=config)
