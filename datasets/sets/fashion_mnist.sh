@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # read by datasets/get.sh
 title="Fashion-MNIST"
-shape="60,000 + 10,000 pictures of clothes, (1, 28, 28), 10 classes"
+shape="60,000 + 10,000 images of clothes, (1, 28, 28), 10 classes"
 application="images, augmentation"
 license="MIT"
 origin="H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST, 2017"
