@@ -78,7 +78,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 elbo=
 for candidate in "${ELBO:-}" "$here/../build/elbo" "$here/../bin/elbo" "$here/../../../bin/elbo" "$(type -P elbo || true)"; do
   if [ -x "$candidate" ] && [ ! -d "$candidate" ]; then
-    elbo=$(cd "$(dirname "$candidate")" && pwd)/$(basename "$candidate")
+    elbo=$(cd -- "$(dirname -- "$candidate")" && pwd)/$(basename -- "$candidate")
     break
   fi
   if [ -n "${ELBO:-}" ]; then fail 2 "ELBO=$ELBO: is no program; build it (launch/setup.sh --build), or unset ELBO"; fi
@@ -86,7 +86,7 @@ done
 [ -n "$elbo" ] || fail 2 "elbo is not in $here/../build, $here/../bin or PATH; build it (launch/setup.sh --build), or name it: ELBO=PATH"
 
 # By its whole path: mpirun then also finds its own daemons on hosts where PATH lacks them.
-mpirun_path=$(type -P "$mpirun") ||
+mpirun_path=$(type -P -- "$mpirun") ||
   fail 2 "$mpirun: there is no such program; load the module of the MPI that elbo was built with, or give --mpirun=PATH"
 case $("$mpirun_path" --version 2>&1 || true) in
   *"Open MPI"* | *OpenRTE* | *PRRTE*) mpi="Open MPI" ;;
@@ -162,7 +162,7 @@ if [ -n "$hostfile" ]; then
     if [[ $more =~ ^(slots|max_slots)=([0-9]+) ]]; then name=$name:${BASH_REMATCH[2]} more=; fi
     [ -z "$more" ] || fail 2 "--hostfile=$hostfile: '$name $more' is no host; expected NAME, NAME:2 or NAME slots=2"
     add_host "$name"
-  done < <(sed 's/#.*//; s/[[:space:]]*$//; /^$/d' "$hostfile")
+  done < <(sed 's/#.*//; s/[[:space:]]*$//; /^$/d' <"$hostfile")
   [ ${#names[@]} -gt 0 ] || fail 2 "--hostfile=$hostfile: names no host; expected a line for each"
 elif [ -n "$hosts" ]; then
   IFS=, read -r -a listed <<<"$hosts"

@@ -107,7 +107,7 @@ same=$(printf '%s\n' "${labels[@]}" | sort | uniq -d | head -n 1)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 elbo=
 for candidate in ${ELBO:+"$ELBO"} "$here/../build/elbo" "$here/../bin/elbo" "$here/../../../bin/elbo" elbo; do
-  if elbo=$(type -P "$candidate"); then break; fi
+  if elbo=$(type -P -- "$candidate"); then break; fi
   if [ "$candidate" = "${ELBO:-}" ]; then fail 2 "ELBO=$ELBO: is no program; build it (launch/setup.sh --build), or unset ELBO"; fi
 done
 [ -n "$elbo" ] || fail 2 "elbo is not in $here/../build, $here/../bin or PATH; build it (launch/setup.sh --build), or name it: ELBO=PATH"
