@@ -223,7 +223,7 @@ std::string OptionTable::help() const {
   return text;
 }
 
-std::string OptionTable::ini() const {
+std::string OptionTable::ini(const std::vector<Setting>& replaced) const {
   std::string text;
   std::string section;
   for (const Option& option : options_) {
@@ -231,7 +231,8 @@ std::string OptionTable::ini() const {
       text += fmt::format("{}[{}]\n", section.empty() ? "" : "\n", section_of(option.key));
       section = section_of(option.key);
     }
-    const std::string value = option.text();
+    const auto other = std::ranges::find(replaced, option.key, &Setting::first);
+    const std::string value = other == replaced.end() ? option.text() : other->second;
     if (value != trim(value) || value.find_first_of("#\n\r") != std::string::npos)
       usage_error(
           "{}={}: cannot stand in an INI file: expected no '#', no line breaks and no blanks at its ends",

@@ -44,8 +44,9 @@ class OptionTable {
   bool is_set(std::string_view key) const;
 
   std::string help() const;  // one block a section: key, default, meaning
-  std::string ini()
-      const;  // all present values, as an INI file that set() would read back to the same values
+  // All present values, as an INI file that set() would read back to the same values. Those of `replaced` take the
+  // place of theirs.
+  std::string ini(const std::vector<Setting>& replaced = {}) const;
   std::vector<std::string> keys() const;
 
  private:

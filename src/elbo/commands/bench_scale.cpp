@@ -16,7 +16,7 @@
 #include "elbo/parallel/step_model.h"
 #include "elbo/run/config.h"
 #include "elbo/train/stop_request.h"
-#include "elbo/train/trainer.h"
+#include "elbo/train/training.h"
 
 namespace elbo {
 namespace {
@@ -250,19 +250,19 @@ std::optional<Way> take_steps(const Environment& environment, const std::string&
   access_method.cost.microbatches = config->microbatches();
   {
     const StopRequest stop;
-    Trainer trainer(environment, *config);
-    access_method.cost.workers = trainer.workers();
-    access_method.cost.parameters = trainer.parameters();
-    access_method.cost.phases = trainer.phases();
+    Training training(environment, *config);
+    access_method.cost.workers = training.workers();
+    access_method.cost.parameters = training.plan().parameters;
+    access_method.cost.phases = static_cast<int64_t>(training.plan().phases.size());
     access_method.cost.buckets = 0;
     double early = 0;
-    for (int64_t phase = 0; phase < trainer.phases(); ++phase) {
-      const Buckets& buckets = trainer.buckets(static_cast<size_t>(phase));
+    for (int64_t phase = 0; phase < static_cast<int64_t>(training.plan().phases.size()); ++phase) {
+      const Buckets& buckets = training.step().buckets(static_cast<size_t>(phase));
       access_method.cost.buckets += static_cast<int64_t>(buckets.count());
       early += buckets.early_share() * static_cast<double>(buckets.range().size());
     }
-    access_method.cost.early_share = early / static_cast<double>(trainer.parameters());
-    if (trainer.run(stop).stopped) return std::nullopt;
+    access_method.cost.early_share = early / static_cast<double>(training.plan().parameters);
+    if (training.run(stop).stopped) return std::nullopt;
   }
   if (environment.rank() != 0) return access_method;
   access_method.found = read_measured(config->directory(), skipped);

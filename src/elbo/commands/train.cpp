@@ -12,7 +12,7 @@
 #include "elbo/run/auto_config.h"
 #include "elbo/run/config.h"
 #include "elbo/train/stop_request.h"
-#include "elbo/train/trainer.h"
+#include "elbo/train/training.h"
 
 namespace elbo {
 namespace {
@@ -101,12 +101,13 @@ ExitCode train(const Environment& environment, const CommandLine& line) {
   if (environment.rank() == 0 && !request.choices.empty())
     fmt::print("# Decided from the data; these lines are a configuration to keep and change.\n{}\n",
                as_ini(request.choices));
-  Trainer trainer(environment, *request.config, check ? Trainer::Purpose::check : Trainer::Purpose::train);
   if (check) {
-    if (environment.rank() == 0) fmt::print("{}\n", trainer.plan());
+    const OpenedRun run = open_run_to_train(environment, *request.config, OpenPurpose::check);
+    if (environment.rank() == 0) fmt::print("{}\n", describe(run.plan));
     return ExitCode::ok;
   }
-  const TrainOutcome outcome = trainer.run(stop);
+  Training training(environment, *request.config);
+  const TrainOutcome outcome = training.run(stop);
   if (environment.rank() == 0) {
     if (outcome.stopped)
       log::info("stopped on request after step {}; --resume goes on from there", outcome.step);

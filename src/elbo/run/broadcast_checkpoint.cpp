@@ -20,15 +20,28 @@ json describe(const std::vector<NamedTensor>& tensors) {
   return list;
 }
 
-std::vector<NamedTensor> share_tensors(Communicator& comm, const json& list, std::vector<NamedTensor> mine) {
+void broadcast_tensors(Communicator& comm, const json& list, std::vector<NamedTensor>& tensors) {
   if (comm.rank() != 0) {
     for (const json& entry : list)
-      mine.emplace_back(entry[0].get<std::string>(),
-                        torch::empty(entry[1].get<std::vector<int64_t>>(),
-                                     static_cast<torch::ScalarType>(entry[2].get<int>())));
+      tensors.emplace_back(entry[0].get<std::string>(),
+                           torch::empty(entry[1].get<std::vector<int64_t>>(),
+                                        static_cast<torch::ScalarType>(entry[2].get<int>())));
   }
-  for (auto& [name, tensor] : mine) comm.broadcast(tensor, 0);
-  return mine;
+  for (auto& [name, tensor] : tensors) comm.broadcast(tensor, 0);
+}
+
+// A field as JSON and back: an optional number that is not there is null.
+template <typename T>
+json as_json(const T& value) {
+  return value;
+}
+json as_json(const std::optional<double>& value) { return value ? json(*value) : json(); }
+template <typename T>
+void take_json(const json& text, T& value) {
+  value = text.get<T>();
+}
+void take_json(const json& text, std::optional<double>& value) {
+  value = text.is_null() ? std::nullopt : std::optional(text.get<double>());
 }
 
 void load_tensors(const torch::OrderedDict<std::string, torch::Tensor>& targets,
@@ -50,51 +63,18 @@ void load_tensors(const torch::OrderedDict<std::string, torch::Tensor>& targets,
 
 }  // namespace
 
-std::optional<Checkpoint> share(Communicator& comm, std::optional<Checkpoint> read) {
-  json about;
+std::optional<Checkpoint> broadcast_checkpoint(Communicator& comm, std::optional<Checkpoint> read) {
+  json header;
   if (comm.rank() == 0 && read) {
-    about = {{"step", read->step},
-             {"fingerprint", read->fingerprint},
-             {"config", read->config},
-             {"dataset_fingerprint", read->dataset_fingerprint},
-             {"data_row", read->data.x},
-             {"data_kind", read->data.kind},
-             {"data_integer", read->data.integer_x},
-             {"data_bytes", read->data.bytes_x},
-             {"data_classes", read->data.classes},
-             {"data_label_features", read->data.label_features},
-             {"data_rows", read->data.rows},
-             {"data_tokens", read->data.tokens},
-             {"evaluation_pending", read->evaluation_pending},
-             {"world_size", read->world_size},
-             {"best_loss", read->best_loss ? json(*read->best_loss) : json()},
-             {"best_step", read->best_step},
-             {"parameters", describe(read->parameters)},
-             {"buffers", describe(read->buffers)},
-             {"optimizer", describe(read->optimizer)}};
+    for_each_field(*read, [&](const char* name, const auto& value, bool) { header[name] = as_json(value); });
+    for_each_group(*read, [&](const char* name, const auto& tensors) { header[name] = describe(tensors); });
   }
-  about = json::parse(broadcast_text(comm, about.dump(), 0));
-  if (about.is_null()) return std::nullopt;
+  header = json::parse(broadcast_text(comm, header.dump(), 0));
+  if (header.is_null()) return std::nullopt;
   Checkpoint result = comm.rank() == 0 && read ? std::move(*read) : Checkpoint{};
-  result.step = about["step"];
-  result.fingerprint = about["fingerprint"];
-  result.config = about["config"];
-  result.dataset_fingerprint = about["dataset_fingerprint"];
-  result.data = {.x = about["data_row"].get<std::vector<int64_t>>(),
-                 .kind = about["data_kind"],
-                 .integer_x = about["data_integer"],
-                 .bytes_x = about["data_bytes"],
-                 .classes = about["data_classes"],
-                 .label_features = about["data_label_features"],
-                 .rows = about["data_rows"],
-                 .tokens = about["data_tokens"]};
-  result.evaluation_pending = about["evaluation_pending"];
-  result.world_size = about["world_size"];
-  if (!about["best_loss"].is_null()) result.best_loss = about["best_loss"].get<double>();
-  result.best_step = about["best_step"];
-  result.parameters = share_tensors(comm, about["parameters"], std::move(result.parameters));
-  result.buffers = share_tensors(comm, about["buffers"], std::move(result.buffers));
-  result.optimizer = share_tensors(comm, about["optimizer"], std::move(result.optimizer));
+  for_each_field(result, [&](const char* name, auto& value, bool) { take_json(header[name], value); });
+  for_each_group(result,
+                 [&](const char* name, auto& tensors) { broadcast_tensors(comm, header[name], tensors); });
   return result;
 }
 

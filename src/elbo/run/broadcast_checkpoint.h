@@ -11,10 +11,10 @@
 
 namespace elbo {
 
-// Collective; `read` counts on rank 0 only. None on every rank where rank 0 has none.
-std::optional<Checkpoint> share(Communicator& comm, std::optional<Checkpoint> read);
+// Collective. `read` matters on rank 0 only; every rank gets it, or none where rank 0 has none.
+std::optional<Checkpoint> broadcast_checkpoint(Communicator& comm, std::optional<Checkpoint> read);
 
-// What rank 0 makes, on every rank: for a data set that all of them open (data/dataset.h).
+// Rank 0 computes, all get the result: for a data set that all ranks open (data/dataset.h).
 ComputeOnRoot compute_on_root(Communicator& comm);
 
 // Copies parameters and buffers into a model. Throws a usage Error that names the first tensor whose name or

@@ -82,41 +82,56 @@ void require_seal(const fs::path& path) {
     fail("{}: does not match its checksum: the file is damaged or cut short", path.string());
 }
 
-template <typename T>
-T required(std::optional<T> value, const fs::path& path, const char* attribute) {
-  if (!value) fail("{}: lacks the attribute {}: not a checkpoint of elbo", path.string(), attribute);
-  return *value;
-}
+// An attribute of the file's root for each field. A list of numbers is a text with commas.
+struct WriteField {
+  const hdf5::Handle& root;
+  void operator()(const char* name, const std::string& value, bool) const {
+    hdf5::write_attribute(root, name, value);
+  }
+  void operator()(const char* name, int64_t value, bool) const { hdf5::write_attribute(root, name, value); }
+  void operator()(const char* name, bool value, bool) const {
+    hdf5::write_attribute(root, name, int64_t{value});
+  }
+  void operator()(const char* name, const std::vector<int64_t>& value, bool) const {
+    hdf5::write_attribute(root, name, fmt::format("{}", fmt::join(value, ",")));
+  }
+  void operator()(const char* name, const std::optional<double>& value, bool) const {
+    if (value) hdf5::write_attribute(root, name, *value);
+  }
+};
 
-void write_shape(const hdf5::Handle& root, const DataShape& data) {
-  hdf5::write_attribute(root, "data_row", fmt::format("{}", fmt::join(data.x, ",")));
-  hdf5::write_attribute(root, "data_kind", data.kind);
-  hdf5::write_attribute(root, "data_integer", int64_t{data.integer_x});
-  hdf5::write_attribute(root, "data_bytes", int64_t{data.bytes_x});
-  hdf5::write_attribute(root, "data_classes", data.classes);
-  hdf5::write_attribute(root, "data_label_features", data.label_features);
-  hdf5::write_attribute(root, "data_rows", data.rows);
-  hdf5::write_attribute(root, "data_tokens", data.tokens);
-}
+struct ReadField {
+  const hdf5::Handle& root;
+  const fs::path& path;
 
-DataShape read_shape(const hdf5::Handle& root, const fs::path& path) {
-  const auto integer = [&](const char* name) {
-    return required(hdf5::read_integer_attribute(root, name), path, name);
-  };
-  DataShape data;
-  for (const std::string& size :
-       split(required(hdf5::read_text_attribute(root, "data_row"), path, "data_row"), ','))
-    data.x.push_back(std::stoll(size));
-  data.kind = required(hdf5::read_text_attribute(root, "data_kind"), path, "data_kind");
-  data.integer_x = integer("data_integer") != 0;
-  data.classes = integer("data_classes");
-  data.label_features = integer("data_label_features");
-  // Format 1 began without these three.
-  data.bytes_x = hdf5::read_integer_attribute(root, "data_bytes").value_or(0) != 0;
-  data.rows = hdf5::read_integer_attribute(root, "data_rows").value_or(0);
-  data.tokens = hdf5::read_integer_attribute(root, "data_tokens").value_or(0);
-  return data;
-}
+  void operator()(const char* name, std::string& value, bool required) const {
+    take(name, hdf5::read_text_attribute(root, name), value, required);
+  }
+  void operator()(const char* name, int64_t& value, bool required) const {
+    take(name, hdf5::read_integer_attribute(root, name), value, required);
+  }
+  void operator()(const char* name, bool& value, bool required) const {
+    int64_t number = value;
+    (*this)(name, number, required);
+    value = number != 0;
+  }
+  void operator()(const char* name, std::vector<int64_t>& value, bool required) const {
+    std::string text;
+    (*this)(name, text, required);
+    for (const std::string& number : split(text, ',')) value.push_back(std::stoll(number));
+  }
+  void operator()(const char* name, std::optional<double>& value, bool) const {
+    value = hdf5::read_double_attribute(root, name);
+  }
+
+ private:
+  template <typename T>
+  void take(const char* name, std::optional<T> found, T& value, bool required) const {
+    if (!found && required)
+      fail("{}: lacks the attribute {}: it is not a checkpoint of elbo", path.string(), name);
+    if (found) value = std::move(*found);
+  }
+};
 
 }  // namespace
 
@@ -128,20 +143,10 @@ void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
     const hdf5::Handle root = hdf5::open_group(file, "/");
     hdf5::write_attribute(root, "format_version", checkpoint_format_version);
     hdf5::write_attribute(root, "elbo_version", version());
-    hdf5::write_attribute(root, "step", checkpoint.step);
-    hdf5::write_attribute(root, "fingerprint", checkpoint.fingerprint);
-    hdf5::write_attribute(root, "config", checkpoint.config);
-    hdf5::write_attribute(root, "dataset_fingerprint", checkpoint.dataset_fingerprint);
-    write_shape(root, checkpoint.data);
-    hdf5::write_attribute(root, "world_size", checkpoint.world_size);
-    if (checkpoint.evaluation_pending) hdf5::write_attribute(root, "evaluation_pending", int64_t{1});
-    if (checkpoint.best_loss) {
-      hdf5::write_attribute(root, "best_loss", *checkpoint.best_loss);
-      hdf5::write_attribute(root, "best_step", checkpoint.best_step);
-    }
-    write_group(file, "/parameters", checkpoint.parameters);
-    write_group(file, "/buffers", checkpoint.buffers);
-    write_group(file, "/optimizer", checkpoint.optimizer);
+    for_each_field(checkpoint, WriteField{root});
+    for_each_group(checkpoint, [&](const char* group, const std::vector<NamedTensor>& tensors) {
+      write_group(file, std::string("/") + group, tensors);
+    });
   }
   seal(target.temporary_path());
   require_seal(target.temporary_path());  // what is on the disk, not what was meant
@@ -155,24 +160,16 @@ Checkpoint read_checkpoint(const fs::path& path) {
   const auto lock = hdf5::lock();
   const hdf5::Handle file = hdf5::open_file(path);
   const hdf5::Handle root = hdf5::open_group(file, "/");
-  const auto version = required(hdf5::read_integer_attribute(root, "format_version"), path, "format_version");
+  int64_t version = 0;
+  ReadField{root, path}("format_version", version, true);
   if (version != checkpoint_format_version)
     usage_error("{}: has format version {}; this elbo reads version {}: use the elbo that wrote it",
                 path.string(), version, checkpoint_format_version);
   Checkpoint checkpoint;
-  checkpoint.step = required(hdf5::read_integer_attribute(root, "step"), path, "step");
-  checkpoint.fingerprint = required(hdf5::read_text_attribute(root, "fingerprint"), path, "fingerprint");
-  checkpoint.config = required(hdf5::read_text_attribute(root, "config"), path, "config");
-  checkpoint.dataset_fingerprint =
-      required(hdf5::read_text_attribute(root, "dataset_fingerprint"), path, "dataset_fingerprint");
-  checkpoint.data = read_shape(root, path);
-  checkpoint.evaluation_pending = hdf5::read_integer_attribute(root, "evaluation_pending").value_or(0) != 0;
-  checkpoint.world_size = required(hdf5::read_integer_attribute(root, "world_size"), path, "world_size");
-  checkpoint.best_loss = hdf5::read_double_attribute(root, "best_loss");
-  checkpoint.best_step = hdf5::read_integer_attribute(root, "best_step").value_or(0);
-  checkpoint.parameters = read_group(file, "/parameters", path);
-  checkpoint.buffers = read_group(file, "/buffers", path);
-  checkpoint.optimizer = read_group(file, "/optimizer", path);
+  for_each_field(checkpoint, ReadField{root, path});
+  for_each_group(checkpoint, [&](const char* group, std::vector<NamedTensor>& tensors) {
+    tensors = read_group(file, std::string("/") + group, path);
+  });
   return checkpoint;
 }
 

@@ -17,20 +17,55 @@ namespace elbo {
 
 using NamedTensor = std::pair<std::string, torch::Tensor>;
 
-struct Checkpoint {
-  int64_t step = 0;
+// How far a run has come: what of its state is not a tensor.
+struct Progress {
+  int64_t step = 0;                 // updates that were made
+  std::optional<double> best_loss;  // lowest validation loss so far, and its step
+  int64_t best_step = 0;
+  bool evaluation_pending = false;  // an evaluation of this step was due and was interrupted
+};
+
+// The whole state of a run, and what it belongs to.
+struct Checkpoint : Progress {
   std::string fingerprint;  // of the parameters
   std::string config;       // resolved INI
   std::string dataset_fingerprint;
-  DataShape data;                   // of the data set that the model was built for
-  int64_t world_size = 1;           // for information
-  std::optional<double> best_loss;  // lowest validation loss so far, and its step
-  int64_t best_step = 0;
-  bool evaluation_pending = false;      // an evaluation of this step was asked for and broken off
-  std::vector<NamedTensor> parameters;  // in order of registration
-  std::vector<NamedTensor> buffers;
-  std::vector<NamedTensor> optimizer;  // "<phase>/<state>/<parameter>"
+  DataShape data;                         // of the data set that the model was built for
+  int64_t world_size = 1;                 // for information
+  std::vector<NamedTensor> parameters{};  // in order of registration
+  std::vector<NamedTensor> buffers{};
+  std::vector<NamedTensor> optimizer{};  // "<phase>/<state>/<parameter>"
 };
+
+// Every field once, as visit(name, value, is_required): what writes, reads and broadcasts checkpoints goes
+// over this list. A field that is not required is missing in files of earlier versions and keeps its default.
+template <typename AnyCheckpoint, typename Visit>
+void for_each_field(AnyCheckpoint& checkpoint, Visit&& visit) {
+  visit("step", checkpoint.step, true);
+  visit("fingerprint", checkpoint.fingerprint, true);
+  visit("config", checkpoint.config, true);
+  visit("dataset_fingerprint", checkpoint.dataset_fingerprint, true);
+  visit("data_row", checkpoint.data.x, true);
+  visit("data_kind", checkpoint.data.kind, true);
+  visit("data_integer", checkpoint.data.integer_x, true);
+  visit("data_bytes", checkpoint.data.bytes_x, false);
+  visit("data_classes", checkpoint.data.classes, true);
+  visit("data_label_features", checkpoint.data.label_features, true);
+  visit("data_rows", checkpoint.data.rows, false);
+  visit("data_tokens", checkpoint.data.tokens, false);
+  visit("world_size", checkpoint.world_size, true);
+  visit("evaluation_pending", checkpoint.evaluation_pending, false);
+  visit("best_loss", checkpoint.best_loss, false);
+  visit("best_step", checkpoint.best_step, false);
+}
+
+// Likewise its groups of tensors, as visit(name, tensors).
+template <typename AnyCheckpoint, typename Visit>
+void for_each_group(AnyCheckpoint& checkpoint, Visit&& visit) {
+  visit("parameters", checkpoint.parameters);
+  visit("buffers", checkpoint.buffers);
+  visit("optimizer", checkpoint.optimizer);
+}
 
 constexpr int64_t checkpoint_format_version = 1;
 

@@ -167,6 +167,8 @@ OptionTable RunConfig::table() {
   return table;
 }
 
+std::string RunConfig::saved_ini() { return table().ini({{"run.resume", "never"}}); }
+
 std::unique_ptr<RunConfig> parse_config(const std::string& ini, const std::string& name,
                                         const std::vector<Setting>& overrides) {
   return resolve(parse_ini(ini, name), name, overrides);
@@ -181,9 +183,11 @@ std::unique_ptr<RunConfig> saved_config(const std::string& ini, const std::strin
 
 void require_same_experiment(RunConfig& now, RunConfig& before, const std::string& where) {
   // What a continued run may change: its length, its resources, its cadence, where things lie.
-  static const std::vector<std::string> free{
-      "data.path",    "data.prefetch", "data.stage",          "train.steps",        "train.epochs",
-      "train.device", "train.threads", "train.communication", "train.bucket_bytes", "train.max_nonfinite_steps"};
+  static const std::vector<std::string> free{"data.path",          "data.prefetch",
+                                             "data.stage",         "train.steps",
+                                             "train.epochs",       "train.device",
+                                             "train.threads",      "train.communication",
+                                             "train.bucket_bytes", "train.max_nonfinite_steps"};
   const auto decides = [](const std::string& key) {
     const std::string section = key.substr(0, key.find('.'));
     return section != "run" && section != "checkpoint" && section != "evaluate" &&

@@ -26,7 +26,8 @@ struct TrainOptions {
   std::string communication = "auto";  // auto | mpi | nccl: what moves gradients and parameters
   int64_t bucket_bytes = 1 << 20;      // of gradients that go on their way together
   bool exact = true;
-  int64_t max_nonfinite_steps = 10;  // consecutive steps without a finite gradient before the run ends as diverged
+  int64_t max_nonfinite_steps =
+      10;  // consecutive steps without a finite gradient before the run ends as diverged
   void bind(OptionTable& table);
 };
 
@@ -71,6 +72,9 @@ class RunConfig {
   // How the run's model is evaluated on a split, with so many importance samples.
   EvaluationOptions evaluation(const std::string& split, int64_t importance_samples) const;
   OptionTable table();  // bound to this object
+  // The resolved configuration, as run.ini and checkpoints keep it. run.resume is `never` there: to resume is
+  // a wish for one start, not a property of the run.
+  std::string saved_ini();
 
  private:
   std::string model_name_;  // the table's copy of model->name()
@@ -82,8 +86,8 @@ class RunConfig {
 std::unique_ptr<RunConfig> parse_config(const std::string& ini, const std::string& name,
                                         const std::vector<Setting>& overrides);
 
-// The configuration that a checkpoint keeps; options that were renamed since are taken by their old names. `name`
-// is the run's, for messages.
+// The configuration that a checkpoint keeps; options that were renamed since are taken by their old names.
+// `name` is the run's, for messages.
 std::unique_ptr<RunConfig> saved_config(const std::string& ini, const std::string& name);
 
 // Throws a usage Error that names the first option that decides results and differs; those that may change

@@ -51,7 +51,8 @@ int thread_count(const std::string& threads, const Environment& environment, tor
 
 int worker_count(const std::string& threads, const Environment& environment, torch::Device device,
                  int64_t local_microbatches) {
-  return static_cast<int>(std::clamp<int64_t>(local_microbatches, 1, thread_count(threads, environment, device)));
+  return static_cast<int>(
+      std::clamp<int64_t>(local_microbatches, 1, thread_count(threads, environment, device)));
 }
 
 }  // namespace elbo

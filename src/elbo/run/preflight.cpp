@@ -14,7 +14,8 @@ void tell_of_windows(const RunConfig& config, const RowSource& rows) {
   const auto window = static_cast<double>(config.data.shuffle_buffer_bytes);
   if (bytes > window)
     log::info(
-        "{} of training rows are shuffled in windows of data.shuffle_buffer_bytes={} ({}); the same bits need that "
+        "{} of training rows are shuffled in windows of data.shuffle_buffer_bytes={} ({}); the same bits "
+        "need that "
         "value",
         human_bytes(bytes), config.data.shuffle_buffer_bytes, human_bytes(window));
 }
@@ -26,11 +27,11 @@ void tell_of_idle_ones(const RunConfig& config, Resources resources) {
       "microbatch would employ them",
       config.train.batch, microbatches, config.train.microbatch);
   if (microbatches < resources.ranks)
-    log::warning("{} of {} ranks have nothing to compute: {}", resources.ranks - microbatches, resources.ranks,
-                 why);
+    log::warning("{} of {} ranks have nothing to compute: {}", resources.ranks - microbatches,
+                 resources.ranks, why);
   else if (microbatches < threads)
-    log::info("{} of {} cores have nothing to compute: {}, and give other bits", threads - microbatches, threads,
-              why);
+    log::info("{} of {} cores have nothing to compute: {}, and give other bits", threads - microbatches,
+              threads, why);
 }
 
 void warn_of_late_phases(const std::vector<Phase>& phases, int64_t end_step) {
@@ -51,7 +52,7 @@ void warn_of_padding(const RunConfig& config, const RowSource& rows, const Model
 }  // namespace
 
 void preflight_warnings(const RunConfig& config, const RowSource& rows, const Model& model,
-                 const std::vector<Phase>& phases, int64_t end_step, Resources resources) {
+                        const std::vector<Phase>& phases, int64_t end_step, Resources resources) {
   tell_of_windows(config, rows);
   tell_of_idle_ones(config, resources);
   warn_of_late_phases(phases, end_step);

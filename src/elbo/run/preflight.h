@@ -19,6 +19,6 @@ struct Resources {
 // run does not reach, padding that the model takes for data. `rows` are those of the training split. For one
 // rank to call.
 void preflight_warnings(const RunConfig& config, const RowSource& rows, const Model& model,
-                 const std::vector<Phase>& phases, int64_t end_step, Resources resources);
+                        const std::vector<Phase>& phases, int64_t end_step, Resources resources);
 
 }  // namespace elbo

@@ -60,25 +60,34 @@ RunLock::RunLock(const fs::path& directory) : descriptor_(::open(directory.c_str
 
 RunLock::~RunLock() { ::close(descriptor_); }
 
-std::unique_ptr<RunLock> prepare_run_directory(RunConfig& config, int64_t first_step) {
+std::unique_ptr<RunLock> lock_existing(const RunConfig& config) {
+  std::error_code ignored;
   const fs::path directory = config.directory();
+  return fs::is_directory(directory, ignored) ? std::make_unique<RunLock>(directory) : nullptr;
+}
+
+void prepare_run_directory(const RunPlan& plan, std::unique_ptr<RunLock>& lock) {
+  if (plan.start.step >= plan.end_step) return;
+  const fs::path directory = plan.directory, checkpoints = directory / "checkpoints";
   std::error_code error;
-  fs::create_directories(directory / "checkpoints", error);
+  fs::create_directories(checkpoints, error);
   if (error) usage_error("run.directory={}: cannot be made: {}", directory.string(), error.message());
-  auto lock = std::make_unique<RunLock>(directory);
+  if (!lock) lock = std::make_unique<RunLock>(directory);
   for (const int64_t step : checkpoint_steps(directory)) {
-    if (step <= first_step) continue;
+    if (step <= plan.start.step) continue;
     const fs::path path = checkpoint_path(directory, step);
-    fs::rename(path, path.string() + ".damaged");
-    log::warning("{} is set aside as {}.damaged", path.string(), path.filename().string());
+    fs::rename(path, path.string() + ".damaged", error);
+    if (error) fail("{}: cannot be renamed: {}", path.string(), error.message());
+    log::warning("{} is renamed to {}.damaged", path.string(), path.filename().string());
   }
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory / "checkpoints"))
-    if (entry.path().filename().string().find(".h5.partial-") != std::string::npos) fs::remove(entry.path());
-  // --resume is a wish for one start, not a property of the run.
-  const std::string resume = std::exchange(config.run.resume, "never");
-  write_file(directory / "run.ini", config.table().ini());
-  config.run.resume = resume;
-  return lock;
+  std::vector<fs::path> unfinished;  // left by a kill
+  for (const fs::directory_entry& entry : fs::directory_iterator(checkpoints, error))
+    if (entry.path().filename().string().find(".h5.partial-") != std::string::npos)
+      unfinished.push_back(entry.path());
+  for (const fs::path& path : unfinished)
+    if (!fs::remove(path, error) && error)
+      log::warning("{}: cannot be removed: {}", path.string(), error.message());
+  write_file(directory / "run.ini", plan.ini);
 }
 
 }  // namespace elbo

@@ -7,6 +7,7 @@
 
 #include "elbo/run/checkpoint.h"
 #include "elbo/run/config.h"
+#include "elbo/run/run_plan.h"
 
 namespace elbo {
 
@@ -26,8 +27,12 @@ class RunLock {
   int descriptor_;
 };
 
-// Makes the folder and writes run.ini, the resolved configuration. What lies behind the step that the run
-// goes on from is set aside: it is damaged, or was left by a kill.
-std::unique_ptr<RunLock> prepare_run_directory(RunConfig& config, int64_t first_step);
+// The lock of the run's folder, or none where there is no such folder yet.
+std::unique_ptr<RunLock> lock_existing(const RunConfig& config);
+
+// Makes the folder, takes its lock if `lock` is none, and writes run.ini. A checkpoint after the step that
+// the run continues from is renamed: it is damaged, or was left by a kill. Where the run has already reached
+// its end, nothing changes.
+void prepare_run_directory(const RunPlan& plan, std::unique_ptr<RunLock>& lock);
 
 }  // namespace elbo

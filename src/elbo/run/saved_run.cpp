@@ -11,17 +11,14 @@
 #include "elbo/base/text.h"
 #include "elbo/data/loader.h"
 #include "elbo/run/broadcast_checkpoint.h"
+#include "elbo/run/opened_run.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
 namespace {
 
 std::shared_ptr<Model> build(const SavedRun& run) {
-  RandomGenerator init(Key(static_cast<uint64_t>(run.config->train.seed)).with("init"));
-  std::shared_ptr<Model> model =
-      run.config->model->build({run.checkpoint.data, run.config->network, run.config->model->name()}, init);
-  load_into(*model, run.checkpoint, run.directory);
-  return model;
+  return build_model(*run.config, run.checkpoint.data, &run.checkpoint, run.directory);
 }
 
 Checkpoint read(const fs::path& directory, const std::string& which) {
@@ -132,7 +129,7 @@ SavedRun open_run(Communicator& comm, const std::string& directory, const std::s
   SavedRun run;
   run.directory = directory;
   std::optional<Checkpoint> shared =
-      share(comm, comm.rank() == 0 ? std::optional(read(directory, which)) : std::nullopt);
+      broadcast_checkpoint(comm, comm.rank() == 0 ? std::optional(read(directory, which)) : std::nullopt);
   if (!shared) fail("{}: rank 0 has sent no checkpoint", directory);
   run.checkpoint = std::move(*shared);
   run.config = saved_config(run.checkpoint.config, directory);

@@ -1,0 +1,44 @@
+#include "elbo/run/opened_run.h"
+
+#include <utility>
+
+#include "elbo/base/log.h"
+#include "elbo/base/random.h"
+#include "elbo/run/broadcast_checkpoint.h"
+#include "elbo/run/device.h"
+#include "elbo/run/open_data.h"
+#include "elbo/run/preflight.h"
+
+namespace elbo {
+
+std::shared_ptr<Model> build_model(const RunConfig& config, const DataShape& data,
+                                   const Checkpoint* checkpoint, const std::string& where) {
+  RandomGenerator init(Key(static_cast<uint64_t>(config.train.seed)).with("init"));
+  std::shared_ptr<Model> model = config.model->build({data, config.network, config.model->name()}, init);
+  if (checkpoint != nullptr) load_into(*model, *checkpoint, where);
+  return model;
+}
+
+OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, OpenPurpose purpose) {
+  std::unique_ptr<Communicator> world = environment.make_world(config.run.timeout);
+  const bool is_root = world->rank() == 0, trains = purpose == OpenPurpose::train;
+  const torch::Device device = choose_device(config.train, environment);
+  // Locked before the newest checkpoint is looked for: another process may be writing the next one.
+  std::unique_ptr<RunLock> lock = is_root && trains ? lock_existing(config) : nullptr;
+  std::optional<Checkpoint> start = broadcast_checkpoint(*world, is_root ? find_start(config) : std::nullopt);
+  Dataset dataset = open_data(config, environment, *world, start ? &*start : nullptr, trains);
+  std::shared_ptr<Model> model =
+      build_model(config, dataset.shape(), start ? &*start : nullptr, config.directory());
+  RunPlan plan = make_plan(config, dataset, *model, start);
+  if (is_root)
+    preflight_warnings(
+        config, dataset.split("train"), *model, plan.phases, plan.end_step,
+        {.ranks = world->size(), .threads = thread_count(config.train.threads, environment, device)});
+  if (plan.start.step >= plan.end_step)
+    log::info("{} is already at step {} of {}; raise train.steps or train.epochs to continue", plan.directory,
+              plan.start.step, plan.end_step);
+  return {std::move(world),   std::move(lock),  std::move(start), device,
+          std::move(dataset), std::move(model), std::move(plan)};
+}
+
+}  // namespace elbo

@@ -1,0 +1,89 @@
+#include "elbo/run/run_plan.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "elbo/base/error.h"
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
+
+namespace elbo {
+namespace {
+
+void require_same_run(RunConfig& config, const Dataset& data, const Checkpoint& start) {
+  const std::string where = fmt::format("{}, step {}", config.directory(), start.step);
+  require_same_experiment(config, *saved_config(start.config, where), where);
+  if (start.dataset_fingerprint == data.fingerprint()) return;
+  if (!config.run.allow_data_change)
+    usage_error(
+        "data.path={}: is not the data set that {} was trained on; resume with that one, or with "
+        "run.allow_data_change=true",
+        config.data.path, where);
+  log::warning(
+      "data.path={}: is not the data set that {} was trained on; training continues, as "
+      "run.allow_data_change "
+      "says",
+      config.data.path, where);
+}
+
+int64_t steps_of_run(const TrainOptions& train, int64_t rows) {
+  if (train.steps > 0) return train.steps;
+  if (static_cast<double>(train.epochs) * static_cast<double>(rows) > 1e18)
+    usage_error("train.epochs={}: too many for {} rows; expected fewer", train.epochs, rows);
+  return (train.epochs * rows + train.batch - 1) / train.batch;
+}
+
+}  // namespace
+
+bool RunPlan::evaluation_due(int64_t step) const {
+  if (evaluation_split.empty() || evaluate.every == "never") return false;
+  if (step == end_step) return true;
+  if (evaluate.every == "epoch") return step * batch / rows > (step - 1) * batch / rows;
+  int64_t steps = 1;
+  std::from_chars(evaluate.every.data(), evaluate.every.data() + evaluate.every.size(), steps);
+  return step % steps == 0;
+}
+
+bool RunPlan::checkpoint_due(int64_t step) const {
+  return step == end_step || (checkpoint.every_steps > 0 && step % checkpoint.every_steps == 0);
+}
+
+RunPlan make_plan(RunConfig& config, const Dataset& data, const Model& model,
+                  const std::optional<Checkpoint>& start) {
+  if (start) require_same_run(config, data, *start);
+  const int64_t rows = data.split("train").rows();
+  int64_t parameters = 0;
+  for (const torch::Tensor& parameter : model.parameters()) parameters += parameter.numel();
+  const char* const evaluated = data.has("validation") ? "validation" : data.has("test") ? "test" : "";
+  return {.ini = config.saved_ini(),
+          .directory = config.directory(),
+          .model = config.model->name(),
+          .data = data.shape(),
+          .dataset_fingerprint = data.fingerprint(),
+          .evaluation_split = evaluated,
+          .rows = rows,
+          .batch = config.train.batch,
+          .microbatch = config.train.microbatch,
+          .parameters = parameters,
+          .phases = model.phases(),
+          .start = start ? Progress(*start) : Progress{},
+          .end_step = steps_of_run(config.train, rows),
+          .evaluate = config.evaluate,
+          .checkpoint = config.checkpoint,
+          .metrics_every = config.run.metrics_every,
+          .max_nonfinite_steps = config.train.max_nonfinite_steps};
+}
+
+std::string describe(const RunPlan& plan) {
+  return fmt::format(
+      "{} with {} parameters, on {} rows of shape {}\n"
+      "{} steps of {} rows: {} microbatches of {}, so at most {} cores or GPUs work in parallel\n"
+      "{} {}",
+      plan.model, plan.parameters, plan.rows, shape_text(plan.data.x), plan.end_step, plan.batch,
+      plan.microbatches(), plan.microbatch, plan.microbatches(),
+      plan.start.step > 0 ? fmt::format("continues after step {} in", plan.start.step) : "begins in",
+      plan.directory);
+}
+
+}  // namespace elbo

@@ -1,0 +1,51 @@
+// Everything that is decided before a run trains, with nothing started: the same on every rank. `elbo train
+// --check` prints it.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "elbo/data/dataset.h"
+#include "elbo/models/model.h"
+#include "elbo/run/checkpoint.h"
+#include "elbo/run/config.h"
+
+namespace elbo {
+
+struct RunPlan {
+  std::string ini;        // the resolved configuration, as run.ini and checkpoints keep it
+  std::string directory;  // of the run
+  std::string model;      // name of the variant
+  DataShape data;
+  std::string dataset_fingerprint;
+  std::string evaluation_split;  // validation, else test; "": none
+  int64_t rows = 0;              // of the training split, N
+  int64_t batch = 0, microbatch = 0;
+  int64_t parameters = 0;  // numbers in the model
+  std::vector<Phase> phases;
+  Progress start;        // where the run begins or continues
+  int64_t end_step = 0;  // updates when it ends
+  EvaluateOptions evaluate;
+  CheckpointOptions checkpoint;
+  int64_t metrics_every = 1;        // steps between lines of metrics.jsonl
+  int64_t max_nonfinite_steps = 0;  // consecutive ones before the run ends as diverged
+
+  int64_t microbatches() const { return batch / microbatch; }  // M of a step
+  double epochs(int64_t step) const { return static_cast<double>(step * batch) / static_cast<double>(rows); }
+  // step: updates that were made.
+  bool evaluation_due(int64_t step) const;
+  bool checkpoint_due(int64_t step) const;  // by steps; by time CheckpointManager decides
+  bool metrics_due(int64_t step) const { return step % metrics_every == 0 || step == end_step; }
+};
+
+// `model`: built for the data set. start: the checkpoint that the run continues from. Throws usage Errors
+// where that is another experiment's or the data set has changed, and where there are more steps than can be
+// counted.
+RunPlan make_plan(RunConfig& config, const Dataset& data, const Model& model,
+                  const std::optional<Checkpoint>& start);
+
+// What the run would do, in a few lines for people.
+std::string describe(const RunPlan& plan);
+
+}  // namespace elbo

@@ -1,0 +1,217 @@
+#include "elbo/train/data_parallel_step.h"
+
+#include <fmt/format.h>
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "elbo/base/error.h"
+#include "elbo/base/random.h"
+#include "elbo/base/stopwatch.h"
+#include "elbo/nn/precision.h"
+
+namespace elbo {
+namespace {
+
+// RankStatus and times as the numbers that travel, each at one place.
+struct Place {
+  enum : size_t { stop, save, data_wait, compute, overlapped, count };
+};
+
+std::vector<double> as_numbers(const RankStatus& status, double compute_seconds, double overlapped_seconds) {
+  std::vector<double> numbers(Place::count);
+  numbers[Place::stop] = status.stop ? 1 : 0;
+  numbers[Place::save] = status.save ? 1 : 0;
+  numbers[Place::data_wait] = status.data_wait;
+  numbers[Place::compute] = compute_seconds;
+  numbers[Place::overlapped] = overlapped_seconds;
+  return numbers;
+}
+
+// Adds one phase's status of all ranks to the report.
+void add_status(const std::vector<std::vector<double>>& ranks, StepReport& report) {
+  for (const std::vector<double>& rank : ranks) {
+    report.stop |= rank[Place::stop] > 0;
+    report.save |= rank[Place::save] > 0;
+    report.data_wait = std::max(report.data_wait, rank[Place::data_wait]);
+  }
+  const auto [fastest, slowest] = std::ranges::minmax_element(
+      ranks, {}, [](const std::vector<double>& rank) { return rank[Place::compute]; });
+  StepSeconds& seconds = report.seconds;
+  seconds.compute += (*slowest)[Place::compute];
+  seconds.overlapped += (*slowest)[Place::overlapped];
+  seconds.fastest += (*fastest)[Place::compute];
+  seconds.rank_0 += ranks.front()[Place::compute];
+  seconds.slowest_rank = static_cast<int>(slowest - ranks.begin());
+}
+
+std::vector<std::vector<torch::Tensor>> parameters_of(const std::vector<std::shared_ptr<Model>>& replicas) {
+  std::vector<std::vector<torch::Tensor>> parameters;
+  parameters.reserve(replicas.size());
+  for (const auto& replica : replicas) parameters.push_back(replica->parameters());
+  return parameters;
+}
+
+// Rank 0's parameters and buffers in all replicas of all ranks, the parameters in one buffer of each rank.
+// Ranks have different numbers of replicas, so only the first takes part in collectives.
+FlatParameters flatten(Communicator& comm, const std::vector<std::shared_ptr<Model>>& replicas,
+                       const std::vector<Phase>& phases) {
+  const torch::NoGradGuard no_grad;
+  FlatParameters flat_parameters(*replicas.front(), phases);
+  comm.broadcast(flat_parameters.values(), 0);
+  for (const auto& replica : replicas) flat_parameters.bind(*replica);
+  std::vector<torch::Tensor> first = replicas.front()->buffers();
+  for (torch::Tensor& buffer : first) comm.broadcast(buffer, 0);
+  for (size_t i = 1; i < replicas.size(); ++i) {
+    const std::vector<torch::Tensor> others = replicas[i]->buffers();
+    for (size_t buffer = 0; buffer < first.size(); ++buffer) others[buffer].copy_(first[buffer]);
+  }
+  return flat_parameters;
+}
+
+}  // namespace
+
+DataParallelStep::DataParallelStep(Communicator& cpu_comm, Communicator& device_comm, Workers& workers,
+                                   std::vector<std::shared_ptr<Model>> replicas,
+                                   const DataParallelOptions& options)
+    : cpu_comm_(cpu_comm),
+      workers_(workers),
+      replicas_(std::move(replicas)),
+      options_(options),
+      device_(replicas_.front()->parameters().front().device()),
+      phases_(replicas_.front()->phases()),
+      flat_parameters_(flatten(cpu_comm, replicas_, phases_)),
+      reducer_(cpu_comm, device_comm, workers, flat_parameters_, parameters_of(replicas_), phases_.size(),
+               {.microbatches = options.batch / options.microbatch,
+                .exact = options.exact,
+                .bucket_bytes = options.bucket_bytes}),
+      batches_(static_cast<size_t>(reducer_.local_microbatches().size())) {
+  for (size_t phase = 0; phase < phases_.size(); ++phase)
+    optimizers_.emplace_back(options_.optimizer, reducer_.shard(phase));
+}
+
+StepReport DataParallelStep::take(int64_t step, const Data& data, const std::function<RankStatus()>& status) {
+  StepReport report;
+  StepSeconds& seconds = report.seconds;
+  std::ranges::fill(batches_, Batch{});
+  for (size_t phase = 0; phase < phases_.size(); ++phase) {
+    if (!phases_[phase].active(step)) continue;
+    Stopwatch watch;
+    reducer_.compute(phase, [&](int worker, int64_t microbatch) {
+      return compute_microbatch(phase, step, microbatch, worker, data);
+    });
+    const double compute_seconds = watch.lap();
+    const StepSums sums =
+        reducer_.finish(phase, as_numbers(status(), compute_seconds, reducer_.overlapped_seconds()));
+    seconds.exchange += watch.lap();
+    update(phase, step, sums, report);
+    seconds.update += watch.lap();
+    reducer_.all_gather_parameters(phase);
+    seconds.publish += watch.lap();
+    if (report.finite && sums.statistics.defined())
+      for (const auto& replica : replicas_)
+        replica->update_statistics({phases_[phase].name, step, 0}, sums.statistics.to(device_));
+  }
+  if (device_.is_cuda() && cpu_comm_.rank() == 0) report.memory = load_cuda().device_memory(device_);
+  return report;
+}
+
+MicrobatchReport DataParallelStep::compute_microbatch(size_t phase, int64_t step, int64_t microbatch,
+                                                      int worker, const Data& data) {
+  Model& replica = *replicas_[static_cast<size_t>(worker)];
+  Batch& batch = batches_[static_cast<size_t>(microbatch - local_microbatches().first)];
+  // The step's first phase fetches it.
+  if (!batch.x.defined()) batch = data(step, microbatch).to(device_);
+  RandomGenerator noise(Key(options_.seed)
+                            .with("noise")
+                            .with(static_cast<uint64_t>(step))
+                            .with(static_cast<uint64_t>(microbatch))
+                            .with(phases_[phase].name),
+                        device_);
+  const LossTerms terms = [&] {
+    const ProductPrecision precision(options_.precision);
+    return replica.objective({phases_[phase].name, step, microbatch}, batch, noise);
+  }();
+  // The batch's mean is the sum over microbatches of their sums divided by B: every sample weighs the same.
+  const torch::Tensor total = terms.loss.sum();
+  total.backward(torch::full({}, 1.0 / static_cast<double>(options_.batch), total.options()));
+
+  MicrobatchReport report{.names = {"loss"},
+                          .scalars = {terms.loss.detach().sum(torch::kFloat64).item<double>()},
+                          .statistics = terms.statistics};
+  for (const auto& [name, value] : terms.parts) {
+    report.names.push_back(name);
+    report.scalars.push_back(value.sum(torch::kFloat64).item<double>());
+  }
+  return report;
+}
+
+void DataParallelStep::update(size_t phase, int64_t step, const StepSums& sums, StepReport& report) {
+  const auto batch = static_cast<double>(options_.batch);
+  const double loss = sums.scalars.front() / batch;
+  for (size_t i = 1; i < sums.names.size(); ++i)
+    report.terms.emplace_back(sums.names[i], sums.scalars[i] / batch);
+  // The first phase's loss is the model's; an adversary's is among the terms.
+  if (report.phases++ == 0) {
+    report.loss = loss;
+    report.gradient_norm = sums.gradient_norm;
+  }
+  add_status(sums.rank_status, report);
+  report.lr = learning_rate(options_.optimizer, step, options_.end_step);
+  if (!std::isfinite(loss) || !std::isfinite(sums.gradient_norm)) {
+    report.finite = false;
+    return;
+  }
+  const double limit = options_.optimizer.clip_norm;
+  const double scale = limit > 0 && sums.gradient_norm > limit ? limit / sums.gradient_norm : 1.0;
+  optimizers_[phase].step(reducer_.shard(phase), reducer_.gradient(phase),
+                          phases_[phase].lr_factor * report.lr, scale, step - phases_[phase].first_step + 1,
+                          workers_);
+}
+
+template <typename Visit>
+void DataParallelStep::for_each_state(size_t phase, const std::string& state, Visit&& visit) const {
+  const IndexRange range = flat_parameters_.range(phase);
+  for (const FlatParameters::Item& item : flat_parameters_.items())
+    if (range.contains(item.offset))
+      visit(fmt::format("{}/{}/{}", phases_[phase].name, state, item.name), item, range);
+}
+
+void DataParallelStep::load_optimizer(const Checkpoint& checkpoint, const std::string& where) {
+  const torch::NoGradGuard no_grad;
+  for (size_t phase = 0; phase < phases_.size(); ++phase)
+    for (auto& [state, shard] : optimizers_[phase].states()) {
+      torch::Tensor whole =
+          torch::zeros({flat_parameters_.range(phase).size()}, flat_parameters_.values().options());
+      for_each_state(phase, state, [&](const std::string& name, const auto& item, IndexRange range) {
+        const auto saved = std::ranges::find(checkpoint.optimizer, name, &NamedTensor::first);
+        if (saved == checkpoint.optimizer.end())
+          fail("{}: its checkpoint lacks the optimizer state {}", where, name);
+        FlatParameters::view(whole, item, range.first).copy_(saved->second);
+      });
+      shard.copy_(reducer_.select(phase, whole));
+    }
+}
+
+void DataParallelStep::collect(Checkpoint& checkpoint) {
+  checkpoint.fingerprint = fingerprint();
+  checkpoint.world_size = cpu_comm_.size();
+  for (const FlatParameters::Item& item : flat_parameters_.items())
+    checkpoint.parameters.emplace_back(item.name, FlatParameters::view(flat_parameters_.values(), item));
+  for (const auto& buffer : replicas_.front()->named_buffers())
+    checkpoint.buffers.emplace_back(buffer.key(), buffer.value());
+  for (size_t phase = 0; phase < phases_.size(); ++phase)
+    for (const auto& [state, shard] : optimizers_[phase].states()) {
+      const torch::Tensor whole = reducer_.gather(phase, shard);
+      for_each_state(phase, state, [&](const std::string& name, const auto& item, IndexRange range) {
+        checkpoint.optimizer.emplace_back(name, FlatParameters::view(whole, item, range.first));
+      });
+    }
+}
+
+bool DataParallelStep::finite() const { return flat_parameters_.values().isfinite().all().item<bool>(); }
+
+}  // namespace elbo

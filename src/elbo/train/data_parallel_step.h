@@ -1,0 +1,125 @@
+// One optimiser step of data-parallel training: gradient accumulation over the step's microbatches on all
+// workers of all ranks, a deterministic reduce-scatter, an update of each rank's shard (ZeRO stage 1), an
+// all-gather of the parameters. It knows no files: microbatches come from a function.
+#pragma once
+#include <torch/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "elbo/base/index_range.h"
+#include "elbo/comm/communicator.h"
+#include "elbo/comm/cuda_library.h"
+#include "elbo/data/batch.h"
+#include "elbo/models/model.h"
+#include "elbo/optim/optimizer.h"
+#include "elbo/parallel/flat_parameters.h"
+#include "elbo/parallel/gradient_reducer.h"
+#include "elbo/parallel/workers.h"
+#include "elbo/run/checkpoint.h"
+
+namespace elbo {
+
+struct DataParallelOptions {
+  int64_t batch = 0, microbatch = 0;  // B samples in M = B / m microbatches
+  uint64_t seed = 0;
+  torch::ScalarType precision = torch::kFloat32;  // of the products in layers
+  bool exact = true;                              // see GradientReducerOptions
+  int64_t bucket_bytes = 0;
+  OptimizerOptions optimizer{};
+  int64_t end_step = 0;  // of the run, for the learning rate's schedule
+};
+
+// What a rank reports to all ranks with a step's gradients.
+struct RankStatus {
+  bool stop = false;     // it was asked to stop
+  bool save = false;     // it asks for a checkpoint
+  double data_wait = 0;  // seconds that its workers have waited for data since the start
+};
+
+// Where the seconds of a step went.
+struct StepSeconds {
+  double compute = 0;     // microbatches, on the slowest rank, which the others wait for
+  int slowest_rank = 0;   // in the last phase
+  double rank_0 = 0;      // microbatches, on rank 0
+  double fastest = 0;     // microbatches, on the fastest rank
+  double overlapped = 0;  // part of `compute` after the first reduce-scatter began
+  double exchange =
+      0;  // reduce-scatter and scalars, rank 0's, after its microbatches; includes waiting for others
+  double update = 0;   // of this rank's shard
+  double publish = 0;  // all-gather of the parameters, rank 0's
+};
+
+// One step, as all ranks know it. Losses and terms are in nats per sample.
+struct StepReport {
+  double loss = 0;
+  std::vector<std::pair<std::string, double>> terms;
+  double gradient_norm = 0;  // before clipping
+  int phases = 0;            // that took part
+  double lr = 0;
+  bool finite = true;    // loss and gradient are
+  bool stop = false;     // some rank was asked to stop
+  bool save = false;     // some rank asks for a checkpoint
+  double data_wait = 0;  // the largest of all ranks
+  StepSeconds seconds;
+  std::optional<DeviceMemory> memory;  // of rank 0's GPU
+};
+
+class DataParallelStep {
+ public:
+  // A microbatch of a step; called by many workers at once, once for each microbatch of the rank.
+  using Data = std::function<Batch(int64_t step, int64_t microbatch)>;
+
+  // cpu_comm moves scalars, device_comm gradients and parameters; they may be one. replicas: a model for each
+  // worker, on the device that computes. Collective: rank 0's parameters and buffers go to all replicas of
+  // all ranks. All arguments but options outlive the object.
+  DataParallelStep(Communicator& cpu_comm, Communicator& device_comm, Workers& workers,
+                   std::vector<std::shared_ptr<Model>> replicas, const DataParallelOptions& options);
+  DataParallelStep(const DataParallelStep&) = delete;
+  DataParallelStep& operator=(const DataParallelStep&) = delete;
+
+  IndexRange local_microbatches() const { return reducer_.local_microbatches(); }
+
+  // Takes step number `step` (from 0). Collective. status() is called after each phase's microbatches. Where
+  // loss or gradient are not finite, parameters stay as they are.
+  StepReport take(int64_t step, const Data& data, const std::function<RankStatus()>& status);
+
+  // Copies the checkpoint's optimizer states into this rank's shards; parameters and buffers are the
+  // replicas' (load_into). Throws Error where one is missing; `where` names the checkpoint.
+  void load_optimizer(const Checkpoint& checkpoint, const std::string& where);
+  // Puts fingerprint, parameters, buffers and optimizer states into the checkpoint. Collective.
+  void collect(Checkpoint& checkpoint);
+
+  std::string fingerprint() const { return elbo::fingerprint(flat_parameters_); }
+  bool finite() const;  // whether all parameters are
+  const std::vector<std::shared_ptr<Model>>& replicas() const { return replicas_; }
+  const std::vector<Phase>& phases() const { return phases_; }
+  const Buckets& buckets(size_t phase) const { return reducer_.buckets(phase); }
+
+ private:
+  MicrobatchReport compute_microbatch(size_t phase, int64_t step, int64_t microbatch, int worker,
+                                      const Data& data);
+  // Adds what all ranks reported in this phase, and updates the shard if loss and gradient are finite.
+  void update(size_t phase, int64_t step, const StepSums& sums, StepReport& report);
+  // Calls visit(name, item, range of the phase) for each parameter of each state of each phase's optimizer.
+  template <typename Visit>
+  void for_each_state(size_t phase, const std::string& state, Visit&& visit) const;
+
+  Communicator& cpu_comm_;
+  Workers& workers_;
+  std::vector<std::shared_ptr<Model>> replicas_;  // their parameters are views of flat_parameters_
+  DataParallelOptions options_;
+  torch::Device device_;
+  std::vector<Phase> phases_;
+  FlatParameters flat_parameters_;
+  GradientReducer reducer_;
+  std::vector<Optimizer> optimizers_;  // of each phase
+  std::vector<Batch> batches_;         // of this rank's microbatches; phases of a step share them
+};
+
+}  // namespace elbo

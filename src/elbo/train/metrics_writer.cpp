@@ -1,0 +1,132 @@
+#include "elbo/train/metrics_writer.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "elbo/base/error.h"
+#include "elbo/base/file.h"
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
+
+namespace elbo {
+namespace fs = std::filesystem;
+namespace {
+
+using nlohmann::ordered_json;
+
+// Removes the lines of steps that the resumed run takes again, and a last line that a kill cut short.
+void cut_back(const fs::path& path, const Progress& start) {
+  if (!fs::exists(path)) return;
+  std::istringstream lines(read_file(path));
+  std::string kept;
+  for (std::string line; std::getline(lines, line);) {
+    const auto parsed = nlohmann::json::parse(line, nullptr, false);
+    if (!parsed.is_object()) continue;
+    const auto step = parsed.value("step", start.step + 1);
+    const bool repeated =
+        step == start.step && start.evaluation_pending && parsed.value("split", "") != "train";
+    if (step <= start.step && !repeated) kept += line + "\n";
+  }
+  write_file(path, kept);
+}
+
+ordered_json number(double value) {
+  return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
+}
+
+ordered_json step_seconds(const StepSeconds& seconds) {
+  return {{"compute", seconds.compute},
+          {"rank_0", seconds.rank_0},
+          {"slowest_rank", seconds.slowest_rank},
+          {"fastest", seconds.fastest},
+          {"overlapped", seconds.overlapped},
+          {"exchange", seconds.exchange},
+          {"update", seconds.update},
+          {"publish", seconds.publish}};
+}
+
+}  // namespace
+
+MetricsWriter::MetricsWriter(const RunPlan& plan, bool is_root)
+    : plan_(plan), last_line_step_(plan.start.step) {
+  if (!is_root) return;
+  const fs::path path = fs::path(plan.directory) / "metrics.jsonl";
+  cut_back(path, plan.start);
+  file_.emplace(path);
+}
+
+void MetricsWriter::write_line(const std::string& line) {
+  const std::string why = file_->append(line + "\n");
+  if (!why.empty() && complete_)
+    log::warning("{}/metrics.jsonl: cannot be written: {}; training continues, its lines are written later",
+                 plan_.directory, why);
+  if (why.empty() && !complete_) log::info("{}/metrics.jsonl is complete again", plan_.directory);
+  complete_ = why.empty();
+}
+
+void MetricsWriter::after_step(int64_t step, const StepReport& report) {
+  if (!file_) return;
+  if (plan_.metrics_due(step)) {
+    const double since = std::chrono::duration<double>(Clock::now() - last_line_).count();
+    const auto samples = static_cast<double>((step - last_line_step_) * plan_.batch);
+    last_line_ = Clock::now();
+    last_line_step_ = step;
+    ordered_json line{{"step", step},
+                      {"epoch", plan_.epochs(step)},
+                      {"split", "train"},
+                      {"loss", number(report.loss)},
+                      {"terms", ordered_json::object()},
+                      {"lr", report.lr},
+                      {"gradient_norm", number(report.gradient_norm)},
+                      {"samples_per_s", number(samples / since)},
+                      {"seconds", seconds()},
+                      {"data_wait_seconds", report.data_wait},
+                      {"step_seconds", step_seconds(report.seconds)}};
+    if (report.memory)
+      line["device_memory"] = {{"allocated", report.memory->allocated},
+                               {"peak", report.memory->peak},
+                               {"total", report.memory->total}};
+    for (const auto& [name, value] : report.terms) line["terms"][name] = number(value);
+    if (!report.finite) line["skipped"] = true;
+    write_line(line.dump());
+  }
+  show_progress(step, report);
+}
+
+void MetricsWriter::show_progress(int64_t step, const StepReport& report) {
+  const bool first = step == plan_.start.step + 1;
+  if (report.finite) shown_loss_ = first ? report.loss : 0.98 * shown_loss_ + 0.02 * report.loss;
+  const double rate = static_cast<double>(step - plan_.start.step) / seconds();
+  log::progress(
+      fmt::format("epoch {:.2f}  step {}/{}  loss {:.3f}  {:.0f} samples/s  {} to go", plan_.epochs(step),
+                  step, plan_.end_step, shown_loss_, rate * static_cast<double>(plan_.batch),
+                  human_duration(static_cast<double>(plan_.end_step - step) / rate)),
+      10.0, step == plan_.end_step || report.stop);
+}
+
+void MetricsWriter::after_evaluation(int64_t step, const Evaluation& evaluation, bool is_best) {
+  if (!file_) return;
+  ordered_json line{{"step", step},
+                    {"epoch", plan_.epochs(step)},
+                    {"split", evaluation.split},
+                    {"loss", number(evaluation.loss)},
+                    {"terms", ordered_json::object()}};
+  for (const auto& [name, value] : evaluation.terms) line["terms"][name] = number(value);
+  if (evaluation.nll) line["nll"] = number(*evaluation.nll);
+  line["seconds"] = seconds();
+  write_line(line.dump());
+  log::info("{} after step {}: loss {:.3f}{}", evaluation.split, step, evaluation.loss,
+            is_best ? ", the best so far" : "");
+}
+
+void MetricsWriter::finish() {
+  if (!file_ || complete_) return;
+  if (const std::string why = file_->flush(); !why.empty())
+    fail("{}/metrics.jsonl: its last lines cannot be written: {}", plan_.directory, why);
+}
+
+}  // namespace elbo

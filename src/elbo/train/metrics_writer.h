@@ -1,0 +1,40 @@
+// metrics.jsonl and the progress line. On ranks other than the root it does nothing.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "elbo/base/append_file.h"
+#include "elbo/eval/evaluate.h"
+#include "elbo/run/run_plan.h"
+#include "elbo/train/data_parallel_step.h"
+
+namespace elbo {
+
+class MetricsWriter {
+ public:
+  // Opens RUN/metrics.jsonl, cut back to the step that the run continues from, and to before that step's
+  // evaluation where it is repeated. `plan` outlives the object.
+  MetricsWriter(const RunPlan& plan, bool is_root);
+
+  // step: updates that were made. A line that cannot be written is a warning, and is written later.
+  void after_step(int64_t step, const StepReport& report);
+  void after_evaluation(int64_t step, const Evaluation& evaluation, bool is_best);
+  void finish();  // throws Error where lines are still not written
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void write_line(const std::string& line);
+  void show_progress(int64_t step, const StepReport& report);
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+  const RunPlan& plan_;
+  std::optional<AppendFile> file_;  // the root's
+  bool complete_ = true;            // no line waits
+  Clock::time_point start_ = Clock::now(), last_line_ = start_;
+  int64_t last_line_step_;
+  double shown_loss_ = 0;  // moving average, for the progress line only
+};
+
+}  // namespace elbo

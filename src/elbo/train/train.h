@@ -1,0 +1,32 @@
+// The training loop.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "elbo/eval/evaluate.h"
+#include "elbo/run/checkpoint.h"
+#include "elbo/run/run_plan.h"
+#include "elbo/train/checkpoint_manager.h"
+#include "elbo/train/data_parallel_step.h"
+#include "elbo/train/metrics_writer.h"
+
+namespace elbo {
+
+// What the loop asks of the world around it.
+struct TrainInputs {
+  DataParallelStep::Data data;        // microbatches
+  std::function<double()> data_wait;  // seconds that workers have waited for them
+  std::function<std::optional<Evaluation>()>
+      evaluate;                          // the present model; none: interrupted on request. Collective
+  std::function<bool()> stop_requested;  // of this rank
+};
+
+// Trains from `progress` to the plan's end or to a request to stop on any rank, and keeps `progress` up to
+// date. Returns whether it was stopped before the end, with its state saved. Throws Error where training
+// diverges or the last checkpoint cannot be written. Collective.
+bool train(const RunPlan& plan, Progress& progress, DataParallelStep& step, const TrainInputs& inputs,
+           MetricsWriter& metrics, CheckpointManager& checkpoints);
+
+}  // namespace elbo

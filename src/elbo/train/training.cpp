@@ -1,0 +1,107 @@
+#include "elbo/train/training.h"
+
+#include <utility>
+
+#include "elbo/base/error.h"
+#include "elbo/eval/evaluate.h"
+#include "elbo/run/device.h"
+#include "elbo/train/train.h"
+
+namespace elbo {
+namespace {
+
+// NCCL between GPUs, or where it is asked for; else none.
+std::unique_ptr<Communicator> make_nccl_world(const Environment& environment, const RunConfig& config,
+                                              const OpenedRun& run) {
+  const std::string& communication = config.train.communication;
+  const bool wanted = communication == "nccl" || (communication == "auto" && run.device.is_cuda());
+  if (!wanted || run.world->size() == 1) return nullptr;
+  try {
+    return environment.make_nccl_world(*run.world, run.device, config.run.timeout);
+  } catch (const Error& error) {
+    // On CPUs only the tests' stand-in for NCCL works.
+    if (run.device.is_cuda()) throw;
+    usage_error(
+        "train.communication=nccl: moves data between GPUs, and ranks compute on CPUs; use auto or mpi ({})",
+        error.what());
+  }
+}
+
+int workers_for(const Environment& environment, const RunConfig& config, const OpenedRun& run) {
+  const IndexRange microbatches =
+      partition({0, run.plan.microbatches()}, run.world->rank(), run.world->size());
+  return worker_count(config.train.threads, environment, run.device, microbatches.size());
+}
+
+}  // namespace
+
+Training::Training(const Environment& environment, RunConfig& config)
+    : config_(config),
+      run_(open_run_to_train(environment, config, OpenPurpose::train)),
+      nccl_(make_nccl_world(environment, config, run_)),
+      workers_(workers_for(environment, config, run_)) {
+  step_ = std::make_unique<DataParallelStep>(*run_.world, nccl_ ? *nccl_ : *run_.world, workers_,
+                                             make_replicas(), step_options());
+  if (run_.start) step_->load_optimizer(*run_.start, run_.plan.directory);
+  run_.start.reset();
+  loader_ = std::make_unique<Loader>(run_.dataset.split("train"), loader_options());
+
+  const bool is_root = run_.world->rank() == 0;
+  if (is_root) prepare_run_directory(run_.plan, run_.lock);
+  metrics_ = std::make_unique<MetricsWriter>(run_.plan, is_root);
+  checkpoints_ = std::make_unique<CheckpointManager>(run_.plan, is_root);
+}
+
+std::vector<std::shared_ptr<Model>> Training::make_replicas() {
+  std::vector<std::shared_ptr<Model>> replicas{std::move(run_.model)};
+  while (static_cast<int>(replicas.size()) < workers_.count())
+    replicas.push_back(
+        build_model(config_, run_.plan.data, run_.start ? &*run_.start : nullptr, run_.plan.directory));
+  for (const auto& replica : replicas) replica->to(run_.device);
+  return replicas;
+}
+
+DataParallelOptions Training::step_options() const {
+  return {.batch = run_.plan.batch,
+          .microbatch = run_.plan.microbatch,
+          .seed = static_cast<uint64_t>(config_.train.seed),
+          .precision = config_.train.precision == "bfloat16" ? torch::kBFloat16 : torch::kFloat32,
+          .exact = config_.train.exact,
+          .bucket_bytes = config_.train.bucket_bytes,
+          .optimizer = config_.optimizer,
+          .end_step = run_.plan.end_step};
+}
+
+LoaderOptions Training::loader_options() const {
+  return {.batch = run_.plan.batch,
+          .microbatch = run_.plan.microbatch,
+          .microbatches = step_->local_microbatches(),
+          .binarize = config_.data.binarize,
+          .shuffle_buffer_bytes = config_.data.shuffle_buffer_bytes,
+          .prefetch = config_.data.prefetch,
+          .workers = workers_.count(),
+          .seed = static_cast<uint64_t>(config_.train.seed),
+          .first_step = run_.plan.start.step,
+          .end_step = run_.plan.end_step};
+}
+
+TrainOutcome Training::run(const StopRequest& stop) {
+  const RunPlan& plan = run_.plan;
+  const auto stop_requested = [&] { return stop.made(); };
+  const auto evaluate_model = [&]() -> std::optional<Evaluation> {
+    return evaluate(*run_.world, workers_, step_->replicas(), run_.dataset.split(plan.evaluation_split),
+                    config_.evaluation(plan.evaluation_split, plan.evaluate.importance_samples),
+                    stop_requested);
+  };
+  Progress progress = plan.start;
+  const bool stopped =
+      train(plan, progress, *step_,
+            {.data = [&](int64_t step, int64_t microbatch) { return loader_->microbatch(step, microbatch); },
+             .data_wait = [&] { return loader_->waited_seconds(); },
+             .evaluate = evaluate_model,
+             .stop_requested = stop_requested},
+            *metrics_, *checkpoints_);
+  return {progress.step, step_->fingerprint(), stopped};
+}
+
+}  // namespace elbo

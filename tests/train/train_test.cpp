@@ -1,0 +1,133 @@
+#include "elbo/train/train.h"
+
+#include <gmock/gmock.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "elbo/base/error.h"
+#include "elbo/base/file.h"
+#include "loop.h"
+
+namespace elbo {
+namespace {
+
+using ::testing::ElementsAre;
+
+class TrainTest : public LoopTest {
+ protected:
+  bool run() {
+    MetricsWriter metrics(plan_, /*is_root=*/true);
+    CheckpointManager checkpoints(plan_, /*is_root=*/true);
+    return train(plan_, progress_, step(), inputs_, metrics, checkpoints);
+  }
+  // Steps of the lines of a split in metrics.jsonl.
+  std::vector<int64_t> lines(const std::string& split) const {
+    std::istringstream text(read_file(folder_ / "metrics.jsonl"));
+    std::vector<int64_t> steps;
+    for (std::string line; std::getline(text, line);) {
+      const auto parsed = nlohmann::json::parse(line);
+      if (parsed["split"] == split) steps.push_back(parsed["step"]);
+    }
+    return steps;
+  }
+
+  Progress progress_;
+  std::vector<double> losses_{3, 2, 4};  // of the evaluations
+  int64_t evaluations_ = 0;
+  TrainInputs inputs_{.data = rows,
+                      .data_wait = [] { return 0.0; },
+                      .evaluate = [this]() -> std::optional<Evaluation> {
+                        Evaluation evaluation;
+                        evaluation.split = plan_.evaluation_split;
+                        evaluation.loss = losses_.at(static_cast<size_t>(evaluations_++));
+                        return evaluation;
+                      },
+                      .stop_requested = [] { return false; }};
+};
+
+TEST_F(TrainTest, TakesEveryStepAndSavesTheLast) {
+  EXPECT_FALSE(run());
+  EXPECT_EQ(progress_.step, 6);
+  EXPECT_THAT(lines("train"), ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(checkpoint_steps(folder_), ElementsAre(6));
+  const Checkpoint last = read_checkpoint(checkpoint_path(folder_, 6));
+  EXPECT_EQ(last.fingerprint, step().fingerprint());
+  EXPECT_EQ(last.config, plan_.ini);
+  EXPECT_EQ(last.dataset_fingerprint, plan_.dataset_fingerprint);
+}
+
+TEST_F(TrainTest, EvaluatesAndKeepsTheBest) {
+  plan_.evaluation_split = "validation";
+  plan_.evaluate.every = "2";
+  run();
+  EXPECT_THAT(lines("validation"), ElementsAre(2, 4, 6));
+  EXPECT_EQ(progress_.best_loss, 2);
+  EXPECT_EQ(progress_.best_step, 4);
+  EXPECT_EQ(std::filesystem::read_symlink(folder_ / "checkpoints/best.h5"), "step_000000004.h5");
+}
+
+TEST_F(TrainTest, ATestSplitDecidesNoBest) {
+  plan_.evaluation_split = "test";
+  plan_.evaluate.every = "2";
+  run();
+  EXPECT_FALSE(progress_.best_loss);
+}
+
+TEST_F(TrainTest, StopsAfterTheStepInWhichItIsAskedAndSaves) {
+  inputs_.stop_requested = [this] { return progress_.step == 2; };
+  EXPECT_TRUE(run());
+  EXPECT_EQ(progress_.step, 3);
+  EXPECT_THAT(checkpoint_steps(folder_), ElementsAre(3));
+}
+
+TEST_F(TrainTest, ContinuesWithoutATraceInTheMetrics) {
+  inputs_.stop_requested = [this] { return progress_.step == 2; };
+  run();
+  inputs_.stop_requested = [] { return false; };
+  plan_.start = progress_;
+  EXPECT_FALSE(run());
+  EXPECT_THAT(lines("train"), ElementsAre(1, 2, 3, 4, 5, 6));
+}
+
+TEST_F(TrainTest, AnInterruptedEvaluationIsRepeatedFirst) {
+  plan_.evaluation_split = "validation";
+  plan_.evaluate.every = "2";
+  const auto evaluate = inputs_.evaluate;
+  inputs_.evaluate = [] { return std::nullopt; };
+  EXPECT_TRUE(run());
+  EXPECT_EQ(progress_.step, 2);
+  EXPECT_TRUE(progress_.evaluation_pending);
+  EXPECT_TRUE(read_checkpoint(checkpoint_path(folder_, 2)).evaluation_pending);
+  inputs_.evaluate = evaluate;
+  plan_.start = progress_;
+  EXPECT_FALSE(run());
+  EXPECT_THAT(lines("validation"), ElementsAre(2, 4, 6));
+}
+
+TEST_F(TrainTest, SkipsSomeStepsThatAreNotFiniteAndEndsAfterTooMany) {
+  plan_.max_nonfinite_steps = 2;
+  const auto spoilt = [](int64_t end) {
+    return [end](int64_t number, int64_t microbatch) {
+      Batch batch = rows(number, microbatch);
+      if (number >= 1 && number < end) batch.x.fill_(std::numeric_limits<float>::quiet_NaN());
+      return batch;
+    };
+  };
+  inputs_.data = spoilt(3);
+  EXPECT_FALSE(run());
+  progress_ = {};
+  inputs_.data = spoilt(4);
+  EXPECT_THROW(run(), Error);
+  EXPECT_EQ(progress_.step, 4);
+}
+
+TEST_F(TrainTest, NothingIsLeftToDoAtTheEnd) {
+  progress_.step = plan_.start.step = plan_.end_step;
+  EXPECT_FALSE(run());
+  EXPECT_TRUE(checkpoint_steps(folder_).empty());
+}
+
+}  // namespace
+}  // namespace elbo
