@@ -25,7 +25,9 @@ void print_overview() {
       "elbo {}: trains variational autoencoders, on one core or on many machines\n\nusage: elbo COMMAND "
       "…\n\n",
       version());
-  for (const Command& command : all_commands()) fmt::print("  {:<13}{}\n", command.name, command.summary);
+  const size_t width = terminal_columns();
+  for (const Command& command : all_commands())
+    fmt::print("{}", hanging("  " + command.name, command.summary, 15, width));
   fmt::print("\nelbo COMMAND --help lists its options. All commands also run under mpirun -n P.\n");
 }
 
@@ -65,7 +67,8 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 
 Error out_of_memory() {
   return {ExitCode::failure,
-          "memory ran out; a smaller network, train.microbatch, train.batch or data.shuffle_buffer_bytes needs less"};
+          "memory ran out; a smaller network, train.microbatch, train.batch or data.shuffle_buffer_bytes "
+          "needs less"};
 }
 
 int guarded_run(const Environment& environment, const std::vector<std::string>& words) {

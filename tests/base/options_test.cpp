@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "elbo/base/error.h"
+#include "elbo/base/text.h"
 
 namespace elbo {
 namespace {
@@ -98,6 +99,18 @@ TEST(OptionTable, ItsIniReadsBackToTheSameValues) {
   EXPECT_EQ(again.hidden, settings.hidden);
   EXPECT_EQ(again.path, settings.path);
   EXPECT_EQ(table.ini(), ini);
+}
+
+TEST(OptionTable, ItsHelpIsWrappedAndAligned) {
+  Settings settings;
+  const std::string help =
+      settings.table().help(60, [](const std::string& key) { return key == "train.batch"; });
+  EXPECT_THAT(help, HasSubstr("[train]\n"
+                              "* --train.batch=8       samples a step (a whole number of at\n"
+                              "                        least 1)\n"
+                              "  --train.exact=true    same bits (true or false)\n"));
+  EXPECT_THAT(help, HasSubstr("\n  --network.hidden=400,200\n                        widths"));
+  for (const std::string& line : split(help, '\n')) EXPECT_LE(line.size(), 60U) << line;
 }
 
 TEST(ParseIni, KeepsOrderAndSections) {

@@ -3,9 +3,10 @@
 import json
 import pathlib
 import re
+import subprocess
 import unittest
 
-from program import ROOT, ProgramTest
+from program import ELBO, ENVIRONMENT, ROOT, ProgramTest
 
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / folder / "README.md" for folder in ("src", "datasets", "packaging")),
              *(ROOT / "docs").glob("*.md")]
@@ -104,6 +105,13 @@ class Documents(ProgramTest):
         self.assertEqual(set(commands), files - parts - {"commands"})
         for command in commands:
             self.assertIn(f"usage: elbo {command}", self.succeed(0, command, "--help").stdout)
+
+    def test_help_is_wrapped_to_the_terminal(self):
+        for columns, width in (("", 80), ("100", 100)):
+            for words in (["--help"], ["models"], ["train", "--help"], ["convert", "--help"], ["convert", "csv", "--help"]):
+                text = subprocess.run([ELBO, *words], env={**ENVIRONMENT, "COLUMNS": columns}, capture_output=True, text=True).stdout
+                self.assertLessEqual(max(len(line) for line in text.splitlines()), width, text)
+                self.assertGreater(len(text.splitlines()), 10)
 
 
 if __name__ == "__main__":

@@ -208,17 +208,25 @@ std::vector<std::string> OptionTable::keys() const {
   return result;
 }
 
-std::string OptionTable::help() const {
+std::string OptionTable::help(size_t width,
+                              const std::function<bool(const std::string& key)>& starred) const {
+  std::vector<std::string> labels;
+  size_t longest = 0;
+  for (const Option& option : options_) {
+    labels.push_back(fmt::format("{} --{}={}", starred && starred(option.key) ? "*" : " ", option.key,
+                                 option.default_text.empty() ? "…" : option.default_text));
+    longest = std::max(longest, labels.back().size());
+  }
+  const size_t indent = std::min(longest + 2, width * 2 / 5);
   std::string text;
   std::string section;
-  for (const Option& option : options_) {
-    if (option.key.find('.') != std::string::npos && section_of(option.key) != section) {
-      section = section_of(option.key);
-      text += fmt::format("\n[{}]\n", section);
+  for (size_t i = 0; i < options_.size(); ++i) {
+    const auto& [key, help, expected, default_text, assign, value, set] = options_[i];
+    if (key.find('.') != std::string::npos && section_of(key) != section) {
+      section = section_of(key);
+      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
     }
-    const std::string name =
-        fmt::format("--{}={}", option.key, option.default_text.empty() ? "…" : option.default_text);
-    text += fmt::format("  {:<38} {} ({})\n", name, option.help, option.expected);
+    text += hanging(labels[i], fmt::format("{} ({})", help, expected), indent, width);
   }
   return text;
 }

@@ -43,7 +43,9 @@ class OptionTable {
   // True once set() was called for `key`: a default is not a decision of the user.
   bool is_set(std::string_view key) const;
 
-  std::string help() const;  // one block a section: key, default, meaning
+  // A block a section: key, default, meaning and range, in lines of `width` characters. A star precedes the
+  // options for which `starred` is true.
+  std::string help(size_t width, const std::function<bool(const std::string& key)>& starred = {}) const;
   // All present values, as an INI file that set() would read back to the same values. Those of `replaced` take the
   // place of theirs.
   std::string ini(const std::vector<Setting>& replaced = {}) const;

@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <numeric>
 
 namespace elbo {
@@ -22,6 +26,11 @@ size_t edit_distance(std::string_view a, std::string_view b) {
     }
   }
   return row.back();
+}
+
+// Characters of UTF-8 text: bytes that continue one are not counted.
+size_t characters(std::string_view text) {
+  return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
 }  // namespace
@@ -86,6 +95,42 @@ std::vector<std::string> split(std::string_view text, char separator) {
     text.remove_prefix(end + 1);
   }
   return parts;
+}
+
+size_t terminal_columns() {
+  const std::string columns = std::getenv("COLUMNS") == nullptr ? "" : std::getenv("COLUMNS");
+  size_t count = 0;
+  const auto [end, error] = std::from_chars(columns.data(), columns.data() + columns.size(), count);
+  if (error == std::errc() && end == columns.data() + columns.size() && count > 0) return count;
+  winsize size{};
+  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+std::string hanging(std::string_view label, std::string_view text, size_t indent, size_t width) {
+  std::string result(label);
+  size_t column = characters(label);
+  const auto new_line = [&] {
+    result.append("\n").append(indent, ' ');
+    column = indent;
+  };
+  if (column + 1 > indent) {
+    new_line();
+  } else {
+    result.append(indent - column, ' ');
+    column = indent;
+  }
+  for (const std::string& word : split(text, ' ')) {
+    if (word.empty()) continue;
+    const size_t length = characters(word);
+    if (column > indent && column + 1 + length > width) new_line();
+    if (column > indent) {
+      result += ' ';
+      ++column;
+    }
+    result += word;
+    column += length;
+  }
+  return result + "\n";
 }
 
 }  // namespace elbo

@@ -20,4 +20,11 @@ std::string trim(std::string_view text);
 std::string shape_text(std::span<const int64_t> shape);  // "(60000, 28, 28)"
 std::string lower_case(std::string text);                // of the letters A to Z
 
+// Characters in a line of the terminal: COLUMNS if it is set, else the terminal's width, else 80.
+size_t terminal_columns();
+
+// `text` beside `label`: the text begins at column `indent` and is wrapped at blanks to `width` characters.
+// It begins on the next line where the label needs more room. Ends with a newline.
+std::string hanging(std::string_view label, std::string_view text, size_t indent, size_t width);
+
 }  // namespace elbo

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "elbo/base/text.h"
 #include "elbo/commands/command.h"
 
 namespace elbo {
@@ -14,8 +15,11 @@ std::vector<Command> all_commands() {
 }
 
 void print_help(const Command& command, const OptionTable& options) {
-  fmt::print("usage: elbo {} {}\n\n{}\n", command.name, command.usage, command.summary);
-  const std::string table = options.help();
+  const size_t width = terminal_columns();
+  const std::string usage = fmt::format("usage: elbo {}", command.name);
+  fmt::print("{}\n{}", hanging(usage, command.usage, usage.size() + 1, width),
+             hanging("", command.summary, 0, width));
+  const std::string table = options.help(width);
   if (!table.empty()) fmt::print("\n{}", table);
 }
 

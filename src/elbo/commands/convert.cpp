@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "elbo/base/log.h"
+#include "elbo/base/text.h"
 #include "elbo/commands/command.h"
 #include "elbo/convert/format.h"
 
@@ -8,10 +9,12 @@ namespace elbo {
 namespace {
 
 void print_formats() {
-  fmt::print("usage: elbo convert {}\n\n{}\n\nformats and what they take:\n", convert_command().usage,
-             convert_command().summary);
+  const size_t width = terminal_columns();
+  print_help(convert_command(), {});
+  fmt::print("\nformats and what they take:\n");
   for (const Format& format : all_formats())
-    fmt::print("  {:<14}{}\n  {:<14}{}\n", format.name, format.takes, "", format.summary);
+    fmt::print("{}{}", hanging("  " + format.name, format.takes, 16, width),
+               hanging("", format.summary, 16, width));
   fmt::print("\nelbo convert FORMAT --help lists a format's options.\n");
 }
 

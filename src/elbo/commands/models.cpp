@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "elbo/base/text.h"
 #include "elbo/commands/command.h"
 #include "elbo/models/registry.h"
 
@@ -9,17 +10,20 @@ namespace {
 ExitCode models(const Environment& environment, const CommandLine& line) {
   OptionTable none;
   if (!begin(models_command(), line, none, 0, 1, "the name of a model, or nothing")) return ExitCode::ok;
+  const size_t width = terminal_columns();
   if (line.positional.empty()) {
     if (environment.rank() == 0)
       for (const auto& spec : all_models())
-        fmt::print("{:<18}{}\n{:<18}{}\n", spec->name(), spec->summary(), "", spec->reference());
+        fmt::print("{}{}", hanging(spec->name(), spec->summary(), 18, width),
+                   hanging("", spec->reference(), 18, width));
     return ExitCode::ok;
   }
   const std::unique_ptr<ModelSpec> spec = find_model(line.positional[0]);
   OptionTable table;
   spec->bind(table);
   if (environment.rank() == 0)
-    fmt::print("{}: {}\n{}\n{}", spec->name(), spec->summary(), spec->reference(), table.help());
+    fmt::print("{}{}\n{}", hanging("", fmt::format("{}: {}", spec->name(), spec->summary()), 0, width),
+               hanging("", spec->reference(), 0, width), table.help(width));
   return ExitCode::ok;
 }
 

@@ -90,8 +90,8 @@ ExitCode train(const Environment& environment, const CommandLine& line) {
   if (line.help) {
     print_help(train_command(), defaults(line).table());
     fmt::print(
-        "\n  --resume     goes on with the run that is in run.directory\n"
-        "  --check      says what would be done, or what is wrong with it, and ends\n");
+        "\n  --resume     continues the run that is in run.directory\n"
+        "  --check      prints what would be done, or what is wrong with it, and ends\n");
     return ExitCode::ok;
   }
   const StopRequest stop;
