@@ -57,9 +57,9 @@ ExitCode run(const Environment& environment, std::vector<std::string> words) {
   if (asks_for_help) words = {words[1], "--help"};
   const Command command = find_command(words.front());
   words.erase(words.begin());
-  const CommandLine line = parse_command_line(words);
-  if (line.help && !speaks) return ExitCode::ok;
-  return command.run(environment, line);
+  const bool help = std::ranges::any_of(words, [](const auto& word) { return word == "--help" || word == "-h"; });
+  if (help && !speaks) return ExitCode::ok;
+  return command.run(environment, words);
 }
 
 // Other libraries' messages go on for many lines; the first one says what happened.

@@ -122,12 +122,44 @@ TEST(ParseIni, WhatIsNoIniIsToldWithItsFile) {
   EXPECT_THAT(refusal([] { parse_ini("[a]\nx = 1\nnonsense\n", "f.ini"); }), HasSubstr("f.ini"));
 }
 
+CommandLine read(const std::vector<std::string>& words) {
+  bool force = false;
+  int64_t n = 1;
+  std::string out;
+  OptionTable table;
+  table.add("force", force, "replaces the file");
+  table.add("n", n, "rows");
+  table.add("out", out, "a file");
+  return parse_command_line(words, [&](const std::string& key) { return table.kind(key); });
+}
+
 TEST(CommandLine, WordsFlagsAndSettingsAreToldApart) {
-  const CommandLine line = parse_command_line({"run", "--n=3", "--force", "--out=a=b", "--help"});
+  const CommandLine line = read({"run", "--n=3", "--force", "--out=a=b", "--help"});
   EXPECT_EQ(line.positional, std::vector<std::string>{"run"});
   EXPECT_EQ(line.settings, (std::vector<Setting>{{"n", "3"}, {"force", "true"}, {"out", "a=b"}}));
   EXPECT_TRUE(line.help);
-  EXPECT_THAT(refusal([] { parse_command_line({"-n"}); }), HasSubstr("--name=value"));
+  EXPECT_THAT(refusal([] { read({"-n"}); }), HasSubstr("--name=value"));
+}
+
+TEST(CommandLine, AValueMayBeTheNextWord) {
+  const CommandLine line = read({"--n", "-3", "run", "--force", "data.h5", "--out", " a "});
+  EXPECT_EQ(line.positional, (std::vector<std::string>{"run", "data.h5"}));
+  EXPECT_EQ(line.settings, (std::vector<Setting>{{"n", "-3"}, {"force", "true"}, {"out", "a"}}));
+}
+
+TEST(CommandLine, AFlagTakesAValueOnlyBehindAnEqualsSign) {
+  EXPECT_EQ(read({"--force=false"}).settings, (std::vector<Setting>{{"force", "false"}}));
+  EXPECT_THAT(refusal([] { read({"--force", "false"}); }), HasSubstr("--force=false"));
+}
+
+TEST(CommandLine, AnOptionWithoutItsValueIsRefused) {
+  EXPECT_THAT(refusal([] { read({"run", "--out"}); }), HasSubstr("--out=VALUE"));
+  EXPECT_THAT(refusal([] { read({"--out", "--n=3"}); }), HasSubstr("--out=VALUE"));
+}
+
+TEST(CommandLine, AnUnknownOptionIsLeftToTheTable) {
+  EXPECT_EQ(read({"--wrong", "3"}).settings, (std::vector<Setting>{{"wrong", "3"}}));
+  EXPECT_EQ(read({"--wrong"}).settings, (std::vector<Setting>{{"wrong", "true"}}));
 }
 
 }  // namespace

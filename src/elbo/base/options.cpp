@@ -36,6 +36,27 @@ std::string describe(const Range& range, std::string_view kind) {
   return std::string(kind);
 }
 
+// The setting that begins at words[i]. Its value may be the next word: i is left at the last word that was used.
+Setting take_setting(const std::vector<std::string>& words, size_t& i,
+                     const std::function<OptionKind(const std::string& key)>& kind_of) {
+  const std::string word = words[i].substr(2);
+  if (const size_t equals = word.find('='); equals != std::string::npos)
+    return {word.substr(0, equals), trim(word.substr(equals + 1))};
+  const std::string next = i + 1 < words.size() ? words[i + 1] : "--";
+  const OptionKind kind = kind_of(word);
+  if (kind == OptionKind::flag) {
+    if (next == "true" || next == "false")
+      usage_error("--{} {}: a flag takes its value after '='; write --{}={}", word, next, word, next);
+    return {word, "true"};
+  }
+  if (!next.starts_with("--") && next != "-h") {
+    ++i;
+    return {word, trim(next)};
+  }
+  if (kind == OptionKind::value) usage_error("--{}: has no value; write --{}=VALUE", word, word);
+  return {word, "true"};
+}
+
 std::string section_of(std::string_view key) { return std::string(key.substr(0, key.find('.'))); }
 
 }  // namespace
@@ -57,7 +78,8 @@ void OptionTable::add(std::string key, bool& target, std::string help) {
                 if (yes || no) target = yes;
                 return yes || no;
               },
-          .text = [&target] { return std::string(target ? "true" : "false"); }});
+          .text = [&target] { return std::string(target ? "true" : "false"); },
+          .kind = OptionKind::flag});
 }
 
 void OptionTable::add(std::string key, int64_t& target, std::string help, Range range) {
@@ -172,6 +194,11 @@ const OptionTable::Option* OptionTable::find(std::string_view key) const {
 
 bool OptionTable::knows(std::string_view key) const { return find(key) != nullptr; }
 
+OptionKind OptionTable::kind(std::string_view key) const {
+  const Option* option = find(key);
+  return option == nullptr ? OptionKind::unknown : option->kind;
+}
+
 bool OptionTable::is_set(std::string_view key) const {
   const Option* option = find(key);
   return option != nullptr && option->set;
@@ -221,7 +248,7 @@ std::string OptionTable::help(size_t width,
   std::string text;
   std::string section;
   for (size_t i = 0; i < options_.size(); ++i) {
-    const auto& [key, help, expected, default_text, assign, value, set] = options_[i];
+    const auto& [key, help, expected, default_text, assign, value, kind, set] = options_[i];
     if (key.find('.') != std::string::npos && section_of(key) != section) {
       section = section_of(key);
       text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
@@ -250,19 +277,18 @@ std::string OptionTable::ini(const std::vector<Setting>& replaced) const {
   return text;
 }
 
-CommandLine parse_command_line(const std::vector<std::string>& words) {
-  // By hand: program_options gives the words behind an option that it does not know to that option,
-  // positional or not.
+CommandLine parse_command_line(const std::vector<std::string>& words,
+                               const std::function<OptionKind(const std::string& key)>& kind_of) {
+  // By hand: program_options gives all words after an unknown option to that option.
   CommandLine line;
-  for (const std::string& word : words) {
+  for (size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
     if (word == "--help" || word == "-h") {
       line.help = true;
     } else if (word.starts_with("--") && word.size() > 2) {
-      const size_t equals = word.find('=');
-      const std::string value = equals == std::string::npos ? "true" : trim(word.substr(equals + 1));
-      line.settings.emplace_back(word.substr(2, equals == std::string::npos ? equals : equals - 2), value);
+      line.settings.push_back(take_setting(words, i, kind_of));
     } else if (word.starts_with('-') && word.size() > 1) {
-      usage_error("{}: no such option; options are written --name=value", word);
+      usage_error("{}: no such option; options are written --name=value or --name value", word);
     } else {
       line.positional.push_back(word);
     }

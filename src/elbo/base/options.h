@@ -20,6 +20,9 @@ struct Range {
 
 using Setting = std::pair<std::string, std::string>;  // key ("section.key"), value
 
+// A flag is an option that is true or false: it takes a value only behind '='.
+enum class OptionKind { unknown, flag, value };
+
 class OptionTable {
  public:
   // Binds `key` to `target`, whose present value is the default. `help` says what it means, with its unit.
@@ -40,6 +43,7 @@ class OptionTable {
   // ("--", a file's name) tells where the setting stands.
   void set(const Setting& setting, std::string_view origin);
   bool knows(std::string_view key) const;
+  OptionKind kind(std::string_view key) const;
   // True once set() was called for `key`: a default is not a decision of the user.
   bool is_set(std::string_view key) const;
 
@@ -56,6 +60,7 @@ class OptionTable {
     std::string key, help, expected, default_text;
     std::function<bool(const std::string&)> assign;  // false: not of the expected form
     std::function<std::string()> text;
+    OptionKind kind = OptionKind::value;
     bool set = false;
   };
   void insert(Option option);
@@ -64,14 +69,16 @@ class OptionTable {
   std::vector<Option> options_;
 };
 
-// The words of a command line after the command's name: settings (--section.key=value, --name=value, --flag),
-// and the rest.
+// The words of a command line after the command's name: settings (--key=value, --key value, --flag), and the rest.
 struct CommandLine {
   std::vector<std::string> positional;
   std::vector<Setting> settings;
   bool help = false;
 };
-CommandLine parse_command_line(const std::vector<std::string>& words);
+// kind_of says which options are flags. An option that is unknown is left to the table that reports it. Throws a
+// usage Error for an option without its value.
+CommandLine parse_command_line(const std::vector<std::string>& words,
+                               const std::function<OptionKind(const std::string& key)>& kind_of);
 
 // Settings of an INI file, in order; throws a usage Error with file and line for what is not INI.
 std::vector<Setting> parse_ini(const std::string& text, const std::string& name);

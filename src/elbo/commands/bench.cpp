@@ -1,13 +1,19 @@
 #include "elbo/commands/bench.h"
 
+#include <fmt/format.h>
+
 namespace elbo {
 namespace {
 
-ExitCode bench(const Environment& environment, const CommandLine& line) {
-  const bool named = !line.positional.empty();
-  if (named && line.positional[0] == "scale") return bench_scale(environment, line);
-  if ((named && line.positional[0] == "data") || line.help) return bench_data(environment, line);
-  usage_error("elbo bench {}: expected data or scale, what is measured", named ? line.positional[0] : "");
+ExitCode bench(const Environment& environment, const Words& words) {
+  const std::string what = words.empty() ? "" : words.front();
+  if (what == "data") return bench_data(environment, words);
+  if (what == "scale") return bench_scale(environment, words);
+  if (what != "--help" && what != "-h")
+    usage_error("elbo bench {}: expected data or scale, what is measured", what);
+  print_help(bench_command(), {});
+  fmt::print("\nelbo bench data --help and elbo bench scale --help list the options.\n");
+  return ExitCode::ok;
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 namespace elbo {
 
-ExitCode bench_data(const Environment& environment, const CommandLine& line);
-ExitCode bench_scale(const Environment& environment, const CommandLine& line);
+ExitCode bench_data(const Environment& environment, const Words& words);
+ExitCode bench_scale(const Environment& environment, const Words& words);
 
 }  // namespace elbo

@@ -107,12 +107,13 @@ ExitCode measure(const std::string& path, BenchDataOptions& options) {
 
 }  // namespace
 
-ExitCode bench_data(const Environment& environment, const CommandLine& line) {
+ExitCode bench_data(const Environment& environment, const Words& words) {
   BenchDataOptions options;
   OptionTable table = options.table();
-  if (!begin(bench_command(), line, table, 2, 2, "data and a data set")) return ExitCode::ok;
+  const std::optional<CommandLine> line = begin(bench_command(), words, table, 2, 2, "data and a data set");
+  if (!line) return ExitCode::ok;
   if (environment.rank() != 0) return ExitCode::ok;
-  return measure(line.positional[1], options);
+  return measure(line->positional[1], options);
 }
 
 }  // namespace elbo

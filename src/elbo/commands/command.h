@@ -1,6 +1,7 @@
 // What main knows of the commands: one table. A command is one file: parse, assemble, call.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,11 +11,13 @@
 
 namespace elbo {
 
+using Words = std::vector<std::string>;  // of the command line, after the command's name
+
 struct Command {
   std::string name;
   std::string usage;    // "RUN [--split=test] …"
   std::string summary;  // one line
-  std::function<ExitCode(const Environment&, const CommandLine&)> run;
+  std::function<ExitCode(const Environment&, const Words&)> run;
 };
 
 // One for each command, each defined in the .cpp of its name.
@@ -39,10 +42,10 @@ std::vector<Command> all_commands();
 // Prints usage, summary and the options of the table to stdout: what every command does for --help.
 void print_help(const Command& command, const OptionTable& options);
 
-// What a command begins with. False: --help has been printed, and nothing is left to do. Else the settings
-// are in the table, and the words that are not options have been counted: apply() and require_words().
-bool begin(const Command& command, const CommandLine& line, OptionTable& options, size_t least, size_t most,
-           const std::string& expected);
+// What a command begins with: the settings are in the table and the words that are not options have been counted, by
+// apply() and require_words(). None: --help was printed, and nothing is left to do.
+std::optional<CommandLine> begin(const Command& command, const Words& words, OptionTable& options, size_t least,
+                                 size_t most, const std::string& expected);
 
 // Applies the settings of the command line to the table. Throws a usage Error that names the nearest option.
 void apply(const CommandLine& line, OptionTable& options);

@@ -26,7 +26,21 @@ Command command_of(const Format& format) {
           .run = {}};
 }
 
-ExitCode convert(const Environment& environment, const CommandLine& line) {
+// Of an option of any format: which one it is, is known after the command line was read.
+OptionKind kind_of(const std::string& key) {
+  OptionKind kind = OptionKind::unknown;
+  Target target;
+  for (const Format& format : all_formats()) {
+    OptionTable table;
+    target.bind(table);
+    const Format::Conversion run = format.bind(table);
+    if (kind == OptionKind::unknown) kind = table.kind(key);
+  }
+  return kind;
+}
+
+ExitCode convert(const Environment& environment, const Words& words) {
+  const CommandLine line = parse_command_line(words, kind_of);
   if (line.help && line.positional.empty()) {
     print_formats();
     return ExitCode::ok;
@@ -38,7 +52,7 @@ ExitCode convert(const Environment& environment, const CommandLine& line) {
   OptionTable table;
   target.bind(table);
   const Format::Conversion run = format.bind(table);
-  if (!begin(command_of(format), line, table, 1 + format.least, 1 + format.most, "a format and its files"))
+  if (!begin(command_of(format), words, table, 1 + format.least, 1 + format.most, "a format and its files"))
     return ExitCode::ok;
   if (environment.rank() != 0) return ExitCode::ok;
   run({line.positional.begin() + 1, line.positional.end()}, target);

@@ -62,16 +62,17 @@ void print_table(const ordered_json& json) {
       fmt::print("{:<19}{}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
 }
 
-ExitCode evaluate_run(const Environment& environment, const CommandLine& line) {
+ExitCode evaluate_run(const Environment& environment, const Words& words) {
   EvaluateOptions options;
   OptionTable table = options.table();
-  if (!begin(evaluate_command(), line, table, 1, 1, "the folder of a run")) return ExitCode::ok;
+  const std::optional<CommandLine> line = begin(evaluate_command(), words, table, 1, 1, "the folder of a run");
+  if (!line) return ExitCode::ok;
   // What the run's own folder holds about it may be written anew; a file of the user's may not.
-  const std::string own = (std::filesystem::path(line.positional[0]) / "evaluation.json").string();
+  const std::string own = (std::filesystem::path(line->positional[0]) / "evaluation.json").string();
   if (!options.out.empty() && options.out != own)
     check_output({.out = options.out, .force = false}, {".json"});
   const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, options.data);
+  const SavedRun run = open_run(*world, line->positional[0], options.checkpoint, options.data);
   options.split = run.choose_split(options.split, table.is_set("split"));
   const RowSource& rows = run.dataset->split(options.split);
 

@@ -75,12 +75,13 @@ void write_safetensors(const std::string& path, const std::vector<NamedTensor>& 
   target.commit();
 }
 
-ExitCode export_run(const Environment& environment, const CommandLine& line) {
+ExitCode export_run(const Environment& environment, const Words& words) {
   ExportOptions options;
   OptionTable table = options.table();
-  if (!begin(export_command(), line, table, 1, 1, "the folder of a run")) return ExitCode::ok;
+  const std::optional<CommandLine> line = begin(export_command(), words, table, 1, 1, "the folder of a run");
+  if (!line) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, "", DataNeed::none);
+  const SavedRun run = open_run(*world, line->positional[0], options.checkpoint, "", DataNeed::none);
   if (environment.rank() != 0) return ExitCode::ok;
   check_output(options.output, {".safetensors"});
   std::vector<NamedTensor> tensors = run.checkpoint.parameters;

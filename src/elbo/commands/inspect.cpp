@@ -193,12 +193,12 @@ bool holds_splits(const std::string& path) {
                              [&](const char* name) { return hdf5::exists(file.handle(), name); });
 }
 
-ExitCode inspect(const Environment& environment, const CommandLine& line) {
+ExitCode inspect(const Environment& environment, const Words& words) {
   OptionTable none;
-  if (!begin(inspect_command(), line, none, 1, 1, "a data set, a checkpoint or the folder of a run"))
-    return ExitCode::ok;
+  const std::optional<CommandLine> line = begin(inspect_command(), words, none, 1, 1, "a data set, a checkpoint or the folder of a run");
+  if (!line) return ExitCode::ok;
   if (environment.rank() != 0) return ExitCode::ok;
-  const std::string& path = line.positional[0];
+  const std::string& path = line->positional[0];
   if (fs::is_directory(path)) {
     inspect_run(path);
   } else if (is_checkpoint(path)) {

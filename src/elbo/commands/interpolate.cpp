@@ -32,12 +32,13 @@ torch::Tensor walks(const torch::Tensor& z, int64_t steps) {
   return (from + share * (to - from)).flatten(0, 1);
 }
 
-ExitCode interpolate(const Environment& environment, const CommandLine& line) {
+ExitCode interpolate(const Environment& environment, const Words& words) {
   InterpolateOptions options;
   OptionTable table = options.table();
-  if (!begin(interpolate_command(), line, table, 1, 1, "the folder of a run")) return ExitCode::ok;
+  const std::optional<CommandLine> line = begin(interpolate_command(), words, table, 1, 1, "the folder of a run");
+  if (!line) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint);
+  const SavedRun run = open_run(*world, line->positional[0], options.checkpoint);
   if (environment.rank() != 0) return ExitCode::ok;
   options.split = run.choose_split(options.split, table.is_set("split"));
   check_rows_output(options.output, run.checkpoint.data);

@@ -7,18 +7,19 @@
 namespace elbo {
 namespace {
 
-ExitCode models(const Environment& environment, const CommandLine& line) {
+ExitCode models(const Environment& environment, const Words& words) {
   OptionTable none;
-  if (!begin(models_command(), line, none, 0, 1, "the name of a model, or nothing")) return ExitCode::ok;
+  const std::optional<CommandLine> line = begin(models_command(), words, none, 0, 1, "the name of a model, or nothing");
+  if (!line) return ExitCode::ok;
   const size_t width = terminal_columns();
-  if (line.positional.empty()) {
+  if (line->positional.empty()) {
     if (environment.rank() == 0)
       for (const auto& spec : all_models())
         fmt::print("{}{}", hanging(spec->name(), spec->summary(), 18, width),
                    hanging("", spec->reference(), 18, width));
     return ExitCode::ok;
   }
-  const std::unique_ptr<ModelSpec> spec = find_model(line.positional[0]);
+  const std::unique_ptr<ModelSpec> spec = find_model(line->positional[0]);
   OptionTable table;
   spec->bind(table);
   if (environment.rank() == 0)

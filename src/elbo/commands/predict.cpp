@@ -61,14 +61,14 @@ Batch longer_than(const Batch& batch, int64_t given) {
   return {chosen(batch.x), chosen(batch.label), chosen(batch.ids), chosen(batch.length)};
 }
 
-ExitCode predict(const Environment& environment, const CommandLine& line) {
+ExitCode predict(const Environment& environment, const Words& words) {
   PredictOptions options;
   OptionTable table = options.table();
-  if (!begin(predict_command(), line, table, 1, 2, "the folder of a run and perhaps a data set"))
-    return ExitCode::ok;
+  const std::optional<CommandLine> line = begin(predict_command(), words, table, 1, 2, "the folder of a run and perhaps a data set");
+  if (!line) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint,
-                                line.positional.size() > 1 ? line.positional[1] : "");
+  const SavedRun run = open_run(*world, line->positional[0], options.checkpoint,
+                                line->positional.size() > 1 ? line->positional[1] : "");
   if (environment.rank() != 0) return ExitCode::ok;
   options.split = run.choose_split(options.split, table.is_set("split"));
   check_rows_output(options.output, run.checkpoint.data);
@@ -81,7 +81,7 @@ ExitCode predict(const Environment& environment, const CommandLine& line) {
   };
   if (!predict(run.rows(source, 0, 1), 1))
     usage_error("{}: {} does not tell rows element after element; expected a run of sequence_vae or vrnn",
-                line.positional[0], run.config->model->name());
+                line->positional[0], run.config->model->name());
   const int64_t given = given_elements(options, run.checkpoint.data);
   const Batch batch = longer_than(run.rows(source, 0, std::min(options.n, source.rows())), given);
   constexpr int64_t columns = 16;

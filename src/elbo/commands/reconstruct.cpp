@@ -25,14 +25,14 @@ struct ReconstructOptions : SavedRunOptions {
   }
 };
 
-ExitCode reconstruct(const Environment& environment, const CommandLine& line) {
+ExitCode reconstruct(const Environment& environment, const Words& words) {
   ReconstructOptions options;
   OptionTable table = options.table();
-  if (!begin(reconstruct_command(), line, table, 1, 2, "the folder of a run and perhaps a data set"))
-    return ExitCode::ok;
+  const std::optional<CommandLine> line = begin(reconstruct_command(), words, table, 1, 2, "the folder of a run and perhaps a data set");
+  if (!line) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint,
-                                line.positional.size() > 1 ? line.positional[1] : "");
+  const SavedRun run = open_run(*world, line->positional[0], options.checkpoint,
+                                line->positional.size() > 1 ? line->positional[1] : "");
   if (environment.rank() != 0) return ExitCode::ok;
   options.split = run.choose_split(options.split, table.is_set("split"));
   check_rows_output(options.output, run.checkpoint.data);

@@ -59,12 +59,13 @@ torch::Tensor same_label(const SavedRun& run, const std::string& text, int64_t n
   return label.defined() ? label.repeat_interleave(n, 0) : label;
 }
 
-ExitCode sample(const Environment& environment, const CommandLine& line) {
+ExitCode sample(const Environment& environment, const Words& words) {
   SampleOptions options;
   OptionTable table = options.table();
-  if (!begin(sample_command(), line, table, 1, 1, "the folder of a run")) return ExitCode::ok;
+  const std::optional<CommandLine> line = begin(sample_command(), words, table, 1, 1, "the folder of a run");
+  if (!line) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, "",
+  const SavedRun run = open_run(*world, line->positional[0], options.checkpoint, "",
                                 writes_texts(options.output) ? DataNeed::rows : DataNeed::none);
   if (environment.rank() != 0) return ExitCode::ok;
   check_rows_output(options.output, run.checkpoint.data);

@@ -28,12 +28,13 @@ struct ScoreOptions : SavedRunOptions {
   }
 };
 
-ExitCode score(const Environment& environment, const CommandLine& line) {
+ExitCode score(const Environment& environment, const Words& words) {
   ScoreOptions options;
   OptionTable table = options.table();
-  if (!begin(score_command(), line, table, 2, 2, "the folder of a run and a data set")) return ExitCode::ok;
+  const std::optional<CommandLine> line = begin(score_command(), words, table, 2, 2, "the folder of a run and a data set");
+  if (!line) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line.positional[0], options.checkpoint, line.positional[1]);
+  const SavedRun run = open_run(*world, line->positional[0], options.checkpoint, line->positional[1]);
   const std::string split = run.choose_split(options.split, table.is_set("split"));
   const RowSource& source = run.dataset->split(split);
   if (environment.rank() == 0) check_output(options.output, {".h5"});

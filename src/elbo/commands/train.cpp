@@ -29,6 +29,17 @@ bool is_of_run(const std::filesystem::path& path) {
   return path.filename() == "run.ini" && std::filesystem::is_directory(path.parent_path() / "checkpoints");
 }
 
+// What the command line says besides the options of the run.
+struct TrainFlags {
+  bool resume = false, check = false;
+  OptionTable table() {
+    OptionTable table;
+    table.add("resume", resume, "continues the run in run.directory from its newest valid checkpoint");
+    table.add("check", check, "prints what would be done, or what is wrong with it, and ends");
+    return table;
+  }
+};
+
 struct Request {
   std::unique_ptr<RunConfig> config;
   std::vector<Choice> choices;  // made because only data were given
@@ -86,22 +97,29 @@ RunConfig defaults(const CommandLine& line) {
   return config;
 }
 
-ExitCode train(const Environment& environment, const CommandLine& line) {
+ExitCode train(const Environment& environment, const Words& words) {
+  TrainFlags flags;
+  OptionTable table = flags.table();
+  CommandLine line = parse_command_line(words, [&](const std::string& key) {
+    return table.knows(key) ? table.kind(key) : run_option_kind(key);
+  });
   if (line.help) {
-    print_help(train_command(), defaults(line).table());
-    fmt::print(
-        "\n  --resume     continues the run that is in run.directory\n"
-        "  --check      prints what would be done, or what is wrong with it, and ends\n");
+    print_help(train_command(), table);
+    fmt::print("\n{}", defaults(line).table().help(terminal_columns()));
     return ExitCode::ok;
   }
   const StopRequest stop;
-  CommandLine settings = line;
-  const bool check = std::erase(settings.settings, Setting{"check", "true"}) > 0;
-  const Request request = read_request(environment, settings);
+  std::erase_if(line.settings, [&](const Setting& setting) {
+    if (!table.knows(setting.first)) return false;
+    table.set(setting, "--");
+    return true;
+  });
+  if (flags.resume) line.settings.emplace_back("run.resume", "auto");
+  const Request request = read_request(environment, line);
   if (environment.rank() == 0 && !request.choices.empty())
     fmt::print("# Decided from the data; these lines are a configuration to keep and change.\n{}\n",
                as_ini(request.choices));
-  if (check) {
+  if (flags.check) {
     const OpenedRun run = open_run_to_train(environment, *request.config, OpenPurpose::check);
     if (environment.rank() == 0) fmt::print("{}\n", describe(run.plan));
     return ExitCode::ok;

@@ -50,12 +50,12 @@ void verify_data(const std::string& path) {
   fmt::print("{}: data fingerprint {}\n", path, dataset.fingerprint());
 }
 
-ExitCode verify(const Environment& environment, const CommandLine& line) {
+ExitCode verify(const Environment& environment, const Words& words) {
   OptionTable none;
-  if (!begin(verify_command(), line, none, 1, 1, "a checkpoint, the folder of a run or a data set"))
-    return ExitCode::ok;
+  const std::optional<CommandLine> line = begin(verify_command(), words, none, 1, 1, "a checkpoint, the folder of a run or a data set");
+  if (!line) return ExitCode::ok;
   if (environment.rank() != 0) return ExitCode::ok;
-  const std::string& path = line.positional[0];
+  const std::string& path = line->positional[0];
   if (fs::is_directory(path)) {
     verify_run(path);
   } else if (is_checkpoint(path)) {

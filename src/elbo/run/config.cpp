@@ -42,10 +42,7 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
 
   OptionTable table = config->table();
   for (const Setting& setting : from_file) set(table, setting, name + ": ");
-  for (const Setting& setting : overrides) {
-    const bool resume_flag = setting.first == "resume" && setting.second == "true";
-    set(table, resume_flag ? Setting{"run.resume", "auto"} : setting, "--");
-  }
+  for (const Setting& setting : overrides) set(table, setting, "--");
 
   TrainOptions& train = config->train;
   constexpr int64_t most_microbatches = 1 << 20;
@@ -168,6 +165,15 @@ OptionTable RunConfig::table() {
 }
 
 std::string RunConfig::saved_ini() { return table().ini({{"run.resume", "never"}}); }
+
+OptionKind run_option_kind(const std::string& key) {
+  for (std::unique_ptr<ModelSpec>& model : all_models()) {
+    RunConfig config;
+    config.model = std::move(model);
+    if (const OptionKind kind = config.table().kind(key); kind != OptionKind::unknown) return kind;
+  }
+  return OptionKind::unknown;
+}
 
 std::unique_ptr<RunConfig> parse_config(const std::string& ini, const std::string& name,
                                         const std::vector<Setting>& overrides) {

@@ -80,6 +80,9 @@ class RunConfig {
   std::string model_name_;  // the table's copy of model->name()
 };
 
+// Whether an option of a run is a flag; model.* may be an option of any variant.
+OptionKind run_option_kind(const std::string& key);
+
 // Reads `ini` (text; `name` is its file's, for messages), then `overrides` from the command line, which win.
 // Unknown keys, values out of range and combinations that do not fit are usage Errors. Resolves
 // train.microbatch.
