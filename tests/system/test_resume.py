@@ -51,6 +51,20 @@ class Resume(ProgramTest):
         self.assert_every_step_once("killed")
         self.assertEqual([name for name in os.listdir(self.folder / "killed" / "checkpoints") if "partial" in name], [])
 
+    def test_the_folder_of_a_run_names_it(self):
+        whole = self.train(1, "whole", "--train.steps", "4", "--evaluate.every=never")
+        self.train(1, "first", "--train.steps=2", "--evaluate.every", "never")
+        moved = (self.folder / "first").rename(self.folder / "moved")
+        refused = run(0, "train", moved)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("add --resume to continue it", refused.stderr)
+        resumed = self.succeed(0, "train", moved, "--resume", "--train.steps", "4")
+        self.assertEqual(resumed.stdout.splitlines()[-1], whole)
+        self.assertFalse((self.folder / "first").exists())
+        refused = run(0, "train", self.folder, "--resume")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("is a folder without run.ini", refused.stderr)
+
     def test_stopped_on_request_it_saves_itself_and_exits_with_75(self):
         whole = self.train(1, "whole", *self.SETTINGS)
         process = self.start_and_wait_for_steps(0, "stopped", 20)
