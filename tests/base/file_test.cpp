@@ -66,6 +66,19 @@ TEST_F(FileTest, Sha256IsThatOfTheStandard) {
   EXPECT_EQ(sha256_of_file(folder_ / "f", 2), sha256("abc", 3));
 }
 
+TEST(ExpandHome, ReplacesATildeBeforeTheFirstSlash) {
+  const char* old = std::getenv("HOME");
+  const std::string before = old == nullptr ? "" : old;
+  ::setenv("HOME", "/home/ada", 1);
+  EXPECT_EQ(expand_home("~/run"), "/home/ada/run");
+  EXPECT_EQ(expand_home("~"), "/home/ada");
+  EXPECT_EQ(expand_home("~ada/run"), "~ada/run");
+  EXPECT_EQ(expand_home("a/~/run"), "a/~/run");
+  ::unsetenv("HOME");
+  EXPECT_THROW(expand_home("~/run"), Error);
+  if (old != nullptr) ::setenv("HOME", before.c_str(), 1);
+}
+
 TEST(Text, SizesAndDurationsReadNaturally) {
   EXPECT_EQ(human_bytes(1.5 * 1024 * 1024), "1.5 MiB");
   EXPECT_EQ(human_duration(12), "12 s");

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -81,6 +82,13 @@ void require_readable_file(const fs::path& path) {
   if (error) usage_error("{}: cannot be read: {}", path.string(), error.message());
   if (::access(path.c_str(), R_OK) != 0)
     usage_error("{}: cannot be read: {}", path.string(), std::strerror(errno));
+}
+
+std::string expand_home(const std::string& path) {
+  if (path != "~" && !path.starts_with("~/")) return path;
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || *home == '\0') usage_error("{}: HOME is not set; write the path without ~", path);
+  return home + path.substr(1);
 }
 
 void make_parent(const fs::path& path) {

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "elbo/base/error.h"
+#include "elbo/base/file.h"
 #include "elbo/base/text.h"
 
 namespace elbo {
@@ -120,6 +121,19 @@ void OptionTable::add(std::string key, std::string& target, std::string help) {
           .assign =
               [&target](const std::string& text) {
                 target = text;
+                return true;
+              },
+          .text = [&target] { return target; }});
+}
+
+void OptionTable::add_path(std::string key, std::string& target, std::string help) {
+  insert({.key = std::move(key),
+          .help = std::move(help),
+          .expected = "a path",
+          .default_text = "",
+          .assign =
+              [&target](const std::string& text) {
+                target = expand_home(text);
                 return true;
               },
           .text = [&target] { return target; }});
@@ -290,7 +304,7 @@ CommandLine parse_command_line(const std::vector<std::string>& words,
     } else if (word.starts_with('-') && word.size() > 1) {
       usage_error("{}: no such option; options are written --name=value or --name value", word);
     } else {
-      line.positional.push_back(word);
+      line.positional.push_back(expand_home(word));
     }
   }
   return line;

@@ -31,6 +31,7 @@ class OptionTable {
   void add(std::string key, int64_t& target, std::string help, Range range = {});
   void add(std::string key, double& target, std::string help, Range range = {});
   void add(std::string key, std::string& target, std::string help);
+  void add_path(std::string key, std::string& target, std::string help);  // "~/" is the home directory
   void add(std::string key, std::vector<int64_t>& target, std::string help,
            Range range = {});  // "400,200"; "" is none
   // One of `choices`.
@@ -69,7 +70,8 @@ class OptionTable {
   std::vector<Option> options_;
 };
 
-// The words of a command line after the command's name: settings (--key=value, --key value, --flag), and the rest.
+// The words of a command line after the command's name: settings (--key=value, --key value, --flag), and the
+// rest, in which "~/" is the home directory.
 struct CommandLine {
   std::vector<std::string> positional;
   std::vector<Setting> settings;

@@ -32,7 +32,7 @@ struct BenchScaleOptions {
     table.add("steps", steps, "of training that are measured, behind a tenth that is not",
               Range::at_least(10));
     table.add("rounds", rounds, "of messages that are measured", Range::at_least(3));
-    table.add("out", out, "file for the figures, as JSON; empty: none");
+    table.add_path("out", out, "file for the figures, as JSON; empty: none");
     return table;
   }
 };

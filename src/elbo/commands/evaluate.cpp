@@ -27,9 +27,9 @@ struct EvaluateOptions : SavedRunOptions {
     table.add("importance_samples", importance_samples,
               "K of the importance-weighted likelihood, besides the ELBO; 0: not computed; papers take 5000",
               Range::between(0, 1e8));
-    table.add("data", data, "another data set of the same shape; empty: the run's");
+    table.add_path("data", data, "another data set of the same shape; empty: the run's");
     bind_threads(table);
-    table.add("out", out, "file of the results; empty: evaluation.json in the run's folder");
+    table.add_path("out", out, "file of the results; empty: evaluation.json in the run's folder");
     return table;
   }
 };

@@ -42,7 +42,7 @@ int64_t row_bytes(const torch::Tensor& rows) {
 }  // namespace
 
 void Target::bind(OptionTable& table) {
-  table.add("out", out, "HDF5 file to write; must not exist");
+  table.add_path("out", out, "HDF5 file to write; must not exist");
   table.add("name", name, "what the data set is called; empty: the file's name");
   table.add("source", source, "where the data come from");
   table.add("license", license, "under which licence");

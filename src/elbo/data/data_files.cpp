@@ -7,6 +7,7 @@
 #include <set>
 
 #include "elbo/base/error.h"
+#include "elbo/base/file.h"
 #include "elbo/base/text.h"
 
 namespace elbo {
@@ -17,7 +18,9 @@ bool is_pattern(const std::string& path) { return path.find_first_of("*?[") != s
 
 std::vector<std::string> items(const std::string& path) {
   if (fs::exists(path)) return {path};
-  return split(path, ',');
+  std::vector<std::string> result = split(path, ',');
+  for (std::string& item : result) item = expand_home(item);
+  return result;
 }
 
 std::vector<std::string> matches(const std::string& pattern) {

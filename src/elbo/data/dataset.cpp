@@ -28,10 +28,10 @@ constexpr int64_t least_window = 1 << 20;
 }  // namespace
 
 void DataOptions::bind(OptionTable& table) {
-  table.add("data.path", path,
+  table.add_path("data.path", path,
             "HDF5 file (docs/data_format.md), a pattern (shards/*.h5), or several with commas between: many "
             "files are one data set");
-  table.add(
+  table.add_path(
       "data.stage", stage,
       "folder on a disk of each host to which training copies the files first; '$TMPDIR', in such quotes, is "
       "each host's own; empty: they are read where they are");

@@ -103,7 +103,7 @@ void write_texts(const std::string& path, const NamedRows& rows, const Vocabular
 }  // namespace
 
 void OutputOptions::bind(OptionTable& table, const std::string& formats) {
-  table.add("out", out, "file to write: " + formats);
+  table.add_path("out", out, "file to write: " + formats);
   table.add("force", force, "replace the file if it is there");
 }
 

@@ -123,7 +123,7 @@ void CheckpointOptions::bind(OptionTable& table) {
 }
 
 void RunOptions::bind(OptionTable& table) {
-  table.add("run.directory", directory, "folder of the run; empty: runs/NAME");
+  table.add_path("run.directory", directory, "folder of the run; empty: runs/NAME");
   table.add("run.name", name, "name of the run; empty: the model's");
   table.add_choice("run.resume", resume, {"never", "auto"},
                    "auto (or --resume): go on from the newest valid checkpoint, if there is one");
