@@ -57,7 +57,8 @@ ExitCode run(const Environment& environment, std::vector<std::string> words) {
   if (asks_for_help) words = {words[1], "--help"};
   const Command command = find_command(words.front());
   words.erase(words.begin());
-  const bool help = std::ranges::any_of(words, [](const auto& word) { return word == "--help" || word == "-h"; });
+  const bool help =
+      std::ranges::any_of(words, [](const auto& word) { return word == "--help" || word == "-h"; });
   if (help && !speaks) return ExitCode::ok;
   return command.run(environment, words);
 }

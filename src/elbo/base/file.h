@@ -30,8 +30,8 @@ std::string read_file(const std::filesystem::path& path);  // throws usage Error
 // Throws a usage Error, with the reason, unless `path` is a regular file that can be opened for reading.
 void require_readable_file(const std::filesystem::path& path);
 
-// The path with the home directory (HOME) in place of "~" before its first '/'; shells replace it only at the beginning
-// of a word. Throws a usage Error where HOME is not set.
+// The path with the home directory (HOME) in place of "~" before its first '/'; shells replace it only at the
+// beginning of a word. Throws a usage Error where HOME is not set.
 std::string expand_home(const std::string& path);
 
 // Makes the folder that `path` will lie in; a usage Error says so where that is not possible.

@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <mutex>
 #include <string>
 
@@ -29,6 +31,21 @@ void put(const std::string& text) {
   std::fflush(stderr);
 }
 
+std::string time_stamp() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  ::localtime_r(&now, &local);
+  std::array<char, 32> text{};
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S ", &local)};
+}
+
+// Ends the progress line, if there is one. The caller holds the mutex.
+void put_line(State& s, const std::string& line) {
+  if (!s.enabled) return;
+  put(fmt::format("{}{}\n", s.line_open ? "\r\033[K" : "", line));
+  s.line_open = false;
+}
+
 }  // namespace
 
 void set_enabled(bool enabled) { state().enabled = enabled; }
@@ -36,9 +53,13 @@ void set_enabled(bool enabled) { state().enabled = enabled; }
 void write(std::string_view prefix, std::string_view line) {
   State& s = state();
   const std::lock_guard lock(s.mutex);
-  if (!s.enabled) return;
-  put(fmt::format("{}{}{}\n", s.line_open ? "\r\033[K" : "", prefix, line));
-  s.line_open = false;
+  put_line(s, fmt::format("{}{}{}", s.terminal ? "" : time_stamp(), prefix, line));
+}
+
+void error(std::string_view line) {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  put_line(s, fmt::format("error: {}", line));
 }
 
 void progress(std::string_view line, double interval, bool last) {
@@ -49,7 +70,8 @@ void progress(std::string_view line, double interval, bool last) {
   const double elapsed = std::chrono::duration<double>(now - s.last_progress).count();
   if (!last && elapsed < (s.terminal ? 0.1 : interval)) return;
   s.last_progress = now;
-  put(s.terminal ? fmt::format("\r\033[K{}{}", line, last ? "\n" : "") : fmt::format("{}\n", line));
+  put(s.terminal ? fmt::format("\r\033[K{}{}", line, last ? "\n" : "")
+                 : fmt::format("{}{}\n", time_stamp(), line));
   s.line_open = s.terminal && !last;
 }
 

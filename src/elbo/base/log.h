@@ -11,7 +11,11 @@ namespace elbo::log {
 // On which ranks info() prints; main sets it once the ranks are known.
 void set_enabled(bool enabled);
 
+// Lines that do not go to a terminal begin with the local time, as 2026-11-27T09:30:00.
 void write(std::string_view prefix, std::string_view line);
+
+// The one line that ends a job, "error: …": without the time, since programs look for it by its beginning.
+void error(std::string_view line);
 
 template <typename... Args>
 void info(fmt::format_string<Args...> format, Args&&... args) {

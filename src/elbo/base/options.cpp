@@ -37,7 +37,8 @@ std::string describe(const Range& range, std::string_view kind) {
   return std::string(kind);
 }
 
-// The setting that begins at words[i]. Its value may be the next word: i is left at the last word that was used.
+// The setting that begins at words[i]. Its value may be the next word: i is left at the last word that was
+// used.
 Setting take_setting(const std::vector<std::string>& words, size_t& i,
                      const std::function<OptionKind(const std::string& key)>& kind_of) {
   const std::string word = words[i].substr(2);

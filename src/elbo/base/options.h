@@ -77,8 +77,8 @@ struct CommandLine {
   std::vector<Setting> settings;
   bool help = false;
 };
-// kind_of says which options are flags. An option that is unknown is left to the table that reports it. Throws a
-// usage Error for an option without its value.
+// kind_of says which options are flags. An option that is unknown is left to the table that reports it.
+// Throws a usage Error for an option without its value.
 CommandLine parse_command_line(const std::vector<std::string>& words,
                                const std::function<OptionKind(const std::string& key)>& kind_of);
 

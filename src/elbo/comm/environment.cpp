@@ -15,10 +15,10 @@
 #include "elbo/base/log.h"
 #include "elbo/comm/cuda_library.h"
 #include "elbo/comm/failure_reporting.h"
+#include "elbo/comm/init_watchdog.h"
 #include "elbo/comm/mpi_check.h"
 #include "elbo/comm/mpi_communicator.h"
 #include "elbo/comm/self.h"
-#include "elbo/comm/init_watchdog.h"
 
 namespace elbo {
 namespace {
@@ -135,7 +135,7 @@ int Environment::end_job(const Error& error) const {
   const std::string what = error.what();
   log::set_enabled(true);
   if (size() == 1 || !state_->last_words) {
-    log::write("error: ", what);
+    log::error(what);
     return status;
   }
   const bool within_call = !state_->in_flight->calls.empty();
@@ -146,7 +146,7 @@ int Environment::end_job(const Error& error) const {
   if (!turn.speaks) std::this_thread::sleep_for(std::chrono::seconds(5));
   const bool named =
       turn.alike || what.starts_with("rank ") || (rank() == 0 && error.code() == ExitCode::usage);
-  log::write("error: ", named ? what : to_string(state_->name) + ": " + what);
+  log::error(named ? what : to_string(state_->name) + ": " + what);
   if (turn.orderly) return status;
   std::this_thread::sleep_for(std::chrono::milliseconds(50));  // for the launcher to pass the line on
   // MPI_Abort waits for the launcher's daemon, and that for the launcher: for ever, where the network is

@@ -28,8 +28,7 @@ InitWatchdog::InitWatchdog(const std::string& host, int rank)
         std::unique_lock lock(mutex_);
         if (changed_.wait_for(lock, limit, [this] { return over_; })) return;
         log::set_enabled(true);
-        log::write(
-            "error: ",
+        log::error(
             fmt::format("rank {} on {}: MPI did not start within {:g} s, because ranks do not reach one "
                         "another; name the network that joins the hosts, as in OMPI_MCA_btl_tcp_if_include="
                         "10.0.0.0/8, or give a slow start more time with ELBO_START_TIMEOUT",

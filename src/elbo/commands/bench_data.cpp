@@ -7,8 +7,8 @@
 #include "elbo/base/text.h"
 #include "elbo/commands/bench.h"
 #include "elbo/data/dataset.h"
-#include "elbo/hdf5/hdf5.h"
 #include "elbo/data/sampler.h"
+#include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
 namespace {
@@ -31,7 +31,8 @@ struct BenchDataOptions {
 // The rows in the order of training, in groups of a microbatch.
 std::vector<std::vector<int64_t>> in_training_order(const RowSource& rows, int64_t shuffle_buffer_bytes,
                                                     const BenchDataOptions& options) {
-  const Sampler order(rows.rows(), rows.rows_per_chunk(), shuffle_buffer_bytes / rows.bytes_per_row(), Key(1));
+  const Sampler order(rows.rows(), rows.rows_per_chunk(), shuffle_buffer_bytes / rows.bytes_per_row(),
+                      Key(1));
   const int64_t count = options.rows == 0 ? rows.rows() : std::min(options.rows, rows.rows());
   std::vector<std::vector<int64_t>> groups;
   for (int64_t first = 0; first < count; first += options.microbatch) {
@@ -80,8 +81,8 @@ void print(const std::vector<Rates>& ways, double row_bytes) {
   for (Rates access_method : ways) {
     std::ranges::sort(access_method.rows_per_second);
     const double median = access_method.rows_per_second[access_method.rows_per_second.size() / 2];
-    fmt::print("{:<44}{:>14.0f}{:>14.0f}{:>14}\n", access_method.name, median, access_method.rows_per_second.back(),
-               human_bytes(median * row_bytes));
+    fmt::print("{:<44}{:>14.0f}{:>14.0f}{:>14}\n", access_method.name, median,
+               access_method.rows_per_second.back(), human_bytes(median * row_bytes));
   }
 }
 
@@ -89,7 +90,8 @@ ExitCode measure(const std::string& path, BenchDataOptions& options) {
   options.data.path = path;
   const Dataset dataset(options.data);
   const RowSource& rows = dataset.split(options.split);
-  const std::vector<std::vector<int64_t>> groups = in_training_order(rows, dataset.shuffle_buffer_bytes(), options);
+  const std::vector<std::vector<int64_t>> groups =
+      in_training_order(rows, dataset.shuffle_buffer_bytes(), options);
   const hdf5::Handle x = hdf5::open_dataset(hdf5::open_file(path), "/" + options.split + "/x");
   const int64_t features = dataset.shape().features();
 

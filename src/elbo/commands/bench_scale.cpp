@@ -134,13 +134,14 @@ struct Way {
 void print_measured(const std::vector<Way>& ways, int64_t ranks, int64_t batch) {
   const StepCost& cost = ways.back().cost;
   fmt::print("{} ranks of {} {} each, batch {} in {} microbatches, {} parameters in {} {}\n\n", ranks,
-             cost.workers, cost.workers == 1 ? "worker" : "workers", batch, cost.microbatches, cost.parameters,
-             cost.buckets, cost.buckets == 1 ? "bucket" : "buckets");
+             cost.workers, cost.workers == 1 ? "worker" : "workers", batch, cost.microbatches,
+             cost.parameters, cost.buckets, cost.buckets == 1 ? "bucket" : "buckets");
   const auto row = [&](const std::string& title, double Measured::*found, auto&& model) {
     fmt::print("{:<40}", title);
     for (const Way& access_method : ways) {
       const std::optional<double> predicted = model(predict_step(access_method.cost, ranks));
-      fmt::print("{:>13}{:>13}  ", milliseconds(access_method.found.*found), predicted ? milliseconds(*predicted) : "");
+      fmt::print("{:>13}{:>13}  ", milliseconds(access_method.found.*found),
+                 predicted ? milliseconds(*predicted) : "");
     }
     fmt::print("\n");
   };
@@ -158,8 +159,10 @@ void print_measured(const std::vector<Way>& ways, int64_t ranks, int64_t batch) 
   row("all", &Measured::step, [](Model m) { return Told(m.total()); });
   fmt::print("{:<40}", "");
   for (const Way& access_method : ways)
-    fmt::print("{:>26}  ", fmt::format("({:+.1f} %)",
-                                       100 * (predict_step(access_method.cost, ranks).total() / access_method.found.step - 1)));
+    fmt::print(
+        "{:>26}  ",
+        fmt::format("({:+.1f} %)",
+                    100 * (predict_step(access_method.cost, ranks).total() / access_method.found.step - 1)));
   fmt::print("\n");
   if (ranks > 1)
     fmt::print("\nlink: {:.1f} µs for a message, {}/s\n", 1e6 * cost.link.latency,
@@ -180,11 +183,13 @@ void print_projection(const StepCost& cost, int64_t ranks, int64_t batch) {
     const double weak = rows / predict_step(wide, count).total();
     StepCost base = wide;
     base.microbatches = wide.microbatches / count;
-    const double weak_alone = microbatch_rows * static_cast<double>(base.microbatches) / predict_step(base, 1).total();
+    const double weak_alone =
+        microbatch_rows * static_cast<double>(base.microbatches) / predict_step(base, 1).total();
     const std::string few = count > cost.microbatches ? "–" : fmt::format("{:.0f}", strong);
     const std::string share =
-        count > cost.microbatches ? "–"
-                            : fmt::format("{:.0f} %", 100 * strong / alone / static_cast<double>(count));
+        count > cost.microbatches
+            ? "–"
+            : fmt::format("{:.0f} %", 100 * strong / alone / static_cast<double>(count));
     fmt::print("{:>6}{:>16}{:>16}{:>12}{:>18.0f}{:>16.0f}{:>12}\n", count, batch, few, share, rows, weak,
                fmt::format("{:.0f} %", 100 * weak / weak_alone / static_cast<double>(count)));
   }
@@ -210,15 +215,15 @@ ordered_json to_json(const std::vector<Way>& ways, int64_t ranks, int64_t batch)
       predicted[std::to_string(count)] = predict_step(access_method.cost, count).total();
     const Measured& found = access_method.found;
     of_ways[access_method.title] = {{"seconds",
-                           {{"step", found.step},
-                            {"compute", found.compute},
-                            {"fastest", found.fastest},
-                            {"overlapped", found.overlapped},
-                            {"exchange", found.exchange},
-                            {"update", found.update},
-                            {"other", found.other}}},
-                          {"leaf_seconds", access_method.cost.microbatch_seconds},
-                          {"step_on_ranks", predicted}};
+                                     {{"step", found.step},
+                                      {"compute", found.compute},
+                                      {"fastest", found.fastest},
+                                      {"overlapped", found.overlapped},
+                                      {"exchange", found.exchange},
+                                      {"update", found.update},
+                                      {"other", found.other}}},
+                                    {"leaf_seconds", access_method.cost.microbatch_seconds},
+                                    {"step_on_ranks", predicted}};
   }
   return {{"ranks", ranks},
           {"workers", cost.workers},
@@ -266,16 +271,20 @@ std::optional<Way> take_steps(const Environment& environment, const std::string&
   }
   if (environment.rank() != 0) return access_method;
   access_method.found = read_measured(config->directory(), skipped);
-  const int64_t ranks = environment.size(), local_microbatches = (access_method.cost.microbatches + ranks - 1) / ranks;
-  const int64_t microbatches_of_worker = (local_microbatches + access_method.cost.workers - 1) / access_method.cost.workers;
-  access_method.cost.microbatch_seconds = access_method.found.compute / static_cast<double>(microbatches_of_worker);
+  const int64_t ranks = environment.size(),
+                local_microbatches = (access_method.cost.microbatches + ranks - 1) / ranks;
+  const int64_t microbatches_of_worker =
+      (local_microbatches + access_method.cost.workers - 1) / access_method.cost.workers;
+  access_method.cost.microbatch_seconds =
+      access_method.found.compute / static_cast<double>(microbatches_of_worker);
   access_method.cost.update_seconds = access_method.found.update * static_cast<double>(ranks);
   access_method.cost.other_seconds = std::max(0.0, access_method.found.other);
   access_method.cost.early_seconds = access_method.found.overlapped;
   return access_method;
 }
 
-ExitCode measure(const Environment& environment, const RunDescription& run, const BenchScaleOptions& options) {
+ExitCode measure(const Environment& environment, const RunDescription& run,
+                 const BenchScaleOptions& options) {
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const Scratch scratch(*world);
   const std::unique_ptr<RunConfig> config = parse_config(run.ini, run.path, run.settings);
@@ -294,7 +303,8 @@ ExitCode measure(const Environment& environment, const RunDescription& run, cons
   if (world->rank() != 0) return ExitCode::ok;
 
   if (ranks > 1)
-    for (Way& access_method : ways) access_method.cost.link = fit_link(access_method.cost, ranks, latency, access_method.found.exchange);
+    for (Way& access_method : ways)
+      access_method.cost.link = fit_link(access_method.cost, ranks, latency, access_method.found.exchange);
   const int64_t batch = config->train.batch;
   print_measured(ways, ranks, batch);
   print_projection(ways.back().cost, ranks, batch);

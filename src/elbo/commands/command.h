@@ -42,10 +42,10 @@ std::vector<Command> all_commands();
 // Prints usage, summary and the options of the table to stdout: what every command does for --help.
 void print_help(const Command& command, const OptionTable& options);
 
-// What a command begins with: the settings are in the table and the words that are not options have been counted, by
-// apply() and require_words(). None: --help was printed, and nothing is left to do.
-std::optional<CommandLine> begin(const Command& command, const Words& words, OptionTable& options, size_t least,
-                                 size_t most, const std::string& expected);
+// What a command begins with: the settings are in the table and the words that are not options have been
+// counted, by apply() and require_words(). None: --help was printed, and nothing is left to do.
+std::optional<CommandLine> begin(const Command& command, const Words& words, OptionTable& options,
+                                 size_t least, size_t most, const std::string& expected);
 
 // Applies the settings of the command line to the table. Throws a usage Error that names the nearest option.
 void apply(const CommandLine& line, OptionTable& options);

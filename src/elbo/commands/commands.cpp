@@ -35,8 +35,8 @@ void require_words(const Command& command, const CommandLine& line, size_t least
                 given == 0 ? "nothing" : fmt::format("{} words", given), command.name, command.usage);
 }
 
-std::optional<CommandLine> begin(const Command& command, const Words& words, OptionTable& options, size_t least,
-                                 size_t most, const std::string& expected) {
+std::optional<CommandLine> begin(const Command& command, const Words& words, OptionTable& options,
+                                 size_t least, size_t most, const std::string& expected) {
   CommandLine line = parse_command_line(words, [&](const std::string& key) { return options.kind(key); });
   if (line.help) {
     print_help(command, options);

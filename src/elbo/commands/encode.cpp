@@ -26,7 +26,8 @@ struct EncodeOptions : SavedRunOptions {
 ExitCode encode(const Environment& environment, const Words& words) {
   EncodeOptions options;
   OptionTable table = options.table();
-  const std::optional<CommandLine> line = begin(encode_command(), words, table, 2, 2, "the folder of a run and a data set");
+  const std::optional<CommandLine> line =
+      begin(encode_command(), words, table, 2, 2, "the folder of a run and a data set");
   if (!line) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line->positional[0], options.checkpoint, line->positional[1]);

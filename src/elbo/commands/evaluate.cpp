@@ -65,7 +65,8 @@ void print_table(const ordered_json& json) {
 ExitCode evaluate_run(const Environment& environment, const Words& words) {
   EvaluateOptions options;
   OptionTable table = options.table();
-  const std::optional<CommandLine> line = begin(evaluate_command(), words, table, 1, 1, "the folder of a run");
+  const std::optional<CommandLine> line =
+      begin(evaluate_command(), words, table, 1, 1, "the folder of a run");
   if (!line) return ExitCode::ok;
   // What the run's own folder holds about it may be written anew; a file of the user's may not.
   const std::string own = (std::filesystem::path(line->positional[0]) / "evaluation.json").string();

@@ -12,10 +12,10 @@
 #include "elbo/commands/command.h"
 #include "elbo/data/data_file.h"
 #include "elbo/data/dataset.h"
-#include "elbo/hdf5/hdf5.h"
 #include "elbo/data/profile.h"
-#include "elbo/run/checkpoint.h"
+#include "elbo/hdf5/hdf5.h"
 #include "elbo/run/auto_config.h"
+#include "elbo/run/checkpoint.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
@@ -123,8 +123,9 @@ void inspect_split(const DataFile& file, const Dataset& dataset, const std::stri
   const auto [seconds, read] = time_reading(rows);
   const double rate = static_cast<double>(read) / seconds;
   const double row_bytes = static_cast<double>(info.row_elements()) * static_cast<double>(info.type_size);
-  fmt::print("  read       {}\n  read cost  {:.0f} rows/s here ({}/s), {} for all rows\n", rows.access_method(), rate,
-             human_bytes(rate * row_bytes), human_duration(static_cast<double>(info.shape.front()) / rate));
+  fmt::print("  read       {}\n  read cost  {:.0f} rows/s here ({}/s), {} for all rows\n",
+             rows.access_method(), rate, human_bytes(rate * row_bytes),
+             human_duration(static_cast<double>(info.shape.front()) / rate));
   constexpr int64_t usual_batch = 128;
   const std::string window = human_bytes(static_cast<double>(dataset.shuffle_buffer_bytes()));
   if (rows.rows() * rows.bytes_per_row() <= dataset.shuffle_buffer_bytes()) {
@@ -195,7 +196,8 @@ bool holds_splits(const std::string& path) {
 
 ExitCode inspect(const Environment& environment, const Words& words) {
   OptionTable none;
-  const std::optional<CommandLine> line = begin(inspect_command(), words, none, 1, 1, "a data set, a checkpoint or the folder of a run");
+  const std::optional<CommandLine> line =
+      begin(inspect_command(), words, none, 1, 1, "a data set, a checkpoint or the folder of a run");
   if (!line) return ExitCode::ok;
   if (environment.rank() != 0) return ExitCode::ok;
   const std::string& path = line->positional[0];

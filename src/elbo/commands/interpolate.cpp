@@ -35,7 +35,8 @@ torch::Tensor walks(const torch::Tensor& z, int64_t steps) {
 ExitCode interpolate(const Environment& environment, const Words& words) {
   InterpolateOptions options;
   OptionTable table = options.table();
-  const std::optional<CommandLine> line = begin(interpolate_command(), words, table, 1, 1, "the folder of a run");
+  const std::optional<CommandLine> line =
+      begin(interpolate_command(), words, table, 1, 1, "the folder of a run");
   if (!line) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line->positional[0], options.checkpoint);

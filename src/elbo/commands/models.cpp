@@ -9,7 +9,8 @@ namespace {
 
 ExitCode models(const Environment& environment, const Words& words) {
   OptionTable none;
-  const std::optional<CommandLine> line = begin(models_command(), words, none, 0, 1, "the name of a model, or nothing");
+  const std::optional<CommandLine> line =
+      begin(models_command(), words, none, 0, 1, "the name of a model, or nothing");
   if (!line) return ExitCode::ok;
   const size_t width = terminal_columns();
   if (line->positional.empty()) {

@@ -64,7 +64,8 @@ Batch longer_than(const Batch& batch, int64_t given) {
 ExitCode predict(const Environment& environment, const Words& words) {
   PredictOptions options;
   OptionTable table = options.table();
-  const std::optional<CommandLine> line = begin(predict_command(), words, table, 1, 2, "the folder of a run and perhaps a data set");
+  const std::optional<CommandLine> line =
+      begin(predict_command(), words, table, 1, 2, "the folder of a run and perhaps a data set");
   if (!line) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line->positional[0], options.checkpoint,
@@ -85,7 +86,8 @@ ExitCode predict(const Environment& environment, const Words& words) {
   const int64_t given = given_elements(options, run.checkpoint.data);
   const Batch batch = longer_than(run.rows(source, 0, std::min(options.n, source.rows())), given);
   constexpr int64_t columns = 16;
-  write_rows(options.output, {{"x", batch.x}, {"prediction", predict(batch, given).value_or(torch::Tensor())}},
+  write_rows(options.output,
+             {{"x", batch.x}, {"prediction", predict(batch, given).value_or(torch::Tensor())}},
              std::min(columns, batch.size()), run.vocabulary());
   return ExitCode::ok;
 }

@@ -28,7 +28,8 @@ struct ReconstructOptions : SavedRunOptions {
 ExitCode reconstruct(const Environment& environment, const Words& words) {
   ReconstructOptions options;
   OptionTable table = options.table();
-  const std::optional<CommandLine> line = begin(reconstruct_command(), words, table, 1, 2, "the folder of a run and perhaps a data set");
+  const std::optional<CommandLine> line =
+      begin(reconstruct_command(), words, table, 1, 2, "the folder of a run and perhaps a data set");
   if (!line) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line->positional[0], options.checkpoint,

@@ -78,20 +78,24 @@ bool resumes(const CommandLine& line) {
 Request request_of_run(const std::filesystem::path& directory, const CommandLine& line) {
   const std::filesystem::path config = directory / "run.ini";
   if (!std::filesystem::exists(config))
-    usage_error("{}: is a folder without run.ini; expected a CONFIG.ini, DATA.h5 or the folder of a run", directory.string());
+    usage_error("{}: is a folder without run.ini; expected a CONFIG.ini, DATA.h5 or the folder of a run",
+                directory.string());
   if (!resumes(line))
-    usage_error("{}: is the folder of a run; add --resume to continue it, or start a new run with {} --run.directory=FOLDER",
-                directory.string(), config.string());
+    usage_error(
+        "{}: is the folder of a run; add --resume to continue it, or start a new run with {} "
+        "--run.directory=FOLDER",
+        directory.string(), config.string());
   std::vector<Setting> settings{{"run.directory", directory.string()}};
   settings.insert(settings.end(), line.settings.begin(), line.settings.end());
   return {parse_config(read_file(config), config.string(), settings), {}};
 }
 
-// A configuration file, the folder of a run, or data alone: one file, a pattern or all the files that a shell made of
-// one.
+// A configuration file, the folder of a run, or data alone: one file, a pattern or all the files that a shell
+// made of one.
 Request read_request(const Environment& environment, const CommandLine& line) {
   if (line.positional.empty())
-    usage_error("elbo train: expected a CONFIG.ini, DATA.h5 or the folder of a run; elbo train --help shows how");
+    usage_error(
+        "elbo train: expected a CONFIG.ini, DATA.h5 or the folder of a run; elbo train --help shows how");
   if (line.positional.size() == 1 && std::filesystem::is_directory(line.positional[0]))
     return request_of_run(line.positional[0], line);
   const std::string path = join(line.positional, ",");

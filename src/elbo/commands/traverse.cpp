@@ -51,7 +51,8 @@ std::vector<int64_t> chosen_dimensions(const std::string& text, int64_t latent) 
 }
 
 // z (1, latent) → (dimensions·steps, latent): a copy of z for each value of each dimension.
-torch::Tensor moved(const torch::Tensor& z, const std::vector<int64_t>& dimensions, const TraverseOptions& options) {
+torch::Tensor moved(const torch::Tensor& z, const std::vector<int64_t>& dimensions,
+                    const TraverseOptions& options) {
   const torch::Tensor values = torch::linspace(-options.range, options.range, options.steps);
   torch::Tensor all = z.repeat({static_cast<int64_t>(dimensions.size()) * options.steps, 1});
   for (size_t i = 0; i < dimensions.size(); ++i)
@@ -64,7 +65,8 @@ torch::Tensor moved(const torch::Tensor& z, const std::vector<int64_t>& dimensio
 ExitCode traverse(const Environment& environment, const Words& words) {
   TraverseOptions options;
   OptionTable table = options.table();
-  const std::optional<CommandLine> line = begin(traverse_command(), words, table, 1, 1, "the folder of a run");
+  const std::optional<CommandLine> line =
+      begin(traverse_command(), words, table, 1, 1, "the folder of a run");
   if (!line) return ExitCode::ok;
   const std::unique_ptr<Communicator> world = environment.make_world(600);
   const SavedRun run = open_run(*world, line->positional[0], options.checkpoint);

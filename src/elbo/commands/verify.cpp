@@ -52,7 +52,8 @@ void verify_data(const std::string& path) {
 
 ExitCode verify(const Environment& environment, const Words& words) {
   OptionTable none;
-  const std::optional<CommandLine> line = begin(verify_command(), words, none, 1, 1, "a checkpoint, the folder of a run or a data set");
+  const std::optional<CommandLine> line =
+      begin(verify_command(), words, none, 1, 1, "a checkpoint, the folder of a run or a data set");
   if (!line) return ExitCode::ok;
   if (environment.rank() != 0) return ExitCode::ok;
   const std::string& path = line->positional[0];

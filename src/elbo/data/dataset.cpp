@@ -12,13 +12,13 @@
 #include "elbo/base/text.h"
 #include "elbo/data/data_file.h"
 #include "elbo/data/data_files.h"
-#include "elbo/hdf5/hdf5.h"
 #include "elbo/data/holdout.h"
 #include "elbo/data/host_chunks.h"
 #include "elbo/data/joined_rows.h"
 #include "elbo/data/sparse_rows.h"
 #include "elbo/data/split_paths.h"
 #include "elbo/data/stored_split.h"
+#include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
 namespace {
@@ -28,9 +28,10 @@ constexpr int64_t least_window = 1 << 20;
 }  // namespace
 
 void DataOptions::bind(OptionTable& table) {
-  table.add_path("data.path", path,
-            "HDF5 file (docs/data_format.md), a pattern (shards/*.h5), or several with commas between: many "
-            "files are one data set");
+  table.add_path(
+      "data.path", path,
+      "HDF5 file (docs/data_format.md), a pattern (shards/*.h5), or several with commas between: many "
+      "files are one data set");
   table.add_path(
       "data.stage", stage,
       "folder on a disk of each host to which training copies the files first; '$TMPDIR', in such quotes, is "

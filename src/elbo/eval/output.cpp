@@ -9,8 +9,8 @@
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
 #include "elbo/base/text.h"
-#include "elbo/hdf5/hdf5.h"
 #include "elbo/eval/pictures.h"
+#include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
