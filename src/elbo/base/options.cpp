@@ -228,7 +228,8 @@ void OptionTable::set(const Setting& setting, std::string_view origin) {
     usage_error("{}{}: no such option; did you mean {}?", origin, key, nearest);
   }
   if (!option->assign(value))
-    usage_error("{}{}={}: expected {} ({})", origin, key, value, option->expected, option->help);
+    usage_error("{}{}={}: expected {} ({})", origin, key, value, option->expected,
+                option->help.substr(0, option->help.find(';')));
   option->set = true;
 }
 

@@ -25,7 +25,8 @@ enum class OptionKind { unknown, flag, value };
 
 class OptionTable {
  public:
-  // Binds `key` to `target`, whose present value is the default. `help` says what it means, with its unit.
+  // Binds `key` to `target`, whose present value is the default. `help` says what it means, with its unit:
+  // a phrase, which error messages quote, and after a semicolon the details.
   // Targets outlive the table.
   void add(std::string key, bool& target, std::string help);
   void add(std::string key, int64_t& target, std::string help, Range range = {});

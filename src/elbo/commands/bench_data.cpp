@@ -19,10 +19,11 @@ struct BenchDataOptions {
   DataOptions data;
   OptionTable table() {
     OptionTable table;
-    table.add("split", split, "train, validation or test");
+    table.add("split", split, "split that is read: train, validation or test");
     table.add("rows", rows, "rows read in a round; 0: the whole split", Range::at_least(0));
     table.add("microbatch", microbatch, "rows read at once", Range::at_least(1));
-    table.add("rounds", rounds, "rounds; each way reads once in each, in turns", Range::between(1, 100));
+    table.add("rounds", rounds, "number of rounds; each method reads once in each round",
+              Range::between(1, 100));
     data.bind(table);
     return table;
   }

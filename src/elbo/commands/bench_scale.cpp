@@ -29,10 +29,10 @@ struct BenchScaleOptions {
   std::string out;
   OptionTable table() {
     OptionTable table;
-    table.add("steps", steps, "of training that are measured, behind a tenth that is not",
+    table.add("steps", steps, "training steps that are measured, after a tenth as many that are not",
               Range::at_least(10));
-    table.add("rounds", rounds, "of messages that are measured", Range::at_least(3));
-    table.add_path("out", out, "file for the figures, as JSON; empty: none");
+    table.add("rounds", rounds, "rounds of messages that are measured", Range::at_least(3));
+    table.add_path("out", out, "JSON file for the results; empty: none");
     return table;
   }
 };

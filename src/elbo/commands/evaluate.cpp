@@ -25,11 +25,12 @@ struct EvaluateOptions : SavedRunOptions {
     bind_split(table);
     bind_checkpoint(table);
     table.add("importance_samples", importance_samples,
-              "K of the importance-weighted likelihood, besides the ELBO; 0: not computed; papers take 5000",
+              "importance samples K of the estimate of log p(x), in addition to the ELBO; papers use 5000; "
+              "0: not computed",
               Range::between(0, 1e8));
-    table.add_path("data", data, "another data set of the same shape; empty: the run's");
+    table.add_path("data", data, "another data set with rows of the same shape; empty: that of the run");
     bind_threads(table);
-    table.add_path("out", out, "file of the results; empty: evaluation.json in the run's folder");
+    table.add_path("out", out, "JSON file for the results; empty: evaluation.json in the folder of the run");
     return table;
   }
 };

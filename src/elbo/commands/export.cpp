@@ -20,7 +20,7 @@ struct ExportOptions : SavedRunOptions {
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
-    table.add_choice("format", format, {"safetensors"}, "of the file");
+    table.add_choice("format", format, {"safetensors"}, "format of the file");
     bind_checkpoint(table);
     output.bind(table, ".safetensors, with each parameter and buffer of the model by its name");
     return table;

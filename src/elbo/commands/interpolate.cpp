@@ -14,9 +14,9 @@ struct InterpolateOptions : SavedRunOptions {
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
-    table.add("n", n, "walks; each between two rows that follow one another in the split",
+    table.add("n", n, "number of walks, each between two consecutive rows of the split",
               Range::between(1, 1 << 16));
-    table.add("steps", steps, "points of a walk, both ends among them", Range::between(2, 1 << 10));
+    table.add("steps", steps, "points of a walk, including both ends", Range::between(2, 1 << 10));
     bind_split(table);
     bind_checkpoint(table);
     output.bind(table, ".png (images: a line for each walk), .txt (tokens), .h5 or .csv");

@@ -18,16 +18,15 @@ struct PredictOptions : SavedRunOptions {
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
-    table.add("n", n, "rows, from the split's beginning", Range::between(1, 1 << 20));
-    table.add(
-        "from", from,
-        "so many first elements of each row are given, of tokens <bos> among them; 0: half of those that the "
-        "longest row may have",
-        Range::at_least(0));
-    table.add_choice("elements", elements, {"mean", "drawn"},
-                     "each new element is its mean (of tokens the most probable), or is drawn");
+    table.add("n", n, "number of rows, from the beginning of the split", Range::between(1, 1 << 20));
+    table.add("from", from,
+              "prefix length in elements, including <bos> for tokens; 0: half of the longest length",
+              Range::at_least(0));
+    table.add_choice(
+        "elements", elements, {"mean", "drawn"},
+        "how new elements are chosen; mean: the mean, or the most probable token; drawn: sampled");
     bind_split(table);
-    table.add("seed", seed, "other numbers draw other rows", Range::at_least(0));
+    table.add("seed", seed, "seed of the random numbers", Range::at_least(0));
     bind_checkpoint(table);
     output.bind(table,
                 ".png (video: a line of what was above a line of what is told), .txt (tokens), .h5 or .csv");

@@ -16,7 +16,7 @@ struct ReconstructOptions : SavedRunOptions {
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
-    table.add("n", n, "rows, from the split's beginning", Range::between(1, 1 << 20));
+    table.add("n", n, "number of rows, from the beginning of the split", Range::between(1, 1 << 20));
     bind_split(table);
     bind_checkpoint(table);
     output.bind(

@@ -18,19 +18,17 @@ struct SampleOptions : SavedRunOptions {
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
-    table.add("n", n, "samples", Range::between(1, 1 << 20));
-    table.add(
-        "label", label,
-        "what the rows are to be, for models with a condition: a class, or a label's values with commas "
-        "between; empty: the classes in turn");
+    table.add("n", n, "number of samples", Range::between(1, 1 << 20));
+    table.add("label", label,
+              "condition of the samples, for conditional models: a class, or the values of a label separated "
+              "by commas; empty: the classes in turn");
     table.add_number_or(
         "vary", vary, {"none"},
-        "the level of z, 0 is the top, that is drawn anew for each sample, with the levels above "
-        "in place; those below keep the noise e of their draws, z = mean + sigma e, and follow "
-        "through mean and sigma. none: every sample has a z of its own; models without levels "
-        "have level 0",
+        "level of z that is sampled again for each sample, 0 for the top; the levels above are shared; those "
+        "below keep their noise e, in z = mean + sigma e, and change with mean and sigma; models without "
+        "levels have level 0; none: each sample has an independent z",
         Range::between(0, 1 << 20));
-    table.add("seed", seed, "other numbers draw other samples", Range::at_least(0));
+    table.add("seed", seed, "seed of the random numbers", Range::at_least(0));
     bind_checkpoint(table);
     output.bind(table, ".png (images), .txt (tokens), .h5 or .csv");
     return table;

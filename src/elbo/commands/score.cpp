@@ -20,7 +20,7 @@ struct ScoreOptions : SavedRunOptions {
     bind_split(table);
     bind_checkpoint(table);
     table.add("importance_samples", importance_samples,
-              "K: the score is -log p(x) by K importance samples; 0: -ELBO, by one sample",
+              "importance samples K: the score is -log p(x) estimated from them; 0: -ELBO, from one sample",
               Range::between(0, 1e8));
     bind_threads(table);
     output.bind(table, ".h5, with /score (N), in nats, and /label where there are any");

@@ -129,7 +129,8 @@ ExitCode train(const Environment& environment, const Words& words) {
   });
   if (line.help) {
     print_help(train_command(), table);
-    fmt::print("\n{}", defaults(line).table().help(terminal_columns()));
+    fmt::print("\n{}\n* decides results: a run is resumed with the same value\n",
+               defaults(line).table().help(terminal_columns(), decides_results));
     return ExitCode::ok;
   }
   const StopRequest stop;

@@ -20,11 +20,12 @@ struct TraverseOptions : SavedRunOptions {
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
-    table.add("row", row, "row of the split whose code is moved", Range::at_least(0));
-    table.add("steps", steps, "values of each dimension, evenly from -range to range",
+    table.add("row", row, "row of the split whose latent code is changed", Range::at_least(0));
+    table.add("steps", steps, "values of each dimension, evenly spaced from -range to range",
               Range::between(2, 1 << 10));
-    table.add("range", range, "greatest value, in standard deviations of the prior N(0, 1)", Range::above(0));
-    table.add("dimensions", dimensions, "latent dimensions, counted from 0, with commas between; or all");
+    table.add("range", range, "largest absolute value, in standard deviations of the prior N(0, 1)",
+              Range::above(0));
+    table.add("dimensions", dimensions, "latent dimensions, from 0, separated by commas; or all");
     bind_split(table);
     bind_checkpoint(table);
     output.bind(table, ".png (images: a line for each dimension), .txt (tokens), .h5 or .csv");

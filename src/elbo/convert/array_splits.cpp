@@ -66,7 +66,7 @@ void convert_split(RowWriter& out, ArraySplit& arrays, const std::vector<int64_t
 
 void ArrayOptions::bind(OptionTable& table) {
   table.add_choice("kind", kind, {"auto", "image", "tabular", "sequence", "tokens", "audio"},
-                   "what the rows are; auto: their shape tells");
+                   "what the rows are; auto: decided by their shape");
   table.add("channels_last", channels_last,
             "rows are (height, width, channels), and become (channels, height, width)");
   splits.bind(table);

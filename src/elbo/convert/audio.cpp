@@ -23,11 +23,11 @@ struct AudioOptions {
   int64_t rate = 0, frame = 256, hop = 0, mels = 40, frames = 64;
   SplitOptions splits;
   void bind(OptionTable& table) {
-    table.add_choice(
-        "form", form, {"waveform", "mu_law", "log_mel"},
-        "what a frame is: samples in [-1, 1], samples as bytes on a logarithmic scale, or the logarithms of "
-        "the power in bands of the mel scale");
-    table.add("rate", rate, "samples a second; a whole fraction of the files' own; 0: the files' own",
+    table.add_choice("form", form, {"waveform", "mu_law", "log_mel"},
+                     "what a frame holds; waveform: samples in [-1, 1]; mu_law: samples as bytes on a "
+                     "logarithmic scale; log_mel: logarithms of the power in bands of the mel scale");
+    table.add("rate", rate,
+              "samples a second, an integer fraction of that of the files; 0: that of the files",
               Range::between(0, 384000));
     table.add("frame", frame, "samples of a frame", Range::between(1, 1 << 20));
     table.add("hop", hop, "samples from one frame to the next; 0: a frame, or half a frame for log_mel",
@@ -37,11 +37,9 @@ struct AudioOptions {
               "frames of a row; longer recordings become several rows; 0: each frame is a row",
               Range::between(0, 1 << 20));
     table.add("label", label,
-              "folder: the folder's name; name_field:K: the K-th of the parts, from 0, that '_' cuts the "
-              "file's name "
-              "into; none");
-    table.add("test_pattern", test_pattern,
-              "files whose names match this pattern of a shell are the test split");
+              "class of a file; folder: the name of its folder; name_field:K: part K, from 0, of its name "
+              "split at '_'; none");
+    table.add("test_pattern", test_pattern, "files whose names match this shell pattern are the test split");
     splits.bind(table);
   }
   int64_t step() const { return hop > 0 ? hop : form == "log_mel" ? std::max<int64_t>(1, frame / 2) : frame; }

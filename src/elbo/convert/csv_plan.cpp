@@ -35,23 +35,21 @@ void CsvOptions::bind(OptionTable& table) {
   table.add_choice(
       "header", header, {"auto", "yes", "no"},
       "whether the first line names the columns; auto: if its fields differ and none is a number");
-  table.add("columns", columns, "columns to take, by name or number, separated by commas; empty: all");
-  table.add("drop", drop, "columns to leave out, likewise");
-  table.add("label", label, "column of the label; texts become classes 0, 1 … in their sorted order");
+  table.add("columns", columns, "columns to use, by name or number, separated by commas; empty: all");
+  table.add("drop", drop, "columns to leave out, by name or number, separated by commas");
+  table.add("label", label, "column of the label; texts become classes 0, 1 … in sorted order");
   table.add_choice("categories", categories, {"codes", "one_hot"},
-                   "what columns of texts become: numbers 0, 1 … in the sorted order of the texts, or a "
-                   "feature for each");
-  table.add_choice(
-      "missing", missing, {"refuse", "drop", "mean"},
-      "lines with missing values (empty, NA, NaN, null, ?): refuse them, leave them out, or take the "
-      "mean of the column in the training files");
+                   "what columns of texts become; codes: numbers 0, 1 … in the sorted order of the texts; "
+                   "one_hot: a feature for each text");
+  table.add_choice("missing", missing, {"refuse", "drop", "mean"},
+                   "what happens to lines with missing values (empty, NA, NaN, null, ?); refuse: an error; "
+                   "drop: left out; mean: replaced by the mean of the column in the training files");
   table.add_choice("transform", transform, {"none", "log_returns", "differences"},
-                   "numbers by what they are against the line before");
+                   "replaces numbers by their change since the preceding line");
   table.add("standardize", standardize,
-            "numbers less their mean, over their standard deviation, both of the training rows");
-  table.add("window", window, "consecutive lines that make a row; 0: each line is one",
-            Range::between(0, 1e6));
-  table.add("stride", stride, "lines from one window to the next; 0: as many as a window has",
+            "subtracts the mean of the training rows from numbers, and divides by their standard deviation");
+  table.add("window", window, "consecutive lines of a row; 0: each line is a row", Range::between(0, 1e6));
+  table.add("stride", stride, "lines from one window to the next; 0: the length of a window",
             Range::between(0, 1e6));
   splits.bind(table);
 }

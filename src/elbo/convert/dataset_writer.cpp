@@ -43,9 +43,9 @@ int64_t row_bytes(const torch::Tensor& rows) {
 
 void Target::bind(OptionTable& table) {
   table.add_path("out", out, "HDF5 file to write; must not exist");
-  table.add("name", name, "what the data set is called; empty: the file's name");
+  table.add("name", name, "name of the data set; empty: that of the file");
   table.add("source", source, "where the data come from");
-  table.add("license", license, "under which licence");
+  table.add("license", license, "licence of the data");
 }
 
 RemovedWhenInterrupted::RemovedWhenInterrupted(const std::string& path) {

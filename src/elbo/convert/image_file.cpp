@@ -76,7 +76,8 @@ torch::Tensor to_bytes(const torch::Tensor& image) { return image.clamp(0, 255).
 torch::Tensor resize(const torch::Tensor& image, int64_t height, int64_t width) {
   if (image.size(1) == height && image.size(2) == width) return image;
   // align_corners=False, so that a shrunk image is the mean of what each of its pixels covers
-  const torch::Tensor resized = at::_upsample_bilinear2d_aa(image.unsqueeze(0).to(torch::kFloat32), {height, width}, false);
+  const torch::Tensor resized =
+      at::_upsample_bilinear2d_aa(image.unsqueeze(0).to(torch::kFloat32), {height, width}, false);
   return to_bytes(resized.squeeze(0));
 }
 
@@ -99,11 +100,10 @@ torch::Tensor read_image(const std::string& path, int64_t channels) {
 }
 
 void ImageSize::bind(OptionTable& table) {
-  table.add("size", size, "pixels of a side, or HEIGHTxWIDTH; empty: all pictures must have one size");
-  table.add_choice(
-      "fit", fit, {"crop", "pad", "stretch"},
-      "how a picture of other proportions comes to that size: its middle, with white beside it, or as a "
-      "whole");
+  table.add("size", size, "pixels of a side, or HEIGHTxWIDTH; empty: all images must have the same size");
+  table.add_choice("fit", fit, {"crop", "pad", "stretch"},
+                   "how an image of other proportions is brought to that size; crop: its middle; pad: with "
+                   "white at its sides; stretch: distorted");
 }
 
 std::pair<int64_t, int64_t> ImageSize::pixels() const {

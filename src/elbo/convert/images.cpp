@@ -21,7 +21,7 @@ struct ImagesOptions {
   void bind(OptionTable& table) {
     size.bind(table);
     table.add("channels", channels, "1: grey; 3: colour", Range::between(1, 3));
-    table.add("skip_damaged", skip_damaged, "leave out pictures that cannot be read, with a warning");
+    table.add("skip_damaged", skip_damaged, "leaves out images that cannot be read, with a warning");
     splits.bind(table);
   }
 };

@@ -20,15 +20,16 @@ struct MovingDigitsOptions {
   int64_t n = 10000, n_test = 1000, frames = 20, size = 64, digits = 2, seed = 0;
   double speed = 0.1;
   void bind(OptionTable& table) {
-    table.add("n", n, "training sequences, of training pictures", Range::between(1, 1e8));
-    table.add("n_test", n_test, "test sequences, of test pictures; 0: none", Range::between(0, 1e8));
-    table.add("frames", frames, "pictures of a sequence", Range::between(1, 10000));
+    table.add("n", n, "number of training sequences, made of training images", Range::between(1, 1e8));
+    table.add("n_test", n_test, "number of test sequences, made of test images; 0: none",
+              Range::between(0, 1e8));
+    table.add("frames", frames, "frames of a sequence", Range::between(1, 10000));
     table.add("size", size, "pixels of a side", Range::between(1, 1024));
-    table.add("digits", digits, "how many move at once", Range::between(1, 100));
+    table.add("digits", digits, "number of digits in a sequence", Range::between(1, 100));
     table.add("speed", speed,
-              "how far a digit moves from one picture to the next, as a share of the free space",
+              "distance that a digit moves from one frame to the next, as a fraction of the free space",
               Range::between(0, 1));
-    table.add("seed", seed, "which digits move where", Range::at_least(0));
+    table.add("seed", seed, "seed of the random numbers", Range::at_least(0));
   }
 };
 
@@ -66,9 +67,9 @@ void make_split(RowWriter& out, const Dataset& source, const std::string& split,
   const auto available = static_cast<double>(pictures.rows());
   for (int64_t row = 0; row < count; ++row) {
     RandomGenerator noise(Key(static_cast<uint64_t>(options.seed))
-                    .with("moving digits")
-                    .with(split)
-                    .with(static_cast<uint64_t>(row)));
+                              .with("moving digits")
+                              .with(split)
+                              .with(static_cast<uint64_t>(row)));
     const torch::Tensor draws = noise.uniform({options.digits, 4});  // which picture, y, x, angle
     std::vector<int64_t> ids;
     ids.reserve(static_cast<size_t>(options.digits));

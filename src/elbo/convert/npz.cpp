@@ -17,7 +17,8 @@ struct NpzOptions {
   std::string x, label;
   void bind(OptionTable& table) {
     table.add("x", x, "array of the rows; empty: x, data, images, features or arr_0");
-    table.add("label", label, "array of the labels; empty: y, label, labels, targets or arr_1, if there");
+    table.add("label", label,
+              "array of the labels; empty: y, label, labels, targets or arr_1, if there is one");
     arrays.bind(table);
   }
 };

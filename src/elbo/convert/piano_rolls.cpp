@@ -20,9 +20,9 @@ struct PianoRollsOptions {
   int64_t frames = 0, stride = 0;
   void bind(OptionTable& table) {
     table.add("frames", frames,
-              "steps of a row; longer pieces become several rows; 0: as many as the longest piece has",
+              "time steps of a row; longer pieces become several rows; 0: the length of the longest piece",
               Range::between(0, 1000000));
-    table.add("stride", stride, "steps from one row of a piece to the next; 0: as many as a row has",
+    table.add("stride", stride, "time steps from one row of a piece to the next; 0: the length of a row",
               Range::between(0, 1000000));
   }
 };

@@ -25,24 +25,22 @@ struct RatingsOptions {
   SplitOptions splits;
   void bind(OptionTable& table) {
     table.add("user", user,
-              "column of the user, by name or number; empty: one of a usual name, or the first");
-    table.add("item", item, "column of the item; empty: one of a usual name, or the second");
-    table.add("rating", rating, "column of the rating; empty: one of a usual name, or the third");
-    table.add("time", time, "column of the time, a number; empty: one of a usual name, or the fourth");
+              "column of the user, by name or number; empty: the one with a usual name, or the first");
+    table.add("item", item, "column of the item; empty: the one with a usual name, or the second");
+    table.add("rating", rating, "column of the rating; empty: the one with a usual name, or the third");
+    table.add("time", time, "column of the time, a number; empty: the one with a usual name, or the fourth");
     table.add_choice(
         "header", header, {"auto", "yes", "no"},
         "whether the first line names the columns; auto: if its fields differ and none is a number");
     table.add_choice("values", values, {"binary", "rating"},
-                     "what a row holds for an item: 1, or the rating");
-    table.add("minimum_rating", minimum_rating,
-              "interactions with a smaller rating are left out; 0: none are");
+                     "value of an item in a row; binary: 1; rating: the rating");
+    table.add("minimum_rating", minimum_rating, "interactions with a smaller rating are left out; 0: none");
     table.add("minimum_user", minimum_user, "users with fewer interactions are left out",
               Range::between(1, 1e9));
-    table.add(
-        "leave_out", leave_out,
-        "how many of each user's interactions, the last ones by time, go to held_out; users without more are "
-        "left out",
-        Range::between(0, 1e6));
+    table.add("leave_out", leave_out,
+              "number of each user's last interactions by time that go to held_out; users without more are "
+              "left out",
+              Range::between(0, 1e6));
     splits.bind(table);
   }
 };

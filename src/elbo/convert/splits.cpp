@@ -58,12 +58,12 @@ std::string split_of_file(const std::string& path) {
 
 void SplitOptions::bind(OptionTable& table) {
   table.add("validation_fraction", validation_fraction,
-            "share of the training rows that becomes the validation split, in whole percents",
+            "fraction of the training rows that becomes the validation split, in whole percents",
             Range::between(0, 0.9));
   table.add("test_fraction", test_fraction,
-            "share of the training rows that becomes the test split, in whole percents",
+            "fraction of the training rows that becomes the test split, in whole percents",
             Range::between(0, 0.9));
-  table.add("seed", seed, "which rows these are", Range::at_least(0));
+  table.add("seed", seed, "seed of the choice of these rows", Range::at_least(0));
 }
 
 SplitRule::SplitRule(const SplitOptions& options)

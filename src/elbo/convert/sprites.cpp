@@ -23,7 +23,8 @@ struct SpritesOptions {
   int64_t every = 1;
   SplitOptions splits;
   void bind(OptionTable& table) {
-    table.add("every", every, "takes one of so many consecutive pictures of the 737,280, chosen by the seed",
+    table.add("every", every,
+              "takes one of this number of consecutive images, of 737,280 in all; the seed decides which",
               Range::between(1, 100000));
     splits.bind(table);
   }

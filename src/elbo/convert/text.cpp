@@ -20,8 +20,9 @@ struct TextOptions {
   TokenOptions rows;
   void bind(OptionTable& table) {
     table.add_choice("tokens", tokens, {"characters", "words", "byte_pairs"},
-                     "what a line is cut into: characters, words and marks, or frequent pieces of words");
-    table.add("lowercase", lowercase, "capitals A to Z become small letters first");
+                     "what a line is split into: characters; words and punctuation; or byte pairs, frequent "
+                     "parts of words");
+    table.add("lowercase", lowercase, "changes the capitals A to Z to small letters first");
     rows.bind(table);
   }
 };

@@ -155,15 +155,14 @@ std::vector<std::string> smiles_of(const std::string& line) {
 }
 
 void TokenOptions::bind(OptionTable& table) {
-  table.add("vocabulary", vocabulary,
-            "how many different tokens there are, the four special ones among them; the rarer ones become "
-            "<unk>; 0: as "
-            "many as the text has",
-            Range::between(0, 10000000));
+  table.add(
+      "vocabulary", vocabulary,
+      "number of different tokens, including the four special ones; rarer tokens become <unk>; 0: no limit",
+      Range::between(0, 10000000));
   table.add("length", length,
-            "tokens of a row, <bos> and <eos> among them; 0: as many as the longest line needs",
+            "tokens of a row, including <bos> and <eos>; 0: as many as the longest line needs",
             Range::between(0, 100000));
-  table.add_choice("longer", longer, {"drop", "cut"}, "what becomes of longer lines");
+  table.add_choice("longer", longer, {"drop", "cut"}, "what happens to longer lines");
   splits.bind(table);
 }
 

@@ -22,8 +22,8 @@ struct VideoOptions {
   void bind(OptionTable& table) {
     size.bind(table);
     table.add("channels", channels, "1: grey; 3: colour", Range::between(1, 3));
-    table.add("frames", frames, "pictures of a clip", Range::between(1, 10000));
-    table.add("stride", stride, "pictures from one clip to the next; 0: as many as a clip has",
+    table.add("frames", frames, "frames of a clip", Range::between(1, 10000));
+    table.add("stride", stride, "frames from one clip to the next; 0: the length of a clip",
               Range::between(0, 1e6));
     splits.bind(table);
   }

@@ -30,32 +30,36 @@ constexpr int64_t least_window = 1 << 20;
 void DataOptions::bind(OptionTable& table) {
   table.add_path(
       "data.path", path,
-      "HDF5 file (docs/data_format.md), a pattern (shards/*.h5), or several with commas between: many "
-      "files are one data set");
-  table.add_path(
-      "data.stage", stage,
-      "folder on a disk of each host to which training copies the files first; '$TMPDIR', in such quotes, is "
-      "each host's own; empty: they are read where they are");
+      "HDF5 file (docs/data_format.md), a pattern (shards/*.h5), or several of them separated by commas: "
+      "many files are one data set; a resumed run may read the same data from another path");
+  table.add_path("data.stage", stage,
+                 "folder on a local disk of each host, to which one rank of the host copies the files before "
+                 "training; for file systems that are slow with small reads; '$TMPDIR', in single quotes, is "
+                 "the value of that variable on each host; a copy that is there already is used again if the "
+                 "file is unchanged; empty: no copies");
   table.add("data.train", train, "group of the training split");
   table.add("data.validation", validation, "group of the validation split, if the file has one");
   table.add("data.test", test, "group of the test split, if the file has one");
   table.add("data.x", x,
             "dataset of the rows inside a split's group; an absolute path (/images/raw) names the training "
-            "rows of a file of any other layout");
-  table.add("data.label", label, "dataset of the labels, likewise; need not be there");
+            "rows in a file of another layout");
+  table.add("data.label", label,
+            "dataset of the labels inside a split's group, or an absolute path; optional");
   table.add("data.validation_fraction", validation_fraction,
-            "share of the training rows that is held out for validation where the file has no such split, "
-            "in whole percents",
+            "fraction of the training rows that is held out for validation where the file has no validation "
+            "split, in whole percents; which rows depends on their numbers alone",
             Range::between(0, 0.9));
   table.add_choice("data.binarize", binarize, {"none", "static", "dynamic"},
-                   "draw each value of x in [0, 1] as 0 or 1 with that probability: static, one draw for "
-                   "each row; dynamic, a new one whenever a row comes (test rows: always static)");
+                   "replaces each value of x in [0, 1] by a Bernoulli sample with that mean; static: one "
+                   "sample for each row (Larochelle & Murray 2011); dynamic: a new sample whenever the row "
+                   "is used (Salakhutdinov & Murray 2008), but evaluation uses static ones");
   table.add("data.shuffle_buffer_bytes", shuffle_buffer_bytes,
-            "bytes of rows that are shuffled with one another, and kept in memory twice; data sets up to "
-            "that size are shuffled whole; 0: a power of two near a sixteenth of the free memory when the "
-            "run begins",
+            "bytes of rows that are shuffled together; each rank keeps up to twice as many in memory; a "
+            "split of at most this size is shuffled as a whole, and checked before the first step; 0: a "
+            "power of two near a sixteenth of the free memory at the start of the run, which run.ini "
+            "records: set it where a split is larger and the same bits are wanted on another machine",
             Range::at_least(0));
-  table.add("data.prefetch", prefetch, "microbatches read ahead, for each worker thread",
+  table.add("data.prefetch", prefetch, "microbatches read ahead for each worker thread",
             Range::between(1, 1024));
 }
 

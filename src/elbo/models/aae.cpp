@@ -21,11 +21,11 @@ struct AaeOptions : GaussianVaeOptions {
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
     table.add_choice("model.encoder", encoder, {"deterministic", "gaussian"},
-                     "q(z|x): a point, or a normal with a diagonal covariance");
+                     "q(z|x); deterministic: a point; gaussian: a Gaussian with a diagonal covariance");
     table.add_choice("model.prior", prior, {"normal", "mixture", "swiss_roll"},
-                     "normal: N(0, I); mixture (of Gaussians on a circle) and swiss_roll: of the plane");
-    table.add("model.use_labels", use_labels,
-              "each class has a part of a mixture or a swiss_roll of its own");
+                     "prior of z; normal: N(0, I); mixture: Gaussians on a circle; swiss_roll; the last two "
+                     "need two dimensions");
+    table.add("model.use_labels", use_labels, "gives each class its part of a mixture or a swiss_roll");
     discriminator.bind(table);
   }
 };
@@ -74,8 +74,8 @@ class Aae : public Model {
     likelihood_ = make_likelihood(options.likelihood, context.data.is_image());
     encoder_ =
         register_module("encoder", make_encoder(context.network, row, (gaussian_ ? 2 : 1) * latent_, init));
-    decoder_ =
-        register_module("decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));
+    decoder_ = register_module(
+        "decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));
     register_module("likelihood", likelihood_);
     discriminator_ = register_module("discriminator",
                                      std::make_shared<Discriminator>(latent_ + (guided_ ? prior_.parts() : 0),
@@ -102,7 +102,9 @@ class Aae : public Model {
     terms.add_metric("generator", generator_loss(logit(z, batch.label)));
     return terms;
   }
-  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override { return std::nullopt; }
+  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override {
+    return std::nullopt;
+  }
 
   Latent encode(const Batch& batch) override {
     const torch::Tensor output = encoder_->forward(batch.x);

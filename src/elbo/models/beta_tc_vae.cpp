@@ -12,11 +12,11 @@ struct BetaTcVaeOptions : GaussianVaeOptions {
   std::string estimator = "stratified";
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
-    table.add("model.alpha", alpha, "weight of the mutual information of row and z", Range::at_least(0));
+    table.add("model.alpha", alpha, "weight of the mutual information of x and z", Range::at_least(0));
     table.add("model.beta", beta, "weight of the total correlation of z", Range::at_least(0));
-    table.add("model.gamma", gamma, "weight of the KL of each dimension from the prior", Range::at_least(0));
+    table.add("model.gamma", gamma, "weight of the dimension-wise KL", Range::at_least(0));
     table.add_choice("model.estimator", estimator, {"stratified", "weighted"},
-                     "how a microbatch stands for the training set in the density of z");
+                     "how the density of z over the training set is estimated from a microbatch");
   }
 };
 

@@ -14,9 +14,10 @@ struct DipVaeOptions : GaussianVaeOptions {
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
     table.add_choice("model.dip", kind, {"i", "ii"},
-                     "i: covariance of the posterior means (eq. 6); ii: of z itself (eq. 7)");
-    table.add("model.lambda_od", off_diagonal, "weight of covariances", Range::at_least(0));
-    table.add("model.lambda_d", diagonal, "weight of variances' distance from 1", Range::at_least(0));
+                     "i: covariance of the posterior means (eq. 6); ii: covariance of z (eq. 7)");
+    table.add("model.lambda_od", off_diagonal, "weight of the off-diagonal covariances", Range::at_least(0));
+    table.add("model.lambda_d", diagonal, "weight of the distance of the variances from 1",
+              Range::at_least(0));
   }
 };
 

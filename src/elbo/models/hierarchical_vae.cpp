@@ -21,9 +21,10 @@ struct HierarchicalVaeOptions {
   LikelihoodOptions likelihood;
   KlOptions kl;
   void bind(OptionTable& table) {
-    table.add_choice("model.kind", kind, hierarchy_names(),
-                     "ladder: a level sees the one above; deep: a residual state passes all levels");
-    table.add("model.latents", latents, "dimensions of z of each level, from the data inwards",
+    table.add_choice(
+        "model.kind", kind, hierarchy_names(),
+        "ladder: each level sees the level above; deep: a residual state passes through all levels");
+    table.add("model.latents", latents, "dimensions of z in each level, from the data upwards",
               Range::between(1, 1 << 24));
     table.add("model.width", width, "width of the dense layers between levels", Range::between(1, 1 << 20));
     likelihood.bind(table);
@@ -43,22 +44,23 @@ class HierarchicalVae : public Model {
     likelihood_ = make_likelihood(options.likelihood, context.data.is_image());
     encoder_ = register_module("encoder", make_encoder(context.network, row, options.width, init));
     hierarchy_ = register_module("hierarchy", make_hierarchy(options.kind, shape, init));
-    decoder_ = register_module(
-        "decoder", make_decoder(context.network, row, hierarchy_->bottom_size(), likelihood_->param_channels(), init));
+    decoder_ = register_module("decoder", make_decoder(context.network, row, hierarchy_->bottom_size(),
+                                                       likelihood_->param_channels(), init));
     register_module("likelihood", likelihood_);
   }
 
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
     return bound(batch, kl_, step_context.step, noise);
   }
-  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override { return bound(batch, {}, 0, noise); }
+  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override {
+    return bound(batch, {}, 0, noise);
+  }
 
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
     const Inferred found = infer(batch.x, k, [&](const DiagonalNormal& q) { return q.sample(noise); });
     torch::Tensor log_weight = log_likelihood(found.state, batch.x);
     for (size_t i = 0; i < levels_.size(); ++i)
-      log_weight =
-          log_weight + found.prior[i].log_prob(found.z[i]) - found.posterior[i].log_prob(found.z[i]);
+      log_weight = log_weight + found.prior[i].log_prob(found.z[i]) - found.posterior[i].log_prob(found.z[i]);
     return log_weight.view({k, -1});
   }
 

@@ -18,8 +18,9 @@ struct IafVaeOptions : GaussianVaeOptions {
   KlOptions kl;
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
-    table.add_choice("model.flow", flow, flow_names(), "what the posterior's draw goes through");
-    table.add("model.flows", flows, "flows, one after another", Range::between(1, 1000));
+    table.add_choice("model.flow", flow, flow_names(),
+                     "normalizing flow that transforms the sample of the posterior");
+    table.add("model.flows", flows, "number of flows", Range::between(1, 1000));
     table.add("model.flow_hidden", flow_hidden, "iaf: widths of the masked layers of each flow",
               Range::between(1, 1 << 20));
     kl.bind_weight(table);
@@ -38,15 +39,17 @@ class IafVae : public Model {
     flow_ = register_module("flow", make_flow(options.flow, shape, init));
     encoder_ = register_module("encoder",
                                make_encoder(context.network, row, 2 * latent_ + flow_->context_size(), init));
-    decoder_ =
-        register_module("decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));
+    decoder_ = register_module(
+        "decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));
     register_module("likelihood", likelihood_);
   }
 
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
     return bound(batch, kl_, step_context.step, noise);
   }
-  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override { return bound(batch, {}, 0, noise); }
+  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override {
+    return bound(batch, {}, 0, noise);
+  }
 
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
     const Drawn drawn = draw(infer(batch.x), k, noise);

@@ -15,8 +15,8 @@ struct InfoVaeOptions : GaussianVaeOptions {
   MmdOptions mmd{.kernel = "rbf"};
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
-    table.add("model.alpha", alpha, "1 - the weight of the KL term", Range::between(-1e6, 1));
-    table.add("model.lambda", lambda, "alpha + lambda - 1 is the weight of the MMD", Range::at_least(0));
+    table.add("model.alpha", alpha, "sets the weight of the KL term, 1 - alpha", Range::between(-1e6, 1));
+    table.add("model.lambda", lambda, "sets the weight of the MMD, alpha + lambda - 1", Range::at_least(0));
     mmd.bind(table);
   }
 };

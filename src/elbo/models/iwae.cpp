@@ -20,10 +20,10 @@ LossTerms bound_terms(const torch::Tensor& log_weights) {
 
 void IwaeOptions::bind(OptionTable& table) {
   GaussianVaeOptions::bind(table);
-  table.add("model.importance_samples", samples, "K: draws of z that one bound weighs",
+  table.add("model.importance_samples", samples, "importance samples K of one bound",
             Range::between(1, 1 << 16));
   table.add_choice("model.gradient", gradient, {"standard", "dreg"},
-                   "dreg: the doubly reparameterised gradient of Tucker et al. 2019");
+                   "gradient estimator; dreg: doubly reparameterised (Tucker et al. 2019)");
 }
 
 torch::Tensor Iwae::grouped(const torch::Tensor& log_weights) const {

@@ -10,7 +10,7 @@ struct MiwaeOptions : IwaeOptions {
   MiwaeOptions() { groups = 8, samples = 8; }
   void bind(OptionTable& table) {
     IwaeOptions::bind(table);
-    table.add("model.groups", groups, "M: bounds of which the mean is taken", Range::between(1, 1 << 16));
+    table.add("model.groups", groups, "number M of bounds whose mean is taken", Range::between(1, 1 << 16));
   }
 };
 

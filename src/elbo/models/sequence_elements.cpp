@@ -7,7 +7,7 @@
 namespace elbo {
 
 void ElementOptions::bind(OptionTable& table) {
-  table.add("model.embedding", embedding, "numbers by which networks see a token or a picture",
+  table.add("model.embedding", embedding, "features that represent a token or an image",
             Range::between(1, 1 << 16));
   likelihood.bind(table);
 }

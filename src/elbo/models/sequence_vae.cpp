@@ -28,14 +28,16 @@ struct SequenceVaeOptions {
   KlOptions kl;
   void bind(OptionTable& table) {
     table.add("model.latent", latent, "dimensions of z", Range::between(1, 1 << 20));
-    table.add("model.hidden", hidden, "width of the encoder's and the decoder's state",
+    table.add("model.hidden", hidden, "width of the states of encoder and decoder",
               Range::between(1, 1 << 16));
-    table.add_choice("model.decoder", decoder, sequence_decoder_names(),
-                     "what reads the elements before: a recurrent network, or causal convolutions");
-    table.add("model.dilations", dilations, "causal_conv: of its layers, each of three elements so far apart",
+    table.add_choice(
+        "model.decoder", decoder, sequence_decoder_names(),
+        "network that reads the preceding elements: a recurrent network, or causal convolutions");
+    table.add("model.dilations", dilations,
+              "causal_conv: dilation of each layer, whose kernels have three elements",
               Range::between(1, 1 << 16));
     table.add("model.word_dropout", word_dropout,
-              "share of the elements that the decoder is not shown in training (Bowman et al. 2016)",
+              "fraction of the elements that the decoder does not see in training (Bowman et al. 2016)",
               Range::between(0, 1));
     elements.bind(table);
     kl.bind(table);
@@ -62,7 +64,9 @@ class SequenceVae : public Model {
           noise.uniform({batch.size(), elements_->steps()}).lt(options_.word_dropout).to(torch::kFloat32);
     return bound(batch, dropped, options_.kl, step_context.step, noise);
   }
-  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override { return bound(batch, {}, {}, 0, noise); }
+  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override {
+    return bound(batch, {}, {}, 0, noise);
+  }
 
   // One draw after another: the probabilities of a vocabulary take much memory.
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
@@ -85,7 +89,7 @@ class SequenceVae : public Model {
 
   // z is drawn from what the encoder says of the elements that are given.
   std::optional<torch::Tensor> continue_from(const Batch& batch, const Continuation& continuation,
-                                         RandomGenerator& noise) override {
+                                             RandomGenerator& noise) override {
     Batch beginning = batch;
     beginning.length =
         torch::full({batch.size()}, continuation.given, batch.ids.options().device(batch.x.device()));
@@ -135,7 +139,7 @@ class SequenceVae : public Model {
 
   // -ELBO (Kingma & Welling 2014, eq. 10).
   LossTerms bound(const Batch& batch, const torch::Tensor& dropped, const KlOptions& kl, int64_t step,
-              RandomGenerator& noise) {
+                  RandomGenerator& noise) {
     const DiagonalNormal posterior = infer(batch);
     const torch::Tensor nats = reconstruction(posterior.sample(noise), batch, dropped);
     LossTerms terms = negative_elbo(nats, posterior.kl_to_standard(), kl, step);

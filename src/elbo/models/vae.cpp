@@ -14,7 +14,8 @@ struct VaeOptions : WeightedVaeOptions {
   void bind(OptionTable& table) {
     WeightedVaeOptions::bind(table);
     table.add("model.input_dropout", input_dropout,
-              "share of the elements of x that the encoder does not see in training (Liang et al. 2018)",
+              "fraction of the elements of x that the encoder does not see in training, while the others are "
+              "scaled up; with model.likelihood=multinomial this is Mult-VAE (Liang et al. 2018)",
               Range::between(0, 0.99));
   }
 };

@@ -18,12 +18,12 @@ struct VaeGanOptions : GaussianVaeOptions {
   RowDiscriminatorOptions discriminator;
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
-    table.add(
-        "model.gamma", gamma,
-        "what the decoder minimises: gamma times the error in features, and the discriminator's verdict",
-        Range::at_least(0));
+    table.add("model.gamma", gamma,
+              "weight of the reconstruction error in features beside the adversarial loss, in the loss of "
+              "the decoder",
+              Range::at_least(0));
     table.add("model.feature_scale", feature_scale,
-              "standard deviation of the features given z: the smaller, the less the KL term weighs",
+              "standard deviation of the features given z; a smaller one reduces the weight of the KL term",
               Range::above(0));
     discriminator.bind(table);
   }

@@ -15,7 +15,8 @@ struct VampVaeOptions : GaussianVaeOptions {
   KlOptions kl;
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
-    table.add("model.components", components, "learnt rows u, whose posteriors are the prior's components",
+    table.add("model.components", components,
+              "number of learned pseudo-inputs u, whose posteriors are the components of the prior",
               Range::between(1, 1 << 20));
     kl.bind_weight(table);
   }
@@ -48,7 +49,9 @@ class VampVae : public GaussianVae {
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
     return bound(batch, kl_, step_context.step, noise);
   }
-  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override { return bound(batch, {}, 0, noise); }
+  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override {
+    return bound(batch, {}, 0, noise);
+  }
 
   Latent encode(const Batch& batch) override {
     const DiagonalNormal posterior = infer(batch);

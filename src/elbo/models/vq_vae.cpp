@@ -21,22 +21,22 @@ struct VqVaeOptions {
   LikelihoodOptions likelihood;
 
   void bind(OptionTable& table) {
-    table.add("model.codes", code.codes,
-              "codes of a row where network.kind is not conv, whose grid has its own",
-              Range::between(1, 1 << 20));
-    table.add("model.code_dim", code.dim, "dimensions of a code's vector", Range::between(1, 1 << 20));
     table.add(
-        "model.residual_blocks", code.residual_blocks,
-        "conv: residual blocks beside the grid of codes, in place of the dense layers of network.hidden",
-        Range::between(0, 1000));
+        "model.codes", code.codes,
+        "codes of a row; with network.kind=conv, the size of the grid of codes follows from the network",
+        Range::between(1, 1 << 20));
+    table.add("model.code_dim", code.dim, "dimensions of a code's vector", Range::between(1, 1 << 20));
+    table.add("model.residual_blocks", code.residual_blocks,
+              "conv: residual blocks on each side of the grid of codes, in place of the dense layers of "
+              "network.hidden",
+              Range::between(0, 1000));
     codebook.bind(table);
-    table.add("model.commitment", commitment, "weight of the encoder's distance from its codes",
-              Range::at_least(0));
+    table.add("model.commitment", commitment,
+              "weight of the commitment loss, the encoder's distance from its codes", Range::at_least(0));
     prior.bind(table);
     table.add("model.prior_from", prior_from,
-              "step from which on the codes' prior is trained, and nothing else, with optimizer.schedule "
-              "going on; 0: "
-              "both from the first step",
+              "step from which only the prior over codes is trained, while optimizer.schedule continues; 0: "
+              "model and prior are trained together from the first step",
               Range::at_least(0));
     likelihood.bind(table);
   }
@@ -53,8 +53,8 @@ class VqVae : public Model {
     encoder_ = register_module("encoder", make_code_encoder(context.network, row, options.code, init));
     codebook_ =
         register_module("codebook", std::make_shared<Codebook>(options.codebook, options.code.dim, init));
-    decoder_ = register_module(
-        "decoder", make_code_decoder(context.network, row, options.code, likelihood_->param_channels(), init));
+    decoder_ = register_module("decoder", make_code_decoder(context.network, row, options.code,
+                                                            likelihood_->param_channels(), init));
     register_module("likelihood", likelihood_);
     prior_ = register_module("prior", make_code_prior(options.prior, layout, options.codebook.size, init));
   }
@@ -70,7 +70,9 @@ class VqVae : public Model {
     return step_context.phase == "prior" ? prior_terms(batch) : model_terms(step_context, batch, noise);
   }
 
-  void update_statistics(const StepContext&, const torch::Tensor& statistics) override { codebook_->update_statistics(statistics); }
+  void update_statistics(const StepContext&, const torch::Tensor& statistics) override {
+    codebook_->update_statistics(statistics);
+  }
 
   // -log p(x|c) - log p(c) at the encoder's codes c. Codes are discrete, so p(x) = Σ p(x|c) p(c) over all c
   // is at least each of its summands: the loss is no less than -log p(x). It is -ELBO for a posterior that
@@ -88,7 +90,9 @@ class VqVae : public Model {
   }
 
   // The posterior's weights would be p(x, c) at one c, again and again.
-  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override { return std::nullopt; }
+  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override {
+    return std::nullopt;
+  }
 
   // The codes' vectors, one after the other: what lies between two of them can be decoded, too.
   Latent encode(const Batch& batch) override {

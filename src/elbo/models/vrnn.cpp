@@ -32,9 +32,9 @@ struct VrnnOptions {
   KlOptions kl;
   void bind(OptionTable& table) {
     table.add("model.latent", latent, "dimensions of the z of each step", Range::between(1, 1 << 16));
-    table.add("model.hidden", hidden, "width of the state, and of what networks see of x and z",
+    table.add("model.hidden", hidden, "width of the recurrent state, and of the features of x and z",
               Range::between(1, 1 << 16));
-    table.add_choice("model.cell", cell, cell_names(), "the recurrence");
+    table.add_choice("model.cell", cell, cell_names(), "recurrent cell");
     elements.bind(table);
     kl.bind_weight(table);
   }
@@ -65,7 +65,9 @@ class Vrnn : public Model {
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
     return bound(batch, options_.kl, step_context.step, noise);
   }
-  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override { return bound(batch, {}, 0, noise); }
+  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override {
+    return bound(batch, {}, 0, noise);
+  }
 
   // One draw after another: the states of all steps take much memory.
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
@@ -101,7 +103,7 @@ class Vrnn : public Model {
   }
 
   std::optional<torch::Tensor> continue_from(const Batch& batch, const Continuation& continuation,
-                                         RandomGenerator& noise) override {
+                                             RandomGenerator& noise) override {
     const int64_t given = steps_of(*elements_, batch, continuation.given);
     const torch::Tensor x = elements_->targets(batch.x).narrow(1, 0, given);
     const torch::Tensor eps = epsilon(batch, noise).narrow(1, 0, given);

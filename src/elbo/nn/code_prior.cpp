@@ -166,8 +166,9 @@ class RecurrentPrior : public CodePrior {
 }  // namespace
 
 void CodePriorOptions::bind(OptionTable& table) {
-  table.add("model.prior_width", width, "features of the codes' prior", Range::between(1, 1 << 20));
-  table.add("model.prior_layers", layers, "its layers", Range::between(1, 1000));
+  table.add("model.prior_width", width, "features of each layer of the prior over codes",
+            Range::between(1, 1 << 20));
+  table.add("model.prior_layers", layers, "layers of the prior over codes", Range::between(1, 1000));
 }
 
 torch::Tensor CodePrior::negative_log_likelihood(const torch::Tensor& codes) {

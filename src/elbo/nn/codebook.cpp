@@ -38,18 +38,19 @@ torch::Tensor indicators(const torch::Tensor& codes, int64_t size) {
 
 void CodebookOptions::bind(OptionTable& table) {
   table.add("model.codebook_size", size, "vectors of the codebook", Range::between(1, 1 << 24));
-  table.add_choice(
-      "model.codebook", learning, {"ema", "gradient"},
-      "how it learns: moving averages of what is assigned to each vector, or its loss's gradient");
-  table.add("model.ema_decay", decay, "ema: how much of an average a step keeps",
+  table.add_choice("model.codebook", learning, {"ema", "gradient"},
+                   "how the codebook learns; ema: exponential moving averages of the encodings that are "
+                   "assigned to each vector; gradient: the gradient of the codebook loss");
+  table.add("model.ema_decay", decay, "ema: decay of the moving averages in a step",
             Range{.low = 0, .high = 0.999999});
   table.add("model.restart_below", restart_below,
-            "ema: mean uses a step below which a vector is replaced by an encoding; 0: never",
+            "ema: a vector with fewer uses a step, in the mean, is replaced by an encoding; 0: never",
             Range::at_least(0));
 }
 
 // U(-1/√dim, 1/√dim), as the layers' weights: near what an untrained encoder puts out.
-Codebook::Codebook(const CodebookOptions& options, int64_t dim, RandomGenerator& init) : options_(options), dim_(dim) {
+Codebook::Codebook(const CodebookOptions& options, int64_t dim, RandomGenerator& init)
+    : options_(options), dim_(dim) {
   require_memory(options.size, dim);
   const double bound = 1.0 / std::sqrt(static_cast<double>(dim));
   const torch::Tensor first = init.uniform({options.size, dim}).mul_(2.0 * bound).sub_(bound);

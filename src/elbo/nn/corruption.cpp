@@ -25,10 +25,10 @@ torch::Tensor blurred(const torch::Tensor& images, double sigma) {
 
 void CorruptionOptions::bind(OptionTable& table) {
   table.add_choice("model.corruption", kind, {"gaussian", "masking", "salt_and_pepper", "blur"},
-                   "what the encoder's input suffers in training");
+                   "corruption of the encoder's input in training");
   table.add("model.corruption_level", level,
-            "gaussian: standard deviation in the unit of x; masking, salt_and_pepper: share of the elements; "
-            "blur: standard deviation in pixels",
+            "gaussian: standard deviation in the unit of x; masking, salt_and_pepper: fraction of the "
+            "elements; blur: standard deviation in pixels",
             Range::above(0));
 }
 

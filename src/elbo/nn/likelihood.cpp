@@ -223,14 +223,18 @@ void LikelihoodOptions::bind(OptionTable& table) {
   table.add_choice(
       "model.likelihood", name,
       {"auto", "bernoulli", "gaussian", "laplace", "discretized_logistic", "categorical", "multinomial"},
-      "p(x|z); auto: bernoulli for images, gaussian otherwise; multinomial: counts");
-  table.add_choice("model.likelihood_variance", variance, {"auto", "fixed", "learned", "predicted"},
-                   "scale of gaussian, laplace, discretized_logistic: fixed, one learned, or one predicted "
-                   "for each element");
+      "p(x|z) of each element; bernoulli: x in [0, 1]; discretized_logistic, categorical: x in [0, 1] with "
+      "model.likelihood_levels values; multinomial: counts, such as interactions; auto: bernoulli for "
+      "images, gaussian otherwise");
+  table.add_choice(
+      "model.likelihood_variance", variance, {"auto", "fixed", "learned", "predicted"},
+      "scale of gaussian, laplace and discretized_logistic; learned: one number; predicted: by the decoder, "
+      "for each element; auto: predicted for discretized_logistic, fixed otherwise");
   table.add("model.likelihood_scale", scale,
-            "the scale (a standard deviation, in the data's unit), or where it starts", Range::above(0));
+            "the scale of the likelihood (a standard deviation, in the unit of x), or its initial value",
+            Range::above(0));
   table.add("model.likelihood_levels", levels,
-            "values of an element for categorical and discretized_logistic", Range::at_least(2));
+            "number of values of an element, for categorical and discretized_logistic", Range::at_least(2));
 }
 
 torch::Tensor Likelihood::log_prob(const torch::Tensor& decoded, const torch::Tensor& x) const {

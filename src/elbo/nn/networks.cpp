@@ -49,11 +49,11 @@ class MlpEncoder : public Encoder {
 
 class MlpDecoder : public Decoder {
  public:
-  MlpDecoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t latent, int64_t param_channels,
-             RandomGenerator& init)
-      : mlp_(register_module(
-            "mlp", std::make_shared<Mlp>(concatenate(latent, reversed(options.hidden), param_channels * product(row)),
-                                         find_activation(options.activation), init))),
+  MlpDecoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t latent,
+             int64_t param_channels, RandomGenerator& init)
+      : mlp_(register_module("mlp", std::make_shared<Mlp>(concatenate(latent, reversed(options.hidden),
+                                                                      param_channels * product(row)),
+                                                          find_activation(options.activation), init))),
         out_sizes_(row) {
     out_sizes_.insert(out_sizes_.begin(), param_channels);
   }
@@ -89,8 +89,8 @@ class ConvEncoder : public Encoder {
 // The encoder's mirror image.
 class ConvDecoder : public Decoder {
  public:
-  ConvDecoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t latent, int64_t param_channels,
-              RandomGenerator& init)
+  ConvDecoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t latent,
+              int64_t param_channels, RandomGenerator& init)
       : innermost_(innermost(options, row)),
         mlp_(register_module(
             "mlp", std::make_shared<Mlp>(concatenate(latent, reversed(options.hidden), product(innermost_)),
@@ -115,14 +115,18 @@ class ConvDecoder : public Decoder {
 }  // namespace
 
 void NetworkOptions::bind(OptionTable& table) {
-  table.add_choice("network.kind", kind, {"auto", "mlp", "conv"},
-                   "encoder and decoder; auto: conv for images of at least 16×16, mlp otherwise");
-  table.add("network.hidden", hidden, "widths of the dense layers, from the data inwards",
+  table.add_choice(
+      "network.kind", kind, {"auto", "mlp", "conv"},
+      "architecture of encoder and decoder; auto: conv for images of at least 16×16, mlp otherwise");
+  table.add("network.hidden", hidden,
+            "widths of the dense layers, from the data to z; the decoder mirrors them; empty: none, the "
+            "networks are linear",
             Range::between(1, 1 << 30));
   table.add("network.channels", channels,
-            "conv: channels of the layers that halve the image, from the data inwards",
+            "conv: channels of the layers, each of which halves the sides of the image, from the data to z",
             Range::between(1, 1 << 20));
-  table.add_choice("network.activation", activation, activation_names(), "the function between two layers");
+  table.add_choice("network.activation", activation, activation_names(),
+                   "activation function between two layers");
 }
 
 bool is_convolutional(const NetworkOptions& options, const std::vector<int64_t>& row) {
@@ -130,7 +134,8 @@ bool is_convolutional(const NetworkOptions& options, const std::vector<int64_t>&
   return row.size() == 3 && row[1] >= smallest_conv_side && row[2] >= smallest_conv_side;
 }
 
-Mlp::Mlp(const std::vector<int64_t>& widths, Activation activation, RandomGenerator& init) : activation_(activation) {
+Mlp::Mlp(const std::vector<int64_t>& widths, Activation activation, RandomGenerator& init)
+    : activation_(activation) {
   for (size_t i = 0; i + 1 < widths.size(); ++i)
     layers_.push_back(
         register_module(fmt::format("dense{}", i), std::make_shared<Linear>(widths[i], widths[i + 1], init)));
@@ -155,7 +160,8 @@ std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::
 
 std::shared_ptr<Decoder> make_decoder(const NetworkOptions& options, const std::vector<int64_t>& row,
                                       int64_t latent, int64_t param_channels, RandomGenerator& init) {
-  if (is_convolutional(options, row)) return std::make_shared<ConvDecoder>(options, row, latent, param_channels, init);
+  if (is_convolutional(options, row))
+    return std::make_shared<ConvDecoder>(options, row, latent, param_channels, init);
   return std::make_shared<MlpDecoder>(options, row, latent, param_channels, init);
 }
 

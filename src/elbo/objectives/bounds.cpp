@@ -8,15 +8,19 @@
 namespace elbo {
 
 void KlOptions::bind_weight(OptionTable& table) {
-  table.add("model.beta", beta, "final weight of the KL term", Range::at_least(0));
-  table.add("model.warmup_steps", warmup_steps, "steps over which the KL term's weight rises from 0 to beta",
+  table.add("model.beta", beta, "weight of the KL term after its warm-up (Higgins et al. 2017)",
+            Range::at_least(0));
+  table.add("model.warmup_steps", warmup_steps,
+            "steps over which the weight of the KL term rises linearly from 0 to beta (Bowman et al. 2016)",
             Range::at_least(0));
 }
 
 void KlOptions::bind(OptionTable& table) {
   bind_weight(table);
   table.add("model.free_bits", free_bits,
-            "nats that each latent dimension may carry before the KL term counts", Range::at_least(0));
+            "nats that each latent dimension may carry, as a mean over the microbatch, before its KL counts "
+            "(Kingma et al. 2016)",
+            Range::at_least(0));
 }
 
 double kl_weight(const KlOptions& options, int64_t step) {
@@ -24,8 +28,8 @@ double kl_weight(const KlOptions& options, int64_t step) {
   return options.beta * static_cast<double>(step) / static_cast<double>(options.warmup_steps);
 }
 
-LossTerms negative_elbo(const torch::Tensor& reconstruction, const torch::Tensor& kl, const KlOptions& options,
-                    int64_t step) {
+LossTerms negative_elbo(const torch::Tensor& reconstruction, const torch::Tensor& kl,
+                        const KlOptions& options, int64_t step) {
   const double weight = kl_weight(options, step);
   const torch::Tensor kl_of_sample = kl.sum(-1);
   LossTerms terms;
@@ -42,16 +46,16 @@ LossTerms negative_elbo(const torch::Tensor& reconstruction, const torch::Tensor
 
 void CapacityOptions::bind(OptionTable& table) {
   table.add("model.capacity", capacity,
-            "nats that the KL term is led to, in place of a weight beta; 0: none (Burgess et al. 2018)",
+            "target of the KL term in nats, in place of a weight beta (Burgess et al. 2018); 0: none",
             Range::at_least(0));
   table.add("model.capacity_steps", capacity_steps, "steps over which the capacity rises from 0",
             Range::at_least(0));
-  table.add("model.capacity_weight", gamma, "weight of the distance of the KL from the capacity",
+  table.add("model.capacity_weight", gamma, "weight of the distance of the KL term from the capacity",
             Range::at_least(0));
 }
 
 LossTerms penalized(const torch::Tensor& reconstruction, const torch::Tensor& kl, double kl_weight,
-                const std::string& name, const torch::Tensor& penalty) {
+                    const std::string& name, const torch::Tensor& penalty) {
   LossTerms terms;
   terms.loss = reconstruction.sum() + penalty;
   // A KL that does not count may be infinite.
@@ -63,7 +67,7 @@ LossTerms penalized(const torch::Tensor& reconstruction, const torch::Tensor& kl
 }
 
 LossTerms capacity_objective(const torch::Tensor& reconstruction, const torch::Tensor& kl,
-                         const CapacityOptions& options, int64_t step) {
+                             const CapacityOptions& options, int64_t step) {
   const double share = options.capacity_steps > step
                            ? static_cast<double>(step) / static_cast<double>(options.capacity_steps)
                            : 1.0;

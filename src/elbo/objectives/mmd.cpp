@@ -30,8 +30,10 @@ torch::Tensor mean_of_pairs(const torch::Tensor& values) {
 }  // namespace
 
 void MmdOptions::bind(OptionTable& table) {
-  table.add_choice("model.kernel", kernel, {"imq", "rbf"}, "of the MMD");
-  table.add("model.kernel_scale", scale, "of its variance, in dimensions of z", Range::above(0));
+  table.add_choice("model.kernel", kernel, {"imq", "rbf"},
+                   "kernel of the MMD; imq: inverse multiquadratic; rbf: Gaussian");
+  table.add("model.kernel_scale", scale,
+            "variance of the kernel, as a multiple of the number of latent dimensions", Range::above(0));
 }
 
 torch::Tensor mmd(const torch::Tensor& a, const torch::Tensor& b, const MmdOptions& options) {

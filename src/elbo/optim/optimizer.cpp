@@ -152,30 +152,36 @@ const Rule& rule_of(const std::string& name) { return *std::ranges::find(rules()
 void OptimizerOptions::bind(OptionTable& table) {
   std::vector<std::string> names;
   for (const Rule& rule : rules()) names.push_back(rule.name);
-  table.add_choice("optimizer.name", name, names, "the optimiser");
+  table.add_choice("optimizer.name", name, names, "the optimiser, with the meaning of PyTorch's");
   table.add("optimizer.lr", lr, "learning rate", Range::at_least(0));
   table.add("optimizer.beta1", beta1, "decay of the first moment (adam, adamw, adamax)",
             Range::between(0, 0.999999));
   table.add("optimizer.beta2", beta2, "decay of the second moment (adam, adamw, adamax)",
             Range::between(0, 0.9999999));
   table.add("optimizer.epsilon", epsilon, "added to the denominator (all but sgd)", Range::above(0));
-  table.add("optimizer.weight_decay", weight_decay, "adamw: decoupled; else L2 on the gradient",
+  table.add("optimizer.weight_decay", weight_decay,
+            "weight decay; adamw: decoupled (Loshchilov & Hutter 2019); the others: added to the gradient",
             Range::at_least(0));
-  table.add("optimizer.momentum", momentum, "sgd, rmsprop: decay of the velocity",
+  table.add("optimizer.momentum", momentum, "decay of the velocity (sgd, rmsprop)",
             Range::between(0, 0.999999));
-  table.add("optimizer.alpha", alpha, "rmsprop: decay of the mean square", Range::between(0, 0.999999));
-  table.add("optimizer.clip_norm", clip_norm, "Euclidean norm that a gradient is scaled down to; 0: never",
+  table.add("optimizer.alpha", alpha, "decay of the mean square (rmsprop)", Range::between(0, 0.999999));
+  table.add("optimizer.clip_norm", clip_norm,
+            "largest Euclidean norm of the gradient over all parameters, to which a larger one is scaled "
+            "down; 0: no limit",
             Range::at_least(0));
   table.add_choice("optimizer.schedule", schedule, {"constant", "cosine", "step", "milestones"},
-                   "how the learning rate changes");
-  table.add("optimizer.warmup_steps", warmup_steps, "steps of linear warm-up before the schedule",
+                   "how the learning rate changes; cosine: from lr to min_lr; step: times gamma every "
+                   "schedule_steps; milestones: times gamma after each of them");
+  table.add("optimizer.warmup_steps", warmup_steps,
+            "steps over which the learning rate rises linearly to lr, before the schedule",
             Range::at_least(0));
   table.add("optimizer.schedule_steps", schedule_steps,
-            "cosine: its length in steps (0: the run's); step: the interval", Range::at_least(0));
-  table.add("optimizer.milestones", milestones, "milestones: steps after which lr is multiplied by gamma",
-            Range::at_least(1));
-  table.add("optimizer.gamma", gamma, "step, milestones: the factor", Range::above(0));
-  table.add("optimizer.min_lr", min_lr, "cosine: learning rate at its end", Range::at_least(0));
+            "cosine: the step at which it ends, 0 for the run's last; step: the interval in steps",
+            Range::at_least(0));
+  table.add("optimizer.milestones", milestones,
+            "milestones: steps after which the learning rate is multiplied by gamma", Range::at_least(1));
+  table.add("optimizer.gamma", gamma, "step, milestones: the factor of the learning rate", Range::above(0));
+  table.add("optimizer.min_lr", min_lr, "cosine: the final learning rate", Range::at_least(0));
 }
 
 double learning_rate(const OptimizerOptions& o, int64_t step, int64_t run_steps) {

@@ -69,67 +69,89 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
 }  // namespace
 
 void TrainOptions::bind(OptionTable& table) {
-  table.add("train.steps", steps, "optimiser steps; 0: as many as train.epochs takes",
+  table.add("train.steps", steps, "optimiser steps of the run; 0: the number that train.epochs takes",
             Range::between(0, 1e15));
-  table.add("train.epochs", epochs, "passes over the training split, where train.steps is 0",
+  table.add("train.epochs", epochs, "passes over the training split, used where train.steps is 0",
             Range::between(1, 1e9));
-  table.add("train.batch", batch, "samples of a step, over all ranks", Range::between(1, 1 << 24));
+  table.add("train.batch", batch, "samples of one optimiser step, over all ranks",
+            Range::between(1, 1 << 24));
   table.add("train.microbatch", microbatch,
-            "samples of one forward and backward pass; divides the batch; results depend on it, so it never "
-            "follows from the "
-            "number of ranks; 0: min(batch, 64)",
+            "samples of one forward and backward pass, a divisor of train.batch; memory grows with it, and "
+            "at most train.batch / train.microbatch workers compute in parallel; results depend on it, so it "
+            "never follows from the number of ranks; 0: min(train.batch, 64)",
             Range::at_least(0));
-  table.add("train.seed", seed, "every draw follows from it", Range::at_least(0));
+  table.add("train.seed", seed, "seed of all random numbers: parameters, order of rows, noise",
+            Range::at_least(0));
   table.add_choice("train.device", device, {"auto", "cpu", "cuda"},
-                   "where to compute; auto: a GPU where there is one");
+                   "where to compute; auto: a GPU if there is one, chosen by the rank's number on its host");
   table.add_number_or(
       "train.threads", threads, {"auto"},
-      "worker threads of a rank, each computing microbatches; auto: cores of the node / its ranks",
+      "worker threads of a rank, each of which computes one microbatch at a time; auto: the cores of the "
+      "host divided among its ranks, at most one thread for each microbatch of the rank",
       Range::between(1, 1024));
   table.add_choice("train.precision", precision, {"float32", "bfloat16"},
-                   "in which layers multiply; everything else, parameters and evaluations too, is float32");
+                   "type of the factors in matrix products and convolutions; with bfloat16, sums, densities, "
+                   "parameters, gradients, the optimiser and evaluations stay float32");
   table.add_choice("train.communication", communication, {"auto", "mpi", "nccl"},
-                   "what moves gradients and parameters; auto: NCCL between GPUs, MPI between CPUs");
-  table.add(
-      "train.bucket_bytes", bucket_bytes,
-      "gradients that go on their way together, while the backward pass works on the next ones (at least "
-      "64 KiB for each rank); 0: all at once, when it is over",
-      Range::at_least(0));
-  table.add("train.exact", exact, "the same bits for every number of ranks; false: the library's all-reduce");
+                   "what transfers gradients and parameters; nccl: between GPUs; mpi: through host memory; "
+                   "auto: nccl where the ranks compute on GPUs, else mpi");
+  table.add("train.bucket_bytes", bucket_bytes,
+            "size of a gradient bucket, whose reduction overlaps with the rest of the backward pass, at "
+            "least 64 KiB for each rank; 0: one reduction after the backward pass; results depend on it only "
+            "with train.exact=false",
+            Range::at_least(0));
+  table.add("train.exact", exact,
+            "the same bits for every number of ranks; false: the all-reduce of the library, whose order of "
+            "addition depends on the number of ranks");
   table.add("train.max_nonfinite_steps", max_nonfinite_steps,
-            "consecutive steps skipped for a gradient that is not finite before the run ends as diverged",
+            "consecutive steps that may be skipped because the loss or a gradient is not finite; one more "
+            "ends the run as diverged",
             Range::at_least(0));
 }
 
 void EvaluateOptions::bind(OptionTable& table) {
   table.add_number_or(
       "evaluate.every", every, {"epoch", "never"},
-      "how often the validation split (else test) is evaluated: epoch, never, or a number of steps",
+      "how often the validation split, or the test split where there is none, is evaluated: epoch, never, or "
+      "a number of steps; only a validation split decides which checkpoint is the best",
       Range::at_least(1));
   table.add("evaluate.importance_samples", importance_samples,
-            "K of the importance-weighted likelihood; 0: not computed", Range::between(0, 1e8));
-  table.add("evaluate.microbatch", microbatch, "rows evaluated at once", Range::between(1, 1 << 20));
+            "importance samples K of the estimate of log p(x) in these evaluations (Burda et al. 2016); 0: "
+            "not computed",
+            Range::between(0, 1e8));
+  table.add("evaluate.microbatch", microbatch,
+            "rows evaluated at once; the last digits of results depend on it, but not on the number of ranks",
+            Range::between(1, 1 << 20));
 }
 
 void CheckpointOptions::bind(OptionTable& table) {
-  table.add("checkpoint.every_steps", every_steps, "steps between checkpoints; 0: only the last",
+  table.add("checkpoint.every_steps", every_steps, "steps between checkpoints; 0: only the last and the best",
             Range::at_least(0));
-  table.add("checkpoint.every_minutes", every_minutes, "minutes between checkpoints, too; 0: not by time",
+  table.add("checkpoint.every_minutes", every_minutes,
+            "minutes between checkpoints, in addition to checkpoint.every_steps; 0: none by time",
             Range::at_least(0));
-  table.add("checkpoint.keep_last", keep_last, "newest checkpoints that are kept; 0: all",
+  table.add("checkpoint.keep_last", keep_last,
+            "number of the newest checkpoints that are kept; the best by validation loss is always kept; 0: "
+            "all are kept",
             Range::at_least(0));
   table.add("checkpoint.keep_every", keep_every,
-            "checkpoints at multiples of so many steps are always kept; 0: none", Range::at_least(0));
+            "checkpoints at multiples of this number of steps are kept for ever; 0: none",
+            Range::at_least(0));
 }
 
 void RunOptions::bind(OptionTable& table) {
-  table.add_path("run.directory", directory, "folder of the run; empty: runs/NAME");
-  table.add("run.name", name, "name of the run; empty: the model's");
-  table.add_choice("run.resume", resume, {"never", "auto"},
-                   "auto (or --resume): go on from the newest valid checkpoint, if there is one");
+  table.add_path(
+      "run.directory", directory,
+      "folder of the run; one that already holds a run is refused without --resume; empty: runs/NAME");
+  table.add("run.name", name, "name of the run; empty: that of the variant");
+  table.add_choice(
+      "run.resume", resume, {"never", "auto"},
+      "auto, or --resume on the command line: continue from the newest valid checkpoint, if there is one");
   table.add("run.allow_data_change", allow_data_change,
-            "go on although the data are not those of the checkpoint: rows came or were corrected");
-  table.add("run.timeout", timeout, "seconds that a rank waits for the others before it ends the job",
+            "resume although the data are not those of the checkpoint, because rows were added or corrected; "
+            "a warning is printed");
+  table.add("run.timeout", timeout,
+            "seconds that a rank waits for the others in one call before it ends the job with a message",
             Range::above(0));
   table.add("run.metrics_every", metrics_every, "steps between lines of metrics.jsonl", Range::at_least(1));
 }
@@ -153,7 +175,7 @@ OptionTable RunConfig::table() {
   model_name_ = model->name();
   std::vector<std::string> names;
   for (const auto& spec : all_models()) names.push_back(spec->name());
-  table.add_choice("model.name", model_name_, names, "the variant; `elbo models` lists them");
+  table.add_choice("model.name", model_name_, names, "the variant; elbo models lists them with their papers");
   model->bind(table);
   network.bind(table);
   optimizer.bind(table);
@@ -187,22 +209,22 @@ std::unique_ptr<RunConfig> saved_config(const std::string& ini, const std::strin
   return resolve(settings, name, {});
 }
 
-void require_same_experiment(RunConfig& now, RunConfig& before, const std::string& where) {
-  // What a continued run may change: its length, its resources, its cadence, where things lie.
+bool decides_results(const std::string& key) {
   static const std::vector<std::string> free{"data.path",          "data.prefetch",
                                              "data.stage",         "train.steps",
                                              "train.epochs",       "train.device",
                                              "train.threads",      "train.communication",
                                              "train.bucket_bytes", "train.max_nonfinite_steps"};
-  const auto decides = [](const std::string& key) {
-    const std::string section = key.substr(0, key.find('.'));
-    return section != "run" && section != "checkpoint" && section != "evaluate" &&
-           std::ranges::find(free, key) == free.end();
-  };
+  const std::string section = key.substr(0, key.find('.'));
+  return section != "run" && section != "checkpoint" && section != "evaluate" &&
+         std::ranges::find(free, key) == free.end();
+}
+
+void require_same_experiment(RunConfig& now, RunConfig& before, const std::string& where) {
   const std::vector<Setting> ours = parse_ini(now.table().ini(), "this run");
   const std::vector<Setting> theirs = parse_ini(before.table().ini(), where);
   for (const auto& [key, value] : ours) {
-    if (!decides(key)) continue;
+    if (!decides_results(key)) continue;
     const auto other = std::ranges::find(theirs, key, &Setting::first);
     const std::string was = other == theirs.end() ? "not an option" : other->second;
     if (was != value)

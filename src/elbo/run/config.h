@@ -93,8 +93,11 @@ std::unique_ptr<RunConfig> parse_config(const std::string& ini, const std::strin
 // `name` is the run's, for messages.
 std::unique_ptr<RunConfig> saved_config(const std::string& ini, const std::string& name);
 
-// Throws a usage Error that names the first option that decides results and differs; those that may change
-// when a run goes on (its length, resources, cadence, paths) are not compared.
+// Whether the bits of a run's parameters depend on the option. Its length, resources, cadence and paths may
+// change when it is resumed.
+bool decides_results(const std::string& key);
+
+// Throws a usage Error that names the first option that decides results and differs.
 void require_same_experiment(RunConfig& now, RunConfig& before, const std::string& where);
 
 }  // namespace elbo
