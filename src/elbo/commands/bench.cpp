@@ -21,9 +21,8 @@ ExitCode bench(const Environment& environment, const Words& words) {
 Command bench_command() {
   return {"bench",
           "data DATA.h5 [--split=train] [--rounds=3] | scale CONFIG.ini [--steps=60] [--section.key=value …]",
-          "measures what this machine can do (data: rows/s in training order, beside the HDF5 library; "
-          "scale: where a "
-          "step's time goes on these ranks, and would go on more)",
+          "measures this machine (data: rows/s in training order, beside the HDF5 library; scale: the parts of a "
+          "step's time on these ranks, with a prediction for more)",
           bench};
 }
 

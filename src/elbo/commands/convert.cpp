@@ -63,7 +63,7 @@ ExitCode convert(const Environment& environment, const Words& words) {
 }  // namespace
 
 Command convert_command() {
-  return {"convert", "FORMAT INPUT… --out=DATA.h5", "makes a data set of files of other formats", convert};
+  return {"convert", "FORMAT INPUT… --out=DATA.h5", "converts files of other formats to a data set", convert};
 }
 
 }  // namespace elbo

@@ -58,7 +58,7 @@ ExitCode encode(const Environment& environment, const Words& words) {
 
 Command encode_command() {
   return {"encode", "RUN DATA.h5 --out=CODES.h5 [--split=test]",
-          "writes the latent code of every row: features for other programs", encode};
+          "writes the latent code of every row, as features for other programs", encode};
 }
 
 }  // namespace elbo

@@ -217,7 +217,7 @@ ExitCode inspect(const Environment& environment, const Words& words) {
 
 Command inspect_command() {
   return {"inspect", "DATA.h5|CHECKPOINT.h5|RUN",
-          "tells what a file or run holds; for data, what reading it costs, and advice", inspect};
+          "prints what a file or a run holds; for data also what reading them costs, with advice", inspect};
 }
 
 }  // namespace elbo

@@ -63,7 +63,7 @@ ExitCode interpolate(const Environment& environment, const Words& words) {
 
 Command interpolate_command() {
   return {"interpolate", "RUN --out=FILE [--n=8] [--steps=10]",
-          "walks through latent space from one row's code to another's", interpolate};
+          "writes straight walks in latent space from one row to another", interpolate};
 }
 
 }  // namespace elbo

@@ -29,7 +29,7 @@ struct PredictOptions : SavedRunOptions {
     table.add("seed", seed, "seed of the random numbers", Range::at_least(0));
     bind_checkpoint(table);
     output.bind(table,
-                ".png (video: a line of what was above a line of what is told), .txt (tokens), .h5 or .csv");
+                ".png (video: a line of the data above a line of the prediction), .txt (tokens), .h5 or .csv");
     return table;
   }
 };
@@ -95,7 +95,7 @@ ExitCode predict(const Environment& environment, const Words& words) {
 
 Command predict_command() {
   return {"predict", "RUN [DATA.h5] --out=FILE [--from=T] [--elements=mean] [--n=16] [--split=test]",
-          "keeps the beginnings of rows that are sequences, and tells how they go on", predict};
+          "continues sequences from their first elements", predict};
 }
 
 }  // namespace elbo

@@ -52,7 +52,7 @@ ExitCode reconstruct(const Environment& environment, const Words& words) {
 
 Command reconstruct_command() {
   return {"reconstruct", "RUN [DATA.h5] --out=FILE [--n=32] [--split=test]",
-          "shows rows beside what the model makes of them", reconstruct};
+          "writes rows beside their reconstructions", reconstruct};
 }
 
 }  // namespace elbo

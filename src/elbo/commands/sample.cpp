@@ -88,7 +88,7 @@ ExitCode sample(const Environment& environment, const Words& words) {
 
 Command sample_command() {
   return {"sample", "RUN --out=FILE [--n=64] [--label=K] [--vary=LEVEL]",
-          "draws new data: the decoder's mean at draws from the prior", sample};
+          "generates data: the mean of the decoder at samples from the prior", sample};
 }
 
 }  // namespace elbo

@@ -62,7 +62,7 @@ ExitCode score(const Environment& environment, const Words& words) {
 
 Command score_command() {
   return {"score", "RUN DATA.h5 --out=SCORES.h5 [--split=test] [--importance_samples=K]",
-          "writes how strange the model finds every row: its -ELBO, or -log p; higher is stranger", score};
+          "writes the anomaly score of every row: its -ELBO, or -log p(x); higher is more anomalous", score};
 }
 
 }  // namespace elbo

@@ -93,7 +93,7 @@ ExitCode traverse(const Environment& environment, const Words& words) {
 
 Command traverse_command() {
   return {"traverse", "RUN --out=FILE [--row=0] [--steps=11] [--range=3]",
-          "moves each latent dimension of a row's code in turn: what it stands for", traverse};
+          "changes each latent dimension of a row in turn, to show its meaning", traverse};
 }
 
 }  // namespace elbo
