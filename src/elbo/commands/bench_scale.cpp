@@ -285,9 +285,9 @@ std::optional<Way> take_steps(const Environment& environment, const std::string&
 
 ExitCode measure(const Environment& environment, const RunDescription& run,
                  const BenchScaleOptions& options) {
-  const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const Scratch scratch(*world);
   const std::unique_ptr<RunConfig> config = parse_config(run.ini, run.path, run.settings);
+  const std::unique_ptr<Communicator> world = environment.make_world(config->run.timeout);
+  const Scratch scratch(*world);
   std::vector<Way> ways;
   const auto add = [&](const std::string& title, int64_t bucket_bytes) {
     std::optional<Way> access_method =

@@ -6,24 +6,22 @@
 #include <nlohmann/json.hpp>
 
 #include "elbo/base/file.h"
-#include "elbo/commands/command.h"
-#include "elbo/commands/saved_run_options.h"
+#include "elbo/commands/saved_run_command.h"
 #include "elbo/eval/output.h"
 #include "elbo/run/device.h"
-#include "elbo/run/saved_run.h"
 
 namespace elbo {
 namespace {
 
 using nlohmann::ordered_json;
 
-struct EvaluateOptions : SavedRunOptions {
+struct EvaluateRunOptions : SavedRunOptions {
   int64_t importance_samples = 0;
-  std::string data, out;
+  std::string out;
   OptionTable table() {
     OptionTable table;
     bind_split(table);
-    bind_checkpoint(table);
+    bind_run(table);
     table.add("importance_samples", importance_samples,
               "importance samples K of the estimate of log p(x), in addition to the ELBO; papers use 5000; "
               "0: not computed",
@@ -63,38 +61,34 @@ void print_table(const ordered_json& json) {
       fmt::print("{:<19}{}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
 }
 
-ExitCode evaluate_run(const Environment& environment, const Words& words) {
-  EvaluateOptions options;
-  OptionTable table = options.table();
-  const std::optional<CommandLine> line =
-      begin(evaluate_command(), words, table, 1, 1, "the folder of a run");
-  if (!line) return ExitCode::ok;
-  // What the run's own folder holds about it may be written anew; a file of the user's may not.
-  const std::string own = (std::filesystem::path(line->positional[0]) / "evaluation.json").string();
+void evaluate_run(const EvaluateRunOptions& options, const RunInUse& used) {
+  const SavedRun& run = used.run;
+  // The file in the folder of the run may be replaced; another file may not.
+  const std::string own = (std::filesystem::path(run.directory) / "evaluation.json").string();
   if (!options.out.empty() && options.out != own)
     check_output({.out = options.out, .force = false}, {".json"});
-  const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line->positional[0], options.checkpoint, options.data);
-  options.split = run.choose_split(options.split, table.is_set("split"));
-  const RowSource& rows = run.dataset->split(options.split);
+  const RowSource& rows = used.rows();
 
-  Workers workers(worker_count(options.threads, environment, torch::kCPU, rows.rows()));
+  Workers workers(worker_count(options.threads, used.environment, torch::kCPU, rows.rows()));
   const std::optional<Evaluation> result =
-      evaluate(*world, workers, run.replicas(workers.count()), rows,
-               run.config->evaluation(options.split, options.importance_samples));
+      evaluate(*used.world, workers, run.replicas(workers.count()), rows,
+               run.config->evaluation(used.split, options.importance_samples));
   if (!result) fail("{}: the evaluation was broken off", run.directory);
-  if (environment.rank() != 0) return ExitCode::ok;
+  if (!used.is_root()) return;
   const ordered_json json = to_json(run, *result);
   write_file(options.out.empty() ? own : options.out, json.dump(2) + "\n");
   print_table(json);
-  return ExitCode::ok;
 }
 
 }  // namespace
 
 Command evaluate_command() {
-  return {"evaluate", "RUN [--split=test] [--importance_samples=K] [--out=FILE.json]",
-          "measures a model on every row of a split, once and exactly", evaluate_run};
+  return saved_run_command<EvaluateRunOptions>(
+      {"evaluate",
+       "RUN [--split=test] [--importance_samples=K] [--out=FILE.json]",
+       "measures a model on every row of a split, once and exactly",
+       {}},
+      RunWords::run, evaluate_run);
 }
 
 }  // namespace elbo

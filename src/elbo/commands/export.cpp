@@ -5,10 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "elbo/base/file.h"
-#include "elbo/commands/command.h"
-#include "elbo/commands/saved_run_options.h"
+#include "elbo/commands/saved_run_command.h"
 #include "elbo/eval/output.h"
-#include "elbo/run/saved_run.h"
 
 namespace elbo {
 namespace {
@@ -21,10 +19,11 @@ struct ExportOptions : SavedRunOptions {
   OptionTable table() {
     OptionTable table;
     table.add_choice("format", format, {"safetensors"}, "format of the file");
-    bind_checkpoint(table);
+    bind_run(table);
     output.bind(table, ".safetensors, with each parameter and buffer of the model by its name");
     return table;
   }
+  DataNeed need() const { return DataNeed::none; }
 };
 
 std::string dtype_name(const std::string& tensor, torch::ScalarType type) {
@@ -75,14 +74,9 @@ void write_safetensors(const std::string& path, const std::vector<NamedTensor>& 
   target.commit();
 }
 
-ExitCode export_run(const Environment& environment, const Words& words) {
-  ExportOptions options;
-  OptionTable table = options.table();
-  const std::optional<CommandLine> line = begin(export_command(), words, table, 1, 1, "the folder of a run");
-  if (!line) return ExitCode::ok;
-  const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line->positional[0], options.checkpoint, "", DataNeed::none);
-  if (environment.rank() != 0) return ExitCode::ok;
+void export_run(const ExportOptions& options, const RunInUse& used) {
+  if (!used.is_root()) return;
+  const SavedRun& run = used.run;
   check_output(options.output, {".safetensors"});
   std::vector<NamedTensor> tensors = run.checkpoint.parameters;
   tensors.insert(tensors.end(), run.checkpoint.buffers.begin(), run.checkpoint.buffers.end());
@@ -92,14 +86,16 @@ ExitCode export_run(const Environment& environment, const Words& words) {
                      {"step", std::to_string(run.checkpoint.step)},
                      {"fingerprint", run.checkpoint.fingerprint},
                      {"config", run.checkpoint.config}});
-  return ExitCode::ok;
 }
 
 }  // namespace
 
 Command export_command() {
-  return {"export", "RUN --out=FILE.safetensors [--format=safetensors]",
-          "writes a model's weights for other programs", export_run};
+  return saved_run_command<ExportOptions>({"export",
+                                           "RUN --out=FILE.safetensors [--format=safetensors]",
+                                           "writes a model's weights for other programs",
+                                           {}},
+                                          RunWords::run, export_run);
 }
 
 }  // namespace elbo

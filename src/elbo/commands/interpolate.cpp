@@ -1,10 +1,8 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include "elbo/commands/command.h"
-#include "elbo/commands/saved_run_options.h"
+#include "elbo/commands/saved_run_command.h"
 #include "elbo/eval/output.h"
-#include "elbo/run/saved_run.h"
 
 namespace elbo {
 namespace {
@@ -18,7 +16,7 @@ struct InterpolateOptions : SavedRunOptions {
               Range::between(1, 1 << 16));
     table.add("steps", steps, "points of a walk, including both ends", Range::between(2, 1 << 10));
     bind_split(table);
-    bind_checkpoint(table);
+    bind_run(table);
     output.bind(table, ".png (images: a line for each walk), .txt (tokens), .h5 or .csv");
     return table;
   }
@@ -32,21 +30,14 @@ torch::Tensor walks(const torch::Tensor& z, int64_t steps) {
   return (from + share * (to - from)).flatten(0, 1);
 }
 
-ExitCode interpolate(const Environment& environment, const Words& words) {
-  InterpolateOptions options;
-  OptionTable table = options.table();
-  const std::optional<CommandLine> line =
-      begin(interpolate_command(), words, table, 1, 1, "the folder of a run");
-  if (!line) return ExitCode::ok;
-  const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line->positional[0], options.checkpoint);
-  if (environment.rank() != 0) return ExitCode::ok;
-  options.split = run.choose_split(options.split, table.is_set("split"));
+void interpolate(const InterpolateOptions& options, const RunInUse& used) {
+  if (!used.is_root()) return;
+  const SavedRun& run = used.run;
   check_rows_output(options.output, run.checkpoint.data);
-  const RowSource& source = run.dataset->split(options.split);
+  const RowSource& source = used.rows();
   if (source.rows() < 2 * options.n)
     usage_error("--n={}: needs {} rows, the {} split has {}; expected fewer walks", options.n, 2 * options.n,
-                options.split, source.rows());
+                used.split, source.rows());
 
   const torch::NoGradGuard no_grad;
   const Batch batch = run.rows(source, 0, 2 * options.n);
@@ -56,14 +47,17 @@ ExitCode interpolate(const Environment& environment, const Words& words) {
                                   : batch.label;
   const torch::Tensor rows = run.model->decode(walks(run.model->encode(batch).z, options.steps), label);
   write_rows(options.output, {{"x", rows}}, options.steps, run.vocabulary());
-  return ExitCode::ok;
 }
 
 }  // namespace
 
 Command interpolate_command() {
-  return {"interpolate", "RUN --out=FILE [--n=8] [--steps=10]",
-          "writes straight walks in latent space from one row to another", interpolate};
+  return saved_run_command<InterpolateOptions>(
+      {"interpolate",
+       "RUN --out=FILE [--n=8] [--steps=10]",
+       "writes straight walks in latent space from one row to another",
+       {}},
+      RunWords::run, interpolate);
 }
 
 }  // namespace elbo

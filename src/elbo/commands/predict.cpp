@@ -4,10 +4,8 @@
 #include <algorithm>
 
 #include "elbo/base/log.h"
-#include "elbo/commands/command.h"
-#include "elbo/commands/saved_run_options.h"
+#include "elbo/commands/saved_run_command.h"
 #include "elbo/eval/output.h"
-#include "elbo/run/saved_run.h"
 
 namespace elbo {
 namespace {
@@ -27,9 +25,9 @@ struct PredictOptions : SavedRunOptions {
         "how new elements are chosen; mean: the mean, or the most probable token; drawn: sampled");
     bind_split(table);
     table.add("seed", seed, "seed of the random numbers", Range::at_least(0));
-    bind_checkpoint(table);
-    output.bind(table,
-                ".png (video: a line of the data above a line of the prediction), .txt (tokens), .h5 or .csv");
+    bind_run(table);
+    output.bind(
+        table, ".png (video: a line of the data above a line of the prediction), .txt (tokens), .h5 or .csv");
     return table;
   }
 };
@@ -60,42 +58,37 @@ Batch longer_than(const Batch& batch, int64_t given) {
   return {chosen(batch.x), chosen(batch.label), chosen(batch.ids), chosen(batch.length)};
 }
 
-ExitCode predict(const Environment& environment, const Words& words) {
-  PredictOptions options;
-  OptionTable table = options.table();
-  const std::optional<CommandLine> line =
-      begin(predict_command(), words, table, 1, 2, "the folder of a run and perhaps a data set");
-  if (!line) return ExitCode::ok;
-  const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line->positional[0], options.checkpoint,
-                                line->positional.size() > 1 ? line->positional[1] : "");
-  if (environment.rank() != 0) return ExitCode::ok;
-  options.split = run.choose_split(options.split, table.is_set("split"));
+void predict(const PredictOptions& options, const RunInUse& used) {
+  if (!used.is_root()) return;
+  const SavedRun& run = used.run;
   check_rows_output(options.output, run.checkpoint.data);
 
   const torch::NoGradGuard no_grad;
-  const RowSource& source = run.dataset->split(options.split);
+  const RowSource& source = used.rows();
   RandomGenerator noise(Key(static_cast<uint64_t>(options.seed)).with("predict"));
   const auto predict = [&](const Batch& batch, int64_t given) {
     return run.model->continue_from(batch, {.given = given, .drawn = options.elements == "drawn"}, noise);
   };
   if (!predict(run.rows(source, 0, 1), 1))
     usage_error("{}: {} does not tell rows element after element; expected a run of sequence_vae or vrnn",
-                line->positional[0], run.config->model->name());
+                run.directory, run.config->model->name());
   const int64_t given = given_elements(options, run.checkpoint.data);
   const Batch batch = longer_than(run.rows(source, 0, std::min(options.n, source.rows())), given);
   constexpr int64_t columns = 16;
   write_rows(options.output,
              {{"x", batch.x}, {"prediction", predict(batch, given).value_or(torch::Tensor())}},
              std::min(columns, batch.size()), run.vocabulary());
-  return ExitCode::ok;
 }
 
 }  // namespace
 
 Command predict_command() {
-  return {"predict", "RUN [DATA.h5] --out=FILE [--from=T] [--elements=mean] [--n=16] [--split=test]",
-          "continues sequences from their first elements", predict};
+  return saved_run_command<PredictOptions>(
+      {"predict",
+       "RUN [DATA.h5] --out=FILE [--from=T] [--elements=mean] [--n=16] [--split=test]",
+       "continues sequences from their first elements",
+       {}},
+      RunWords::run_and_perhaps_data, predict);
 }
 
 }  // namespace elbo

@@ -4,10 +4,8 @@
 
 #include <cmath>
 
-#include "elbo/commands/command.h"
-#include "elbo/commands/saved_run_options.h"
+#include "elbo/commands/saved_run_command.h"
 #include "elbo/eval/output.h"
-#include "elbo/run/saved_run.h"
 
 namespace elbo {
 namespace {
@@ -29,10 +27,11 @@ struct SampleOptions : SavedRunOptions {
         "levels have level 0; none: each sample has an independent z",
         Range::between(0, 1 << 20));
     table.add("seed", seed, "seed of the random numbers", Range::at_least(0));
-    bind_checkpoint(table);
+    bind_run(table);
     output.bind(table, ".png (images), .txt (tokens), .h5 or .csv");
     return table;
   }
+  DataNeed need() const { return writes_texts(output) ? DataNeed::rows : DataNeed::none; }
 };
 
 // The level of z that --vary names. Throws a usage Error where the model lacks it.
@@ -57,15 +56,9 @@ torch::Tensor same_label(const SavedRun& run, const std::string& text, int64_t n
   return label.defined() ? label.repeat_interleave(n, 0) : label;
 }
 
-ExitCode sample(const Environment& environment, const Words& words) {
-  SampleOptions options;
-  OptionTable table = options.table();
-  const std::optional<CommandLine> line = begin(sample_command(), words, table, 1, 1, "the folder of a run");
-  if (!line) return ExitCode::ok;
-  const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line->positional[0], options.checkpoint, "",
-                                writes_texts(options.output) ? DataNeed::rows : DataNeed::none);
-  if (environment.rank() != 0) return ExitCode::ok;
+void sample(const SampleOptions& options, const RunInUse& used) {
+  if (!used.is_root()) return;
+  const SavedRun& run = used.run;
   check_rows_output(options.output, run.checkpoint.data);
 
   const torch::NoGradGuard no_grad;
@@ -81,14 +74,17 @@ ExitCode sample(const Environment& environment, const Words& words) {
   const torch::Tensor rows = run.model->decode(z, label);
   write_rows(options.output, {{"x", rows}},
              static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.n)))), run.vocabulary());
-  return ExitCode::ok;
 }
 
 }  // namespace
 
 Command sample_command() {
-  return {"sample", "RUN --out=FILE [--n=64] [--label=K] [--vary=LEVEL]",
-          "generates data: the mean of the decoder at samples from the prior", sample};
+  return saved_run_command<SampleOptions>(
+      {"sample",
+       "RUN --out=FILE [--n=64] [--label=K] [--vary=LEVEL]",
+       "generates data: the mean of the decoder at samples from the prior",
+       {}},
+      RunWords::run, sample);
 }
 
 }  // namespace elbo

@@ -5,10 +5,8 @@
 #include <numeric>
 
 #include "elbo/base/text.h"
-#include "elbo/commands/command.h"
-#include "elbo/commands/saved_run_options.h"
+#include "elbo/commands/saved_run_command.h"
 #include "elbo/eval/output.h"
-#include "elbo/run/saved_run.h"
 
 namespace elbo {
 namespace {
@@ -27,7 +25,7 @@ struct TraverseOptions : SavedRunOptions {
               Range::above(0));
     table.add("dimensions", dimensions, "latent dimensions, from 0, separated by commas; or all");
     bind_split(table);
-    bind_checkpoint(table);
+    bind_run(table);
     output.bind(table, ".png (images: a line for each dimension), .txt (tokens), .h5 or .csv");
     return table;
   }
@@ -63,20 +61,13 @@ torch::Tensor moved(const torch::Tensor& z, const std::vector<int64_t>& dimensio
   return all;
 }
 
-ExitCode traverse(const Environment& environment, const Words& words) {
-  TraverseOptions options;
-  OptionTable table = options.table();
-  const std::optional<CommandLine> line =
-      begin(traverse_command(), words, table, 1, 1, "the folder of a run");
-  if (!line) return ExitCode::ok;
-  const std::unique_ptr<Communicator> world = environment.make_world(600);
-  const SavedRun run = open_run(*world, line->positional[0], options.checkpoint);
-  if (environment.rank() != 0) return ExitCode::ok;
-  options.split = run.choose_split(options.split, table.is_set("split"));
+void traverse(const TraverseOptions& options, const RunInUse& used) {
+  if (!used.is_root()) return;
+  const SavedRun& run = used.run;
   check_rows_output(options.output, run.checkpoint.data);
-  const RowSource& source = run.dataset->split(options.split);
+  const RowSource& source = used.rows();
   if (options.row >= source.rows())
-    usage_error("--row={}: the {} split has {} rows; expected 0 … {}", options.row, options.split,
+    usage_error("--row={}: the {} split has {} rows; expected 0 … {}", options.row, used.split,
                 source.rows(), source.rows() - 1);
 
   const torch::NoGradGuard no_grad;
@@ -86,14 +77,17 @@ ExitCode traverse(const Environment& environment, const Words& words) {
   const torch::Tensor label =
       batch.label.defined() ? batch.label.repeat_interleave(z.size(0), 0) : batch.label;
   write_rows(options.output, {{"x", run.model->decode(z, label)}}, options.steps, run.vocabulary());
-  return ExitCode::ok;
 }
 
 }  // namespace
 
 Command traverse_command() {
-  return {"traverse", "RUN --out=FILE [--row=0] [--steps=11] [--range=3]",
-          "changes each latent dimension of a row in turn, to show its meaning", traverse};
+  return saved_run_command<TraverseOptions>(
+      {"traverse",
+       "RUN --out=FILE [--row=0] [--steps=11] [--range=3]",
+       "changes each latent dimension of a row in turn, to show its meaning",
+       {}},
+      RunWords::run, traverse);
 }
 
 }  // namespace elbo

@@ -1,0 +1,28 @@
+#include "elbo/commands/saved_run_command.h"
+
+namespace elbo {
+
+std::optional<CommandLine> begin_with_run(const Command& command, const Words& words, OptionTable& table,
+                                          RunWords expected, SavedRunOptions& options) {
+  const size_t least = expected == RunWords::run_and_data ? 2 : 1;
+  const size_t most = expected == RunWords::run ? 1 : 2;
+  const char* what = most == 1    ? "the folder of a run"
+                     : least == 2 ? "the folder of a run and a data set"
+                                  : "the folder of a run and perhaps a data set";
+  std::optional<CommandLine> line = begin(command, words, table, least, most, what);
+  if (line && line->positional.size() > 1) options.data = line->positional[1];
+  return line;
+}
+
+RunInUse open_run_of(const Environment& environment, const CommandLine& line, const OptionTable& table,
+                      const SavedRunOptions& options, DataNeed need) {
+  std::unique_ptr<Communicator> world = environment.make_world(options.timeout);
+  SavedRun run = open_run(*world, line.positional[0], options.checkpoint, options.data, need);
+  std::string split = run.dataset ? run.choose_split(options.split, table.is_set("split")) : "";
+  return {.environment = environment,
+          .world = std::move(world),
+          .run = std::move(run),
+          .split = std::move(split)};
+}
+
+}  // namespace elbo

@@ -1,0 +1,68 @@
+// What the commands that use a saved run share: options for their own to inherit, and how they begin.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "elbo/base/options.h"
+#include "elbo/commands/command.h"
+#include "elbo/run/saved_run.h"
+
+namespace elbo {
+
+struct SavedRunOptions {
+  std::string data;  // "": the run's own data set
+  std::string split = "test", checkpoint = "newest", threads = "auto";
+  double timeout = 600;
+
+  void bind_run(OptionTable& table) {
+    table.add("checkpoint", checkpoint, "checkpoint that is used: newest, best, or a step");
+    table.add("timeout", timeout,
+              "seconds that a rank waits for the others in one call before it ends the job", Range::above(0));
+  }
+  void bind_split(OptionTable& table) {
+    table.add("split", split, "split whose rows are used: train, validation or test");
+  }
+  void bind_threads(OptionTable& table) {
+    table.add_number_or("threads", threads, {"auto"},
+                        "worker threads of a rank; auto: the cores of the host divided among its ranks",
+                        Range::between(1, 1024));
+  }
+  DataNeed need() const { return DataNeed::rows; }
+};
+
+// The words of such a command: the folder of a run, and perhaps a data set.
+enum class RunWords { run, run_and_perhaps_data, run_and_data };
+
+// A run used for a command, the same on every rank.
+struct RunInUse {
+  const Environment& environment;
+  std::unique_ptr<Communicator> world;
+  SavedRun run;
+  std::string split;  // "" where no data were asked for
+
+  bool is_root() const { return environment.rank() == 0; }
+  const RowSource& rows() const { return run.dataset->split(split); }
+};
+
+// begin() for such a command; a data set among the words goes to options.data.
+std::optional<CommandLine> begin_with_run(const Command& command, const Words& words, OptionTable& table,
+                                          RunWords expected, SavedRunOptions& options);
+
+// All ranks call it. Throws usage Errors as open_run does.
+RunInUse open_run_of(const Environment& environment, const CommandLine& line, const OptionTable& table,
+                      const SavedRunOptions& options, DataNeed need);
+
+// A command that parses its Options (of SavedRunOptions, with a table()), opens the run and uses it.
+template <typename Options>
+Command saved_run_command(Command command, RunWords expected, void (*use)(const Options&, const RunInUse&)) {
+  command.run = [command, expected, use](const Environment& environment, const Words& words) {
+    Options options;
+    OptionTable table = options.table();
+    if (const std::optional<CommandLine> line = begin_with_run(command, words, table, expected, options))
+      use(options, open_run_of(environment, *line, table, options, options.need()));
+    return ExitCode::ok;
+  };
+  return command;
+}
+
+}  // namespace elbo
