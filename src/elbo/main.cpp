@@ -63,7 +63,7 @@ ExitCode run(const Environment& environment, std::vector<std::string> words) {
   return command.run(environment, words);
 }
 
-// Other libraries' messages go on for many lines; the first one says what happened.
+// Other libraries' messages have many lines; the first one says what happened.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 Error out_of_memory() {
@@ -80,7 +80,7 @@ int guarded_run(const Environment& environment, const std::vector<std::string>& 
   } catch (const std::bad_alloc&) {
     return environment.end_job(out_of_memory());
   } catch (const std::exception& error) {
-    // LibTorch has no type of its own for it.
+    // LibTorch has no exception type for it.
     if (std::string_view(error.what()).find("can't allocate memory") != std::string_view::npos)
       return environment.end_job(out_of_memory());
     return environment.end_job(Error(ExitCode::failure, first_line(error.what())));
@@ -98,8 +98,8 @@ void keep_freed_memory() {
 }  // namespace
 }  // namespace elbo
 
-// Read by jemalloc, where the program is linked to it: tensors lie in huge pages, which matrix kernels and
-// copies between ranks pass over faster.
+// Read by jemalloc, where the program is linked to it: tensors are in huge pages, which matrix kernels and
+// copies between ranks read faster.
 extern "C" const char* malloc_conf;
 const char* malloc_conf = "thp:always";
 
@@ -108,7 +108,7 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file larger than is allowed fails like a full disk, with a sentence
   // Threads are workers: no library may split a kernel. Read when LibTorch and OpenMP start.
   ::setenv("OMP_NUM_THREADS", "1", 1);
-  // With work space of its own for each stream, cuBLAS adds in one order. Read when a GPU is first used.
+  // With a separate work space for each stream, cuBLAS adds in one order. Read when a GPU is first used.
   ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
   at::set_num_threads(1);
   const elbo::Environment environment;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Finds draws from LibTorch's global generator in src/: all noise comes from a RandomGenerator, which has a generator of its own.
+"""Finds draws from LibTorch's global generator in src/: all noise comes from a RandomGenerator.
 
     global_generator.py               checks the checkout; exits 1 if something draws elsewhere than in base/random.cpp
     global_generator.py --self-test   checks that the check finds what it is for

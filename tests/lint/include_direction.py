@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Holds every #include of src/elbo/ against the libraries of src/CMakeLists.txt: a folder may include what its library
-links to, and what that links to. MPI and NCCL stay behind comm/, HDF5 behind hdf5/.
+links to, and what that links to. Only comm/ includes MPI and NCCL, only hdf5/ includes HDF5.
 
     include_direction.py               checks the checkout; exits 1 if an include goes the wrong way
     include_direction.py --self-test   checks that the check finds what it is for

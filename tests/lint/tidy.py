@@ -42,7 +42,7 @@ def main(limit):
     files = newest_first(table)
     end = time.monotonic() + limit
     results = list(run_all(
-        # What is deprecated the compiler tells of our code; here it would be told of the standard library's, too.
+        # The compiler reports deprecated functions in our code; clang-tidy would report those of the standard library, too.
         ((file, [CLANG_TIDY, "--quiet", "--extra-arg=-Wno-deprecated-declarations", "-p", database, file]) for file in files), lambda: time.monotonic() < end))
     failed = [output for _, output, succeeded in results if not succeeded]
     print("\n".join(failed), end="")

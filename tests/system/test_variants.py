@@ -183,14 +183,14 @@ class Variants(ProgramTest):
             self.assertTrue(numpy.isfinite(file["z"][:]).all())
 
     def check_prediction(self, directory, data):
-        """Variants that tell rows element after element keep a row's beginning; the others say that they do not."""
+        """Autoregressive variants continue a prefix of a row; the others say that they are not autoregressive."""
         out = f"{directory}_predicted.h5"
         for elements in ("mean", "drawn"):
             words = ("predict", directory, data, "--from=4", f"--elements={elements}", "--n=6")
             result = run(0, *words, f"--out={out}", "--force")
             if result.returncode != 0:
                 self.assertEqual((result.returncode, len(result.stderr.splitlines())), (2, 1), result.stderr)
-                self.assertIn("element after element", result.stderr)
+                self.assertIn("is not autoregressive", result.stderr)
                 return
             with h5py.File(out) as file:
                 x, told = file["x"][:], file["prediction"][:]

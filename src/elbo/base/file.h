@@ -8,7 +8,7 @@ namespace elbo {
 
 // A file under construction: write to temporary_path(), then commit(). Until then the target is untouched;
 // without a commit the destructor removes the temporary file. Temporary names are the target's with
-// ".partial-<process>" behind it.
+// ".partial-<process>" appended.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path target);
@@ -34,7 +34,7 @@ void require_readable_file(const std::filesystem::path& path);
 // beginning of a word. Throws a usage Error where HOME is not set.
 std::string expand_home(const std::string& path);
 
-// Makes the folder that `path` will lie in; a usage Error says so where that is not possible.
+// Makes the folder that will hold `path`. Throws a usage Error where that is not possible.
 void make_parent(const std::filesystem::path& path);
 
 }  // namespace elbo

@@ -16,7 +16,7 @@ namespace {
 struct State {
   std::mutex mutex;
   bool enabled = true;
-  bool line_open = false;  // a progress line stands on the terminal, without a newline behind it
+  bool line_open = false;  // the terminal shows a progress line without a newline
   bool terminal = ::isatty(STDERR_FILENO) == 1;
   std::chrono::steady_clock::time_point last_progress{};
 };

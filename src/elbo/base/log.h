@@ -1,4 +1,4 @@
-// What the program tells people while it works: on stderr, one line a message, from rank 0 unless said
+// Messages for people while the program works: on stderr, one line a message, from rank 0 unless said
 // otherwise. stdout is kept for results (the fingerprint line, tables).
 #pragma once
 #include <fmt/format.h>

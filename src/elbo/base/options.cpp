@@ -286,7 +286,8 @@ std::string OptionTable::ini(const std::vector<Setting>& replaced) const {
     const std::string value = other == replaced.end() ? option.text() : other->second;
     if (value != trim(value) || value.find_first_of("#\n\r") != std::string::npos)
       usage_error(
-          "{}={}: cannot stand in an INI file: expected no '#', no line breaks and no blanks at its ends",
+          "{}={}: cannot be written to an INI file: expected no '#', no line breaks and no blanks at its "
+          "ends",
           option.key, value);
     text += fmt::format("{} = {}\n", option.key.substr(section.size() + 1), value);
   }

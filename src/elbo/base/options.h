@@ -20,7 +20,7 @@ struct Range {
 
 using Setting = std::pair<std::string, std::string>;  // key ("section.key"), value
 
-// A flag is an option that is true or false: it takes a value only behind '='.
+// A flag is an option that is true or false: it takes a value only after '='.
 enum class OptionKind { unknown, flag, value };
 
 class OptionTable {
@@ -42,7 +42,7 @@ class OptionTable {
                      Range range = {});
 
   // Throws a usage Error that names key and nearest known key, or key, value and what was expected. `origin`
-  // ("--", a file's name) tells where the setting stands.
+  // ("--", a file's name) says where the setting comes from.
   void set(const Setting& setting, std::string_view origin);
   bool knows(std::string_view key) const;
   OptionKind kind(std::string_view key) const;

@@ -31,8 +31,8 @@ constexpr uint64_t scramble(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// A generator of a leaf's own, seeded from its key. All draws of a model go through it: the global generator
-// is never used. Not thread-safe; make one for each leaf.
+// The generator of a microbatch, seeded from its key. All noise of a model comes from it: the global
+// generator is never used. Not thread-safe; make one for each leaf.
 class RandomGenerator {
  public:
   explicit RandomGenerator(Key key, torch::Device device = torch::kCPU);

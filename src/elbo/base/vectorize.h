@@ -1,4 +1,4 @@
-// Loops of our own that the compiler vectorises for the instruction set of the machine they run on.
+// Loops in this project that the compiler vectorises for the instruction set of the machine they run on.
 #pragma once
 
 // Before a function: it is compiled for several instruction sets, and the best one that the machine has is
@@ -13,7 +13,7 @@
 
 namespace elbo {
 
-// So many sums run side by side, so that a loop that adds has no chain of dependent additions.
+// The number of sums that run side by side, so that a loop that adds has no chain of dependent additions.
 constexpr int lanes = 16;
 
 }  // namespace elbo

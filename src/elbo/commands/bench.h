@@ -1,4 +1,4 @@
-// What `elbo bench` measures, each kind a file of its own.
+// What `elbo bench` measures, each kind in its own file.
 #pragma once
 #include "elbo/commands/command.h"
 

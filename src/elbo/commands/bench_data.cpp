@@ -44,7 +44,7 @@ std::vector<std::vector<int64_t>> in_training_order(const RowSource& rows, int64
   return groups;
 }
 
-// Rows a second of a data set opened anew: nothing that an earlier round decoded is at hand.
+// Rows a second of a data set that is opened again: nothing that an earlier round decoded is in memory.
 double rate_of_elbo(const BenchDataOptions& options, const std::vector<std::vector<int64_t>>& groups) {
   const Dataset dataset(options.data);
   const RowSource& rows = dataset.split(options.split);

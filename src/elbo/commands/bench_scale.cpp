@@ -196,7 +196,7 @@ void print_projection(const StepCost& cost, int64_t ranks, int64_t batch) {
   fmt::print(
       "\nThe model: a step takes its computation, exchange and update one after the other, but for what "
       "travels "
-      "while the backward pass goes on: all buckets of\ngradients but the last, in the time that is left "
+      "while the backward pass continues: all buckets of\ngradients but the last, in the time that is left "
       "when the "
       "first is there. A message of n bytes takes α + n/β, with the α of messages measured here and\nthe β "
       "of "
@@ -235,7 +235,7 @@ ordered_json to_json(const std::vector<Way>& ways, int64_t ranks, int64_t batch)
           {"ways", of_ways}};
 }
 
-// Trains some steps in a folder of the scratch, with buckets of so many bytes. Nothing where it was stopped.
+// Trains some steps in a scratch folder, with the given bucket size. Empty where training was stopped.
 std::optional<Way> take_steps(const Environment& environment, const std::string& title,
                               const fs::path& directory, const RunDescription& run, int64_t bucket_bytes,
                               int64_t steps) {
@@ -324,7 +324,7 @@ ExitCode bench_scale(const Environment& environment, const Words& words) {
     print_help(bench_command(), table);
     return ExitCode::ok;
   }
-  // What stands in a section is the run's, the rest the benchmark's.
+  // Options with a section belong to the run, the others to the benchmark.
   CommandLine own = line;
   std::vector<Setting> settings;
   std::erase_if(own.settings, [&](const Setting& setting) {

@@ -45,8 +45,8 @@ std::string dtype_name(const std::string& tensor, torch::ScalarType type) {
   }
 }
 
-// A length of 8 bytes, a JSON header that says where each tensor lies, the tensors' bytes, all little-endian
-// (https://github.com/huggingface/safetensors, "Format").
+// A length of 8 bytes, a JSON header that says where each tensor begins and ends, the tensors' bytes, all
+// little-endian (https://github.com/huggingface/safetensors, "Format").
 void write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
                        const ordered_json& metadata) {
   static_assert(std::endian::native == std::endian::little);

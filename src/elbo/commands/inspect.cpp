@@ -141,7 +141,7 @@ void inspect_split(const DataFile& file, const Dataset& dataset, const std::stri
   }
   const std::string repack = repack_line(file.path(), path, info, rows.access_method());
   fmt::print("  advice     {}\n",
-             repack.empty() ? "none: the layout suits training" : "store it anew: " + repack);
+             repack.empty() ? "none: the layout suits training" : "rewrite it: " + repack);
   const std::string label = "/" + split + "/label";
   if (!hdf5::exists(file.handle(), label)) return;
   print_storage(file, label);

@@ -32,16 +32,16 @@ struct PredictOptions : SavedRunOptions {
   }
 };
 
-// How many elements are given of each row.
+// Prefix length of each row, in elements.
 int64_t given_elements(const PredictOptions& options, const DataShape& data) {
   const int64_t time = data.x.front();
-  if (time < 2) usage_error("elbo predict: rows of one element have nothing that could be told");
+  if (time < 2) usage_error("elbo predict: a sequence of length 1 cannot be continued");
   if (options.from >= time)
     usage_error("--from={}: rows have {} elements; expected fewer", options.from, time);
   return options.from > 0 ? options.from : time / 2;
 }
 
-// Without the rows that end before anything is left to tell.
+// Without the rows that end within the prefix.
 Batch longer_than(const Batch& batch, int64_t given) {
   if (!batch.length.defined()) return batch;
   const torch::Tensor longer = batch.length.gt(given).nonzero().squeeze(1);
@@ -70,8 +70,8 @@ void predict(const PredictOptions& options, const RunInUse& used) {
     return run.model->continue_from(batch, {.given = given, .drawn = options.elements == "drawn"}, noise);
   };
   if (!predict(run.rows(source, 0, 1), 1))
-    usage_error("{}: {} does not tell rows element after element; expected a run of sequence_vae or vrnn",
-                run.directory, run.config->model->name());
+    usage_error("{}: {} is not autoregressive; expected a run of sequence_vae or vrnn", run.directory,
+                run.config->model->name());
   const int64_t given = given_elements(options, run.checkpoint.data);
   const Batch batch = longer_than(run.rows(source, 0, std::min(options.n, source.rows())), given);
   constexpr int64_t columns = 16;

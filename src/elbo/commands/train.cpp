@@ -17,14 +17,14 @@
 namespace elbo {
 namespace {
 
-// By its first bytes, or, where a user block stands before them, by its name.
+// By its first bytes, or, where a user block precedes them, by its name.
 bool is_data(const std::filesystem::path& path) {
   std::string begin(8, '\0');
   std::ifstream(path, std::ios::binary).read(begin.data(), static_cast<std::streamsize>(begin.size()));
   return begin == "\211HDF\r\n\032\n" || path.extension() == ".h5" || path.extension() == ".hdf5";
 }
 
-// The configuration that a run wrote belongs to the folder in which it lies, wherever that was moved to.
+// The configuration that a run wrote belongs to the folder that holds it, even after that was moved.
 bool is_of_run(const std::filesystem::path& path) {
   return path.filename() == "run.ini" && std::filesystem::is_directory(path.parent_path() / "checkpoints");
 }
@@ -104,7 +104,7 @@ Request read_request(const Environment& environment, const CommandLine& line) {
   const auto other = std::ranges::find_if_not(files, is_data);
   if (other == files.end()) return choose_config(environment, path, line);
   if (files.size() > 1)
-    usage_error("elbo train: {} is no HDF5 file; expected one CONFIG.ini, or data sets only", *other);
+    usage_error("elbo train: {} is not an HDF5 file; expected one CONFIG.ini, or data sets only", *other);
   std::vector<Setting> settings;
   if (is_of_run(path))
     settings.emplace_back("run.directory", std::filesystem::absolute(path).parent_path().string());
@@ -153,7 +153,7 @@ ExitCode train(const Environment& environment, const Words& words) {
   const TrainOutcome outcome = training.run(stop);
   if (environment.rank() == 0) {
     if (outcome.stopped)
-      log::info("stopped on request after step {}; --resume goes on from there", outcome.step);
+      log::info("stopped on request after step {}; --resume continues from there", outcome.step);
     fmt::print("fingerprint {} step {}\n", outcome.fingerprint, outcome.step);
   }
   return outcome.stopped ? ExitCode::stopped : ExitCode::ok;

@@ -33,7 +33,7 @@ void verify_run(const fs::path& directory) {
     }
   }
   if (damaged > 0)
-    fail("{}: {} of {} checkpoints are damaged; remove them, training goes on from the others",
+    fail("{}: {} of {} checkpoints are damaged; remove them, training continues from the others",
          directory.string(), damaged, steps.size());
 }
 
