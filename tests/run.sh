@@ -22,7 +22,7 @@ run() {
 }
 
 run release build
-# LibTorch and Open MPI keep memory until the process ends, which is no leak of ours.
+# LibTorch and Open MPI keep memory until the process ends, which is not our leak.
 ASAN_OPTIONS=detect_leaks=0 run asan build/asan --label-regex unit
 
 advice=

@@ -33,7 +33,7 @@ def write(path, layout):
 
 
 def rates(path, taken):
-    """Prints rows/s of h5py, row by row in random order, and of a DataLoader over it: run in a process of its own."""
+    """Prints rows/s of h5py, row by row in random order, and of a DataLoader over it: run in a separate process."""
     import h5py
     import numpy
     import torch

@@ -4,7 +4,7 @@
     pytorch_vae.py speed [--threads=1] [--processes=1] [--steps=400]   prints samples/s
     pytorch_vae.py quality --config=vae|iwae --epochs=N                prints the test -ELBO
 
-Eager mode, fused Adam; the data lie in memory as float32. Several processes: DistributedDataParallel with gloo.
+Eager mode, fused Adam; the data are in memory as float32. Several processes: DistributedDataParallel with gloo.
 """
 import argparse
 import pathlib

@@ -9,7 +9,7 @@ reconstruction. All is measured by a classifier of real digits, in the 128 featu
 the test digits:
     sure       share of the samples of which the classifier is sure, with a probability of 0.9 and more
     Fréchet    distance of the features' normal distributions (Heusel et al. 2017, with this classifier's features)
-    precision  share of the samples that lie among real digits, recall: share of the real digits that lie among
+    precision  share of the samples that are among real digits, recall: share of the real digits that are among
                samples (Kynkäänniemi et al. 2019, k = 3, of 5000 each)
     classes    exp of the entropy of the classes that samples are taken for: 10 where each digit is as frequent
 """
@@ -37,7 +37,7 @@ def frechet(a, b):
 
 
 def covered(points, by):
-    """Share of points that are no further from one of `by` than that one's third neighbour among `by`."""
+    """Share of points that are at most as far from one of `by` than that one's third neighbour among `by`."""
     radius = torch.cdist(by, by).kthvalue(NEIGHBOURS + 1, dim=1).values
     return (torch.cdist(points, by) <= radius).any(1).float().mean().item()
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a step takes on one machine and on hosts behind shaped links, beside what the model of `elbo bench scale` says:
+"""What a step takes on one machine and on hosts with shaped links, beside what the model of `elbo bench scale` says:
 with the figures of the same ranks, and for four hosts with those of two.
 
     sudo tests/bench/scale.py [--steps=60] [CONFIG.ini --section.key=value …]

@@ -6,7 +6,7 @@
 
 Of N codes and N draws. "share" is Székely & Rizzo's coefficient, D/2E|a-b|: 0 where both have one distribution, at most 1.
 The 95 % of a permutation are what D is by chance; p is the share of the permutations with a larger D, so that a
-p of 5 % and more says that N codes do not suffice to tell them from the prior. Standardised codes have the prior's
+p of 5 % and more says that N codes do not suffice to distinguish them from the prior. Standardised codes have the prior's
 mean and covariance: what is left is a matter of shape.
 """
 import sys

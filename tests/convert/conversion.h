@@ -39,7 +39,7 @@ class ConversionTest : public DataTest {
     run(inputs, target);
   }
 
-  // The message of the usage Error that a conversion ends in; it must leave nothing behind.
+  // The message of the usage Error that a conversion ends in; no file may be left.
   std::string refusal_of(const std::string& name, const std::vector<std::string>& inputs,
                          const std::vector<Setting>& settings = {}) const {
     try {

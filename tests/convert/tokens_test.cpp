@@ -33,7 +33,7 @@ TEST_F(TokensTest, RowsBeginEndAndArePadded) {
   convert("text", {write("train.txt", "a b a\na\n\nc b a d\n"), write("test.txt", "z a\n")},
           {{"length", "5"}, {"longer", "drop"}});
   EXPECT_EQ(kind(), "tokens");
-  // By count, then by bytes, behind the four special ones: a is 4, b 5.
+  // By count, then by bytes, after the four special ones: a is 4, b 5.
   EXPECT_THAT(numbers(read("/train/x")), ElementsAre(1, 4, 5, 4, 2, 1, 4, 2, 0, 0));
   EXPECT_THAT(numbers(read("/train/length")), ElementsAre(5, 3));
   EXPECT_THAT(numbers(read("/test/x")), ElementsAre(1, 3, 4, 2, 0));

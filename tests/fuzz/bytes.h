@@ -9,7 +9,7 @@
 
 namespace elbo::fuzz {
 
-// An input, taken byte by byte; behind its end zeros follow.
+// An input, taken byte by byte; zeros follow after its end.
 class Bytes {
  public:
   Bytes(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}

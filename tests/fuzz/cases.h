@@ -10,11 +10,11 @@ namespace elbo::fuzz {
 struct Case {
   std::string format;
   std::string file;   // that holds the input's other bytes
-  std::string given;  // to the converter: the file, or a folder that it lies in
+  std::string given;  // to the converter: the file, or a folder that holds it
   std::vector<Setting> settings{};
 };
 
-// All formats that read bytes of their own. moving_digits reads a data set, through the HDF5 library.
+// All formats that parse bytes themselves. moving_digits reads a data set, through the HDF5 library.
 inline std::vector<Case> cases() {
   return {{"idx", "images", "images"},
           {"npy", "x.npy", "x.npy"},

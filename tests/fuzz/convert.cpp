@@ -1,13 +1,13 @@
-// Files of other formats: a sentence and nothing left behind, or a data set that can be opened. An input: the
+// Files of other formats: a sentence and no file left, or a data set that can be opened. An input: the
 // case, the file.
 #include <torch/types.h>
 
 #include <fstream>
 
-#include "elbo/base/error.h"
-#include "elbo/base/log.h"
 #include "bytes.h"
 #include "cases.h"
+#include "elbo/base/error.h"
+#include "elbo/base/log.h"
 #include "elbo/convert/format.h"
 #include "elbo/data/dataset.h"
 

@@ -16,7 +16,7 @@ cmake --build --preset fuzz
 TMPDIR=$(mktemp -d -p /dev/shm elbo_fuzz_XXXXXX)
 export TMPDIR
 leftovers+=("$TMPDIR")
-# LibTorch keeps memory until the process ends, which is no leak of ours.
+# LibTorch keeps memory until the process ends, which is not our leak.
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 
 step "Fuzzing: writing seeds" "the seeds cannot be written; the error above says why"

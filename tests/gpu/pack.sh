@@ -17,7 +17,7 @@ if [ -e "$kit" ] && [ ! -e "$kit/check.py" ]; then fail 2 "$kit is there and is 
 torch=deps/torch-2.11.0
 limit_mib=50
 
-advice= # wheels.py ends with a sentence of its own
+advice= # wheels.py ends with a sentence
 python3 launch/wheels.py --torch=2.11.0 --into=$torch cpu headers
 step "Kit: building against LibTorch 2.11.0 in build/gpu/" \
   "the build against LibTorch 2.11.0 fails; the first error above (or the end of $log) says why"

@@ -5,7 +5,7 @@
     peers.py hold --leave=MIB                              takes the GPU's memory but for MIB, until its input ends
 
 Each prints "ready" when it is prepared and waits for a line; `speed` then measures and prints one JSON line. The rows are random,
-lie on the device as float32 and are chosen by a permutation: no reading, no copy, and the loss is never read.
+are on the device as float32 and are chosen by a permutation: no reading, no copy, and the loss is never read.
 """
 import argparse
 import json

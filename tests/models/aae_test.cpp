@@ -31,7 +31,7 @@ double discrepancy(const torch::Tensor& a, const torch::Tensor& b) {
   return kernel(a, a) + kernel(b, b) - 2 * kernel(a, b);
 }
 
-// Of codes from the prior before and after so many steps.
+// Of codes from the prior before and after a number of steps.
 std::pair<double, double> before_and_after(const std::vector<Setting>& settings, int64_t steps) {
   const auto model = small_model("aae", "tabular", settings);
   const Batch batch = rows("tabular", 128);
@@ -66,7 +66,8 @@ TEST(Aae, WithLabelsAPartIsDrawnFromIfItIsNamed) {
   EXPECT_TRUE(model->conditional());
   RandomGenerator noise(Key(1));
   const torch::Tensor label = torch::full({500}, 2, torch::kInt64);
-  // The petal of class 2 of 3 lies at an angle of 4π/3, at a mean distance of 1.4 (src/elbo/nn/planar_priors.h).
+  // The petal of class 2 of 3 is at an angle of 4π/3, at a mean distance of 1.4
+  // (src/elbo/nn/planar_priors.h).
   const torch::Tensor mean = model->prior_sample(500, label, noise).mean(0);
   EXPECT_NEAR(mean[0].item<double>(), 1.4 * std::cos(4 * std::numbers::pi / 3), 0.1);
   EXPECT_NEAR(mean[1].item<double>(), 1.4 * std::sin(4 * std::numbers::pi / 3), 0.1);

@@ -200,7 +200,7 @@ TEST(DenoisingVae, LearnsToRestoreWhatItsInputLost) {
   const auto model = small_model("denoising_vae", "image",
                                  {{"model.corruption", "masking"}, {"model.corruption_level", "0.7"}});
   const auto plain = small_model("vae", "image");
-  // Four pictures, each in many copies: too many to be told apart by chance in what is left of them.
+  // Four images, each in many copies: too many to be distinguished by chance in what is left of them.
   Batch batch = rows("image", 4);
   batch.x = (batch.x > 0.5).to(torch::kFloat32).repeat({8, 1, 1, 1});
   learn(*model, batch, 300);

@@ -32,7 +32,7 @@ TEST_P(IafVae, TheBoundOfOneSampleHasTheElboAsItsMean) {
 }
 
 // E[p(x,z)/q(z|x)] over q is p(x), and so is the mean of p(x|z) over draws from the prior: q's density is
-// that of its draws.
+// that of its samples.
 TEST_P(IafVae, WeightsAndThePriorGiveOneLikelihood) {
   const auto model = flowing(GetParam());
   const torch::NoGradGuard no_grad;

@@ -157,7 +157,7 @@ TEST(Vae, TheBoundOfOneSampleHasTheElboAsItsMean) {
 
 // Probabilistic PCA (Tipping & Bishop 1999): x = Wz + b + σε, so log p(x) is the density of N(b, WWᵀ + σ²I),
 // and the posterior is a normal whose mean is linear in x. A VAE without hidden layers is this model; with
-// the posterior's mean set by hand and its covariance diagonal, every draw's weight is p(x) itself.
+// the posterior's mean set by hand and its covariance diagonal, the weight of every sample is p(x).
 class ProbabilisticPca : public testing::Test {
  protected:
   static constexpr int64_t features = 4, latent = 2;

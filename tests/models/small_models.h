@@ -32,7 +32,7 @@ std::vector<Case> accepted_cases();
 
 bool belongs_to(const Phase& phase, const std::string& parameter);
 
-// So many steps on one batch with Adam, phase after phase, as the trainer takes them.
+// The given number of steps on one batch with Adam, phase after phase, as the trainer takes them.
 void learn(Model& model, const Batch& batch, int64_t steps, double lr = 0.01);
 
 }  // namespace elbo

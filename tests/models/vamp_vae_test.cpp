@@ -50,7 +50,7 @@ TEST(VampVae, WithOnePseudoInputTheDivergenceIsThatOfTwoNormalsInExpectation) {
   EXPECT_TRUE(torch::allclose(found, expected, 0.05, 0.03)) << found << expected;
 }
 
-// Means and variances of a mixture out of those of its components, which encode() tells of the same rows.
+// Means and variances of a mixture out of those of its components, which encode() returns for the same rows.
 TEST(VampVae, DrawsFromThePriorHaveTheMomentsOfTheMixture) {
   const torch::NoGradGuard no_grad;
   const auto model = small_model("vamp_vae", "tabular", {{"model.components", "4"}, {"model.latent", "2"}});

@@ -18,7 +18,8 @@ torch::Tensor weights_of(Model& model, const Batch& batch, int64_t k, RandomGene
   return model.log_weights(batch, k, noise).value_or(torch::Tensor());
 }
 
-torch::Tensor continue_from(Model& model, const Batch& batch, const Continuation& continuation, RandomGenerator& noise) {
+torch::Tensor continue_from(Model& model, const Batch& batch, const Continuation& continuation,
+                            RandomGenerator& noise) {
   return model.continue_from(batch, continuation, noise).value_or(torch::Tensor());
 }
 
@@ -226,7 +227,7 @@ TEST(EverySequenceModel, ContinuesFromTheFirstElementAndFromAllButTheLast) {
       }
 }
 
-// Without noise in the elements, the rest of a row does not depend on what stood there.
+// Without noise in the elements, the rest of a row does not depend on its elements.
 TEST(EverySequenceModel, SeesNothingBehindWhatIsGiven) {
   const torch::NoGradGuard no_grad;
   for (const char* name : {"vrnn", "sequence_vae"}) {

@@ -66,7 +66,7 @@ TEST(Codebook, CommitmentAndCodebookLossHaveTheGradientsOfFiniteDifferences) {
 }
 
 // Van den Oord et al. 2017, appendix A.1, written as the sum over steps that its recursion is:
-// N = γᵀ + (1-γ) Σ γ^(T-t) n_t, likewise m from the first vector.
+// N = γᵀ + (1-γ) Σ γ^(T-t) n_t, and m in the same way from the first vector.
 TEST(Codebook, MovingAveragesAreTheClosedFormOfThePaper) {
   RandomGenerator noise(Key(4));
   constexpr double gamma = 0.7;
@@ -93,7 +93,8 @@ TEST(Codebook, AVectorThatIsNeverUsedStaysWhereItIsHoweverLong) {
   Codebook codebook(ema(2, 0.5), 1, noise);
   const torch::Tensor unused = values(codebook)[1].clone();
   const torch::Tensor z = torch::full({3, 1}, 0.25), codes = torch::zeros({3}, torch::kInt64);
-  for (int step = 0; step < 2000; ++step) codebook.update_statistics(codebook.statistics(z, codes, false, noise));
+  for (int step = 0; step < 2000; ++step)
+    codebook.update_statistics(codebook.statistics(z, codes, false, noise));
   EXPECT_TRUE(torch::equal(values(codebook)[1], unused));
   EXPECT_NEAR(values(codebook)[0].item<double>(), 0.25, 1e-6);
 }

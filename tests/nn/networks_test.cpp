@@ -52,7 +52,7 @@ TEST(Networks, AnEncodersOutputsAreWhatItsLastLayerMakesOfItsFeatures) {
     batch.insert(batch.end(), row.begin(), row.end());
     const torch::Tensor x = init.uniform(batch), features = encoder->features(x);
     EXPECT_EQ(features.sizes(), (std::vector<int64_t>{5, 7}));
-    EXPECT_GE(features.min().item<double>(), 0);  // behind a relu
+    EXPECT_GE(features.min().item<double>(), 0);  // after a relu
     EXPECT_TRUE(torch::equal(encoder->forward(x), encoder->outputs(features)));
   }
 }

@@ -86,7 +86,7 @@ TEST_F(CheckpointTest, EveryFlippedBitIsFound) {
     content.assign(std::istreambuf_iterator<char>(file), {});
   }
   for (size_t place = 0; place < content.size(); place += 97) {
-    if (place > 90 && place < 512) continue;  // the seal's block is empty behind its text
+    if (place > 90 && place < 512) continue;  // the seal's block is empty after its text
     std::string damaged = content;
     damaged[place] = static_cast<char>(damaged[place] ^ 4);
     std::ofstream(path, std::ios::binary) << damaged;

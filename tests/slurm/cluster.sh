@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A Slurm cluster of four nodes on one machine, for tests: everything in one folder, on ports of its own, as any user.
+# A Slurm cluster of four nodes on one machine, for tests: everything in one folder, on its own ports, as any user.
 #
 #   tests/slurm/cluster.sh up FOLDER [PID]           # then: export SLURM_CONF=FOLDER/slurm.conf
 #                                                    # with PID, it is taken down when that process has ended, however it did
@@ -151,7 +151,7 @@ CONF
   fail "only $nodes_ready of ${#nodes[@]} nodes came up within 10 s; see $folder/slurmctld.log"
 }
 
-# In a process of its own, which must not die of being one of those that go down.
+# In a separate process, which must not die of being one of those that go down.
 take_down_after() {
   trap '' HUP INT TERM
   exec </dev/null >/dev/null 2>&1

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Several hosts on one machine. Each is a set of Linux namespaces: a network, a hostname and a /dev/shm of its own; a
+"""Several hosts on one machine. Each is a set of Linux namespaces: a network, a hostname and a /dev/shm; a
 bridge joins them. Files and process numbers they have in common, like nodes with a shared file system.
 
     tests/system/network.py 4 COMMAND…     runs COMMAND on the first of the hosts node1 … node4
@@ -35,7 +35,7 @@ exec nsenter --target "$(cat "$0.hosts/$host")" --net --uts --mount --ipc sh -c 
 
 
 def enter():
-    """Starts this program again in namespaces of its own; ends it with a sentence where that cannot be."""
+    """Starts this program again in new namespaces; ends it with a sentence where that cannot be."""
     if os.environ.get(MARK):
         return
     for tool in TOOLS:
@@ -92,7 +92,7 @@ class Host:
             run("tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", str(rate), "burst", str(burst), "latency", "50ms")
 
     def cut(self):
-        """Takes its link down, as if the cable were pulled: nobody is told."""
+        """Takes its link down, as if the cable were pulled: no process is notified."""
         call("ip", "link", "set", self.port, "down")
 
     def mend(self):
@@ -115,7 +115,7 @@ class Host:
 
 
 class Network:
-    """So many hosts, the bridge between them, and the agent that starts commands on them, to be used in place of ssh."""
+    """A number of hosts, the bridge between them, and the agent that starts commands on them, to be used in place of ssh."""
 
     def __init__(self, count):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="elbo_hosts_"))

@@ -52,7 +52,7 @@ def processes_left(text, seconds=5):
 
 
 class ProgramTest(unittest.TestCase):
-    """A folder of its own for each test, and checks of what a run said."""
+    """A new folder for each test, and checks of what a run said."""
 
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="elbo_test_"))

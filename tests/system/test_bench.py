@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What elbo bench measures adds up, and nothing of it stays behind."""
+"""What elbo bench measures adds up, and no file of it is left."""
 import json
 import unittest
 

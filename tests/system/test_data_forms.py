@@ -70,7 +70,7 @@ class DataForms(ProgramTest):
         self.assertIn("twice", told.stderr)
 
     def test_files_of_pytables(self):
-        path = "tests/system/pytables.h5"  # (20, 6), 0 to 119: deflated by rows, whole, and in a filter of its own
+        path = "tests/system/pytables.h5"  # (20, 6), 0 to 119: deflated by rows, whole, and in its own filter
         plain = self.folder / "plain.h5"
         with h5py.File(plain, "w") as file:
             rows = numpy.arange(120, dtype="f4").reshape(20, 6)

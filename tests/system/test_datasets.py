@@ -92,7 +92,7 @@ MOLECULES = {"moses/dataset/data/train.csv.gz": gzip.compress(b"SMILES\nCCO\nc1c
 
 
 class Datasets(ProgramTest):
-    """Runs get.sh in a checkout of its own, whose tables say what the small packages hold that the test makes."""
+    """Runs get.sh in a separate checkout, whose tables say what the small packages hold that the test makes."""
 
     def setUp(self):
         super().setUp()

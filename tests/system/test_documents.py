@@ -13,7 +13,7 @@ DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / folder / "README.md" for folder in ("s
 
 
 def anchor(line):
-    """What a link to this heading says behind its #; empty for other lines."""
+    """The part of a link to this heading after #; empty for other lines."""
     if not re.match(r"#+ ", line):
         return ""
     words = re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower())

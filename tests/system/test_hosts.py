@@ -42,7 +42,7 @@ class Hosts(ProgramTest):
             host.call("ip", "link", "set", "docker0", "up")
 
     def launch(self, *words, elbo=ELBO, folder=ROOT, **variables):
-        """launch/run.sh on node1, in a process group of its own as in a terminal."""
+        """launch/run.sh on node1, in a separate process group as in a terminal."""
         process = subprocess.Popen(
             self.node1.command(ROOT / "launch/run.sh", *words, folder=folder), text=True, start_new_session=True,
             env={**ENVIRONMENT, **self.network.environment(), "ELBO": str(elbo), **variables},
@@ -187,7 +187,7 @@ class End(Hosts):
         self.assertEqual(self.train_on("node2:3", "stopped", steps, "--resume"), whole)
 
     def test_a_second_ctrl_c_ends_it_at_once(self):
-        # A rank that stands still cannot end its step.
+        # A rank that is stopped cannot end its step.
         process = self.start_and_reach(5, ALL, "stopped")
         os.kill(self.ranks_on(self.node4)[0], signal.SIGSTOP)
         os.killpg(process.pid, signal.SIGINT)

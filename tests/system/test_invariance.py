@@ -17,7 +17,7 @@ class Invariance(ProgramTest):
     def assert_one(self, fingerprints):
         if len(set(fingerprints.values())) == 1:
             return
-        steps = {}  # what each world had in each step, for whoever looks for the first difference
+        steps = {}  # what each world had in each step, to find the first difference
         for ranks, threads in fingerprints:
             for line in (self.folder / f"{ranks}_{threads}" / "metrics.jsonl").read_text().splitlines():
                 record = json.loads(line)

@@ -14,7 +14,7 @@ GIB = 1 << 30
 ROWS, FEATURES = 1 << 17, 1 << 16
 BATCH, WINDOW = 512, 64 << 20
 
-# Starts a rank and writes its peak of resident memory, in bytes, to a file of its own.
+# Starts a rank and writes its peak of resident memory, in bytes, to a separate file.
 MEASURE = """
 import os, resource, subprocess, sys
 status = subprocess.call(sys.argv[2:])

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A run that was killed, stopped or damaged goes on as if nothing had happened."""
+"""A run that was killed, stopped or damaged continues as if nothing had happened."""
 import json
 import os
 import random

@@ -17,7 +17,7 @@ class Run(ProgramTest):
         self.domains(1, 8)
 
     def tool(self, name, script):
-        """A program that stands before the system's."""
+        """A program that precedes the system's in PATH."""
         file = self.tools / name
         file.write_text(f"#!/bin/sh\n{script}\n")
         file.chmod(0o755)

@@ -116,7 +116,7 @@ class SlurmTest(unittest.TestCase):
         self.assertEqual(self.about(job)["JobState"], state, self.log(job))
 
     def wait_for_training(self, job, steps=100):
-        """Until the job's run has taken so many further steps."""
+        """Until the job's run has taken a number of further steps."""
         metrics = self.folder / f"runs/elbo-{job}/metrics.jsonl"
         before = None
 

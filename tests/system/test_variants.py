@@ -21,7 +21,7 @@ def names():
 
 class Variants(ProgramTest):
     def make(self, kind):
-        """A small set of a prime number of rows: labelled pictures, sequences, tokens or video."""
+        """A small set of a prime number of rows: labelled images, sequences, tokens or video."""
         path = self.folder / f"{kind}.h5"
         if path.exists():
             return path

@@ -59,8 +59,7 @@ void choose_likelihood(Choices& choices, const Dataset& data) {
       "model.likelihood", "gaussian",
       fmt::format("real values, from {:.3g} to {:.3g}{}", values.lowest, values.highest,
                   values.far_from_standard() ? "; training is quicker with mean 0 and deviation 1" : ""));
-  choices.choose("model.likelihood_variance", "learned",
-                 "how closely the values can be told is not known beforehand");
+  choices.choose("model.likelihood_variance", "learned", "the noise level is unknown, so it is learned");
   if (values.deviation > 0)
     choices.choose("model.likelihood_scale", fmt::format("{:.1e}", values.deviation),
                    "the values' standard deviation, where learning starts");

@@ -19,7 +19,7 @@ namespace elbo {
 namespace fs = std::filesystem;
 namespace {
 
-// The file begins with a block that HDF5 leaves to the user. It holds the digest of everything behind it, so
+// The file begins with a block that HDF5 leaves to the user. It holds the digest of everything after it, so
 // that one flipped bit anywhere, metadata included, is found before HDF5 reads a byte.
 constexpr uint64_t user_block = 512;
 constexpr std::string_view seal_prefix = "elbo checkpoint\nsha256 ";

@@ -24,7 +24,7 @@ struct TrainOptions {
   std::string threads = "auto";        // worker threads a rank; auto: cores of the node / its ranks
   std::string precision = "float32";   // of the products in layers: float32 | bfloat16
   std::string communication = "auto";  // auto | mpi | nccl: what moves gradients and parameters
-  int64_t bucket_bytes = 1 << 20;      // of gradients that go on their way together
+  int64_t bucket_bytes = 1 << 20;      // size of a gradient bucket
   bool exact = true;
   int64_t max_nonfinite_steps =
       10;  // consecutive steps without a finite gradient before the run ends as diverged
@@ -69,7 +69,7 @@ class RunConfig {
 
   int64_t microbatches() const { return train.batch / train.microbatch; }  // M
   std::string directory() const;
-  // How the run's model is evaluated on a split, with so many importance samples.
+  // How the run's model is evaluated on a split, with K importance samples.
   EvaluationOptions evaluation(const std::string& split, int64_t importance_samples) const;
   OptionTable table();  // bound to this object
   // The resolved configuration, as run.ini and checkpoints keep it. run.resume is `never` there: to resume is

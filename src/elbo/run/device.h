@@ -10,7 +10,7 @@
 
 namespace elbo {
 
-// train.device for this rank: a GPU of its own among those of the host, or the CPU. Throws a usage Error
+// train.device for this rank: one GPU of the host for each rank, or the CPU. Throws a usage Error
 // where a GPU is asked for and none can be used.
 torch::Device choose_device(const TrainOptions& options, const Environment& environment);
 

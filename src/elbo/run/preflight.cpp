@@ -8,7 +8,7 @@
 namespace elbo {
 namespace {
 
-// Whoever repeats the run elsewhere needs to know that its order depends on the window.
+// The order of rows depends on the window: a run on another machine needs the same one.
 void tell_of_windows(const RunConfig& config, const RowSource& rows) {
   const auto bytes = static_cast<double>(rows.rows() * rows.bytes_per_row());
   const auto window = static_cast<double>(config.data.shuffle_buffer_bytes);
@@ -44,7 +44,7 @@ void warn_of_late_phases(const std::vector<Phase>& phases, int64_t end_step) {
 void warn_of_padding(const RunConfig& config, const RowSource& rows, const Model& model) {
   if (!model.uses_length() && rows.read({0}).length.defined())
     log::warning(
-        "rows have a length, which model.name={} does not regard: it learns what lies behind it as data; "
+        "rows have a length, but model.name={} ignores it and will train on the padding; "
         "model.name=sequence_vae and vrnn leave it out",
         config.model->name());
 }

@@ -1,4 +1,4 @@
-// What a user should hear before the first step, though it is no error.
+// Warnings before the first step.
 #pragma once
 #include <cstdint>
 #include <vector>

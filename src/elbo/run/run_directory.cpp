@@ -40,11 +40,11 @@ std::optional<Checkpoint> find_start(const RunConfig& config) {
       usage_error("run.directory={}: holds a {} but no run; choose another folder", directory.string(), name);
   if (!holds_run) return std::nullopt;
   if (config.run.resume != "auto")
-    usage_error("run.directory={}: holds a run already; --resume goes on with it, or choose another folder",
+    usage_error("run.directory={}: holds a run already; --resume continues it, or choose another folder",
                 directory.string());
   std::optional<Checkpoint> newest = newest_valid_checkpoint(directory);
   if (!newest && !checkpoint_steps(directory).empty())
-    fail("run.directory={}: none of its checkpoints is valid; elbo verify tells what is damaged",
+    fail("run.directory={}: none of its checkpoints is valid; elbo verify lists what is damaged",
          directory.string());
   if (!newest) log::info("{} holds no checkpoint yet: the run starts at its beginning", directory.string());
   return newest;

@@ -11,8 +11,8 @@
 
 namespace elbo {
 
-// Looks before anything is computed: what the run starts from, if it goes on. Throws a usage Error where the
-// folder holds a run that it is not to go on with, or cannot be written. Changes nothing.
+// Looks before anything is computed: what the run starts from, if it continues. Throws a usage Error where
+// the folder holds a run that it is not to continue, or cannot be written. Changes nothing.
 std::optional<Checkpoint> find_start(const RunConfig& config);
 
 // A folder that no other process may train in meanwhile.

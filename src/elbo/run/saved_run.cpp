@@ -31,7 +31,7 @@ Checkpoint read(const fs::path& directory, const std::string& which) {
   if (which == "newest") {
     std::optional<Checkpoint> newest = newest_valid_checkpoint(directory);
     if (!newest)
-      fail("{}: none of its {} checkpoints is valid; elbo verify tells what is damaged", directory.string(),
+      fail("{}: none of its {} checkpoints is valid; elbo verify lists what is damaged", directory.string(),
            steps.size());
     return *newest;
   }

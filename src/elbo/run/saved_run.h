@@ -32,9 +32,9 @@ struct SavedRun {
   std::string choose_split(const std::string& split, bool chosen) const;
 };
 
-// What a conditional model is to be told n times, from the command line: a class, the values of a label with
-// commas between, or for "" the classes in turn. Undefined for the other models. Throws a usage Error for
-// what the model's labels cannot be.
+// The condition of n samples of a conditional model, from the command line: a class, the values of a label
+// with commas between, or for "" the classes in turn. Undefined for the other models. Throws a usage Error
+// for what the model's labels cannot be.
 torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n);
 
 // which: "newest", "best" or a step. data_path: "" for the run's own data set, else a file of the same shape
