@@ -113,7 +113,7 @@ std::string hanging(std::string_view label, std::string_view text, size_t indent
     result.append("\n").append(indent, ' ');
     column = indent;
   };
-  if (column + 1 > indent) {
+  if (column > 0 && column + 1 > indent) {
     new_line();
   } else {
     result.append(indent - column, ' ');
