@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <exception>
 #include <new>
+#include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "elbo/base/error.h"
@@ -72,18 +75,40 @@ Error out_of_memory() {
           "needs less"};
 }
 
-int guarded_run(const Environment& environment, const std::vector<std::string>& words) {
+// Whether fmt::print() failed because nobody reads stdout any more (elbo models | head).
+bool is_closed_pipe(const std::exception& error) {
+  const auto* system = dynamic_cast<const std::system_error*>(&error);
+  return system != nullptr && system->code() == std::errc::broken_pipe;
+}
+
+// As the shell expects it of a program whose output is no longer read.
+void end_by_closed_pipe() {
+  std::signal(SIGPIPE, SIG_DFL);
+  std::raise(SIGPIPE);
+}
+
+// Starts MPI and runs the command. Every exception of the program ends here.
+int guarded_run(const std::vector<std::string>& words) {
+  std::optional<Environment> environment;
+  const auto end_job = [&](const Error& error) {
+    if (environment) return environment->end_job(error);
+    log::write("error: ", error.what());  // MPI did not start: no other rank can be reached
+    return static_cast<int>(error.code());
+  };
   try {
-    return static_cast<int>(run(environment, words));
+    environment.emplace();
+    log::set_enabled(environment->rank() == 0);
+    return static_cast<int>(run(*environment, words));
   } catch (const Error& error) {
-    return environment.end_job(error);
+    return end_job(error);
   } catch (const std::bad_alloc&) {
-    return environment.end_job(out_of_memory());
+    return end_job(out_of_memory());
   } catch (const std::exception& error) {
+    if (is_closed_pipe(error)) end_by_closed_pipe();
     // LibTorch has no exception type for it.
     if (std::string_view(error.what()).find("can't allocate memory") != std::string_view::npos)
-      return environment.end_job(out_of_memory());
-    return environment.end_job(Error(ExitCode::failure, first_line(error.what())));
+      return end_job(out_of_memory());
+    return end_job(Error(ExitCode::failure, first_line(error.what())));
   }
 }
 
@@ -105,13 +130,12 @@ const char* malloc_conf = "thp:always";
 
 int main(int argc, char** argv) {
   elbo::keep_freed_memory();
+  std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads ends nothing
   std::signal(SIGXFSZ, SIG_IGN);  // a file larger than is allowed fails like a full disk, with a sentence
   // Threads are workers: no library may split a kernel. Read when LibTorch and OpenMP start.
   ::setenv("OMP_NUM_THREADS", "1", 1);
   // With a separate work space for each stream, cuBLAS adds in one order. Read when a GPU is first used.
   ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
   at::set_num_threads(1);
-  const elbo::Environment environment;
-  elbo::log::set_enabled(environment.rank() == 0);
-  return elbo::guarded_run(environment, {argv + 1, argv + argc});
+  return elbo::guarded_run({argv + 1, argv + argc});
 }

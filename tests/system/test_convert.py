@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import struct
+import subprocess
 import time
 import unittest
 import wave
@@ -14,7 +15,7 @@ import zlib
 import h5py
 import numpy
 
-from program import ROOT, ProgramTest, run, start
+from program import ROOT, ProgramTest, command, run, start
 
 
 def png(path, pixels):
@@ -361,7 +362,7 @@ class Convert(ProgramTest):
         self.assertEqual(out.read_text(), "precious")
 
     def test_an_interruption_leaves_nothing(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2):
             process = start(0, "convert", "sprites", f"--out={self.folder / 'sprites.h5'}")
             end = time.monotonic() + 60
             while not list(self.folder.glob("sprites.h5.partial-*")) and time.monotonic() < end:
@@ -371,6 +372,16 @@ class Convert(ProgramTest):
             process.communicate(timeout=60)
             self.assertEqual(process.returncode, -number)
             self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_a_hangup_that_the_process_ignores_ends_nothing(self):
+        out = self.folder / "digits.h5"
+        process = subprocess.Popen(command(0, "convert", "sprites", "--every=16", f"--out={out}"), stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        while process.poll() is None:
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.02)
+        self.assertEqual(process.returncode, 0)
+        self.succeed(0, "inspect", out)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """A run that was killed, stopped or damaged continues as if nothing had happened."""
+import fcntl
 import json
 import os
 import random
+import select
 import signal
+import subprocess
+import termios
 import time
 import unittest
 
-from program import ProgramTest, processes_left, processes_with, run, start
+from program import ENVIRONMENT, ROOT, ProgramTest, command, processes_left, processes_with, run, start
 
 
 class Resume(ProgramTest):
@@ -21,9 +25,14 @@ class Resume(ProgramTest):
 
     def start_and_wait_for_steps(self, ranks, name, more):
         """Starts or resumes, and waits until `more` further steps are done."""
-        file = self.folder / name / "metrics.jsonl"
         process = start(ranks, "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / name}", "--resume",
                         *self.SETTINGS)
+        self.wait_for_steps(process, name, more)
+        return process
+
+    def wait_for_steps(self, process, name, more, terminal=None):
+        """terminal: a descriptor that is read meanwhile, so that the process can write to it."""
+        file = self.folder / name / "metrics.jsonl"
         # Step numbers, because resuming cuts the file back first.
         before = None
         end = time.monotonic() + 60
@@ -33,8 +42,9 @@ class Resume(ProgramTest):
             before = step if before is None else min(before, step)
             if step >= before + more:
                 break
+            if terminal is not None and select.select([terminal], [], [], 0)[0]:
+                os.read(terminal, 1 << 16)
             time.sleep(0.005)
-        return process
 
     def test_killed_five_times_and_resumed_on_other_worlds(self):
         whole = self.train(2, "whole", *self.SETTINGS)
@@ -67,14 +77,49 @@ class Resume(ProgramTest):
 
     def test_stopped_on_request_it_saves_itself_and_exits_with_75(self):
         whole = self.train(1, "whole", *self.SETTINGS)
-        process = self.start_and_wait_for_steps(0, "stopped", 20)
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=30)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU):
+            name = number.name
+            process = self.start_and_wait_for_steps(0, name, 20)
+            process.send_signal(number)
+            output, _ = process.communicate(timeout=30)
+            self.assertEqual(process.returncode, 75, name)
+            step = int(output.split()[-1])
+            self.assertTrue((self.folder / name / "checkpoints" / f"step_{step:09}.h5").exists())
+        self.assertEqual(self.train(2, name, "--resume", *self.SETTINGS), whole)
+        self.assert_every_step_once(name)
+
+    def test_a_signal_that_the_process_ignores_does_not_stop_it(self):
+        process = subprocess.Popen(command(0, "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / 'run'}",
+                                           "--train.steps=60", "--evaluate.every=never"),
+                                   cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                   preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.wait_for_steps(process, "run", 20)
+        process.send_signal(signal.SIGHUP)
+        output, _ = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0)
+        self.assertTrue(output.endswith("step 60\n"), output)
+
+    def test_a_log_and_results_that_nobody_reads_end_nothing(self):
+        read, write = os.pipe()
+        os.close(read)
+        process = subprocess.run(command(0, "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / 'run'}",
+                                         "--train.steps=20", "--evaluate.every=10"), cwd=ROOT, env=ENVIRONMENT, stdout=write, stderr=write, timeout=60)
+        os.close(write)
+        self.assertEqual(process.returncode, 0)
+        self.assertTrue((self.folder / "run" / "checkpoints" / "step_000000020.h5").exists())
+
+    def test_a_run_whose_terminal_is_closed_saves_itself(self):
+        here, terminal = os.openpty()
+        process = subprocess.Popen(command(0, "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / 'run'}", *self.SETTINGS),
+                                   cwd=ROOT, env=ENVIRONMENT, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+                                   preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(terminal)
+        self.wait_for_steps(process, "run", 20, terminal=here)
+        os.close(here)
+        process.wait(timeout=30)
         self.assertEqual(process.returncode, 75)
-        step = int(output.split()[-1])
-        self.assertTrue((self.folder / "stopped" / "checkpoints" / f"step_{step:09}.h5").exists())
-        self.assertEqual(self.train(2, "stopped", "--resume", *self.SETTINGS), whole)
-        self.assert_every_step_once("stopped")
+        step = json.loads(self.metrics("run")[-1])["step"]
+        self.assertTrue((self.folder / "run" / "checkpoints" / f"step_{step:09}.h5").exists())
 
     def test_the_window_that_a_run_began_with_stays(self):
         window = "--data.shuffle_buffer_bytes=2097152"

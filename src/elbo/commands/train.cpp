@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -154,7 +155,9 @@ ExitCode train(const Environment& environment, const Words& words) {
   if (environment.rank() == 0) {
     if (outcome.stopped)
       log::info("stopped on request after step {}; --resume continues from there", outcome.step);
-    fmt::print("fingerprint {} step {}\n", outcome.fingerprint, outcome.step);
+    // Not fmt::print(), which throws where the terminal is gone: all is saved, and the exit code has to say
+    // so.
+    std::fputs(fmt::format("fingerprint {} step {}\n", outcome.fingerprint, outcome.step).c_str(), stdout);
   }
   return outcome.stopped ? ExitCode::stopped : ExitCode::ok;
 }

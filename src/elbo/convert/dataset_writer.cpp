@@ -17,9 +17,8 @@ namespace {
 
 constexpr int64_t chunk_bytes = int64_t{256} * 1024;
 constexpr unsigned deflate_level = 6;
-constexpr std::array interruptions{SIGINT, SIGTERM, SIGHUP};
 
-// A signal handler reaches nothing but variables of static storage.
+// A signal handler reaches only variables of static storage.
 std::array<char, 4096> unfinished;
 
 void remove_and_end(int signal) {
@@ -51,11 +50,7 @@ void Target::bind(OptionTable& table) {
 RemovedWhenInterrupted::RemovedWhenInterrupted(const std::string& path) {
   if (path.size() >= unfinished.size()) usage_error("--out={}: is too long a path", path);
   std::memcpy(unfinished.data(), path.c_str(), path.size() + 1);
-  for (const int signal : interruptions) std::signal(signal, remove_and_end);
-}
-
-RemovedWhenInterrupted::~RemovedWhenInterrupted() {
-  for (const int signal : interruptions) std::signal(signal, SIG_DFL);
+  handler_.emplace({SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU}, remove_and_end);
 }
 
 DatasetWriter::DatasetWriter(const Target& target, const std::string& kind)

@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "elbo/base/file.h"
 #include "elbo/base/options.h"
+#include "elbo/base/signal_handler.h"
 #include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
@@ -22,13 +24,13 @@ struct Target {
   void bind(OptionTable& table);
 };
 
-// Takes the file under construction away when the process is interrupted.
+// Removes the file under construction when a signal ends the process. One object a process at a time.
 class RemovedWhenInterrupted {
  public:
   explicit RemovedWhenInterrupted(const std::string& path);
-  ~RemovedWhenInterrupted();
-  RemovedWhenInterrupted(const RemovedWhenInterrupted&) = delete;
-  RemovedWhenInterrupted& operator=(const RemovedWhenInterrupted&) = delete;
+
+ private:
+  std::optional<SignalHandler> handler_;  // once the path is known to it
 };
 
 // Chunks hold about 256 KiB of whole rows, shuffled and deflated. Not thread-safe; one at a time a process.

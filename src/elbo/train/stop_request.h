@@ -1,18 +1,20 @@
-// A wish to stop that comes from outside: Ctrl-C, a scheduler's SIGTERM or SIGUSR1. The run goes on to the
-// end of its step, saves itself and exits with 75.
+// A request from outside to stop: Ctrl-C, a closed terminal, a signal of the scheduler. The run completes its
+// step, saves itself and exits with 75.
 #pragma once
+#include "elbo/base/signal_handler.h"
 
 namespace elbo {
 
-// Takes SIGINT, SIGTERM and SIGUSR1 as such wishes for as long as it lives. A second SIGINT ends the process
-// at once.
+// Takes SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU as such requests for as long as it lives,
+// unless the process ignores them (nohup). A second SIGINT ends the process at once. One object a process at
+// a time.
 class StopRequest {
  public:
   StopRequest();
-  ~StopRequest();
-  StopRequest(const StopRequest&) = delete;
-  StopRequest& operator=(const StopRequest&) = delete;
   bool made() const;
+
+ private:
+  SignalHandler handler_;
 };
 
 }  // namespace elbo
