@@ -78,6 +78,12 @@ class EndOfJob(unittest.TestCase):
         self.assertEqual(run.returncode, 2)
         self.assertIn("error: the launcher started 4 processes, but MPI knows of 1: use ", run.stderr)
 
+    def test_an_mpi_that_does_not_start_is_one_sentence(self):
+        run = subprocess.run([os.environ["ELBO"], "--version"], timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             env={"PATH": "/usr/bin", "OMPI_COMM_WORLD_RANK": "0", "LD_PRELOAD": os.environ["MPI_STAND_IN"]})
+        self.assertEqual(run.returncode, 1)
+        self.assertEqual(run.stderr, f"error: rank 0 on {HOST} could not start MPI: unknown error\n")
+
 
 if __name__ == "__main__":
     unittest.main()
