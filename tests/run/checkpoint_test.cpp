@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "elbo/base/error.h"
+#include "elbo/parallel/flat_parameters.h"
 
 namespace elbo {
 namespace {
@@ -25,7 +26,6 @@ class CheckpointTest : public testing::Test {
   static Checkpoint example(int64_t step) {
     Checkpoint checkpoint;
     checkpoint.step = step;
-    checkpoint.fingerprint = std::string(64, 'f');
     checkpoint.config = "[train]\nsteps = 3\n";
     checkpoint.dataset_fingerprint = std::string(64, 'd');
     checkpoint.data = {.x = {1, 2, 3},
@@ -40,6 +40,7 @@ class CheckpointTest : public testing::Test {
     checkpoint.best_step = 2;
     checkpoint.parameters = {
         {"b.weight", torch::rand({3, 4})}, {"a.bias", torch::rand({4})}, {"scalar", torch::rand({1})}};
+    checkpoint.fingerprint = fingerprint(checkpoint.parameters);
     checkpoint.buffers = {{"count", torch::tensor({7})}};
     checkpoint.optimizer = {{"model/exp_avg/b.weight", torch::rand({3, 4})}};
     return checkpoint;
@@ -94,6 +95,28 @@ TEST_F(CheckpointTest, EveryFlippedBitIsFound) {
   }
   std::ofstream(path, std::ios::binary) << content.substr(0, content.size() / 2);
   EXPECT_THROW(read_checkpoint(path), Error);
+}
+
+TEST_F(CheckpointTest, ParametersWithoutTheRecordedFingerprintAreDamage) {
+  Checkpoint other = example(5);
+  other.parameters[1].second = other.parameters[1].second + 1;
+  const fs::path path = checkpoint_path(folder_, 5);
+  write_checkpoint(path, other);  // every checksum is right
+  try {
+    read_checkpoint(path);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("do not match the fingerprint"));
+  }
+}
+
+TEST_F(CheckpointTest, ACopyUnderTheNameOfAnotherStepIsRefused) {
+  write_checkpoint(checkpoint_path(folder_, 5), example(5));
+  fs::copy_file(checkpoint_path(folder_, 5), checkpoint_path(folder_, 999));
+  EXPECT_THROW(read_checkpoint(checkpoint_path(folder_, 999)), Error);
+  EXPECT_EQ(newest_valid_checkpoint(folder_)->step, 5);
+  fs::copy_file(checkpoint_path(folder_, 5), folder_ / "kept.h5");
+  EXPECT_EQ(read_checkpoint(folder_ / "kept.h5").step, 5);
 }
 
 TEST_F(CheckpointTest, TheNewestValidOneIsFoundPastDamagedOnes) {

@@ -81,16 +81,23 @@ void FlatParameters::bind(torch::nn::Module& replica) const {
   for (const Item& item : items_) parameters[item.name].set_data(view(values_, item));
 }
 
-std::string fingerprint(const FlatParameters& flat_parameters) {
-  const torch::Tensor values = flat_parameters.values().cpu();
+std::string fingerprint(const std::vector<std::pair<std::string, torch::Tensor>>& parameters) {
   Sha256 digest;
-  for (const FlatParameters::Item& item : flat_parameters.items()) {
-    digest.update(item.name);
-    for (const int64_t size : item.shape) digest.update(&size, sizeof size);
-    digest.update(values.const_data_ptr<float>() + item.offset,
-                  static_cast<size_t>(item.elements) * sizeof(float));
+  for (const auto& [name, parameter] : parameters) {
+    const torch::Tensor values = parameter.cpu().contiguous();
+    digest.update(name);
+    for (const int64_t size : values.sizes()) digest.update(&size, sizeof size);
+    digest.update(values.const_data_ptr(), values.nbytes());
   }
   return digest.hex();
+}
+
+std::string fingerprint(const FlatParameters& flat_parameters) {
+  const torch::Tensor values = flat_parameters.values().cpu();
+  std::vector<std::pair<std::string, torch::Tensor>> parameters;
+  for (const FlatParameters::Item& item : flat_parameters.items())
+    parameters.emplace_back(item.name, FlatParameters::view(values, item));
+  return fingerprint(parameters);
 }
 
 }  // namespace elbo

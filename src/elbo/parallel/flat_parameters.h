@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "elbo/base/index_range.h"
@@ -53,6 +54,7 @@ class FlatParameters {
 
 // SHA-256 over the names, shapes and bytes of all parameters in order of registration: equal exactly where
 // models are.
+std::string fingerprint(const std::vector<std::pair<std::string, torch::Tensor>>& parameters);
 std::string fingerprint(const FlatParameters& flat_parameters);
 
 }  // namespace elbo

@@ -14,6 +14,7 @@
 #include "elbo/base/text.h"
 #include "elbo/base/version.h"
 #include "elbo/hdf5/hdf5.h"
+#include "elbo/parallel/flat_parameters.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
@@ -133,6 +134,26 @@ struct ReadField {
   }
 };
 
+// The step that a file's name says, if it is a checkpoint's.
+std::optional<int64_t> step_of_name(const fs::path& path) {
+  const std::string name = path.filename();
+  if (!name.starts_with("step_") || !name.ends_with(".h5")) return std::nullopt;
+  const char* end = name.data() + name.size() - 3;
+  int64_t step = 0;
+  const auto [last, error] = std::from_chars(name.data() + 5, end, step);
+  return last == end && error == std::errc() ? std::optional(step) : std::nullopt;
+}
+
+// What is recorded twice must agree; checksums alone do not prove that.
+void require_consistent(const Checkpoint& checkpoint, const fs::path& path) {
+  if (fingerprint(checkpoint.parameters) != checkpoint.fingerprint)
+    fail("{}: its parameters do not match the fingerprint that it records: the file is damaged",
+         path.string());
+  if (step_of_name(path).value_or(checkpoint.step) != checkpoint.step)
+    fail("{}: holds step {}, but its name says another: it is damaged or was renamed", path.string(),
+         checkpoint.step);
+}
+
 }  // namespace
 
 void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
@@ -147,6 +168,7 @@ void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
     for_each_group(checkpoint, [&](const char* group, const std::vector<NamedTensor>& tensors) {
       write_group(file, std::string("/") + group, tensors);
     });
+    hdf5::write_out(file, target.temporary_path());
   }
   seal(target.temporary_path());
   require_seal(target.temporary_path());  // what is on the disk, not what was meant
@@ -170,6 +192,7 @@ Checkpoint read_checkpoint(const fs::path& path) {
   for_each_group(checkpoint, [&](const char* group, std::vector<NamedTensor>& tensors) {
     tensors = read_group(file, std::string("/") + group, path);
   });
+  require_consistent(checkpoint, path);
   return checkpoint;
 }
 
@@ -180,14 +203,9 @@ fs::path checkpoint_path(const fs::path& run_directory, int64_t step) {
 std::vector<int64_t> checkpoint_steps(const fs::path& run_directory) {
   std::vector<int64_t> steps;
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(run_directory / "checkpoints", error)) {
-    const std::string name = entry.path().filename();
-    int64_t step = 0;
-    if (name.starts_with("step_") && name.ends_with(".h5") &&
-        std::from_chars(name.data() + 5, name.data() + name.size() - 3, step).ptr ==
-            name.data() + name.size() - 3)
-      steps.push_back(step);
-  }
+  for (fs::directory_iterator entry(run_directory / "checkpoints", error), end; !error && entry != end;
+       entry.increment(error))
+    if (const auto step = step_of_name(entry->path())) steps.push_back(*step);
   if (error && error != std::errc::no_such_file_or_directory)
     usage_error("{}: its checkpoints cannot be listed: {}", run_directory.string(), error.message());
   std::ranges::sort(steps);
