@@ -1,6 +1,9 @@
 #include "elbo/hdf5/hdf5.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+
+#include <csignal>
 
 #include "files.h"
 
@@ -72,6 +75,37 @@ TEST_F(Hdf5Test, FailuresNameFileObjectAndHdf5sReason) {
                 testing::AllOf(testing::HasSubstr("f.h5: /x"), testing::HasSubstr("rows 1 to 2")));
   }
   EXPECT_THROW(create_file(path("f.h5")), Error);
+}
+
+// No file may grow beyond this many bytes while it lives: as on a full disk, but only for a moment.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);  // as main() does
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(Hdf5Test, DataLostWhenADatasetIsClosedFailItsFileAndNoOther) {
+  const Handle full = create_file(path("full.h5"));
+  {
+    Handle rows = create_rows(full, "/x", {1 << 16}, torch::kFloat32, 1, 0);
+    append(rows, torch::ones({2, 1 << 16}));  // two chunks, which HDF5 keeps in memory
+    const FileSizeLimit limit(4096);
+    rows = Handle();
+  }
+  EXPECT_THROW(write_out(full, path("full.h5")), Error);
+  const Handle other = create_file(path("other.h5"));
+  write_tensor(other, "/x", torch::ones({3}));
+  EXPECT_NO_THROW(write_out(other, path("other.h5")));
 }
 
 }  // namespace

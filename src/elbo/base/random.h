@@ -9,8 +9,9 @@
 namespace elbo {
 
 // A 64-bit name of one stream of random numbers, made by mixing what the stream is for:
-// Key(seed).with("noise").with(step). Equal names give equal streams on every rank; different names never
-// share numbers.
+// Key(seed).with("noise").with(step). Equal names give equal streams on every rank. Different names give
+// different streams unless their 64 bits collide: among n names with a probability of about n²/2^65, which is
+// 1e-4 for a million steps of 64 microbatches and 1e-8 for 10,000 such steps.
 class Key {
  public:
   explicit Key(uint64_t seed);

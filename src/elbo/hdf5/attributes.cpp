@@ -1,5 +1,5 @@
-#include "elbo/hdf5/hdf5.h"
 #include "elbo/hdf5/check.h"
+#include "elbo/hdf5/hdf5.h"
 
 namespace elbo::hdf5 {
 namespace {
@@ -78,10 +78,11 @@ Handle write_texts(const Handle& location, const std::string& path, const std::v
   const Handle type = text_type(location.get());
   const Handle parents(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
   check(H5Pset_create_intermediate_group(parents.get(), 1), location.get(), "prepare a dataset");
-  Handle dataset = checked(
+  Handle dataset = made_in(
+      location,
       H5Dcreate2(location.get(), path.c_str(), type.get(), list_space(location.get(), texts.size()).get(),
                  parents.get(), H5P_DEFAULT, H5P_DEFAULT),
-      H5Dclose, location.get(), "make a dataset");
+      H5Dclose, "make a dataset");
   if (!texts.empty())
     check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT,
                    static_cast<const void*>(texts.data())),

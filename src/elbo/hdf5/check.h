@@ -24,4 +24,9 @@ inline Handle checked(hid_t id, herr_t (*close)(hid_t), hid_t object, const char
   return Handle(check(id, object, tried), close);
 }
 
+// A group or dataset of the file that `location` is or belongs to.
+inline Handle made_in(const Handle& location, hid_t id, herr_t (*close)(hid_t), const char* tried) {
+  return Handle(check(id, location.get(), tried), close, location);
+}
+
 }  // namespace elbo::hdf5

@@ -4,7 +4,6 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <atomic>
 
 #include "elbo/base/file.h"
 #include "elbo/hdf5/check.h"
@@ -82,13 +81,10 @@ std::unique_lock<std::recursive_mutex> lock() {
 }
 
 // The lock was taken when the handle was made, so taking it does not fail.
-// Whether something that was still to be written when it was closed could not be: a destructor cannot say so.
-static std::atomic<bool> closing_has_failed = false;
-
 Handle::~Handle() {  // NOLINT(bugprone-exception-escape)
   if (id_ < 0) return;
   const auto guard = lock();
-  if (close_(id_) < 0) closing_has_failed = true;
+  if (close_(id_) < 0 && incomplete_) *incomplete_ = true;
 }
 
 std::string last_reason() {
@@ -137,14 +133,16 @@ Handle create_file(const std::string& path, uint64_t user_block) {
     fail("{}: could not set a user block: {}", path, last_reason());
   const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_EXCL, properties.get(), H5P_DEFAULT);
   if (file < 0) fail("{}: cannot be made: {}", path, last_reason());
-  return {file, H5Fclose};
+  Handle made(file, H5Fclose);
+  made.incomplete_ = std::make_shared<bool>(false);
+  return made;
 }
 
 void write_out(const Handle& file, const std::string& path) {
   const auto guard = lock();
   if (H5Fflush(file.get(), H5F_SCOPE_GLOBAL) < 0)
     fail("{}: cannot be written: is the disk full? ({})", path, last_reason());
-  if (closing_has_failed) fail("{}: cannot be written: is the disk full?", path);
+  if (*file.incomplete_) fail("{}: cannot be written: is the disk full?", path);
 }
 
 bool exists(const Handle& location, const std::string& path) {
@@ -171,22 +169,22 @@ Handle open_dataset(const Handle& location, const std::string& path) {
   const hid_t dataset = H5Dopen2(location.get(), path.c_str(), H5P_DEFAULT);
   if (dataset < 0)
     fail("{}: the dataset {} cannot be opened: {}", name_of(location.get()), path, last_reason());
-  return {dataset, H5Dclose};
+  return {dataset, H5Dclose, location};
 }
 
 Handle open_group(const Handle& location, const std::string& path) {
   const auto guard = lock();
   const hid_t group = H5Gopen2(location.get(), path.c_str(), H5P_DEFAULT);
   if (group < 0) fail("{}: the group {} cannot be opened: {}", name_of(location.get()), path, last_reason());
-  return {group, H5Gclose};
+  return {group, H5Gclose, location};
 }
 
 Handle create_group(const Handle& location, const std::string& path) {
   const auto guard = lock();
   const Handle parents(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
   check(H5Pset_create_intermediate_group(parents.get(), 1), location.get(), "prepare a group");
-  return checked(H5Gcreate2(location.get(), path.c_str(), parents.get(), H5P_DEFAULT, H5P_DEFAULT), H5Gclose,
-                 location.get(), "make a group");
+  return made_in(location, H5Gcreate2(location.get(), path.c_str(), parents.get(), H5P_DEFAULT, H5P_DEFAULT),
+                 H5Gclose, "make a group");
 }
 
 std::vector<std::string> list(const Handle& location, const std::string& group) {

@@ -1,10 +1,12 @@
 // HDF5's C library behind move-only handles. Every call is checked: an Error carries HDF5's own reason. The
-// library is not thread-safe; callers hold hdf5_lock() around each use of a handle.
+// library is not thread-safe: the functions here take lock(), and so does who passes a handle to the library
+// itself.
 #pragma once
 #include <hdf5.h>
 #include <torch/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -21,10 +23,15 @@ class Handle {
  public:
   Handle() = default;
   Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
-  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
+  // An object of the file that `location` is or belongs to.
+  Handle(hid_t id, herr_t (*close)(hid_t), const Handle& location)
+      : id_(id), close_(close), incomplete_(location.incomplete_) {}
+  Handle(Handle&& other) noexcept
+      : id_(std::exchange(other.id_, -1)), close_(other.close_), incomplete_(std::move(other.incomplete_)) {}
   Handle& operator=(Handle&& other) noexcept {
     std::swap(id_, other.id_);
     std::swap(close_, other.close_);
+    std::swap(incomplete_, other.incomplete_);
     return *this;
   }
   ~Handle();
@@ -32,8 +39,14 @@ class Handle {
   explicit operator bool() const { return id_ >= 0; }
 
  private:
+  friend Handle create_file(const std::string& path, uint64_t user_block);
+  friend void write_out(const Handle& file, const std::string& path);
+
   hid_t id_ = -1;
   herr_t (*close_)(hid_t) = nullptr;
+  // Of a file that is written, shared by its objects: one of them could not write its last data when it was
+  // closed, which a destructor cannot report.
+  std::shared_ptr<bool> incomplete_;
 };
 
 // The reason of HDF5's last failure, innermost first, in one line.
@@ -59,9 +72,9 @@ struct DatasetInfo {
 Handle open_file(const std::string& path);  // read-only; usage Errors: missing, a folder, not HDF5, cut short
 // New file, refuses to replace; user_block: bytes kept free at its start (0 or a power of two ≥ 512).
 Handle create_file(const std::string& path, uint64_t user_block = 0);
-// Writes what is still in memory of a file that was made, with all that is open in it. Throws Error where
-// that has failed, or for anything that was closed before: to be called ahead of the end, which cannot say
-// so.
+// Writes what is still in memory of a file from create_file() and of everything open in it. Throws Error
+// where that fails, or has failed for an object of this file that is closed already. To be called before the
+// file is closed.
 void write_out(const Handle& file, const std::string& path);
 bool exists(const Handle& location, const std::string& path);
 bool is_group(const Handle& location, const std::string& path);

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "elbo/hdf5/hdf5.h"
 #include "elbo/hdf5/check.h"
+#include "elbo/hdf5/hdf5.h"
 
 namespace elbo::hdf5 {
 namespace {
@@ -43,9 +43,10 @@ Handle make_dataset(const Handle& location, const std::string& path, torch::Scal
                     const Handle& space, const Handle& layout) {
   const Handle parents(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
   check(H5Pset_create_intermediate_group(parents.get(), 1), location.get(), "prepare a dataset");
-  return checked(H5Dcreate2(location.get(), path.c_str(), memory_type(type), space.get(), parents.get(),
+  return made_in(location,
+                 H5Dcreate2(location.get(), path.c_str(), memory_type(type), space.get(), parents.get(),
                             layout.get(), H5P_DEFAULT),
-                 H5Dclose, location.get(), "make a dataset");
+                 H5Dclose, "make a dataset");
 }
 
 // Selects rows [first, first + count) of `space`, and returns the space of so many rows in memory.
