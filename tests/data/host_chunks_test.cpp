@@ -1,9 +1,11 @@
 #include "elbo/data/host_chunks.h"
 
 #include <gmock/gmock.h>
+#include <pthread.h>
 #include <torch/types.h>
 
 #include <atomic>
+#include <future>
 #include <random>
 #include <thread>
 
@@ -24,12 +26,12 @@ int64_t roll(std::mt19937& dice, uint32_t sides) { return static_cast<int64_t>(d
 
 // Two ranks: each sees the memory through an object of its own.
 struct Host {
-  explicit Host(int64_t slots) {
+  explicit Host(int64_t slots, double timeout = 60) {
     constexpr int64_t chunk = rows * (3 + 4);
     memory.reset(new (std::align_val_t{64}) char[static_cast<size_t>(HostChunks::bytes(slots, chunk))],
                  [](char* bytes) { operator delete[](bytes, std::align_val_t{64}); });
     HostChunks::prepare(memory.get(), slots);
-    for (auto& rank : ranks) rank = std::make_shared<HostChunks>(memory, slots, chunk);
+    for (auto& rank : ranks) rank = std::make_shared<HostChunks>(memory, slots, chunk, timeout);
   }
   std::shared_ptr<char> memory;
   std::array<std::shared_ptr<HostChunks>, 2> ranks;
@@ -99,6 +101,51 @@ TEST(HostChunks, AChunkThatCannotBeReadIsTriedAgain) {
   EXPECT_THROW(host.ranks[0]->get({0, 0}, []() -> Chunk { fail("unreadable"); }), Error);
   EXPECT_THROW(host.ranks[1]->get({0, 0}, []() -> Chunk { fail("unreadable"); }), Error);
   EXPECT_TRUE(host.ranks[1]->get({0, 0}, [] { return chunk_of({0, 0}, false); }));
+}
+
+// The lock is the first thing in the memory. A thread that ends with it stands for a process that is killed.
+void die_with_the_lock(const Host& host) {
+  std::thread([&] { ::pthread_mutex_lock(reinterpret_cast<pthread_mutex_t*>(host.memory.get())); }).join();
+}
+
+TEST(HostChunks, AProcessThatDiesWithTheLockLeavesNobodyTheMemory) {
+  const Host host(2);
+  const auto ask = [&](size_t rank) {
+    return host.ranks.at(rank)->get({0, 0}, [] { return chunk_of({0, 0}, false); });
+  };
+  ChunkCache::Pointer held = ask(0);
+  die_with_the_lock(host);
+  for (const size_t rank : {0, 1, 0, 1}) EXPECT_THROW(ask(rank), Error);
+  held.reset();  // must neither throw nor wait
+}
+
+TEST(HostChunks, WaitingForAChunkHasALimit) {
+  const Host host(2, /*timeout=*/0.2);
+  std::promise<void> begun, end;
+  std::thread slow([&] {
+    host.ranks[0]->get({0, 0}, [&] {
+      begun.set_value();
+      end.get_future().wait();
+      return chunk_of({0, 0}, false);
+    });
+  });
+  begun.get_future().wait();
+  EXPECT_THROW(host.ranks[1]->get({0, 0}, [] { return chunk_of({0, 0}, false); }), Error);
+  end.set_value();
+  slow.join();
+}
+
+TEST(HostChunks, WaitingForTheLockHasALimit) {
+  const Host host(2, /*timeout=*/0.2);
+  auto* lock = reinterpret_cast<pthread_mutex_t*>(host.memory.get());
+  std::thread([&] {
+    ::pthread_mutex_lock(lock);
+    std::thread([&] {
+      EXPECT_THROW(host.ranks[0]->get({0, 0}, [] { return chunk_of({0, 0}, false); }), Error);
+    }).join();
+    ::pthread_mutex_unlock(lock);
+  }).join();
+  EXPECT_TRUE(host.ranks[0]->get({0, 0}, [] { return chunk_of({0, 0}, false); }));
 }
 
 }  // namespace

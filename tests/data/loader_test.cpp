@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <future>
 #include <map>
 
+#include "elbo/base/error.h"
 #include "elbo/data/binarize.h"
 #include "files.h"
 
@@ -19,8 +21,12 @@ class LoaderTest : public DataTest {
     return make("rows.h5", {{"/train/x", x}}, "", 4);
   }
   static LoaderOptions loader_options() {
-    return {
-        .batch = 12, .microbatch = 4, .microbatches = {0, 3}, .shuffle_buffer_bytes = 1 << 20, .seed = 5, .end_step = 10};
+    return {.batch = 12,
+            .microbatch = 4,
+            .microbatches = {0, 3},
+            .shuffle_buffer_bytes = 1 << 20,
+            .seed = 5,
+            .end_step = 10};
   }
   static std::vector<int64_t> ids_of(const Batch& batch) {
     const auto* data = batch.ids.const_data_ptr<int64_t>();
@@ -55,7 +61,8 @@ TEST_F(LoaderTest, MicrobatchesDependOnNeitherRanksNorWorkersNorWhereTheRunBegan
   std::map<std::pair<int64_t, int64_t>, std::vector<int64_t>> whole;
   Loader one(dataset.split("train"), loader_options());
   for (int64_t step = 0; step < 10; ++step)
-    for (int64_t microbatch = 0; microbatch < 3; ++microbatch) whole[{step, microbatch}] = ids_of(one.microbatch(step, microbatch));
+    for (int64_t microbatch = 0; microbatch < 3; ++microbatch)
+      whole[{step, microbatch}] = ids_of(one.microbatch(step, microbatch));
   for (int64_t rank = 0; rank < 2; ++rank)
     for (const int workers : {1, 2, 3}) {
       LoaderOptions part = loader_options();
@@ -67,7 +74,9 @@ TEST_F(LoaderTest, MicrobatchesDependOnNeitherRanksNorWorkersNorWhereTheRunBegan
       for (int64_t step = 4; step < 10; ++step)
         for (int64_t microbatch = part.microbatches.first; microbatch < part.microbatches.end; ++microbatch) {
           // A worker whose turn comes later may ask first: ask from the back.
-          const int64_t asked = part.workers > 1 ? part.microbatches.first + part.microbatches.end - 1 - microbatch : microbatch;
+          const int64_t asked = part.workers > 1
+                                    ? part.microbatches.first + part.microbatches.end - 1 - microbatch
+                                    : microbatch;
           EXPECT_EQ(ids_of(loader.microbatch(step, asked)), (whole[{step, asked}]));
         }
     }
@@ -122,6 +131,61 @@ TEST(Binarize, CertainValuesStay) {
   std::vector<float> values{0, 1, 0, 1};
   binarize_row(values.data(), 4, Key(1));
   EXPECT_EQ(values, (std::vector<float>{0, 1, 0, 1}));
+}
+
+// Rows whose reading hangs until they are released.
+class HangingRows final : public RowSource {
+ public:
+  int64_t rows() const override { return 100; }
+  int64_t rows_per_chunk() const override { return 10; }
+  int64_t bytes_per_row() const override { return 1 << 20; }
+  Batch read(const std::vector<int64_t>&) const override {
+    begun_.set_value();
+    released_.wait();
+    fail("released");
+  }
+  void read_all() const override {}
+  std::string access_method() const override { return ""; }
+  void wait_for_reader() { begun_.get_future().wait(); }
+  void release() { release_.set_value(); }
+
+ private:
+  mutable std::promise<void> begun_;
+  std::promise<void> release_;
+  std::shared_future<void> released_ = release_.get_future().share();
+};
+
+TEST(Loader, WaitsForDataForALimitedTime) {
+  HangingRows rows;
+  Loader loader(rows, {.batch = 4,
+                       .microbatch = 4,
+                       .microbatches = {0, 1},
+                       .shuffle_buffer_bytes = 1 << 20,
+                       .end_step = 1,
+                       .timeout = 0.1});
+  try {
+    loader.microbatch(0, 0);
+    ADD_FAILURE() << "there are no data";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("waited 0.1 s for the data of step 1"));
+  }
+  rows.release();
+}
+
+TEST(Loader, EndsTheProcessWhereReadingHangsForGood) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        HangingRows rows;
+        Loader loader(rows, {.batch = 4,
+                             .microbatch = 4,
+                             .microbatches = {0, 1},
+                             .shuffle_buffer_bytes = 1 << 20,
+                             .end_step = 1,
+                             .timeout = 0.1});
+        rows.wait_for_reader();
+      },
+      testing::ExitedWithCode(1), "error: .*reading the data hangs");
 }
 
 }  // namespace

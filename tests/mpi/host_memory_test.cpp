@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
+#include <filesystem>
+#include <set>
+#include <string>
+
 #include "elbo/data/host_chunks.h"
 #include "ranks.h"
 
@@ -15,7 +19,7 @@ TEST(HostMemory, IsTheSameForTheRanksOfAHost) {
       share_host_memory(world(), environment().local_rank(), HostChunks::bytes(slots, chunk_bytes),
                         [&](void* raw) { HostChunks::prepare(raw, slots); });
   ASSERT_TRUE(memory);
-  const auto chunks = std::make_shared<HostChunks>(memory, slots, chunk_bytes);
+  const auto chunks = std::make_shared<HostChunks>(memory, slots, chunk_bytes, /*timeout=*/60);
   torch::Tensor loaded = torch::zeros({}, torch::kInt64);
   for (int64_t i = 0; i < slots; ++i) {
     const ChunkCache::Pointer chunk = chunks->get({0, i}, [&] {
@@ -27,6 +31,21 @@ TEST(HostMemory, IsTheSameForTheRanksOfAHost) {
   }
   world().all_reduce(loaded, ReduceOp::sum);
   EXPECT_EQ(loaded.item<int64_t>(), slots);  // one host
+}
+
+std::set<std::string> names_in_shared_memory() {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm"))
+    if (entry.path().filename().string().starts_with("elbo")) names.insert(entry.path().filename());
+  return names;
+}
+
+// A rank that is killed at any time leaves nothing behind.
+TEST(HostMemory, HasNoName) {
+  const std::set<std::string> before = names_in_shared_memory();
+  const std::shared_ptr<void> memory = share_host_memory(
+      world(), environment().local_rank(), 4096, [&](void*) { EXPECT_EQ(names_in_shared_memory(), before); });
+  EXPECT_TRUE(memory);
 }
 
 TEST(HostMemory, WhatAHostHasNotGotIsGivenToNobody) {

@@ -286,7 +286,7 @@ struct Dataset::State {
     const int64_t slots = std::min(most, std::max(least, 2 * options.shuffle_buffer_bytes / chunk_bytes));
     if (const std::shared_ptr<void> memory = ranks.share(HostChunks::bytes(slots, chunk_bytes),
                                                          [&](void* raw) { HostChunks::prepare(raw, slots); }))
-      cache.share(std::make_shared<HostChunks>(memory, slots, chunk_bytes));
+      cache.share(std::make_shared<HostChunks>(memory, slots, chunk_bytes, ranks.timeout));
   }
 
   void hold_out_validation() {

@@ -57,6 +57,7 @@ struct Ranks {
   // So many bytes that the ranks of this host share, or none; `prepare` is called with it by one of them. Not
   // set where there is one rank a host.
   std::function<std::shared_ptr<void>(int64_t bytes, const std::function<void(void*)>& prepare)> share{};
+  double timeout = 600;  // seconds that a rank waits for another one to read a chunk
 };
 
 class Dataset {

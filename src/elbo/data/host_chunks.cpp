@@ -3,11 +3,18 @@
 #include <pthread.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <ctime>
+#include <thread>
 
 #include "elbo/base/error.h"
+#include "elbo/base/log.h"
+#include "elbo/base/stopwatch.h"
 
 namespace elbo {
 namespace {
@@ -42,42 +49,59 @@ torch::Tensor view_of(const Form& form, uint8_t* data) {
                           static_cast<torch::ScalarType>(form.type));
 }
 
+void require(int code, const char* tried) {
+  if (code != 0)
+    fail("the memory that the ranks of a host share: could not {}: {}", tried, std::strerror(code));
+}
+
+timespec realtime_after(double seconds) {
+  timespec time{};
+  ::clock_gettime(CLOCK_REALTIME, &time);
+  time.tv_sec += static_cast<time_t>(std::min(seconds, 1e9)) + 1;
+  return time;
+}
+
 int64_t bytes_of(const torch::Tensor& tensor) {
   return tensor.defined() ? aligned(static_cast<int64_t>(tensor.nbytes())) : 0;
 }
+
+static_assert(std::atomic<int32_t>::is_always_lock_free);  // so that processes may share one
 
 }  // namespace
 
 struct HostChunks::Head {
   pthread_mutex_t mutex;
-  pthread_cond_t changed;  // a chunk that somebody loads is there, or will not come
-  int32_t hand;            // of the clock: which slot is asked next whether it is in use
+  int32_t hand;  // of the clock: which slot is asked next whether it is in use
 };
 
 struct HostChunks::Slot {
   enum class State : uint8_t { empty, loading, ready };
   State state;
-  bool used;           // since the hand came by
-  int32_t pins, next;  // next: in its bucket
+  bool used;                  // since the hand came by
+  std::atomic<int32_t> pins;  // raised with the lock, lowered without: that never waits and never fails
+  int32_t next;               // in its bucket
   uint64_t generation;
   ChunkCache::Name name;
   Form x, label;
 };
 
-// The processes' one lock. A process that dies with it ends the job.
+// The processes' one lock. Where one of them dies with it, the memory is unusable and nobody gets the lock
+// any more.
 class HostChunks::Lock {
  public:
-  explicit Lock(Head& head) : head_(head) {
-    if (::pthread_mutex_lock(&head_.mutex) == EOWNERDEAD) {
-      ::pthread_mutex_unlock(&head_.mutex);  // from now on nobody gets it
-      fail("a rank of this host ended while it held the memory that the ranks share");
-    }
+  Lock(Head& head, double timeout) : head_(head) {
+    const timespec limit = realtime_after(timeout);
+    const int code = ::pthread_mutex_timedlock(&head_.mutex, &limit);
+    if (code == EOWNERDEAD) ::pthread_mutex_unlock(&head_.mutex);  // from now on the code is ENOTRECOVERABLE
+    if (code == EOWNERDEAD || code == ENOTRECOVERABLE)
+      fail("a rank of this host ended while it changed the memory that the ranks share");
+    if (code == ETIMEDOUT)
+      fail("waited {:g} s for the memory that the ranks of this host share; another of them hangs", timeout);
+    require(code, "lock it");
   }
   ~Lock() { ::pthread_mutex_unlock(&head_.mutex); }
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
-  void wait() { ::pthread_cond_wait(&head_.changed, &head_.mutex); }
-  void wake_all() { ::pthread_cond_broadcast(&head_.changed); }
 
  private:
   Head& head_;
@@ -88,10 +112,11 @@ int64_t HostChunks::bytes(int64_t slots, int64_t chunk_bytes) {
          aligned(slots * static_cast<int64_t>(sizeof(Slot))) + slots * slot_bytes_of(chunk_bytes);
 }
 
-HostChunks::HostChunks(std::shared_ptr<void> memory, int64_t slots, int64_t chunk_bytes)
+HostChunks::HostChunks(std::shared_ptr<void> memory, int64_t slots, int64_t chunk_bytes, double timeout)
     : memory_(std::move(memory)),
       count_(slots),
       slot_bytes_(slot_bytes_of(chunk_bytes)),
+      timeout_(timeout),
       views_(static_cast<size_t>(slots)) {
   auto* at = static_cast<uint8_t*>(memory_.get());
   head_ = reinterpret_cast<Head*>(at);
@@ -107,16 +132,12 @@ void HostChunks::prepare(void* memory, int64_t slots) {
   auto* at = static_cast<uint8_t*>(memory);
   auto* head = new (at) Head{};
   pthread_mutexattr_t mutex;
-  ::pthread_mutexattr_init(&mutex);
-  ::pthread_mutexattr_setpshared(&mutex, PTHREAD_PROCESS_SHARED);
-  ::pthread_mutexattr_setrobust(&mutex, PTHREAD_MUTEX_ROBUST);
-  ::pthread_mutex_init(&head->mutex, &mutex);
+  require(::pthread_mutexattr_init(&mutex), "describe a lock");
+  require(::pthread_mutexattr_setpshared(&mutex, PTHREAD_PROCESS_SHARED),
+          "describe a lock of several processes");
+  require(::pthread_mutexattr_setrobust(&mutex, PTHREAD_MUTEX_ROBUST), "describe a robust lock");
+  require(::pthread_mutex_init(&head->mutex, &mutex), "make a lock");
   ::pthread_mutexattr_destroy(&mutex);
-  pthread_condattr_t condition;
-  ::pthread_condattr_init(&condition);
-  ::pthread_condattr_setpshared(&condition, PTHREAD_PROCESS_SHARED);
-  ::pthread_cond_init(&head->changed, &condition);
-  ::pthread_condattr_destroy(&condition);
   at += aligned(sizeof(Head));
   std::fill_n(reinterpret_cast<int32_t*>(at), slots, none);
   at += aligned(slots * static_cast<int64_t>(sizeof(int32_t)));
@@ -154,7 +175,7 @@ int32_t HostChunks::claim(ChunkCache::Name name) {
     const int32_t index = head_->hand;
     head_->hand = static_cast<int32_t>((index + 1) % count_);
     Slot& here = slot(index);
-    if (here.pins > 0 || here.state == Slot::State::loading) continue;
+    if (here.pins.load(std::memory_order_acquire) > 0 || here.state == Slot::State::loading) continue;
     if (here.state == Slot::State::ready && std::exchange(here.used, false)) continue;
     forget(index);
     here.state = Slot::State::loading;
@@ -175,23 +196,24 @@ ChunkCache::Pointer HostChunks::pin(int32_t index) {
     view = std::make_unique<const Chunk>(Chunk{x, view_of(here.label, data(index) + bytes_of(x))});
     generation = here.generation;
   }
-  return {view.get(), [self = shared_from_this(), index](const Chunk*) { self->unpin(index); }};
+  return {view.get(), [self = shared_from_this(), index](const Chunk*) {
+            self->slot(index).pins.fetch_sub(1, std::memory_order_release);
+          }};
 }
 
-// ---- without ----
+// ---- without the lock ----
 
-void HostChunks::unpin(int32_t index) {
-  const Lock lock(*head_);
-  --slot(index).pins;
+// Where that fails, the memory is lost for all ranks; those that wait for the chunk do so for a limited time.
+void HostChunks::give_up(int32_t index) noexcept {
+  try {
+    const Lock lock(*head_, timeout_);
+    forget(index);
+  } catch (const Error& error) {
+    log::warning("{}", error.what());
+  }
 }
 
-void HostChunks::give_up(int32_t index) {
-  Lock lock(*head_);
-  forget(index);
-  lock.wake_all();
-}
-
-ChunkCache::Pointer HostChunks::all_gather_parameters(int32_t index, const Chunk& chunk) {
+ChunkCache::Pointer HostChunks::publish(int32_t index, const Chunk& chunk) {
   const int64_t x_bytes = bytes_of(chunk.x);
   if (x_bytes + bytes_of(chunk.label) > slot_bytes_)
     fail("a chunk of {} bytes is larger than the {} of its slot", x_bytes + bytes_of(chunk.label),
@@ -199,29 +221,39 @@ ChunkCache::Pointer HostChunks::all_gather_parameters(int32_t index, const Chunk
   std::memcpy(data(index), chunk.x.const_data_ptr(), chunk.x.nbytes());
   if (chunk.label.defined())
     std::memcpy(data(index) + x_bytes, chunk.label.const_data_ptr(), chunk.label.nbytes());
-  Lock lock(*head_);
+  const Lock lock(*head_, timeout_);
   Slot& here = slot(index);
   here.x = form_of(chunk.x);
   here.label = form_of(chunk.label);
   here.state = Slot::State::ready;
   ++here.generation;
-  lock.wake_all();
   return pin(index);
 }
 
 ChunkCache::Pointer HostChunks::get(ChunkCache::Name name, const std::function<Chunk()>& load) {
   int32_t mine = none;
-  {
-    Lock lock(*head_);
-    for (int32_t index = find(name); index != none; index = find(name)) {
+  for (const Stopwatch watch;;) {
+    {
+      const Lock lock(*head_, timeout_);
+      const int32_t index = find(name);
+      if (index == none) {
+        mine = claim(name);
+        break;
+      }
       if (slot(index).state == Slot::State::ready) return pin(index);
-      lock.wait();
     }
-    mine = claim(name);
+    // Another process or thread loads it. That is asked again and again: a condition variable in the memory
+    // would hang where a process that waits for it dies.
+    if (watch.seconds() > timeout_)
+      fail(
+          "waited {:g} s for a chunk of the data that another rank of this host reads; it hangs, or needs "
+          "more time",
+          timeout_);
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
   if (mine == none) return nullptr;
   try {
-    return all_gather_parameters(mine, load());
+    return publish(mine, load());
   } catch (...) {
     give_up(mine);
     throw;

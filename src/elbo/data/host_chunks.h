@@ -14,15 +14,16 @@ namespace elbo {
 // Any number of threads of any number of processes at once.
 class HostChunks : public std::enable_shared_from_this<HostChunks> {
  public:
-  // For so many chunks of at most `chunk_bytes` bytes.
+  // Of memory for `slots` chunks of at most `chunk_bytes` bytes each.
   static int64_t bytes(int64_t slots, int64_t chunk_bytes);
-  // Makes ready what bytes() says, for all processes: by one of them, before any other has it.
+  // Initialises that memory for all processes: called by one of them, before any other has it. Throws Error.
   static void prepare(void* memory, int64_t slots);
 
-  // The same numbers in every process.
-  HostChunks(std::shared_ptr<void> memory, int64_t slots, int64_t chunk_bytes);
+  // The same numbers in every process. `timeout` in seconds limits every wait for another process or thread.
+  HostChunks(std::shared_ptr<void> memory, int64_t slots, int64_t chunk_bytes, double timeout);
 
-  // The chunk as it is here, or as `load` reads it for all; none where all slots are in use.
+  // The chunk as it is here, or as `load` reads it for all; none where all slots are in use. Throws Error
+  // where another process does not finish loading it in time, or died while it changed the memory.
   ChunkCache::Pointer get(ChunkCache::Name name, const std::function<Chunk()>& load);
 
  private:
@@ -37,10 +38,9 @@ class HostChunks : public std::enable_shared_from_this<HostChunks> {
   int32_t find(ChunkCache::Name name);
   int32_t claim(ChunkCache::Name name);
   void forget(int32_t index);
-  void give_up(int32_t index);
-  ChunkCache::Pointer all_gather_parameters(int32_t index, const Chunk& chunk);
+  void give_up(int32_t index) noexcept;
+  ChunkCache::Pointer publish(int32_t index, const Chunk& chunk);
   ChunkCache::Pointer pin(int32_t index);
-  void unpin(int32_t index);
 
   std::shared_ptr<void> memory_;
   Head* head_;
@@ -48,6 +48,7 @@ class HostChunks : public std::enable_shared_from_this<HostChunks> {
   Slot* slots_;
   uint8_t* data_;
   int64_t count_, slot_bytes_;
+  double timeout_;
   // This process' views of the slots, each with the slot's generation for which it was made.
   std::vector<std::pair<uint64_t, std::unique_ptr<const Chunk>>> views_;
 };

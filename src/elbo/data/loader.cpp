@@ -3,21 +3,28 @@
 #include <ATen/Parallel.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <exception>
 #include <map>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 
+#include "elbo/base/error.h"
+#include "elbo/base/host.h"
+#include "elbo/base/log.h"
 #include "elbo/data/binarize.h"
 
 namespace elbo {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Place = std::pair<int64_t, int64_t>;  // step, leaf
+constexpr std::chrono::duration<double> hang_grace(2);  // for a reader that came too late, to end by itself
+using Place = std::pair<int64_t, int64_t>;              // step, leaf
 
 // A rank's leaves in the order in which its workers, side by side, will ask for them.
 std::vector<int64_t> order_of_demand(IndexRange microbatches, int workers) {
@@ -42,8 +49,9 @@ struct Loader::State {
   std::condition_variable changed;
   std::map<Place, Batch> ready;
   std::exception_ptr failure;
-  bool stopping = false;
-  double waited = 0;  // seconds
+  bool stopping = false, ended = false;  // what the reader should do, has done
+  std::string hang;                      // what a reader that did not come in time was waited for
+  double waited = 0;                     // seconds
   std::thread reader;
 
   State(const RowSource& rows, LoaderOptions given)
@@ -85,6 +93,18 @@ struct Loader::State {
     return !stopping;
   }
 
+  // std::condition_variable adds the limit to the clock, which must not overflow.
+  std::chrono::duration<double> limit() const {
+    return std::chrono::duration<double>(std::min(options.timeout, 1e9));
+  }
+
+  void run_reader() {
+    read_ahead();
+    const std::lock_guard guard(mutex);
+    ended = true;
+    changed.notify_all();
+  }
+
   void read_ahead() {
     at::set_num_threads(1);
     const std::vector<int64_t> microbatches = order_of_demand(options.microbatches, options.workers);
@@ -110,14 +130,21 @@ struct Loader::State {
 Loader::Loader(const RowSource& source, LoaderOptions options)
     : state_(std::make_unique<State>(source, std::move(options))) {
   state_->read_small_split();
-  state_->reader = std::thread([state = state_.get()] { state->read_ahead(); });
+  state_->reader = std::thread([state = state_.get()] { state->run_reader(); });
 }
 
 Loader::~Loader() {
   {
-    const std::lock_guard guard(state_->mutex);
+    std::unique_lock guard(state_->mutex);
     state_->stopping = true;
     state_->changed.notify_all();
+    const std::chrono::duration<double> limit = state_->hang.empty() ? state_->limit() : hang_grace;
+    if (!state_->changed.wait_for(guard, limit, [&] { return state_->ended; })) {
+      log::set_enabled(true);
+      log::write("error: ", fmt::format("{}: {}", host_name(),
+                                        state_->hang.empty() ? "reading the data hangs" : state_->hang));
+      std::_Exit(static_cast<int>(ExitCode::failure));
+    }
   }
   state_->reader.join();
 }
@@ -125,8 +152,16 @@ Loader::~Loader() {
 Batch Loader::microbatch(int64_t step, int64_t microbatch) {
   const Clock::time_point start = Clock::now();
   std::unique_lock guard(state_->mutex);
-  state_->changed.wait(guard, [&] { return state_->failure || state_->ready.contains({step, microbatch}); });
+  const bool there = state_->changed.wait_for(guard, state_->limit(), [&] {
+    return state_->failure || state_->ready.contains({step, microbatch});
+  });
   state_->waited += std::chrono::duration<double>(Clock::now() - start).count();
+  if (!there) {
+    state_->hang = fmt::format(
+        "waited {:g} s for the data of step {}: reading them hangs, or needs more time than run.timeout",
+        state_->options.timeout, step + 1);
+    fail("{}", state_->hang);
+  }
   const auto found = state_->ready.find({step, microbatch});
   if (found == state_->ready.end()) std::rethrow_exception(state_->failure);
   Batch batch = std::move(found->second);

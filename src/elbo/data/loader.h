@@ -15,21 +15,24 @@ namespace elbo {
 
 struct LoaderOptions {
   int64_t batch = 0, microbatch = 0;  // B and m; M = B / m
-  IndexRange microbatches;                   // those that this rank owns
+  IndexRange microbatches;            // those that this rank owns
   std::string binarize = "none";
   int64_t shuffle_buffer_bytes = 0;
   int64_t prefetch = 4;  // microbatches read ahead, per worker
   int workers = 1;       // that share the leaves as those of LocalGradients do
   uint64_t seed = 0;
   int64_t first_step = 0, end_step = 0;  // steps that will be asked for
+  double timeout = 600;                  // seconds that a microbatch is waited for
 };
 
 class Loader {
  public:
   Loader(const RowSource& source, LoaderOptions options);
-  ~Loader();  // stops the thread
+  // Stops the thread. Where that hangs in a read, what it reads from cannot be destroyed: then the process
+  // ends here, with exit status 1 and a sentence.
+  ~Loader();
   // Leaf of a step, this rank's only. Thread-safe; each is asked for once, steps in order. A failure of the
-  // background thread is thrown here.
+  // background thread is thrown here, and an Error where it does not come within `timeout`.
   Batch microbatch(int64_t step, int64_t microbatch);
   double waited_seconds() const;  // for data, since the loader was made: summed over workers
 
