@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <optional>
 #include <string>
@@ -103,6 +104,9 @@ int guarded_run(const std::vector<std::string>& words) {
     return end_job(error);
   } catch (const std::bad_alloc&) {
     return end_job(out_of_memory());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return end_job(
+        Error(ExitCode::failure, fmt::format("{}: {}", error.path1().string(), error.code().message())));
   } catch (const std::exception& error) {
     if (is_closed_pipe(error)) end_by_closed_pipe();
     // LibTorch has no exception type for it.

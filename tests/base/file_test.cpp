@@ -97,5 +97,25 @@ TEST(Text, SplitAndJoinAreInverse) {
   EXPECT_TRUE(split("", ',').empty());
 }
 
+TEST_F(FileTest, ACleanUpThatFailsIsAWarning) {
+  write_file(folder_ / "a", "of no use");
+  fs::create_directories(folder_ / "b" / "c");
+  remove_or_warn(folder_ / "a");
+  remove_or_warn(folder_ / "none");
+  testing::internal::CaptureStderr();
+  remove_or_warn(folder_ / "b");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("b: cannot be removed"));
+  EXPECT_EQ(names(), std::vector<std::string>{"b"});
+}
+
+TEST_F(FileTest, AFolderThatCannotBeListedIsNoException) {
+  write_file(folder_ / "a", "");
+  std::error_code error;
+  EXPECT_EQ(entries_of(folder_, error), std::vector<fs::path>{folder_ / "a"});
+  EXPECT_FALSE(error);
+  EXPECT_TRUE(entries_of(folder_ / "none", error).empty());
+  EXPECT_TRUE(error);
+}
+
 }  // namespace
 }  // namespace elbo

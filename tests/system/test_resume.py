@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A run that was killed, stopped or damaged continues as if nothing had happened."""
 import fcntl
+import hashlib
 import json
 import os
 import random
@@ -10,6 +11,8 @@ import subprocess
 import termios
 import time
 import unittest
+
+import h5py
 
 from program import ENVIRONMENT, ROOT, ProgramTest, command, processes_left, processes_with, run, start
 
@@ -120,6 +123,29 @@ class Resume(ProgramTest):
         self.assertEqual(process.returncode, 75)
         step = json.loads(self.metrics("run")[-1])["step"]
         self.assertTrue((self.folder / "run" / "checkpoints" / f"step_{step:09}.h5").exists())
+
+    def test_a_leftover_that_cannot_be_removed_is_a_warning(self):
+        settings = ("--train.steps=20", "--evaluate.every=never")
+        self.train(1, "run", "--train.steps=10", "--evaluate.every=never")
+        (self.folder / "run" / "checkpoints" / "step_000000012.h5.partial-1" / "inside").mkdir(parents=True)
+        result = self.succeed(0, "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / 'run'}", "--resume", *settings)
+        self.assertRegex(result.stderr, "warning: .*step_000000012.h5.partial-1: cannot be removed")
+
+    def test_a_checkpoint_with_other_parameters_than_it_records_is_damaged(self):
+        self.train(1, "run", "--train.steps=20", "--checkpoint.every_steps=10", "--evaluate.every=never")
+        file = self.folder / "run" / "checkpoints" / "step_000000020.h5"
+        with h5py.File(file, "r+") as checkpoint:  # with checksums that are right
+            parameter = checkpoint["parameters"][checkpoint["parameters"].attrs["order"].split("\n")[0]]
+            values = parameter[...] + 1
+            parameter[...] = values
+            parameter.attrs["sha256"] = hashlib.sha256(values.tobytes()).hexdigest()
+        seal = f"elbo checkpoint\nsha256 {hashlib.sha256(file.read_bytes()[512:]).hexdigest()}\n"
+        with open(file, "r+b") as stream:
+            stream.write(seal.encode())
+        result = run(0, "verify", self.folder / "run")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("do not match the fingerprint", result.stdout)
+        self.assertRegex(result.stdout, r"step_000000010.h5: fingerprint [0-9a-f]{64} step 10")
 
     def test_the_window_that_a_run_began_with_stays(self):
         window = "--data.shuffle_buffer_bytes=2097152"

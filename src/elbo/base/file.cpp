@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "elbo/base/error.h"
+#include "elbo/base/log.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
@@ -34,7 +35,8 @@ fs::path folder_of(const fs::path& path) {
 
 AtomicFile::AtomicFile(fs::path target)
     : target_(std::move(target)), temporary_(fmt::format("{}.partial-{}", target_.string(), ::getpid())) {
-  if (fs::is_directory(target_))
+  std::error_code ignored;  // whatever else is wrong with the path, writing says so
+  if (fs::is_directory(target_, ignored))
     usage_error("{}: is a folder; expected the name of a file to write", target_.string());
 }
 
@@ -76,7 +78,7 @@ void require_readable_file(const fs::path& path) {
   const fs::file_status status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found)
     usage_error("{}: no such file; check the path (the working folder is {})", path.string(),
-                fs::current_path().string());
+                fs::current_path(error).string());
   if (status.type() == fs::file_type::directory)
     usage_error("{}: is a folder; expected a file", path.string());
   if (error) usage_error("{}: cannot be read: {}", path.string(), error.message());
@@ -89,6 +91,19 @@ std::string expand_home(const std::string& path) {
   const char* home = std::getenv("HOME");
   if (home == nullptr || *home == '\0') usage_error("{}: HOME is not set; write the path without ~", path);
   return home + path.substr(1);
+}
+
+std::vector<fs::path> entries_of(const fs::path& folder, std::error_code& error) {
+  std::vector<fs::path> paths;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+    paths.push_back(entry->path());
+  return paths;
+}
+
+void remove_or_warn(const fs::path& path) {
+  std::error_code error;
+  fs::remove(path, error);
+  if (error) log::warning("{}: cannot be removed: {}", path.string(), error.message());
 }
 
 void make_parent(const fs::path& path) {

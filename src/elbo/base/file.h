@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <vector>
 
 namespace elbo {
 
@@ -33,6 +35,12 @@ void require_readable_file(const std::filesystem::path& path);
 // The path with the home directory (HOME) in place of "~" before its first '/'; shells replace it only at the
 // beginning of a word. Throws a usage Error where HOME is not set.
 std::string expand_home(const std::string& path);
+
+// What a folder holds, in no order; `error` says where it cannot be listed to its end.
+std::vector<std::filesystem::path> entries_of(const std::filesystem::path& folder, std::error_code& error);
+
+// Removes a file, if there is one, that is of no use any more. Where that fails, a warning says so.
+void remove_or_warn(const std::filesystem::path& path);
 
 // Makes the folder that will hold `path`. Throws a usage Error where that is not possible.
 void make_parent(const std::filesystem::path& path);

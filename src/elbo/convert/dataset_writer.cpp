@@ -29,7 +29,9 @@ void remove_and_end(int signal) {
 
 fs::path prepared(const std::string& out) {
   if (out.empty()) usage_error("--out: names no file; expected one to write, as --out=DATA.h5");
-  if (fs::exists(out)) usage_error("--out={}: exists already; choose another name, or remove it first", out);
+  std::error_code ignored;  // whatever else is wrong with the path, making the file says so
+  if (fs::exists(fs::symlink_status(out, ignored)))
+    usage_error("--out={}: exists already; choose another name, or remove it first", out);
   make_parent(out);
   return out;
 }

@@ -16,8 +16,14 @@ namespace {
 
 bool is_pattern(const std::string& path) { return path.find_first_of("*?[") != std::string::npos; }
 
+// Whatever is wrong with it: a list of many files is too long for a name.
+bool is_there(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
 std::vector<std::string> items(const std::string& path) {
-  if (fs::exists(path)) return {path};
+  if (is_there(path)) return {path};
   std::vector<std::string> result = split(path, ',');
   for (std::string& item : result) item = expand_home(item);
   return result;
@@ -43,16 +49,19 @@ std::vector<std::string> matches(const std::string& pattern) {
 std::vector<std::string> data_files(const std::string& path) {
   std::vector<std::string> files;
   for (const std::string& item : items(path)) {
-    if (!is_pattern(item) || fs::exists(item)) {
+    if (!is_pattern(item) || is_there(item)) {
       files.push_back(item);
       continue;
     }
     for (std::string& match : matches(item)) files.push_back(std::move(match));
   }
   std::set<fs::path> seen;
-  for (const std::string& file : files)
-    if (!seen.insert(fs::weakly_canonical(file)).second)
+  for (const std::string& file : files) {
+    std::error_code error;
+    const fs::path canonical = fs::weakly_canonical(file, error);
+    if (!seen.insert(error ? fs::path(file) : canonical).second)
       usage_error("data.path={}: names {} twice; expected each file once", path, file);
+  }
   return files;
 }
 

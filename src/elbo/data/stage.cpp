@@ -14,6 +14,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
 #include "elbo/base/host.h"
+#include "elbo/base/log.h"
 #include "elbo/base/sha256.h"
 #include "elbo/base/text.h"
 #include "elbo/data/data_files.h"
@@ -31,16 +32,18 @@ struct Stage::Copy {
 
   Copy(const fs::path& from, const fs::path& folder) : source(fs::absolute(from).lexically_normal()) {
     require_readable_file(source);
-    size = fs::file_size(source);
+    std::error_code error;
+    size = fs::file_size(source, error);
+    const fs::file_time_type changed = error ? fs::file_time_type() : fs::last_write_time(source, error);
+    if (error) usage_error("{}: cannot be read: {}", source.string(), error.message());
     Sha256 hash;
-    hash.update(fmt::format("{} {} {}", source.string(), size,
-                            fs::last_write_time(source).time_since_epoch().count()));
+    hash.update(fmt::format("{} {} {}", source.string(), size, changed.time_since_epoch().count()));
     target = folder / fmt::format("elbo-{}{}", hash.hex().substr(0, 16), source.extension().string());
   }
 
   // Copies up to so many bytes and returns how many it were.
   uint64_t copy(uint64_t most) {
-    if (fs::exists(target) && fs::file_size(target) == size) {
+    if (has_all(target)) {
       done = true;
       return 0;
     }
@@ -64,24 +67,32 @@ struct Stage::Copy {
     return copied;
   }
 
-  // What copies of this file left behind whose processes were killed.
+  // Whether a file is there with the size of the source.
+  bool has_all(const fs::path& path) const {
+    std::error_code error;
+    const uint64_t bytes = fs::file_size(path, error);
+    return !error && bytes == size;
+  }
+
+  // Incomplete copies of this file, whose processes were killed.
   void remove_leftovers() const {
     const std::string begin = target.filename().string() + ".partial-";
-    for (const auto& entry : fs::directory_iterator(target.parent_path())) {
-      const std::string name = entry.path().filename().string();
+    std::error_code error;
+    for (const fs::path& path : entries_of(target.parent_path(), error)) {
+      const std::string name = path.filename().string();
       int process = 0;
-      if (!name.starts_with(begin) ||
-          std::from_chars(name.data() + begin.size(), name.data() + name.size(), process).ec != std::errc() ||
-          process <= 0 || ::kill(process, 0) == 0 || errno != ESRCH)
-        continue;
-      std::error_code ignored;
-      fs::remove(entry.path(), ignored);
+      if (name.starts_with(begin) &&
+          std::from_chars(name.data() + begin.size(), name.data() + name.size(), process).ec == std::errc() &&
+          process > 0 && ::kill(process, 0) != 0 && errno == ESRCH)
+        remove_or_warn(path);
     }
+    if (error)
+      log::warning("data.stage={}: cannot be listed: {}", target.parent_path().string(), error.message());
   }
 
   void finish() {
     out.close();
-    if (!out || fs::file_size(file->temporary_path()) != size)
+    if (!out || !has_all(file->temporary_path()))
       fail("data.stage={}: {} has changed or could not be read while it was copied",
            target.parent_path().string(), source.string());
     file->commit();
@@ -107,7 +118,8 @@ std::string with_variable(const std::string& folder) {
 
 Stage::Stage(const std::string& path, const std::string& where) {
   const std::string folder = with_variable(where);
-  if (!fs::is_directory(folder))
+  std::error_code ignored;  // whatever is wrong with it
+  if (!fs::is_directory(folder, ignored))
     usage_error("data.stage={}: is no folder on {}; make it, or name another", folder, host_name());
   if (folder.find(',') != std::string::npos)
     usage_error("data.stage={}: has a comma in its name, which separates files; expected another", folder);

@@ -112,8 +112,10 @@ void check_output(const OutputOptions& options, const std::vector<std::string>& 
     usage_error("--out: names no file; expected one that ends in {}", join(extensions, ", "));
   if (std::ranges::find(extensions, extension_of(options.out)) == extensions.end())
     usage_error("--out={}: expected a name that ends in {}", options.out, join(extensions, ", "));
-  if (fs::is_directory(options.out)) usage_error("--out={}: is a folder; expected a file", options.out);
-  if (fs::exists(options.out) && !options.force)
+  std::error_code ignored;  // whatever else is wrong with the path, writing says so
+  if (fs::is_directory(options.out, ignored))
+    usage_error("--out={}: is a folder; expected a file", options.out);
+  if (fs::exists(options.out, ignored) && !options.force)
     usage_error("--out={}: exists already; choose another name, or --force to replace it", options.out);
   make_parent(options.out);
 }

@@ -203,9 +203,8 @@ fs::path checkpoint_path(const fs::path& run_directory, int64_t step) {
 std::vector<int64_t> checkpoint_steps(const fs::path& run_directory) {
   std::vector<int64_t> steps;
   std::error_code error;
-  for (fs::directory_iterator entry(run_directory / "checkpoints", error), end; !error && entry != end;
-       entry.increment(error))
-    if (const auto step = step_of_name(entry->path())) steps.push_back(*step);
+  for (const fs::path& path : entries_of(run_directory / "checkpoints", error))
+    if (const auto step = step_of_name(path)) steps.push_back(*step);
   if (error && error != std::errc::no_such_file_or_directory)
     usage_error("{}: its checkpoints cannot be listed: {}", run_directory.string(), error.message());
   std::ranges::sort(steps);

@@ -80,13 +80,8 @@ void prepare_run_directory(const RunPlan& plan, std::unique_ptr<RunLock>& lock) 
     if (error) fail("{}: cannot be renamed: {}", path.string(), error.message());
     log::warning("{} is renamed to {}.damaged", path.string(), path.filename().string());
   }
-  std::vector<fs::path> unfinished;  // left by a kill
-  for (const fs::directory_entry& entry : fs::directory_iterator(checkpoints, error))
-    if (entry.path().filename().string().find(".h5.partial-") != std::string::npos)
-      unfinished.push_back(entry.path());
-  for (const fs::path& path : unfinished)
-    if (!fs::remove(path, error) && error)
-      log::warning("{}: cannot be removed: {}", path.string(), error.message());
+  for (const fs::path& path : entries_of(checkpoints, error))
+    if (path.filename().string().find(".h5.partial-") != std::string::npos) remove_or_warn(path);  // left by a kill
   write_file(directory / "run.ini", plan.ini);
 }
 

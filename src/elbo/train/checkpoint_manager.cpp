@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "elbo/base/error.h"
+#include "elbo/base/file.h"
 #include "elbo/base/log.h"
 
 namespace elbo {
@@ -82,10 +83,7 @@ void CheckpointManager::remove_old(const Progress& progress) const {
   for (const int64_t step : steps) {
     const bool is_best = progress.best_loss && step == progress.best_step;
     if (is_best || (keep.keep_every > 0 && step % keep.keep_every == 0)) continue;
-    const fs::path path = checkpoint_path(plan_.directory, step);
-    std::error_code error;
-    if (!fs::remove(path, error) && error)
-      log::warning("{}: cannot be removed: {}", path.string(), error.message());
+    remove_or_warn(checkpoint_path(plan_.directory, step));
   }
 }
 

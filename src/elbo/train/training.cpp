@@ -82,7 +82,8 @@ LoaderOptions Training::loader_options() const {
           .workers = workers_.count(),
           .seed = static_cast<uint64_t>(config_.train.seed),
           .first_step = run_.plan.start.step,
-          .end_step = run_.plan.end_step};
+          .end_step = run_.plan.end_step,
+          .timeout = config_.run.timeout};
 }
 
 TrainOutcome Training::run(const StopRequest& stop) {
