@@ -10,8 +10,8 @@ struct IndexRange {
   bool contains(int64_t index) const { return first <= index && index < end; }
 };
 
-// Part `index` of `parts` of the range: ⌊index·n/parts⌋ … ⌊(index+1)·n/parts⌋ - 1, counted from its first; perhaps
-// empty.
+// Part `index` of `parts` of the range: ⌊index·n/parts⌋ … ⌊(index+1)·n/parts⌋ - 1, counted from its first;
+// perhaps empty.
 constexpr IndexRange partition(IndexRange all, int64_t index, int64_t parts) {
   const int64_t n = all.end - all.first;
   return {all.first + index * n / parts, all.first + (index + 1) * n / parts};

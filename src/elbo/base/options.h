@@ -52,8 +52,8 @@ class OptionTable {
   // A block a section: key, default, meaning and range, in lines of `width` characters. A star precedes the
   // options for which `starred` is true.
   std::string help(size_t width, const std::function<bool(const std::string& key)>& starred = {}) const;
-  // All present values, as an INI file that set() would read back to the same values. Those of `replaced` take the
-  // place of theirs.
+  // All present values, as an INI file that set() would read back to the same values. Those of `replaced`
+  // take the place of theirs.
   std::string ini(const std::vector<Setting>& replaced = {}) const;
   std::vector<std::string> keys() const;
 

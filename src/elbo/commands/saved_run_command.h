@@ -50,7 +50,7 @@ std::optional<CommandLine> begin_with_run(const Command& command, const Words& w
 
 // All ranks call it. Throws usage Errors as open_run does.
 RunInUse open_run_of(const Environment& environment, const CommandLine& line, const OptionTable& table,
-                      const SavedRunOptions& options, DataNeed need);
+                     const SavedRunOptions& options, DataNeed need);
 
 // A command that parses its Options (of SavedRunOptions, with a table()), opens the run and uses it.
 template <typename Options>

@@ -67,8 +67,8 @@ void traverse(const TraverseOptions& options, const RunInUse& used) {
   check_rows_output(options.output, run.checkpoint.data);
   const RowSource& source = used.rows();
   if (options.row >= source.rows())
-    usage_error("--row={}: the {} split has {} rows; expected 0 … {}", options.row, used.split,
-                source.rows(), source.rows() - 1);
+    usage_error("--row={}: the {} split has {} rows; expected 0 … {}", options.row, used.split, source.rows(),
+                source.rows() - 1);
 
   const torch::NoGradGuard no_grad;
   const Batch batch = run.rows(source, options.row, options.row + 1);
