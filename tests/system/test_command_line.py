@@ -9,7 +9,7 @@ import unittest
 import h5py
 import numpy
 
-from program import ELBO, ENVIRONMENT, ProgramTest
+from program import ELBO, ENVIRONMENT, ProgramTest, run
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
 
@@ -56,6 +56,15 @@ class CommandLine(ProgramTest):
         self.assertTrue((home / "scores.h5").exists())
         self.assertTrue((home / "again/run.ini").exists())
         self.assertFalse((self.folder / "~").exists())
+
+    def test_a_time_limit_reaches_the_commands(self):
+        """Rank 0 waits for a checkpoint that never comes, rank 1 for rank 0."""
+        (self.folder / "run/checkpoints").mkdir(parents=True)
+        os.mkfifo(self.folder / "run/checkpoints/step_000000001.h5")
+        for command in ("evaluate", "sample"):
+            result = run(2, command, self.folder / "run", "--timeout", "1", f"--out={self.folder / 'out.json'}", seconds=60)
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertRegex(result.stderr, "(?m)^error: rank 1 on .* waited 1 s")
 
     def test_lines_of_a_log_carry_the_time(self):
         result = self.succeed_here("train", self.data, "--train.steps=2", "--run.directory=run", "--train.batch=32")
