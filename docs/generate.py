@@ -59,16 +59,20 @@ def elbo(*words):
 
 
 def options(text):
-    """(decides results, key, default, values, meaning) of each option of a help text."""
+    """(star, key, default, meaning, values) of each option of a help text."""
     return re.findall(r"^([ *]) --(\S+?)=(\S*) +(.*) \(([^()]*)\)$", text, re.MULTILINE)
 
 
+def filled(text, indent=""):
+    return textwrap.fill(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
 def item(option, of_section=False):
-    mark, key, default, values, meaning = option
+    star, key, default, meaning, values = option
     name = key.partition(".")[2] if of_section else key
     default = "" if default == "…" else f", default `{default}`"
-    text = f"- `{name}`{' ●' if mark == '*' else ''}{default}, {values}: {meaning}"
-    return textwrap.fill(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) + "\n"
+    values = "" if values == "a text" else f", {values}"
+    return filled(f"- `{name}`{' ●' if star == '*' else ''}{default}{values}: {meaning}".replace("<", "&lt;"), "  ")
 
 
 def configuration():
@@ -96,14 +100,15 @@ def usage(heading, words):
     """A command's heading, usage, summary and options; those of a run are explained in the other document."""
     help_text = elbo(*words, "--help")
     first, summary = (line for line in help_text.splitlines()[:4] if line)
-    text = f"\n{heading}\n\n```\n{first.removeprefix('usage: ')}\n```\n\n{textwrap.fill(summary[0].upper() + summary[1:], 119)}.\n"
+    text = f"\n{heading}\n\n```\n{first.removeprefix('usage: ')}\n```\n\n" + filled(f"{summary[0].upper()}{summary[1:]}.")
     listed = options(help_text)
     own = [option for option in listed if "." not in option[1]]
     if own:
         text += "\n" + "".join(map(item, own))
     sections = list(dict.fromkeys(option[1].partition(".")[0] for option in listed if "." in option[1]))
     if sections:
-        text += f"\nAlso the options in {', '.join(f'`[{name}]`' for name in sections)}: [configuration.md](configuration.md).\n"
+        text += "\n" + filled(f"Also the options in {', '.join(f'`[{name}]`' for name in sections)} of "
+                              "[configuration.md](configuration.md).")
     return text
 
 
