@@ -39,7 +39,8 @@ TEST(RandomGenerator, TakesEveryBitOfItsKey) {
     const auto [other, is_new] = seen.emplace(static_cast<uint32_t>(key.value()), key);
     if (is_new) continue;
     ++pairs;
-    EXPECT_FALSE(torch::equal(RandomGenerator(key).uniform({8}), RandomGenerator(other->second).uniform({8})));
+    EXPECT_FALSE(
+        torch::equal(RandomGenerator(key).uniform({8}), RandomGenerator(other->second).uniform({8})));
   }
   EXPECT_GT(pairs, 0);
 }

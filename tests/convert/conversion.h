@@ -5,7 +5,7 @@
 
 #include <fstream>
 
-#include "../data/files.h"
+#include "../data/data_test.h"
 #include "elbo/convert/format.h"
 
 namespace elbo {

@@ -2,8 +2,8 @@
 // Sanitizers watch.
 #include <random>
 
-#include "elbo/base/file.h"
 #include "conversion.h"
+#include "elbo/base/file.h"
 #include "samples.h"
 
 namespace elbo {

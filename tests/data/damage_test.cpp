@@ -5,8 +5,8 @@
 #include <fstream>
 #include <random>
 
+#include "data_test.h"
 #include "elbo/base/file.h"
-#include "files.h"
 
 namespace elbo {
 namespace {

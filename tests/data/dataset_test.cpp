@@ -5,8 +5,8 @@
 #include <bit>
 #include <fstream>
 
+#include "data_test.h"
 #include "elbo/base/memory.h"
-#include "files.h"
 
 namespace elbo {
 namespace {

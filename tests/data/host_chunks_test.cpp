@@ -14,12 +14,12 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t rows = 5;
+constexpr int64_t rows_in_chunk = 5;
 
 Chunk chunk_of(ChunkCache::Name name, bool labelled) {
   const auto value = static_cast<double>(10 * name.file + name.chunk);
-  return {torch::full({rows, 3}, value, torch::kUInt8),
-          labelled ? torch::full({rows}, -value, torch::kFloat32) : torch::Tensor()};
+  return {torch::full({rows_in_chunk, 3}, value, torch::kUInt8),
+          labelled ? torch::full({rows_in_chunk}, -value, torch::kFloat32) : torch::Tensor()};
 }
 
 int64_t roll(std::mt19937& dice, uint32_t sides) { return static_cast<int64_t>(dice() % sides); }
@@ -27,7 +27,7 @@ int64_t roll(std::mt19937& dice, uint32_t sides) { return static_cast<int64_t>(d
 // Two ranks: each sees the memory through an object of its own.
 struct Host {
   explicit Host(int64_t slots, double timeout = 60) {
-    constexpr int64_t chunk = rows * (3 + 4);
+    constexpr int64_t chunk = rows_in_chunk * (3 + 4);
     memory.reset(new (std::align_val_t{64}) char[static_cast<size_t>(HostChunks::bytes(slots, chunk))],
                  [](char* bytes) { operator delete[](bytes, std::align_val_t{64}); });
     HostChunks::prepare(memory.get(), slots);

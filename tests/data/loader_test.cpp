@@ -6,8 +6,8 @@
 #include <map>
 
 #include "elbo/base/error.h"
+#include "data_test.h"
 #include "elbo/data/binarize.h"
-#include "files.h"
 
 namespace elbo {
 namespace {

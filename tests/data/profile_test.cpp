@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "files.h"
+#include "data_test.h"
 
 namespace elbo {
 namespace {
@@ -41,7 +41,7 @@ TEST_F(SurveyTest, AWholeShuffleHasNoPriceAndWindowsHaveTheirOwn) {
   const RowSource& rows = dataset.split("train");
   ASSERT_EQ(rows.rows_per_chunk(), 256);
   const std::optional<ShuffleProfile> whole = profile_shuffle(rows, 32 << 20, 128),
-                                   windows = profile_shuffle(rows, 1 << 20, 128);
+                                      windows = profile_shuffle(rows, 1 << 20, 128);
   EXPECT_DOUBLE_EQ(whole->bytes_read, 1);
   EXPECT_NEAR(whole->same_chunk, 1, 0.1);
   EXPECT_DOUBLE_EQ(windows->bytes_read, 1);

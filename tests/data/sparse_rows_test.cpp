@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "files.h"
+#include "data_test.h"
 
 namespace elbo {
 namespace {

@@ -11,7 +11,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
 #include "elbo/data/data_files.h"
-#include "files.h"
+#include "data_test.h"
 
 namespace elbo {
 namespace {

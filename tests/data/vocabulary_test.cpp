@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
+#include "data_test.h"
 #include "elbo/hdf5/hdf5.h"
-#include "files.h"
 
 namespace elbo {
 namespace {

@@ -6,8 +6,8 @@
 
 #include <fstream>
 
-#include "elbo/base/error.h"
 #include "bytes.h"
+#include "elbo/base/error.h"
 #include "elbo/hdf5/row_reader.h"
 
 using namespace elbo;

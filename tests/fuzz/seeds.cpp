@@ -6,9 +6,9 @@
 #include <filesystem>
 
 #include "../convert/samples.h"
-#include "elbo/base/file.h"
 #include "bytes.h"
 #include "cases.h"
+#include "elbo/base/file.h"
 #include "elbo/hdf5/hdf5.h"
 
 using namespace elbo;

@@ -16,7 +16,7 @@ std::string number(uint64_t value, int size) {
   return bytes;
 }
 
-class ChunkIndexTest : public DataTest {
+class ChunkIndexTest : public FilesTest {
  protected:
   static constexpr uint64_t header = 64, messages = header + 16;
 

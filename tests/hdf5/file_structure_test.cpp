@@ -7,7 +7,7 @@
 namespace elbo {
 namespace {
 
-class FileStructureTest : public DataTest {
+class FileStructureTest : public FilesTest {
  protected:
   std::unique_ptr<RawFile> make_file(const std::string& content) const {
     std::ofstream(path("raw"), std::ios::binary) << content;

@@ -10,7 +10,7 @@
 namespace elbo::hdf5 {
 namespace {
 
-class Hdf5Test : public elbo::DataTest {};
+class Hdf5Test : public elbo::FilesTest {};
 
 TEST_F(Hdf5Test, TensorsOfEveryTypeComeBackAsTheyWere) {
   const Handle file = create_file(path("t.h5"), 512);

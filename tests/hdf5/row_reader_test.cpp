@@ -6,7 +6,7 @@
 #include <fstream>
 #include <random>
 
-#include "elbo/data/data_file.h"
+#include "elbo/hdf5/data_file.h"
 #include "elbo/hdf5/decode.h"
 #include "files.h"
 
@@ -29,7 +29,7 @@ struct Recipe {
   double fill = 7;
 };
 
-class RowReaderTest : public DataTest {
+class RowReaderTest : public FilesTest {
  protected:
   // Small whole numbers: every type holds them.
   std::string make_file(const Recipe& recipe, uint32_t seed) const {
@@ -228,7 +228,8 @@ TEST_F(RowReaderTest, OneProcessReadsTheIndexForAll) {
 
   // A reason for the library is a result, too.
   const DataFile predict(name, [](const auto&) { return "somebody said so"; });
-  EXPECT_EQ(predict.reader("/x", torch::kFloat32)->access_method(), "through the HDF5 library, because somebody said so");
+  EXPECT_EQ(predict.reader("/x", torch::kFloat32)->access_method(),
+            "through the HDF5 library, because somebody said so");
   EXPECT_TRUE(torch::equal(rows(predict), first));
 }
 

@@ -16,10 +16,6 @@ LossTerms of_phase(Model& model, const std::string& phase) {
   return model.objective({phase, 10, 0}, rows("image", 6), noise);
 }
 
-torch::Tensor part(const LossTerms& terms, const std::string& name) {
-  return std::map<std::string, torch::Tensor>(terms.parts.begin(), terms.parts.end()).at(name);
-}
-
 TEST(FactorVae, AddsGammaTimesTheTotalCorrelationToTheBound) {
   const auto model = small_model("factor_vae", "image", {{"model.gamma", "35"}});
   RandomGenerator noise(Key(4));

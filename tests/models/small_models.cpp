@@ -1,5 +1,8 @@
 #include "small_models.h"
 
+#include <gtest/gtest.h>
+#include <torch/optim/adam.h>
+
 #include <algorithm>
 #include <map>
 
@@ -89,6 +92,13 @@ std::vector<Case> accepted_cases() {
       if (differs || small_model(spec->name(), data)->conditional()) cases.push_back({spec->name(), data});
     }
   return cases;
+}
+
+torch::Tensor part(const LossTerms& terms, const std::string& name) {
+  for (const auto& [each, value] : terms.parts)
+    if (each == name) return value;
+  ADD_FAILURE() << "no term " << name;
+  return {};
 }
 
 bool belongs_to(const Phase& phase, const std::string& parameter) {

@@ -30,6 +30,9 @@ std::string refusal_of(const std::string& model, const std::string& data);  // "
 // so the others have each kind once.
 std::vector<Case> accepted_cases();
 
+// A named part of an objective; a test failure where there is none of the name.
+torch::Tensor part(const LossTerms& terms, const std::string& name);
+
 bool belongs_to(const Phase& phase, const std::string& parameter);
 
 // The given number of steps on one batch with Adam, phase after phase, as the trainer takes them.

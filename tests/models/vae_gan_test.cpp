@@ -18,10 +18,6 @@ LossTerms of_phase(Model& model, const std::string& phase) {
   return model.objective({phase, 0, 0}, rows("image", 6), noise);
 }
 
-torch::Tensor part(const LossTerms& terms, const std::string& name) {
-  return std::map<std::string, torch::Tensor>(terms.parts.begin(), terms.parts.end()).at(name);
-}
-
 void silence_discriminator(Model& model) {
   const torch::NoGradGuard no_grad;
   for (auto& parameter : model.named_parameters())

@@ -25,13 +25,6 @@ LossTerms objective(Model& model, const Batch& batch, const StepContext& step_co
   return model.objective(step_context, batch, noise);
 }
 
-torch::Tensor part(const LossTerms& terms, const std::string& name) {
-  for (const auto& [each, value] : terms.parts)
-    if (each == name) return value;
-  ADD_FAILURE() << "no term " << name;
-  return {};
-}
-
 TEST(VqVae, AnImageBecomesAGridOfItsInnermostSizeAndOtherRowsALineOfCodes) {
   const std::vector<Setting> settings{{"model.codes", "3"}, {"model.code_dim", "5"}};
   EXPECT_EQ(small_model("vq_vae", "image", settings)->latent_size(), 4 * 4 * 5);
@@ -69,8 +62,7 @@ TEST(VqVae, WithOneVectorTheBoundIsExact) {
   const Batch batch = rows("tabular", 5);
   RandomGenerator noise(Key(3));
   const torch::Tensor mean = model->decode(model->prior_sample(5, {}, noise), {});
-  const torch::Tensor log_prob =
-      -0.5 * (batch.x - mean).square().sum(1) - 3 * std::log(2 * std::numbers::pi);
+  const torch::Tensor log_prob = -0.5 * (batch.x - mean).square().sum(1) - 3 * std::log(2 * std::numbers::pi);
   const LossTerms terms = model->evaluate(batch, noise);
   EXPECT_TRUE(torch::allclose(terms.loss, -log_prob, 1e-5, 1e-5));
 }

@@ -1,4 +1,5 @@
-// One step and many, on 1, 2, 3 and 4 ranks: the same parameters as one rank alone, with data from a function.
+// One step and many, on 1, 2, 3 and 4 ranks: the same parameters as one rank alone, with data from a
+// function.
 #include "elbo/train/data_parallel_step.h"
 
 #include <gtest/gtest.h>

@@ -66,8 +66,9 @@ std::vector<Step> steps_in(const World& world, int64_t microbatches) {
     replicas.push_back(models.back()->parameters());
   }
   Workers workers(world.threads);
-  GradientReducer exchange(world.comm, world.comm, workers, *flat_parameters, replicas, phases.size(),
-                    {.microbatches = microbatches, .exact = world.exact, .bucket_bytes = world.bucket_bytes});
+  GradientReducer exchange(
+      world.comm, world.comm, workers, *flat_parameters, replicas, phases.size(),
+      {.microbatches = microbatches, .exact = world.exact, .bucket_bytes = world.bucket_bytes});
   std::vector<Step> steps;
   for (int64_t step = 0; step < 2; ++step) {
     exchange.compute(0, [&](int worker, int64_t microbatch) -> MicrobatchReport {
@@ -95,7 +96,8 @@ torch::Tensor plain_gradient(int64_t microbatches, int64_t step) {
     model.loss(microbatch, step).backward();
     const std::vector<torch::Tensor> parameters = model.parameters();
     for (size_t i = 0; i < parameters.size(); ++i)
-      if (parameters[i].grad().defined()) FlatParameters::view(sum, flat_parameters.items()[i]).add_(parameters[i].grad());
+      if (parameters[i].grad().defined())
+        FlatParameters::view(sum, flat_parameters.items()[i]).add_(parameters[i].grad());
   }
   return sum;
 }
@@ -109,7 +111,7 @@ class Counting final : public Communicator {
   int rank() const override { return world_.rank(); }
   int size() const override { return world_.size(); }
   std::unique_ptr<Work> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
-                                             const Split& split) override {
+                                         const Split& split) override {
     ++begun;
     return world_.start_all_to_all(send, std::move(receive), split);
   }
@@ -138,7 +140,7 @@ TEST(GradientReducer, TheFirstBucketsTravelBeforeTheBackwardPassIsOver) {
     Workers workers(1);
     Counting counting(world());
     GradientReducer exchange(world(), counting, workers, flat_parameters, {model.parameters()}, 1,
-                      {.microbatches = world().size(), .bucket_bytes = bucket_bytes});
+                             {.microbatches = world().size(), .bucket_bytes = bucket_bytes});
     int64_t begun = -1;
     exchange.compute(0, [&](int, int64_t microbatch) -> MicrobatchReport {
       model.loss(microbatch, 0).backward();
@@ -165,7 +167,7 @@ TEST(GradientReducer, GradientsStayWhereNoExchangeTakesThem) {
   Workers workers(1);
   {
     GradientReducer exchange(world(), world(), workers, flat_parameters, {model.parameters()}, 1,
-                      {.microbatches = 4, .bucket_bytes = small_buckets});
+                             {.microbatches = 4, .bucket_bytes = small_buckets});
     model.loss(0, 0).backward();
     for (const torch::Tensor& parameter : model.parameters()) EXPECT_TRUE(parameter.grad().defined());
     model.zero_grad();
@@ -222,9 +224,11 @@ TEST(GradientReducer, StatisticsAreTheSumOverAllLeavesOnEveryRank) {
         const auto at = static_cast<size_t>(step);
         EXPECT_TRUE(torch::equal(together[at].sums.statistics, expected[at].sums.statistics));
         torch::Tensor plain = torch::zeros({7});
-        for (int64_t microbatch = 0; microbatch < microbatches; ++microbatch) plain += statistics_of(microbatch, step);
+        for (int64_t microbatch = 0; microbatch < microbatches; ++microbatch)
+          plain += statistics_of(microbatch, step);
         EXPECT_TRUE(torch::allclose(together[at].sums.statistics, plain, 1e-5, 1e-5));
-        EXPECT_EQ(together[at].sums.scalars.front(), static_cast<double>(microbatches * (microbatches - 1)) / 2);
+        EXPECT_EQ(together[at].sums.scalars.front(),
+                  static_cast<double>(microbatches * (microbatches - 1)) / 2);
       }
     }
   }
@@ -246,8 +250,8 @@ TEST(GradientReducer, AnErrorOfATaskIsThrown) {
   FlatParameters flat_parameters(model, phases);
   flat_parameters.bind(other);
   Workers workers(2);
-  GradientReducer exchange(*alone, *alone, workers, flat_parameters, {model.parameters(), other.parameters()}, 1,
-                    {.microbatches = 4});
+  GradientReducer exchange(*alone, *alone, workers, flat_parameters, {model.parameters(), other.parameters()},
+                           1, {.microbatches = 4});
   for (const int failing : {0, 1})
     EXPECT_THROW(exchange.compute(0,
                                   [&](int worker, int64_t microbatch) -> MicrobatchReport {

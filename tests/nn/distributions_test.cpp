@@ -38,8 +38,7 @@ TEST(Mixtures, TheDensityIsTheMeanOfThoseOfTheComponents) {
       for (int64_t i = 0; i < 2; ++i) {
         const double logvar = components.logvar[k][i].item<double>();
         const double distance = z[row][i].item<double>() - components.mean[k][i].item<double>();
-        log_prob -=
-            0.5 * (distance * distance / std::exp(logvar) + logvar + std::log(2 * std::numbers::pi));
+        log_prob -= 0.5 * (distance * distance / std::exp(logvar) + logvar + std::log(2 * std::numbers::pi));
       }
       density += std::exp(log_prob) / 3;
     }

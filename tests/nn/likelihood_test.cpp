@@ -27,7 +27,8 @@ void expect_density(const Likelihood& likelihood, const torch::Tensor& decoded, 
     double expected = 0;
     for (int64_t i = 0; i < x.size(1); ++i) {
       std::vector<double> param_channels;
-      for (int64_t map = 0; map < decoded.size(1); ++map) param_channels.push_back(decoded[row][map][i].item<double>());
+      for (int64_t map = 0; map < decoded.size(1); ++map)
+        param_channels.push_back(decoded[row][map][i].item<double>());
       expected += log_prob(param_channels, x[row][i].item<double>());
     }
     EXPECT_NEAR(found[row].item<double>(), expected, 1e-4 * std::max(1.0, std::abs(expected)));
@@ -48,8 +49,7 @@ TEST(Bernoulli, IsTheCrossEntropyOfItsLogits) {
 TEST(Bernoulli, StaysFiniteForExtremeLogits) {
   const torch::Tensor decoded = torch::tensor({200.0F, -200.0F}).view({1, 1, 2});
   EXPECT_NEAR(make("bernoulli")->log_prob(decoded, torch::tensor({{1.0F, 0.0F}})).item<double>(), 0, 1e-6);
-  EXPECT_NEAR(make("bernoulli")->log_prob(decoded, torch::tensor({{0.0F, 1.0F}})).item<double>(), -400,
-              1e-3);
+  EXPECT_NEAR(make("bernoulli")->log_prob(decoded, torch::tensor({{0.0F, 1.0F}})).item<double>(), -400, 1e-3);
 }
 
 TEST(Gaussian, FixedIsTheNormalDensity) {
@@ -128,11 +128,12 @@ TEST(Categorical, IsTheSoftmaxOfItsMaps) {
   EXPECT_EQ(likelihood->param_channels(), 8);
   expect_normalised(*likelihood, noise.normal({8}), 8);
   const torch::Tensor x = (noise.uniform({3, 4}) * 7).round() / 7;
-  expect_density(*likelihood, noise.normal({3, 8, 4}), x, [](const std::vector<double>& param_channels, double value) {
-    double total = 0;
-    for (const double map : param_channels) total += std::exp(map);
-    return param_channels[static_cast<size_t>(std::lround(value * 7))] - std::log(total);
-  });
+  expect_density(*likelihood, noise.normal({3, 8, 4}), x,
+                 [](const std::vector<double>& param_channels, double value) {
+                   double total = 0;
+                   for (const double map : param_channels) total += std::exp(map);
+                   return param_channels[static_cast<size_t>(std::lround(value * 7))] - std::log(total);
+                 });
 }
 
 TEST(Likelihood, SeveralDrawsOfOneRowAreHeldAgainstIt) {
@@ -159,7 +160,8 @@ TEST(Likelihood, GradientsAreThoseOfFiniteDifferences) {
     const auto likelihood = make(name, "auto", 0.3, 8);
     RandomGenerator noise(Key(9));
     const torch::Tensor x = (noise.uniform({2, 3}) * 7).round().to(torch::kFloat64) / 7;
-    torch::Tensor decoded = noise.normal({2, likelihood->param_channels(), 3}).to(torch::kFloat64).requires_grad_();
+    torch::Tensor decoded =
+        noise.normal({2, likelihood->param_channels(), 3}).to(torch::kFloat64).requires_grad_();
     likelihood->log_prob(decoded, x).sum().backward();
     const torch::NoGradGuard no_grad;
     const double step = 1e-6;

@@ -1,6 +1,7 @@
 #include "elbo/nn/networks.h"
 
 #include <gtest/gtest.h>
+#include <torch/nn/functional.h>
 #include <torch/types.h>
 
 #include <cmath>

@@ -1,6 +1,8 @@
 #include "elbo/objectives/adversarial.h"
 
 #include <gtest/gtest.h>
+#include <torch/nn/functional.h>
+#include <torch/optim/adam.h>
 #include <torch/types.h>
 
 #include <cmath>

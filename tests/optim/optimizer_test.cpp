@@ -1,6 +1,7 @@
 #include "elbo/optim/optimizer.h"
 
 #include <gtest/gtest.h>
+#include <torch/optim.h>
 #include <torch/types.h>
 
 #include <cmath>

@@ -1,6 +1,7 @@
 #include "elbo/parallel/flat_parameters.h"
 
 #include <gtest/gtest.h>
+#include <torch/nn/modules/linear.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -57,7 +58,8 @@ TEST(FlatParameters, PhasesAreRangesOfWholeBlocksThatDoNotOverlap) {
 TEST(FlatParameters, APhaseThatNamesNoModuleIsAMistake) {
   Net net;
   EXPECT_THROW(FlatParameters(net, {{"model", {"encodre"}}}), Error);
-  EXPECT_THROW(FlatParameters(net, {{"model", {"encoder", "critic"}}}), Error);  // they do not follow one another
+  EXPECT_THROW(FlatParameters(net, {{"model", {"encoder", "critic"}}}),
+               Error);  // they do not follow one another
 }
 
 TEST(FlatParameters, TheFingerprintTellsEveryBitAndNothingElse) {

@@ -25,7 +25,8 @@ std::vector<GradientAccumulator> accumulated(const std::vector<IndexRange>& work
     GradientAccumulator& sums = result.emplace_back(microbatches, elements, torch::kCPU);
     for (int64_t microbatch = own.first; microbatch < own.end; ++microbatch) {
       sums.open(microbatch);
-      sums.accumulates() ? sums.buffer().add_(values_of(microbatch)) : sums.buffer().copy_(values_of(microbatch));
+      sums.accumulates() ? sums.buffer().add_(values_of(microbatch))
+                         : sums.buffer().copy_(values_of(microbatch));
       sums.merge(0, elements);
     }
   }
@@ -44,7 +45,8 @@ std::vector<Part> expected_sums(IndexRange of_rank) {
 
 // Two buckets, to which workers come in every order, and in the opposite one.
 TEST(TreeReducer, HaveTheCanonicalSumWhoeverComesLast) {
-  for (const IndexRange of_rank : {IndexRange{0, 13}, IndexRange{3, 10}, IndexRange{5, 7}, IndexRange{4, 5}}) {
+  for (const IndexRange of_rank :
+       {IndexRange{0, 13}, IndexRange{3, 10}, IndexRange{5, 7}, IndexRange{4, 5}}) {
     std::vector<IndexRange> workers;
     workers.reserve(4);
     for (int64_t worker = 0; worker < 4; ++worker) workers.push_back(partition(of_rank, worker, 4));

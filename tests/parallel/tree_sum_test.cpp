@@ -53,7 +53,8 @@ TEST(CanonicalSum, HasTheSameBitsWhoeverOwnsWhichLeaves) {
     const std::vector<torch::Tensor> microbatches = microbatches_of(count);
     const torch::Tensor alone = sum_by(1, microbatches);
     for (const int64_t owners : {2, 3, 4, 5, 6, 7, 8, 30})
-      EXPECT_TRUE(torch::equal(alone, sum_by(owners, microbatches))) << count << " leaves, " << owners << " owners";
+      EXPECT_TRUE(torch::equal(alone, sum_by(owners, microbatches)))
+          << count << " leaves, " << owners << " owners";
   }
 }
 

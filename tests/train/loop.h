@@ -47,7 +47,8 @@ class LoopTest : public ::testing::Test {
       step_ = std::make_unique<DataParallelStep>(
           *comm_, *comm_, workers_,
           std::vector<std::shared_ptr<Model>>{spec->build({plan_.data, network, "vae"}, init)},
-          DataParallelOptions{.batch = plan_.batch, .microbatch = plan_.microbatch, .end_step = plan_.end_step});
+          DataParallelOptions{
+              .batch = plan_.batch, .microbatch = plan_.microbatch, .end_step = plan_.end_step});
     }
     return *step_;
   }

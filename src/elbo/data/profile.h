@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "elbo/data/data_file.h"
+#include "elbo/hdf5/data_file.h"
 #include "elbo/data/dataset.h"
 #include "elbo/hdf5/hdf5.h"
 

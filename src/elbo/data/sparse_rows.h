@@ -5,7 +5,7 @@
 #include <string>
 
 #include "elbo/data/chunk_cache.h"
-#include "elbo/data/data_file.h"
+#include "elbo/hdf5/data_file.h"
 #include "elbo/data/dataset.h"
 
 namespace elbo {

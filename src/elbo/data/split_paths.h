@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "elbo/data/data_file.h"
+#include "elbo/hdf5/data_file.h"
 #include "elbo/data/dataset.h"
 
 namespace elbo {

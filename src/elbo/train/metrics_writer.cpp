@@ -38,15 +38,20 @@ ordered_json number(double value) {
   return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
 }
 
+// Times to a tenth of a microsecond and rates to a tenth: more digits of a clock are noise, and a third of a
+// line.
+double rounded(double value, double parts) { return std::round(value * parts) / parts; }
+double rounded_seconds(double seconds) { return rounded(seconds, 1e7); }
+
 ordered_json step_seconds(const StepSeconds& seconds) {
-  return {{"compute", seconds.compute},
-          {"rank_0", seconds.rank_0},
+  return {{"compute", rounded_seconds(seconds.compute)},
+          {"rank_0", rounded_seconds(seconds.rank_0)},
           {"slowest_rank", seconds.slowest_rank},
-          {"fastest", seconds.fastest},
-          {"overlapped", seconds.overlapped},
-          {"exchange", seconds.exchange},
-          {"update", seconds.update},
-          {"publish", seconds.publish}};
+          {"fastest", rounded_seconds(seconds.fastest)},
+          {"overlapped", rounded_seconds(seconds.overlapped)},
+          {"exchange", rounded_seconds(seconds.exchange)},
+          {"update", rounded_seconds(seconds.update)},
+          {"publish", rounded_seconds(seconds.publish)}};
 }
 
 }  // namespace
@@ -82,9 +87,9 @@ void MetricsWriter::after_step(int64_t step, const StepReport& report) {
                       {"terms", ordered_json::object()},
                       {"lr", report.lr},
                       {"gradient_norm", number(report.gradient_norm)},
-                      {"samples_per_s", number(samples / since)},
-                      {"seconds", seconds()},
-                      {"data_wait_seconds", report.data_wait},
+                      {"samples_per_s", number(rounded(samples / since, 10))},
+                      {"seconds", rounded_seconds(seconds())},
+                      {"data_wait_seconds", rounded_seconds(report.data_wait)},
                       {"step_seconds", step_seconds(report.seconds)}};
     if (report.memory)
       line["device_memory"] = {{"allocated", report.memory->allocated},
@@ -117,7 +122,7 @@ void MetricsWriter::after_evaluation(int64_t step, const Evaluation& evaluation,
                     {"terms", ordered_json::object()}};
   for (const auto& [name, value] : evaluation.terms) line["terms"][name] = number(value);
   if (evaluation.nll) line["nll"] = number(*evaluation.nll);
-  line["seconds"] = seconds();
+  line["seconds"] = rounded_seconds(seconds());
   write_line(line.dump());
   log::info("{} after step {}: loss {:.3f}{}", evaluation.split, step, evaluation.loss,
             is_best ? ", the best so far" : "");

@@ -6,14 +6,12 @@
 #include <filesystem>
 #include <string>
 
-#include "elbo/base/error.h"
-#include "elbo/data/dataset.h"
 #include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
 
 // A folder that is gone after the test.
-class DataTest : public testing::Test {
+class FilesTest : public testing::Test {
  protected:
   void SetUp() override {
     hdf5::lock();  // prepares the library, before a test names one of its types
@@ -34,28 +32,6 @@ class DataTest : public testing::Test {
       hdf5::write_tensor(file, where, tensor, chunk_rows, chunk_rows > 0 ? 4 : 0);
     if (!kind.empty()) hdf5::write_attribute(hdf5::open_group(file, "/"), "kind", kind);
     return path(name);
-  }
-
-  static DataOptions options(const std::string& path) {
-    DataOptions result;
-    result.path = path;
-    return result;
-  }
-
-  // The message of the usage Error that opening and reading the first rows of all splits ends in.
-  static std::string refusal(const DataOptions& given) {
-    try {
-      const Dataset dataset(given);
-      for (const std::string& split : dataset.splits()) {
-        std::vector<int64_t> ids(static_cast<size_t>(dataset.split(split).rows()));
-        for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int64_t>(i);
-        dataset.split(split).read(ids);
-      }
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ExitCode::usage) << error.what();
-      return error.what();
-    }
-    return "nothing was refused";
   }
 
  private:

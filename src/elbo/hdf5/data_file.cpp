@@ -1,4 +1,4 @@
-#include "elbo/data/data_file.h"
+#include "elbo/hdf5/data_file.h"
 
 namespace elbo {
 
