@@ -44,6 +44,13 @@ class Documents(ProgramTest):
             if document.name != "README.md":
                 self.assertIn(f"]({document.name})", index)
 
+    def test_lines_have_at_most_120_columns(self):
+        for document in [*DOCUMENTS, *(ROOT / "configs").glob("*.ini")]:
+            for number, line in enumerate(document.read_text().splitlines(), 1):
+                # A row of datasets/README.md is compared with the file of its set.
+                if not (line.startswith("|") and document == ROOT / "datasets/README.md"):
+                    self.assertLessEqual(len(line), 120, f"{document}:{number}")
+
     def test_every_variant_is_explained_with_its_options_and_defaults(self):
         sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", (ROOT / "docs/models.md").read_text(), re.MULTILINE | re.DOTALL))
         sections.pop("Notation")
