@@ -66,11 +66,7 @@ TEST(Aae, WithLabelsAPartIsDrawnFromIfItIsNamed) {
   EXPECT_TRUE(model->conditional());
   RandomGenerator noise(Key(1));
   const torch::Tensor label = torch::full({500}, 2, torch::kInt64);
-<<<<<<< HEAD
   // The petal of class 2 of 3 is at an angle of 4π/3, at a mean distance of 1.4
-=======
-  // The petal of class 2 of 3 lies at an angle of 4π/3, at a mean distance of 1.4
->>>>>>> d73568b (tests: build unit tests as unity builds; metrics with the digits that a clock has)
   // (src/elbo/nn/planar_priors.h).
   const torch::Tensor mean = model->prior_sample(500, label, noise).mean(0);
   EXPECT_NEAR(mean[0].item<double>(), 1.4 * std::cos(4 * std::numbers::pi / 3), 0.1);
