@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "elbo/base/error.h"
 #include "files.h"
 
 namespace elbo::hdf5 {

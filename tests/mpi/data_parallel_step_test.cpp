@@ -12,7 +12,7 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t microbatch = 4, microbatches = 6, features = 8;
+constexpr int64_t microbatch = 4, step_microbatches = 6, features = 8;
 
 DataShape shape() { return {.x = {features}, .kind = "tabular", .rows = 100}; }
 
@@ -29,7 +29,7 @@ std::shared_ptr<Model> model(const std::string& name) {
 }
 
 DataParallelOptions options() {
-  return {.batch = microbatch * microbatches,
+  return {.batch = microbatch * step_microbatches,
           .microbatch = microbatch,
           .seed = 7,
           .optimizer = {.lr = 1e-2},
@@ -128,7 +128,7 @@ TEST(DataParallelUpdate, IsLeftOutWhereTheLossIsNotFinite) {
       0,
       [](int64_t step, int64_t index) {
         Batch batch = data(step, index);
-        if (index == microbatches - 1) batch.x.fill_(std::numeric_limits<float>::infinity());
+        if (index == step_microbatches - 1) batch.x.fill_(std::numeric_limits<float>::infinity());
         return batch;
       },
       quiet);

@@ -9,18 +9,18 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t size = 3;  // codes to choose from
+constexpr int64_t code_count = 3;  // codes to choose from
 
 const std::vector<CodeLayout> layouts = {{true, {2, 3}}, {true, {3, 2}}, {true, {4, 1}}, {false, {1, 5}}};
 
 std::shared_ptr<CodePrior> small_prior(const CodeLayout& layout, int64_t seed = 1) {
   RandomGenerator init(Key(static_cast<uint64_t>(seed)));
-  return make_code_prior({.width = 8, .layers = 3}, layout, size, init);
+  return make_code_prior({.width = 8, .layers = 3}, layout, code_count, init);
 }
 
 // (sizeᵗ, t): all sequences of t codes.
 torch::Tensor all_sequences(int64_t t) {
-  const std::vector<torch::Tensor> each(static_cast<size_t>(t), torch::arange(size));
+  const std::vector<torch::Tensor> each(static_cast<size_t>(t), torch::arange(code_count));
   return torch::cartesian_prod(each).view({-1, t});
 }
 
@@ -31,11 +31,11 @@ TEST_P(EveryPrior, ACodeDependsOnAllThatComeBeforeItAndOnNothingElse) {
   const auto prior = small_prior(layout);
   const torch::NoGradGuard no_grad;
   RandomGenerator noise(Key(2));
-  const torch::Tensor codes = (noise.uniform({4, layout.codes()}) * size).to(torch::kInt64);
+  const torch::Tensor codes = (noise.uniform({4, layout.codes()}) * code_count).to(torch::kInt64);
   const torch::Tensor before = prior->logits(codes);
   for (int64_t changed = 0; changed < layout.codes(); ++changed) {
     torch::Tensor other = codes.clone();
-    other.select(1, changed).add_(1).remainder_(size);
+    other.select(1, changed).add_(1).remainder_(code_count);
     const torch::Tensor difference = (prior->logits(other) - before).abs().amax({0, 2});
     for (int64_t place = 0; place < layout.codes(); ++place) {
       const auto moved = difference[place].item<double>();
@@ -65,7 +65,7 @@ TEST_P(EveryPrior, SamplesHaveTheFrequenciesThatTheirProbabilitiesSay) {
   RandomGenerator noise(Key(3));
   const torch::Tensor drawn = prior->sample(n, noise);
   torch::Tensor number = torch::zeros({n}, torch::kInt64);
-  for (int64_t place = 0; place < t; ++place) number = number * size + drawn.select(1, place);
+  for (int64_t place = 0; place < t; ++place) number = number * code_count + drawn.select(1, place);
   const torch::Tensor counts = torch::bincount(number, {}, sequences.size(0)).to(torch::kFloat32);
   const torch::Tensor chi_square = ((counts - n * expected).square() / (n * expected)).sum();
   // Mean: degrees of freedom, k = sequences - 1; deviation √2k.

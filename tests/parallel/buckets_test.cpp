@@ -5,25 +5,25 @@
 namespace elbo {
 namespace {
 
-constexpr IndexRange range{5 * block_elements, 1005 * block_elements};
+constexpr IndexRange whole_range{5 * block_elements, 1005 * block_elements};
 
 // 1000 parameters of a block less a little, as the arena lays them out.
 std::vector<int64_t> parameters() {
   std::vector<int64_t> offsets;
-  for (int64_t offset = range.first; offset < range.end - block_elements; offset += block_elements - 16)
+  for (int64_t offset = whole_range.first; offset < whole_range.end - block_elements; offset += block_elements - 16)
     offsets.push_back(offset);
   return offsets;
 }
 
 Buckets cut(int ranks, int64_t bytes, bool whole = false) {
-  return {range, parameters(), ranks, bytes, whole};
+  return {whole_range, parameters(), ranks, bytes, whole};
 }
 
 TEST(Buckets, CoverTheRangeOnceFromItsEndAndSoDoTheirSlices) {
   for (const int ranks : {1, 2, 3, 7, 64}) {
     for (const int64_t bytes : {0, 1, 300'000, 1 << 20}) {
       const Buckets buckets = cut(ranks, bytes);
-      int64_t end = range.end;
+      int64_t end = whole_range.end;
       for (size_t bucket = 0; bucket < buckets.count(); ++bucket) {
         EXPECT_EQ(buckets[bucket].end, end);
         end = buckets[bucket].first;
@@ -37,10 +37,10 @@ TEST(Buckets, CoverTheRangeOnceFromItsEndAndSoDoTheirSlices) {
         }
         EXPECT_EQ(next, buckets[bucket].end);
       }
-      EXPECT_EQ(end, range.first);
+      EXPECT_EQ(end, whole_range.first);
       int64_t elements = 0;
       for (int rank = 0; rank < ranks; ++rank) elements += buckets.elements_of(rank);
-      EXPECT_EQ(elements, range.size());
+      EXPECT_EQ(elements, whole_range.size());
     }
   }
 }
@@ -56,22 +56,22 @@ TEST(Buckets, AreAsLargeAsAskedAndAsMessagesNeed) {
 
 // Behind three parameters, of 100, 300 and 600 blocks less a little.
 TEST(Buckets, BeginWithParameters) {
-  const std::vector<int64_t> offsets{range.first, range.first + 100 * block_elements - 16,
-                                     range.first + 400 * block_elements - 32};
-  const Buckets buckets(range, offsets, 2, 1000, false);
+  const std::vector<int64_t> offsets{whole_range.first, whole_range.first + 100 * block_elements - 16,
+                                     whole_range.first + 400 * block_elements - 32};
+  const Buckets buckets(whole_range, offsets, 2, 1000, false);
   ASSERT_EQ(buckets.count(), 3U);
-  EXPECT_EQ(buckets[0].first, range.first + 400 * block_elements);
-  EXPECT_EQ(buckets[1].first, range.first + 100 * block_elements);
+  EXPECT_EQ(buckets[0].first, whole_range.first + 400 * block_elements);
+  EXPECT_EQ(buckets[1].first, whole_range.first + 100 * block_elements);
   EXPECT_DOUBLE_EQ(buckets.early_share(), 0.9);
   // What they hold, the first blocks of the later ones apart.
   EXPECT_EQ(buckets.holding({offsets[1], offsets[2]}), std::pair(size_t{1}, size_t{3}));
-  EXPECT_EQ(buckets.holding({offsets[2], range.end}), std::pair(size_t{0}, size_t{2}));
-  EXPECT_EQ(Buckets(range, offsets, 2, 0, false).early_share(), 0);
+  EXPECT_EQ(buckets.holding({offsets[2], whole_range.end}), std::pair(size_t{0}, size_t{2}));
+  EXPECT_EQ(Buckets(whole_range, offsets, 2, 0, false).early_share(), 0);
 }
 
 TEST(Buckets, OfALibrarysReductionBelongToEveryRank) {
   const Buckets buckets = cut(3, 1 << 20, true);
-  for (int rank = 0; rank < 3; ++rank) EXPECT_EQ(buckets.elements_of(rank), range.size());
+  for (int rank = 0; rank < 3; ++rank) EXPECT_EQ(buckets.elements_of(rank), whole_range.size());
 }
 
 TEST(Buckets, KnowWhichOfThemHoldAPart) {

@@ -11,7 +11,7 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t elements = 8, microbatches = 13;
+constexpr int64_t elements = 8, microbatch_count = 13;
 
 torch::Tensor values_of(int64_t microbatch) {
   RandomGenerator noise(Key(static_cast<uint64_t>(microbatch)));
@@ -22,7 +22,7 @@ torch::Tensor values_of(int64_t microbatch) {
 std::vector<GradientAccumulator> accumulated(const std::vector<IndexRange>& workers) {
   std::vector<GradientAccumulator> result;
   for (const IndexRange& own : workers) {
-    GradientAccumulator& sums = result.emplace_back(microbatches, elements, torch::kCPU);
+    GradientAccumulator& sums = result.emplace_back(microbatch_count, elements, torch::kCPU);
     for (int64_t microbatch = own.first; microbatch < own.end; ++microbatch) {
       sums.open(microbatch);
       sums.accumulates() ? sums.buffer().add_(values_of(microbatch))
@@ -38,7 +38,7 @@ std::vector<Part> expected_sums(IndexRange of_rank) {
   for (int64_t microbatch = of_rank.first; microbatch < of_rank.end; ++microbatch)
     parts.push_back({{microbatch, microbatch + 1}, values_of(microbatch)});
   std::vector<Part> sums;
-  for (const Node& node : maximal_subtrees(of_rank, microbatches))
+  for (const Node& node : maximal_subtrees(of_rank, microbatch_count))
     sums.push_back({node, canonical_sum(node, parts)});
   return sums;
 }
@@ -51,7 +51,7 @@ TEST(TreeReducer, HaveTheCanonicalSumWhoeverComesLast) {
     workers.reserve(4);
     for (int64_t worker = 0; worker < 4; ++worker) workers.push_back(partition(of_rank, worker, 4));
     const std::vector<Part> expected = expected_sums(of_rank);
-    TreeReducer joins(of_rank, workers, microbatches, 2);
+    TreeReducer joins(of_rank, workers, microbatch_count, 2);
     std::vector<size_t> order(workers.size());
     std::iota(order.begin(), order.end(), 0);
     do {
@@ -78,7 +78,7 @@ TEST(TreeReducer, HaveTheCanonicalSumWhoeverComesLast) {
 }
 
 TEST(TreeReducer, OfARankWithoutLeavesAreComplete) {
-  const TreeReducer joins({3, 3}, {{3, 3}, {3, 3}}, microbatches, 1);
+  const TreeReducer joins({3, 3}, {{3, 3}, {3, 3}}, microbatch_count, 1);
   EXPECT_TRUE(joins.complete(0));
   EXPECT_TRUE(joins.sums({}).empty());
 }

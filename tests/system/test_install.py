@@ -57,7 +57,7 @@ class Install(ProgramTest):
 
     def test_another_program_has_all_commands_and_a_variant_of_its_own(self):
         source = self.tree / "share/elbo/docs/own_variant"
-        done("cmake", "-S", source, "-B", self.folder / "build", f"-DCMAKE_PREFIX_PATH={self.tree}")
+        done("cmake", "-S", source, "-B", self.folder / "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={self.tree}")
         done("cmake", "--build", self.folder / "build")
         builtin = self.succeed(0, "models").stdout
         self.with_program(self.folder / "build/cyclical")
