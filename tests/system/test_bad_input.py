@@ -140,7 +140,7 @@ class BadInput(ProgramTest):
         self.refuse(self.train("--check"), ["holds a run already", "--resume"])
         before = self.contents()
         result = run(2, *self.train("--check", "--resume", "--train.steps=9"))
-        self.assertIn(f"goes on after step 3 in {self.folder / 'run'}", result.stdout)
+        self.assertIn(f"continues after step 3 in {self.folder / 'run'}", result.stdout)
         self.assertEqual(self.contents(), before)
 
     def test_what_a_run_does_not_have(self):
