@@ -59,7 +59,7 @@ void for_each_field(AnyCheckpoint& checkpoint, Visit&& visit) {
   visit("best_step", checkpoint.best_step, false);
 }
 
-// Likewise its groups of tensors, as visit(name, tensors).
+// In the same way its groups of tensors, as visit(name, tensors).
 template <typename AnyCheckpoint, typename Visit>
 void for_each_group(AnyCheckpoint& checkpoint, Visit&& visit) {
   visit("parameters", checkpoint.parameters);

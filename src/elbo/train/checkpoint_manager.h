@@ -1,5 +1,5 @@
-// When checkpoints are written besides every so many steps, which stay, and the link to the best. On ranks
-// other than the root it takes the same decisions and writes nothing.
+// When checkpoints are written besides those of checkpoint.every_steps, which are kept, and the link to the
+// best. On ranks other than the root it takes the same decisions and writes nothing.
 #pragma once
 #include <chrono>
 #include <cstdint>
