@@ -29,14 +29,14 @@ class FileTest : public testing::Test {
   fs::path folder_;
 };
 
-TEST_F(FileTest, AFileAppearsWhole) {
+TEST_F(FileTest, ACommittedFileReplacesItsTarget) {
   write_file(folder_ / "a", "one");
   write_file(folder_ / "a", "two");
   EXPECT_EQ(read_file(folder_ / "a"), "two");
   EXPECT_EQ(names(), std::vector<std::string>{"a"});
 }
 
-TEST_F(FileTest, OrNotAtAll) {
+TEST_F(FileTest, AnUncommittedFileLeavesItsTargetUnchanged) {
   write_file(folder_ / "a", "old");
   {
     AtomicFile file(folder_ / "a");
@@ -46,7 +46,7 @@ TEST_F(FileTest, OrNotAtAll) {
   EXPECT_EQ(names(), std::vector<std::string>{"a"});
 }
 
-TEST_F(FileTest, WhatCannotBeReadIsAMistakeOfTheUser) {
+TEST_F(FileTest, AFileThatCannotBeReadIsAUsageError) {
   for (const fs::path& path : {folder_ / "none", folder_}) {
     try {
       read_file(path);
@@ -58,8 +58,8 @@ TEST_F(FileTest, WhatCannotBeReadIsAMistakeOfTheUser) {
   }
 }
 
-TEST_F(FileTest, Sha256IsThatOfTheStandard) {
-  // FIPS 180-4's examples.
+TEST_F(FileTest, Sha256AgreesWithTheStandardsExamples) {
+  // The examples of FIPS 180-4.
   EXPECT_EQ(sha256("abc", 3), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(sha256("", 0), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   write_file(folder_ / "f", "__abc");
@@ -86,7 +86,7 @@ TEST(Text, SizesAndDurationsReadNaturally) {
   EXPECT_EQ(human_duration(3 * 3600 + 12 * 60), "3 h 12 min");
 }
 
-TEST(Text, TheNearestNameIsOneThatCouldHaveBeenMeant) {
+TEST(Text, TheNearestNameIsAPlausibleMisspelling) {
   EXPECT_EQ(nearest_name("trian", {"evaluate", "train"}), "train");
   EXPECT_EQ(nearest_name("zebra", {"evaluate", "train"}), "");
 }

@@ -6,7 +6,7 @@
 namespace elbo {
 namespace {
 
-TEST(FreeMemory, IsWithinTheMachine) {
+TEST(FreeMemory, IsPositiveAndAtMostTheHostsMemory) {
   struct sysinfo machine {};
   ASSERT_EQ(::sysinfo(&machine), 0);
   EXPECT_GT(free_memory(), 0);

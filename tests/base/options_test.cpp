@@ -30,23 +30,23 @@ struct Settings {
   }
 };
 
-std::string refusal(const std::function<void()>& action) {
+std::string usage_message(const std::function<void()>& action) {
   try {
     action();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);
     return error.what();
   }
-  return "nothing was refused";
+  return "no error";
 }
 
-std::string refusal(const std::string& key, const std::string& value) {
+std::string usage_message(const std::string& key, const std::string& value) {
   Settings settings;
   OptionTable table = settings.table();
-  return refusal([&] { table.set({key, value}, "--"); });
+  return usage_message([&] { table.set({key, value}, "--"); });
 }
 
-TEST(OptionTable, SettingsReachTheirVariables) {
+TEST(OptionTable, SetAssignsTheBoundVariable) {
   Settings settings;
   OptionTable table = settings.table();
   for (const Setting& setting : {Setting{"train.batch", "32"},
@@ -67,28 +67,28 @@ TEST(OptionTable, SettingsReachTheirVariables) {
   EXPECT_TRUE(table.is_set("train.batch"));
 }
 
-TEST(OptionTable, AMisspeltKeyIsToldWithTheNearest) {
-  EXPECT_THAT(refusal("trian.batch", "3"),
+TEST(OptionTable, AnUnknownKeyIsReportedWithTheNearestOne) {
+  EXPECT_THAT(usage_message("trian.batch", "3"),
               AllOf(HasSubstr("trian.batch"), HasSubstr("did you mean train.batch?")));
-  EXPECT_THAT(refusal("optimizer.learning", "3"), HasSubstr("no such option"));
+  EXPECT_THAT(usage_message("optimizer.learning", "3"), HasSubstr("no such option"));
 }
 
-TEST(OptionTable, AValueThatDoesNotFitIsToldWithWhatDoes) {
-  EXPECT_THAT(refusal("train.batch", "0"), AllOf(HasSubstr("train.batch=0"), HasSubstr("at least 1")));
-  EXPECT_THAT(refusal("train.batch", "1.5"), HasSubstr("whole number"));
-  EXPECT_THAT(refusal("train.batch", "99999999999999999999"), HasSubstr("whole number"));
-  EXPECT_THAT(refusal("train.batch", ""), HasSubstr("whole number"));
-  EXPECT_THAT(refusal("optimizer.lr", "0"), HasSubstr("above 0"));
-  EXPECT_THAT(refusal("optimizer.lr", "nan"), HasSubstr("number"));
-  EXPECT_THAT(refusal("train.exact", "maybe"), HasSubstr("true or false"));
-  EXPECT_THAT(refusal("optimizer.name", "adma"), HasSubstr("adam, sgd"));
-  EXPECT_THAT(refusal("evaluate.every", "often"), HasSubstr("epoch or never"));
-  EXPECT_THAT(refusal("network.hidden", "10,x"), HasSubstr("separated by commas"));
+TEST(OptionTable, AnInvalidValueIsReportedWithWhatWasExpected) {
+  EXPECT_THAT(usage_message("train.batch", "0"), AllOf(HasSubstr("train.batch=0"), HasSubstr("at least 1")));
+  EXPECT_THAT(usage_message("train.batch", "1.5"), HasSubstr("whole number"));
+  EXPECT_THAT(usage_message("train.batch", "99999999999999999999"), HasSubstr("whole number"));
+  EXPECT_THAT(usage_message("train.batch", ""), HasSubstr("whole number"));
+  EXPECT_THAT(usage_message("optimizer.lr", "0"), HasSubstr("above 0"));
+  EXPECT_THAT(usage_message("optimizer.lr", "nan"), HasSubstr("number"));
+  EXPECT_THAT(usage_message("train.exact", "maybe"), HasSubstr("true or false"));
+  EXPECT_THAT(usage_message("optimizer.name", "adma"), HasSubstr("adam, sgd"));
+  EXPECT_THAT(usage_message("evaluate.every", "often"), HasSubstr("epoch or never"));
+  EXPECT_THAT(usage_message("network.hidden", "10,x"), HasSubstr("separated by commas"));
 }
 
-TEST(OptionTable, ItsIniReadsBackToTheSameValues) {
+TEST(OptionTable, TheIniFileRestoresTheSameValues) {
   Settings settings;
-  settings.lr = 0.1 + 0.2;  // more digits than a short text would keep
+  settings.lr = 0.1 + 0.2;  // needs 17 digits
   settings.hidden = {};
   settings.path = "folder with spaces/data.h5";
   const std::string ini = settings.table().ini();
@@ -118,8 +118,8 @@ TEST(ParseIni, KeepsOrderAndSections) {
   EXPECT_EQ(settings, (std::vector<Setting>{{"a.x", "1"}, {"b.y", "two words"}}));
 }
 
-TEST(ParseIni, WhatIsNoIniIsToldWithItsFile) {
-  EXPECT_THAT(refusal([] { parse_ini("[a]\nx = 1\nnonsense\n", "f.ini"); }), HasSubstr("f.ini"));
+TEST(ParseIni, ASyntaxErrorNamesTheFile) {
+  EXPECT_THAT(usage_message([] { parse_ini("[a]\nx = 1\nnonsense\n", "f.ini"); }), HasSubstr("f.ini"));
 }
 
 CommandLine read(const std::vector<std::string>& words) {
@@ -133,12 +133,12 @@ CommandLine read(const std::vector<std::string>& words) {
   return parse_command_line(words, [&](const std::string& key) { return table.kind(key); });
 }
 
-TEST(CommandLine, WordsFlagsAndSettingsAreToldApart) {
+TEST(CommandLine, ParsesPositionalArgumentsFlagsAndSettings) {
   const CommandLine line = read({"run", "--n=3", "--force", "--out=a=b", "--help"});
   EXPECT_EQ(line.positional, std::vector<std::string>{"run"});
   EXPECT_EQ(line.settings, (std::vector<Setting>{{"n", "3"}, {"force", "true"}, {"out", "a=b"}}));
   EXPECT_TRUE(line.help);
-  EXPECT_THAT(refusal([] { read({"-n"}); }), HasSubstr("--name=value"));
+  EXPECT_THAT(usage_message([] { read({"-n"}); }), HasSubstr("--name=value"));
 }
 
 TEST(CommandLine, AValueMayBeTheNextWord) {
@@ -147,14 +147,14 @@ TEST(CommandLine, AValueMayBeTheNextWord) {
   EXPECT_EQ(line.settings, (std::vector<Setting>{{"n", "-3"}, {"force", "true"}, {"out", "a"}}));
 }
 
-TEST(CommandLine, AFlagTakesAValueOnlyBehindAnEqualsSign) {
+TEST(CommandLine, AFlagTakesAValueOnlyAfterAnEqualsSign) {
   EXPECT_EQ(read({"--force=false"}).settings, (std::vector<Setting>{{"force", "false"}}));
-  EXPECT_THAT(refusal([] { read({"--force", "false"}); }), HasSubstr("--force=false"));
+  EXPECT_THAT(usage_message([] { read({"--force", "false"}); }), HasSubstr("--force=false"));
 }
 
-TEST(CommandLine, AnOptionWithoutItsValueIsRefused) {
-  EXPECT_THAT(refusal([] { read({"run", "--out"}); }), HasSubstr("--out=VALUE"));
-  EXPECT_THAT(refusal([] { read({"--out", "--n=3"}); }), HasSubstr("--out=VALUE"));
+TEST(CommandLine, AnOptionWithoutItsValueIsAnError) {
+  EXPECT_THAT(usage_message([] { read({"run", "--out"}); }), HasSubstr("--out=VALUE"));
+  EXPECT_THAT(usage_message([] { read({"--out", "--n=3"}); }), HasSubstr("--out=VALUE"));
 }
 
 TEST(CommandLine, AnUnknownOptionIsLeftToTheTable) {

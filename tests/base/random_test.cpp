@@ -24,14 +24,14 @@ TEST(Key, DependsOnEveryPartAndTheirOrder) {
   EXPECT_EQ(seen.size(), 2007U);
 }
 
-TEST(RandomGenerator, IsAFunctionOfItsKeyAlone) {
+TEST(RandomGenerator, DependsOnItsKeyOnly) {
   const torch::Tensor once = RandomGenerator(Key(5)).normal({100});
   EXPECT_TRUE(torch::equal(once, RandomGenerator(Key(5)).normal({100})));
   EXPECT_FALSE(torch::equal(once, RandomGenerator(Key(6)).normal({100})));
 }
 
-TEST(RandomGenerator, TakesEveryBitOfItsKey) {
-  // Keys whose lower 32 bits agree, which is all that a seed of LibTorch's own would take of them.
+TEST(RandomGenerator, UsesEveryBitOfItsKey) {
+  // Pairs of keys with equal lower 32 bits, which are all that LibTorch's own seed would use.
   std::map<uint32_t, Key> seen;
   int64_t pairs = 0;
   for (uint64_t i = 0; i < 300000; ++i) {
@@ -45,7 +45,7 @@ TEST(RandomGenerator, TakesEveryBitOfItsKey) {
   EXPECT_GT(pairs, 0);
 }
 
-TEST(RandomGenerator, HasTheMomentsThatItsNamesSay) {
+TEST(RandomGenerator, HasTheMomentsOfItsDistributions) {
   RandomGenerator noise(Key(5));
   const int64_t n = 200000;  // standard errors: 0.0022 and 0.0032; 0.0006; 0.001
   const torch::Tensor normal = noise.normal({n});
@@ -58,7 +58,7 @@ TEST(RandomGenerator, HasTheMomentsThatItsNamesSay) {
   EXPECT_NEAR(noise.bernoulli(torch::full({n}, 0.3)).mean().item<double>(), 0.3, 0.005);
 }
 
-TEST(RandomGenerator, NeverTouchesTheGlobalGenerator) {
+TEST(RandomGenerator, DoesNotUseTheGlobalGenerator) {
   torch::manual_seed(3);
   const torch::Tensor expected = torch::rand({4});
   torch::manual_seed(3);
@@ -80,15 +80,15 @@ TEST(Permutation, IsABijectionForEverySize) {
   }
 }
 
-TEST(Permutation, SendsEachPlaceEverywhere) {
-  // Over many keys the image of one place is uniform: χ² with 15 degrees of freedom is below 37.7 but for one
-  // in a thousand.
+TEST(Permutation, MapsAnIndexUniformly) {
+  // Over many keys the image of one index is uniform. χ² with 15 degrees of freedom exceeds 37.7 with
+  // probability 0.001.
   std::vector<double> counts(16, 0);
-  const int draws = 16000;
-  for (int key = 0; key < draws; ++key) ++counts[Permutation(16, Key(static_cast<uint64_t>(key)))(3)];
+  const int samples = 16000;
+  for (int key = 0; key < samples; ++key) ++counts[Permutation(16, Key(static_cast<uint64_t>(key)))(3)];
   double chi_square = 0;
   for (const double count : counts)
-    chi_square += (count - draws / 16.0) * (count - draws / 16.0) / (draws / 16.0);
+    chi_square += (count - samples / 16.0) * (count - samples / 16.0) / (samples / 16.0);
   EXPECT_LT(chi_square, 37.7);
 }
 

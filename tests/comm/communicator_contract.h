@@ -1,7 +1,7 @@
-// What every world promises (comm/communicator.h), as tests that know only the interface. A program includes
-// this in one file and names the worlds that it has:
-//   INSTANTIATE_TEST_SUITE_P(All, CommunicatorContract, testing::Values(KindOfWorld{"Mpi", make_world}));
-// What is expected is computed here from ranks and places alone, in 64-bit integers.
+// The contract of Communicator (comm/communicator.h), tested for each implementation. A test program includes
+// this in one file and lists its implementations:
+//   INSTANTIATE_TEST_SUITE_P(All, CommunicatorContract, testing::Values(Implementation{"Mpi", make_world}));
+// Expected values follow from ranks and indices alone, in 64-bit integers.
 #pragma once
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,70 +21,72 @@
 
 namespace elbo {
 
-struct KindOfWorld {
+struct Implementation {
   std::string name;
   std::function<std::unique_ptr<Communicator>()> make;
 };
-inline void PrintTo(const KindOfWorld& kind, std::ostream* stream) { *stream << kind.name; }
+inline void PrintTo(const Implementation& implementation, std::ostream* stream) {
+  *stream << implementation.name;
+}
 
-class CommunicatorContract : public testing::TestWithParam<KindOfWorld> {
+class CommunicatorContract : public testing::TestWithParam<Implementation> {
  protected:
-  const std::vector<torch::ScalarType> moved = {torch::kFloat32, torch::kFloat64, torch::kInt64,
-                                                torch::kInt32,   torch::kUInt8,   torch::kBool,
-                                                torch::kBFloat16};
-  const std::vector<torch::ScalarType> added = {torch::kFloat32, torch::kFloat64, torch::kInt64,
-                                                torch::kInt32, torch::kUInt8};
+  const std::vector<torch::ScalarType> movable = {torch::kFloat32, torch::kFloat64, torch::kInt64,
+                                                  torch::kInt32,   torch::kUInt8,   torch::kBool,
+                                                  torch::kBFloat16};
+  const std::vector<torch::ScalarType> reducible = {torch::kFloat32, torch::kFloat64, torch::kInt64,
+                                                    torch::kInt32, torch::kUInt8};
 
   std::unique_ptr<Communicator> world = GetParam().make();
   Communicator& comm = *world;
   const int rank = comm.rank(), size = comm.size();
 
-  // A number that tells apart places of `from`'s piece for `to`, small enough for every type.
-  static int64_t mark(int64_t from, int64_t to, int64_t place) {
-    return (from * 31 + to * 17 + place * 7) % 61;
+  // The value of element `index` that rank `from` sends to rank `to`; small enough for every dtype.
+  static int64_t value(int64_t from, int64_t to, int64_t index) {
+    return (from * 31 + to * 17 + index * 7) % 61;
   }
 
   static torch::Tensor tensor_of(const std::vector<int64_t>& values, torch::ScalarType type) {
     return torch::tensor(values, torch::kInt64).to(type);
   }
 
-  // The pieces that `from` has for each of `to`, behind one another.
+  // The elements of each pair (from, to), end to end.
   template <typename Count>
-  std::vector<int64_t> pieces(const std::vector<std::pair<int, int>>& from_to, Count&& count) {
+  std::vector<int64_t> elements_of(const std::vector<std::pair<int, int>>& from_to, Count&& count) {
     std::vector<int64_t> values;
     for (const auto& [from, to] : from_to)
-      for (int64_t place = 0; place < count(from, to); ++place) values.push_back(mark(from, to, place));
+      for (int64_t i = 0; i < count(from, to); ++i) values.push_back(value(from, to, i));
     return values;
   }
 
-  // own: whether the piece for oneself is copied, too.
+  // own: whether the elements of a rank for itself are copied, too.
   template <typename Count>
-  void exchange_pieces(torch::ScalarType type, Count&& count, bool own = true) {
+  void check_all_to_all_of(torch::ScalarType type, Count&& count, bool own = true) {
     std::vector<std::pair<int, int>> outgoing, incoming;
-    Split split;
+    AllToAllCounts counts;
     for (int other = 0; other < size; ++other) {
       outgoing.emplace_back(rank, other);
-      split.send.push_back(count(rank, other));
-      const bool comes = own || other != rank;
-      if (comes) incoming.emplace_back(other, rank);
-      split.receive.push_back(comes ? count(other, rank) : 0);
+      counts.send.push_back(count(rank, other));
+      const bool received = own || other != rank;
+      if (received) incoming.emplace_back(other, rank);
+      counts.receive.push_back(received ? count(other, rank) : 0);
     }
-    const torch::Tensor send = tensor_of(pieces(outgoing, count), type);
-    const torch::Tensor expected = tensor_of(pieces(incoming, count), type);
+    const torch::Tensor send = tensor_of(elements_of(outgoing, count), type);
+    const torch::Tensor expected = tensor_of(elements_of(incoming, count), type);
     torch::Tensor receive = torch::zeros_like(expected);
-    comm.all_to_all(send, receive, split);
+    comm.all_to_all(send, receive, counts);
     EXPECT_TRUE(torch::equal(receive, expected)) << torch::toString(type);
   }
 
   template <typename Count>
-  void gather_pieces(torch::ScalarType type, Count&& count) {
-    std::vector<std::pair<int, int>> everybody;
+  void check_all_gather_of(torch::ScalarType type, Count&& count) {
+    std::vector<std::pair<int, int>> all_ranks;
     std::vector<int64_t> counts;
     for (int other = 0; other < size; ++other) {
-      everybody.emplace_back(other, 0);
+      all_ranks.emplace_back(other, 0);
       counts.push_back(count(other, 0));
     }
-    const torch::Tensor expected = tensor_of(pieces(everybody, count), type);
+    const torch::Tensor expected = tensor_of(elements_of(all_ranks, count), type);
     torch::Tensor all = torch::zeros_like(expected);
     const int64_t begin = std::accumulate(counts.begin(), counts.begin() + rank, int64_t{0});
     const int64_t mine = counts[static_cast<size_t>(rank)];
@@ -94,42 +96,42 @@ class CommunicatorContract : public testing::TestWithParam<KindOfWorld> {
   }
 };
 
-TEST_P(CommunicatorContract, AllToAllBringsEachRankThePiecesMeantForItSomeOfThemEmpty) {
-  for (const torch::ScalarType type : moved)
-    exchange_pieces(type, [](int64_t from, int64_t to) { return (from * 3 + to * 5 + 2) % 4; });
+TEST_P(CommunicatorContract, AllToAllDeliversEachRanksElementsAndCountsMayBeZero) {
+  for (const torch::ScalarType type : movable)
+    check_all_to_all_of(type, [](int64_t from, int64_t to) { return (from * 3 + to * 5 + 2) % 4; });
 }
 
-TEST_P(CommunicatorContract, AllToAllLetsARankHaveNothingForAnybody) {
-  exchange_pieces(torch::kFloat32,
-                  [](int64_t from, int64_t to) { return from == 0 || to == 0 ? int64_t{0} : 5; });
-  exchange_pieces(torch::kFloat32, [](int64_t, int64_t) { return int64_t{0}; });
+TEST_P(CommunicatorContract, AllToAllAcceptsRanksThatSendNothing) {
+  check_all_to_all_of(torch::kFloat32,
+                      [](int64_t from, int64_t to) { return from == 0 || to == 0 ? int64_t{0} : 5; });
+  check_all_to_all_of(torch::kFloat32, [](int64_t, int64_t) { return int64_t{0}; });
 }
 
-TEST_P(CommunicatorContract, AllToAllNeedNotCopyThePieceForOneself) {
-  exchange_pieces(
+TEST_P(CommunicatorContract, AllToAllCanSkipTheElementsOfTheRankItself) {
+  check_all_to_all_of(
       torch::kFloat32, [](int64_t from, int64_t to) { return from + 2 * to + 1; }, false);
 }
 
-TEST_P(CommunicatorContract, AllToAllMovesMoreThanFitsIntoOneMessage) {
-  exchange_pieces(torch::kFloat64, [](int64_t from, int64_t to) { return 200'000 + 1'000 * from + to; });
+TEST_P(CommunicatorContract, AllToAllMovesMoreThanAnEagerMessage) {
+  check_all_to_all_of(torch::kFloat64, [](int64_t from, int64_t to) { return 200'000 + 1'000 * from + to; });
 }
 
-TEST_P(CommunicatorContract, AllGatherFillsInTheOthersPieces) {
-  for (const torch::ScalarType type : moved)
-    gather_pieces(type, [](int64_t from, int64_t) { return from == 1 ? int64_t{0} : 2 * from + 1; });
+TEST_P(CommunicatorContract, AllGatherFillsInTheOtherRanksElements) {
+  for (const torch::ScalarType type : movable)
+    check_all_gather_of(type, [](int64_t from, int64_t) { return from == 1 ? int64_t{0} : 2 * from + 1; });
 }
 
-TEST_P(CommunicatorContract, AllGatherOfNothingIsNothing) {
-  gather_pieces(torch::kFloat32, [](int64_t, int64_t) { return int64_t{0}; });
+TEST_P(CommunicatorContract, AllGatherAcceptsZeroElements) {
+  check_all_gather_of(torch::kFloat32, [](int64_t, int64_t) { return int64_t{0}; });
 }
 
-// Both are begun by all ranks in one order; the second is asked for first, and its tensor is let go by the
-// caller.
-TEST_P(CommunicatorContract, SeveralCallsCanBeUnderWay) {
+// All ranks start the calls in the same order, but complete the second before the first; its tensor has no
+// other owner.
+TEST_P(CommunicatorContract, SeveralCallsCanBePending) {
   const std::vector<int64_t> counts(static_cast<size_t>(size), 50'000);
   const auto gathered = [&](int64_t number) {
     torch::Tensor all = torch::zeros({50'000 * size}, torch::kInt64);
-    all.narrow(0, int64_t{50'000} * rank, 50'000).fill_(mark(rank, 0, number));
+    all.narrow(0, int64_t{50'000} * rank, 50'000).fill_(value(rank, 0, number));
     return all;
   };
   const torch::Tensor first = gathered(1);
@@ -143,20 +145,20 @@ TEST_P(CommunicatorContract, SeveralCallsCanBeUnderWay) {
   earlier->wait();
   EXPECT_TRUE(earlier->done() && later->done());
   for (int other = 0; other < size; ++other)
-    EXPECT_TRUE((first.narrow(0, int64_t{50'000} * other, 50'000) == mark(other, 0, 1)).all().item<bool>());
+    EXPECT_TRUE((first.narrow(0, int64_t{50'000} * other, 50'000) == value(other, 0, 1)).all().item<bool>());
   EXPECT_EQ(sums[2].item<int64_t>(), int64_t{size} * (size - 1) / 2);
 }
 
-TEST_P(CommunicatorContract, AllReduceAddsAndFindsTheLargest) {
-  for (const torch::ScalarType type : added) {
+TEST_P(CommunicatorContract, AllReduceComputesSumAndMaximum) {
+  for (const torch::ScalarType type : reducible) {
     std::vector<int64_t> mine, sum, largest;
-    for (int64_t place = 0; place < 5; ++place) {
-      mine.push_back(mark(rank, 0, place));
+    for (int64_t i = 0; i < 5; ++i) {
+      mine.push_back(value(rank, 0, i));
       sum.push_back(0);
       largest.push_back(0);
       for (int other = 0; other < size; ++other) {
-        sum.back() += mark(other, 0, place);
-        largest.back() = std::max(largest.back(), mark(other, 0, place));
+        sum.back() += value(other, 0, i);
+        largest.back() = std::max(largest.back(), value(other, 0, i));
       }
     }
     torch::Tensor total = tensor_of(mine, type), top = tensor_of(mine, type);
@@ -167,31 +169,31 @@ TEST_P(CommunicatorContract, AllReduceAddsAndFindsTheLargest) {
   }
 }
 
-TEST_P(CommunicatorContract, BroadcastBringsTheTensorOfAnyRoot) {
-  for (const torch::ScalarType type : moved) {
+TEST_P(CommunicatorContract, BroadcastSendsTheTensorOfAnyRoot) {
+  for (const torch::ScalarType type : movable) {
     for (int root = 0; root < size; ++root) {
       torch::Tensor tensor =
-          tensor_of({mark(rank, 0, 0), mark(rank, 0, 1), mark(rank, 0, 2)}, type).view({3, 1});
+          tensor_of({value(rank, 0, 0), value(rank, 0, 1), value(rank, 0, 2)}, type).view({3, 1});
       comm.broadcast(tensor, root);
       EXPECT_TRUE(torch::equal(tensor.view({3}),
-                               tensor_of({mark(root, 0, 0), mark(root, 0, 1), mark(root, 0, 2)}, type)))
+                               tensor_of({value(root, 0, 0), value(root, 0, 1), value(root, 0, 2)}, type)))
           << torch::toString(type) << " from " << root;
     }
   }
 }
 
-TEST_P(CommunicatorContract, NoRankLeavesABarrierBeforeTheLastHasCome) {
+TEST_P(CommunicatorContract, NoRankLeavesABarrierBeforeTheLastEntersIt) {
   using Clock = std::chrono::steady_clock;  // one clock for all processes of a host
   std::this_thread::sleep_for(std::chrono::milliseconds(30 * rank));
-  const Clock::rep came = Clock::now().time_since_epoch().count();
+  const Clock::rep entered = Clock::now().time_since_epoch().count();
   comm.barrier();
   const Clock::rep left = Clock::now().time_since_epoch().count();
-  torch::Tensor last_coming = torch::full({1}, static_cast<int64_t>(came), torch::kInt64);
-  comm.all_reduce(last_coming, ReduceOp::max);
-  EXPECT_GE(left, last_coming.item<int64_t>());
+  torch::Tensor last_entered = torch::full({1}, static_cast<int64_t>(entered), torch::kInt64);
+  comm.all_reduce(last_entered, ReduceOp::max);
+  EXPECT_GE(left, last_entered.item<int64_t>());
 }
 
-TEST_P(CommunicatorContract, TextsOfAnyLengthTravel) {
+TEST_P(CommunicatorContract, TextsOfAnyLengthAreBroadcastAndGathered) {
   for (int root = 0; root < size; ++root) {
     std::string text(root == 0 ? 0 : 1000, 'x');
     if (root != 0) text.replace(0, 10, "β = 4\0, ", 10);
@@ -203,24 +205,24 @@ TEST_P(CommunicatorContract, TextsOfAnyLengthTravel) {
   EXPECT_EQ(all_gather_text(comm, expected[static_cast<size_t>(rank)]), expected);
 }
 
-TEST_P(CommunicatorContract, TwoWorldsDoNotMixTheirMessages) {
-  const std::unique_ptr<Communicator> other_world = GetParam().make();
-  torch::Tensor here = torch::full({1}, rank, torch::kInt64),
-                there = torch::full({1}, 10 * rank, torch::kInt64);
-  other_world->all_reduce(there, ReduceOp::max);
-  comm.all_reduce(here, ReduceOp::max);
-  EXPECT_EQ(here.item<int64_t>(), size - 1);
-  EXPECT_EQ(there.item<int64_t>(), 10 * (size - 1));
+TEST_P(CommunicatorContract, TwoCommunicatorsDoNotMixTheirMessages) {
+  const std::unique_ptr<Communicator> other_comm = GetParam().make();
+  torch::Tensor mine = torch::full({1}, rank, torch::kInt64),
+                others = torch::full({1}, 10 * rank, torch::kInt64);
+  other_comm->all_reduce(others, ReduceOp::max);
+  comm.all_reduce(mine, ReduceOp::max);
+  EXPECT_EQ(mine.item<int64_t>(), size - 1);
+  EXPECT_EQ(others.item<int64_t>(), 10 * (size - 1));
 }
 
-// A mistake of the program: every rank says so at once, and none waits for bytes that do not come.
-TEST_P(CommunicatorContract, RefusesArgumentsThatDoNotFit) {
+// Every rank throws at once, instead of waiting for messages that are never sent.
+TEST_P(CommunicatorContract, RejectsInvalidArguments) {
   const auto world_size = static_cast<size_t>(size);
   const std::vector<int64_t> ones(world_size, 1);
-  const auto refused = [&](auto&& call, const std::string& why) {
+  const auto expect_error = [&](auto&& call, const std::string& why) {
     try {
       call();
-      ADD_FAILURE() << "not refused: " << why;
+      ADD_FAILURE() << "no error: " << why;
     } catch (const Error& error) {
       EXPECT_THAT(error.what(), testing::HasSubstr(why));
     }
@@ -228,12 +230,12 @@ TEST_P(CommunicatorContract, RefusesArgumentsThatDoNotFit) {
   torch::Tensor fits = torch::zeros({size}), other_type = torch::zeros({size}, torch::kInt64);
   torch::Tensor longer = torch::zeros({size + 1}), turned = torch::zeros({2, 3}).t();
   torch::Tensor half = torch::zeros({1}, torch::kBFloat16);
-  refused([&] { comm.all_to_all(fits, longer, {ones, ones}); }, "all_to_all: the counts add up to");
-  refused([&] { comm.all_to_all(fits, other_type, {ones, ones}); }, "all_to_all: send is Float");
-  refused([&] { comm.all_gather(fits, std::vector<int64_t>(world_size + 1, 1)); }, "all_gather:");
-  refused([&] { comm.all_gather(longer, ones); }, "all_gather: the counts add up to");
-  refused([&] { comm.all_reduce(half, ReduceOp::sum); }, "all_reduce: BFloat16 cannot be reduced");
-  refused([&] { comm.broadcast(turned, 0); }, "broadcast: the tensor is not contiguous");
+  expect_error([&] { comm.all_to_all(fits, longer, {ones, ones}); }, "all_to_all: the counts add up to");
+  expect_error([&] { comm.all_to_all(fits, other_type, {ones, ones}); }, "all_to_all: send is Float");
+  expect_error([&] { comm.all_gather(fits, std::vector<int64_t>(world_size + 1, 1)); }, "all_gather:");
+  expect_error([&] { comm.all_gather(longer, ones); }, "all_gather: the counts add up to");
+  expect_error([&] { comm.all_reduce(half, ReduceOp::sum); }, "all_reduce: BFloat16 cannot be reduced");
+  expect_error([&] { comm.broadcast(turned, 0); }, "broadcast: the tensor is not contiguous");
 }
 
 }  // namespace elbo

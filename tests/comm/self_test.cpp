@@ -6,9 +6,9 @@ namespace elbo {
 namespace {
 
 INSTANTIATE_TEST_SUITE_P(All, CommunicatorContract,
-                         testing::Values(KindOfWorld{"Self", make_self_communicator}));
+                         testing::Values(Implementation{"Self", make_self_communicator}));
 
-TEST(Self, IsAWorldOfOne) {
+TEST(Self, HasOneRank) {
   const std::unique_ptr<Communicator> comm = make_self_communicator();
   EXPECT_EQ(comm->rank(), 0);
   EXPECT_EQ(comm->size(), 1);

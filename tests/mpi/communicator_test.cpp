@@ -10,9 +10,9 @@ namespace elbo {
 namespace {
 
 INSTANTIATE_TEST_SUITE_P(All, CommunicatorContract,
-                         testing::Values(KindOfWorld{"Mpi", [] { return environment().make_world(60); }}));
+                         testing::Values(Implementation{"Mpi", [] { return environment().make_world(60); }}));
 
-TEST(Environment, KnowsItsPlaceAmongTheRanks) {
+TEST(Environment, KnowsRanksAndHosts) {
   const int rank = environment().rank(), size = environment().size();
   EXPECT_EQ(world().rank(), rank);
   EXPECT_EQ(world().size(), size);
@@ -24,38 +24,37 @@ TEST(Environment, KnowsItsPlaceAmongTheRanks) {
             std::count(hosts.begin(), hosts.begin() + rank, environment().host()));
 }
 
-// All ranks of these tests may run on all cores of the host.
-TEST(Environment, SharesTheCoresOfItsHost) {
+// These tests run without binding: every rank may use all cores.
+TEST(Environment, DividesTheCoresOfTheHost) {
   cpu_set_t allowed;
   ASSERT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
   EXPECT_EQ(environment().cores(), std::max(1, CPU_COUNT(&allowed) / environment().local_size()));
 }
 
-// The last rank comes when the others have given up.
-TEST(MpiCommunicator, ARankThatWaitsTooLongSaysWhoItIsAndInWhichCall) {
+// The last rank makes the call after the others have timed out.
+TEST(MpiCommunicator, ATimeoutNamesTheRankAndTheCall) {
   const int rank = environment().rank(), last = environment().size() - 1;
   const RankName name{.rank = rank, .host = environment().host()};
   const auto in_flight = std::make_shared<InFlight>();
-  const std::unique_ptr<Communicator> impatient =
-      make_mpi_communicator(name, rank == last ? 60 : 0.2, in_flight);
+  const std::unique_ptr<Communicator> hasty = make_mpi_communicator(name, rank == last ? 60 : 0.2, in_flight);
   world().barrier();
   torch::Tensor all = torch::full({int64_t{1000} * (last + 1)}, rank, torch::kFloat32);
   const std::vector<int64_t> counts(static_cast<size_t>(last + 1), 1000);
   if (rank == last) {
     world().barrier();
-    impatient->all_gather(all, counts);
+    hasty->all_gather(all, counts);
     for (int other = 0; other <= last; ++other)
       EXPECT_EQ(all[int64_t{1000} * other].item<float>(), static_cast<float>(other));
   } else {
     try {
-      impatient->all_gather(all, counts);
+      hasty->all_gather(all, counts);
       ADD_FAILURE() << "the call ended without the last rank";
     } catch (const Error& error) {
       EXPECT_THAT(error.what(), testing::HasSubstr(to_string(name) + " waited 0.2 s in all_gather of " +
                                                    human_bytes(static_cast<double>(all.nbytes()))));
       ASSERT_EQ(in_flight->calls.size(), 1U);
       EXPECT_STREQ(in_flight->calls.front().name, "all_gather");
-      EXPECT_EQ(in_flight->calls.front().tensors.size(), 1U) << "memory in which MPI still works";
+      EXPECT_EQ(in_flight->calls.front().tensors.size(), 1U) << "the memory that MPI may still write to";
     }
     world().barrier();
   }

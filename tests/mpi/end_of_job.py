@@ -1,4 +1,4 @@
-"""How a job ends when ranks fail: soon, with one message, the right exit status, and no process left behind."""
+"""How a job ends when ranks fail: soon, with one message, the right exit status and no process left running."""
 import os
 import re
 import socket
@@ -10,7 +10,7 @@ PROGRAM = os.environ["FAILING_JOB"]
 HOST = socket.gethostname()
 
 
-def left_behind():
+def still_running():
     found = []
     for process in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -32,51 +32,51 @@ class EndOfJob(unittest.TestCase):
         self.assertEqual(run.returncode, status, run.stderr)
         messages = [line for line in run.stderr.splitlines() if "error:" in line]
         self.assertEqual(len(messages), 1, run.stderr)
-        self.assertEqual(left_behind(), [])
+        self.assertEqual(still_running(), [])
         self.assertEqual(run.stdout, "")
         return messages[0]
 
-    def test_a_rank_that_fails_alone_is_named_and_takes_those_along_that_wait_for_it(self):
+    def test_a_single_failing_rank_is_named_and_aborts_ranks_that_wait_for_it(self):
         for rank in range(3):
             self.assertEqual(self.fails(3, "barrier", "1", str(rank), status=1), f"error: rank {rank} on {HOST}: the sky fell")
 
-    def test_a_rank_that_fails_alone_takes_those_along_that_do_something_else(self):
+    def test_a_single_failing_rank_aborts_ranks_outside_of_mpi(self):
         self.assertEqual(self.fails(3, "asleep", "1", "2", status=1), f"error: rank 2 on {HOST}: the sky fell")
 
-    def test_its_exit_status_is_the_jobs(self):
+    def test_its_exit_status_is_that_of_the_job(self):
         self.assertEqual(self.fails(3, "barrier", "2", "1", status=2), f"error: rank 1 on {HOST}: the sky fell")
 
-    def test_a_mistake_that_all_ranks_meet_is_told_once_and_of_no_rank(self):
+    def test_an_error_of_all_ranks_is_printed_once_without_a_rank(self):
         for ranks in 1, 2, 4:
             self.assertEqual(self.fails(ranks, "barrier", "2", "all", status=2), "error: the sky fell")
 
-    def test_of_some_ranks_that_fail_the_lowest_speaks(self):
+    def test_the_lowest_of_several_failing_ranks_reports(self):
         for _ in range(3):
             self.assertEqual(self.fails(4, "barrier", "1", "1,2,3", status=1), f"error: rank 1 on {HOST}: the sky fell")
 
-    def test_of_ranks_that_fail_in_turn_one_speaks(self):
+    def test_one_of_the_ranks_that_fail_in_turn_reports(self):
         for ranks in "1,2,3", "1,3", "1,2", "2,3":
             self.assertRegex(self.fails(4, "in_turn", "1", ranks, status=1), f"^error: rank [{ranks}] on {HOST}: the sky fell$")
 
-    def test_of_ranks_that_all_fail_differently_the_lowest_speaks(self):
+    def test_the_lowest_rank_reports_if_all_fail_differently(self):
         self.assertEqual(self.fails(3, "apart", "1", "all", status=1), f"error: rank 0 on {HOST}: the sky fell on 0")
 
-    def test_a_rank_that_never_comes_ends_the_wait_of_the_others(self):
+    def test_waiting_for_a_rank_that_never_arrives_times_out(self):
         message = self.fails(3, "absent", "1", "1", "0.5", status=1)
         self.assertRegex(message, "^error: " + re.escape(f"rank 0 on {HOST} waited 0.5 s in barrier; another rank did not arrive"))
 
-    def run_plainly(self, **variables):
+    def run_without_launcher(self, **variables):
         return subprocess.run([PROGRAM, "barrier", "0", "none"], env={"PATH": "/usr/bin", **variables}, timeout=60,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def test_a_process_of_a_batch_script_is_a_world_of_one(self):
-        run = self.run_plainly(SLURM_JOB_ID="7", SLURM_NTASKS="4", SLURM_PROCID="0")
+    def test_a_process_of_a_batch_script_is_a_job_of_one_rank(self):
+        run = self.run_without_launcher(SLURM_JOB_ID="7", SLURM_NTASKS="4", SLURM_PROCID="0")
         self.assertEqual((run.returncode, run.stderr), (0, ""))
 
-    def test_processes_that_do_not_know_of_one_another_are_no_job(self):
-        run = self.run_plainly(SLURM_JOB_ID="7", SLURM_STEP_NUM_TASKS="4", SLURM_PROCID="2")
+    def test_processes_started_without_a_common_mpi_are_rejected(self):
+        run = self.run_without_launcher(SLURM_JOB_ID="7", SLURM_STEP_NUM_TASKS="4", SLURM_PROCID="2")
         self.assertEqual(run.returncode, 2)
-        self.assertIn("error: the launcher started 4 processes, but MPI knows of 1: use ", run.stderr)
+        self.assertIn("error: the launcher started 4 processes, but the number of MPI ranks is 1: use ", run.stderr)
 
     def test_an_mpi_that_does_not_start_is_one_sentence(self):
         run = subprocess.run([os.environ["ELBO"], "--version"], timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

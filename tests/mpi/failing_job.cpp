@@ -1,11 +1,11 @@
-// A job that fails as it is told to, for end_of_job.py:
+// A job whose ranks fail on request, for end_of_job.py:
 //   failing_job HOW CODE RANKS [TIMEOUT]
-// The RANKS (0,2 or all) fail with exit code CODE; the others wait for them as HOW says:
-//   barrier   in a collective, whose limit is TIMEOUT seconds
-//   asleep    outside of MPI
-//   absent    as barrier, but the RANKS never come
-//   apart     as barrier; each of the RANKS fails with a message of its own
-//   in_turn   as barrier; the RANKS fail one after the other, the highest first
+// RANKS ("0,2" or "all") fail with exit code CODE. HOW is what the others do:
+//   barrier   they wait in a collective, with a timeout of TIMEOUT seconds
+//   asleep    they sleep outside of MPI
+//   absent    as barrier, but RANKS never enter it
+//   apart     as barrier; each of RANKS fails with a different message
+//   in_turn   as barrier; RANKS fail one after another, the highest first
 #include <cstdlib>
 #include <string>
 #include <thread>

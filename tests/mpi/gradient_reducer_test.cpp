@@ -1,7 +1,5 @@
 // What leaves report and their gradients, summed over workers and ranks to the bits of one worker of one
 // rank.
-#include "elbo/parallel/gradient_reducer.h"
-
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
@@ -9,6 +7,7 @@
 #include "elbo/base/random.h"
 #include "elbo/comm/self.h"
 #include "elbo/nn/layers.h"
+#include "elbo/parallel/gradient_reducer.h"
 #include "ranks.h"
 
 namespace elbo {
@@ -111,9 +110,9 @@ class Counting final : public Communicator {
   int rank() const override { return world_.rank(); }
   int size() const override { return world_.size(); }
   std::unique_ptr<Work> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
-                                         const Split& split) override {
+                                         const AllToAllCounts& counts) override {
     ++begun;
-    return world_.start_all_to_all(send, std::move(receive), split);
+    return world_.start_all_to_all(send, std::move(receive), counts);
   }
   std::unique_ptr<Work> start_all_gather(torch::Tensor all, const std::vector<int64_t>& counts) override {
     return world_.start_all_gather(std::move(all), counts);

@@ -13,7 +13,7 @@
 namespace elbo {
 namespace {
 
-TEST(HostMemory, IsTheSameForTheRanksOfAHost) {
+TEST(HostMemory, IsSharedByTheRanksOfAHost) {
   constexpr int64_t slots = 20, chunk_bytes = 24;
   const std::shared_ptr<void> memory =
       share_host_memory(world(), environment().local_rank(), HostChunks::bytes(slots, chunk_bytes),
@@ -40,7 +40,7 @@ std::set<std::string> names_in_shared_memory() {
   return names;
 }
 
-// A rank that is killed at any time leaves nothing behind.
+// A rank that is killed at any time leaves no name in /dev/shm.
 TEST(HostMemory, HasNoName) {
   const std::set<std::string> before = names_in_shared_memory();
   const std::shared_ptr<void> memory = share_host_memory(
@@ -48,7 +48,7 @@ TEST(HostMemory, HasNoName) {
   EXPECT_TRUE(memory);
 }
 
-TEST(HostMemory, WhatAHostHasNotGotIsGivenToNobody) {
+TEST(HostMemory, IsNullOnEveryRankIfAHostCannotAllocateIt) {
   bool prepared = false;
   EXPECT_FALSE(share_host_memory(world(), environment().local_rank(), int64_t{1'000'000'000'000'000},
                                  [&](void*) { prepared = true; }));

@@ -1,4 +1,4 @@
-// main() of the tests of several ranks: rank 0 reports, the others only what fails on them.
+// main() of tests on several ranks: rank 0 prints the results, the other ranks only their failures.
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
@@ -26,7 +26,7 @@ namespace {
 
 class RankListener final : public testing::EmptyTestEventListener {
  public:
-  explicit RankListener(Communicator& agreement) : agreement_(agreement) {}
+  explicit RankListener(Communicator& comm) : comm_(comm) {}
 
   void OnTestPartResult(const testing::TestPartResult& result) override {
     if (!result.failed() || environment().rank() == 0) return;
@@ -35,25 +35,25 @@ class RankListener final : public testing::EmptyTestEventListener {
                            result.line_number(), result.message()));
   }
 
-  // Ranks that did not fail learn of the others' failures, so that all of them stop at the same test.
+  // A failure on one rank fails the test on all ranks, so that all of them stop at the same test.
   void OnTestEnd(const testing::TestInfo& test) override {
     const bool mine = test.result()->Failed();
     torch::Tensor failed = torch::full({1}, mine ? 1 : 0, torch::kInt32);
-    agreement_.all_reduce(failed, ReduceOp::max);
+    comm_.all_reduce(failed, ReduceOp::max);
     if (!mine && failed.item<int>() != 0) ADD_FAILURE() << "failed on another rank";
   }
 
  private:
-  Communicator& agreement_;
+  Communicator& comm_;
 };
 
 int run_tests() {
-  // More patient than the tests' own worlds.
-  const std::unique_ptr<Communicator> agreement = environment().make_world(/*timeout=*/120);
+  // Its timeout is longer than that of the tests' communicators.
+  const std::unique_ptr<Communicator> comm = environment().make_world(/*timeout=*/120);
   testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
   if (environment().rank() != 0) delete listeners.Release(listeners.default_result_printer());
-  listeners.Append(std::make_unique<RankListener>(*agreement).release());
-  // After a failure the ranks need not be where they would have to be for the next test.
+  listeners.Append(std::make_unique<RankListener>(*comm).release());
+  // After a failure the ranks may be in different calls, so no further test can run.
   testing::GTEST_FLAG(fail_fast) = true;
   try {
     return RUN_ALL_TESTS();

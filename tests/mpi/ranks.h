@@ -1,5 +1,5 @@
-// The ranks that a test program of several ranks runs on. All of them run the same tests in the same order; a
-// test that fails on one rank fails on all.
+// Access to the ranks of a test program. All ranks run the same tests in the same order; a test that fails on
+// one rank fails on all.
 #pragma once
 #include "elbo/comm/communicator.h"
 #include "elbo/comm/environment.h"
@@ -8,7 +8,7 @@ namespace elbo {
 
 const Environment& environment();
 
-// A world for tests that need one and leave it as they found it; its waits end after a minute.
+// The communicator of all ranks, shared by tests that leave no call pending; its timeout is one minute.
 Communicator& world();
 
 }  // namespace elbo

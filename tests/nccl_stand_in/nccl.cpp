@@ -1,5 +1,5 @@
-// NCCL's C functions, as far as the program calls them, over the stand-in's worlds. It is loaded in the place
-// of libnccl.so.2 by the tests alone.
+// The NCCL functions that elbo calls, implemented over MPI (world.h). Only the tests load it, instead of
+// libnccl.so.2.
 #include <nccl.h>
 #include <unistd.h>
 
@@ -22,13 +22,13 @@ struct ncclComm {
 
 namespace {
 
-// All worlds there ever were: MPI may still write into one that was aborted.
+// All communicators ever created: MPI may still write into an aborted one.
 std::vector<std::unique_ptr<ncclComm>>& worlds() {
   static std::vector<std::unique_ptr<ncclComm>> instance;
   return instance;
 }
 
-// The open group of the process; NCCL keeps one a thread, and the program calls from one thread only.
+// The open group of the process. NCCL has one per thread, but the program calls it from one thread at a time.
 struct Group {
   int depth = 0;
   ncclComm_t comm = nullptr;
@@ -39,21 +39,21 @@ Group& group() {
   return instance;
 }
 
-std::string& failure_without_world() {
+std::string& error_without_comm() {
   static std::string instance;
   return instance;
 }
 
 ncclResult_t refuse(const char* why) {
-  failure_without_world() = why;
+  error_without_comm() = why;
   return ncclInvalidArgument;
 }
 
 ncclResult_t add(ncclComm_t comm, const Operation& operation) {
   if (comm == nullptr) return refuse("an operation without a communicator");
-  if (operation.shown.peer >= comm->world.size()) return refuse("a peer that is no rank of the world");
+  if (operation.shown.peer >= comm->world.size()) return refuse("the peer is not a rank of the communicator");
   if (group().depth == 0) return comm->world.begin({operation});
-  if (group().comm != nullptr && group().comm != comm) return refuse("one group, two communicators");
+  if (group().comm != nullptr && group().comm != comm) return refuse("one group with two communicators");
   group().comm = comm;
   group().operations.push_back(operation);
   return ncclSuccess;
@@ -63,7 +63,7 @@ ncclResult_t add(ncclComm_t comm, const Operation& operation) {
 
 extern "C" {
 
-// Whether the stand-in is there, and what this process did through it: one operation a line.
+// The operations of this process so far, one per line. Its presence also shows that the stand-in is loaded.
 const char* nccl_stand_in_record() {
   static std::string text;
   text.clear();
@@ -81,12 +81,12 @@ const char* ncclGetErrorString(ncclResult_t result) {
     case ncclInvalidUsage:
       return "invalid usage";
     default:
-      return "error of the stand-in";
+      return "error in the NCCL stand-in";
   }
 }
 
 const char* ncclGetLastError(ncclComm_t comm) {
-  return comm == nullptr ? failure_without_world().c_str() : comm->world.last_error().c_str();
+  return comm == nullptr ? error_without_comm().c_str() : comm->world.last_error().c_str();
 }
 
 ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
@@ -102,9 +102,9 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int nranks, ncclUniqueId i
   int mpi_rank = -1, mpi_size = -1;
   MPI_Comm_rank(MPI_COMM_WORLD, &mpi_rank);
   MPI_Comm_size(MPI_COMM_WORLD, &mpi_size);
-  if (rank != mpi_rank || nranks != mpi_size) return refuse("the stand-in's ranks are MPI's");
+  if (rank != mpi_rank || nranks != mpi_size) return refuse("rank and size must be those of MPI_COMM_WORLD");
   if (config == nullptr || config->blocking != 0)
-    return refuse("a communicator that blocks has no limit to its waits");
+    return refuse("expected a nonblocking communicator, whose waits can time out");
   worlds().push_back(std::make_unique<ncclComm>(rank, nranks, id));
   *comm = worlds().back().get();
   return ncclInProgress;
@@ -115,7 +115,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
   return ncclSuccess;
 }
 
-ncclResult_t ncclCommFinalize(ncclComm_t comm) { return comm->world.begin_end(); }
+ncclResult_t ncclCommFinalize(ncclComm_t comm) { return comm->world.finalize(); }
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   comm->world.destroy();
@@ -132,7 +132,7 @@ ncclResult_t ncclGroupStart() {
 }
 
 ncclResult_t ncclGroupEnd() {
-  if (group().depth == 0) return refuse("a group ends that was not begun");
+  if (group().depth == 0) return refuse("ncclGroupEnd without ncclGroupStart");
   if (--group().depth > 0) return ncclSuccess;
   const Group ended = std::exchange(group(), {});
   return ended.comm == nullptr ? ncclSuccess : ended.comm->world.begin(ended.operations);

@@ -1,4 +1,4 @@
-// The NCCL world's calls, executed in host memory by the stand-in that takes NCCL's place.
+// NcclCommunicator on the NCCL stand-in, in host memory.
 #include <dlfcn.h>
 
 #include "../comm/communicator_contract.h"
@@ -13,14 +13,13 @@ std::unique_ptr<Communicator> make_nccl(double timeout) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CommunicatorContract,
-                         testing::Values(KindOfWorld{"Nccl", [] { return make_nccl(60); }}));
+                         testing::Values(Implementation{"Nccl", [] { return make_nccl(60); }}));
 
-// What this rank has asked of NCCL so far, one operation a line.
+// The NCCL operations of this rank so far, one per line.
 std::string record() {
-  const auto ask = reinterpret_cast<const char* (*)()>(::dlsym(RTLD_DEFAULT, "nccl_stand_in_record"));
-  if (ask == nullptr)
-    fail("the NCCL that was loaded is not the stand-in: LD_LIBRARY_PATH must name its folder");
-  return ask();
+  const auto read = reinterpret_cast<const char* (*)()>(::dlsym(RTLD_DEFAULT, "nccl_stand_in_record"));
+  if (read == nullptr) fail("the loaded NCCL is not the stand-in: LD_LIBRARY_PATH must contain its folder");
+  return read();
 }
 std::string recorded_by(const std::function<void()>& calls) {
   const size_t before = record().size();
@@ -32,15 +31,15 @@ void expect_failure(const std::function<void()>& call, const std::vector<std::st
   const std::string name = to_string(RankName{environment().rank(), environment().host()});
   try {
     call();
-    ADD_FAILURE() << name << ": the call ended as if all were well";
+    ADD_FAILURE() << name << ": no error";
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), testing::StartsWith(name));
     for (const std::string& part : parts) EXPECT_THAT(error.what(), testing::HasSubstr(part));
   }
 }
 
-// Reproducible sums need a library that moves data and does no arithmetic.
-TEST(NcclCommunicator, MovesBytesAndAddsOnlyWhereAskedTo) {
+// Reproducible sums require that the library moves data without arithmetic.
+TEST(NcclCommunicator, OnlyMovesBytesExceptInAllReduce) {
   const std::unique_ptr<Communicator> nccl = make_nccl(60);
   const int size = nccl->size();
   const std::vector<int64_t> twos(static_cast<size_t>(size), 2);
@@ -61,7 +60,7 @@ TEST(NcclCommunicator, MovesBytesAndAddsOnlyWhereAskedTo) {
             "all_reduce " + std::to_string(2 * size) + " x float32 by max\n");
 }
 
-TEST(NcclCommunicator, CallsThatDoNotMatchFailOnEveryRankWithWhatDiffers) {
+TEST(NcclCommunicator, MismatchedCallsFailOnEveryRankWithTheDifference) {
   const bool odd = environment().rank() == 0;
   {
     const std::unique_ptr<Communicator> nccl = make_nccl(60);
@@ -70,7 +69,7 @@ TEST(NcclCommunicator, CallsThatDoNotMatchFailOnEveryRankWithWhatDiffers) {
     torch::Tensor all = torch::zeros({2 * nccl->size()});
     expect_failure([&] { nccl->all_gather(all, counts); },
                    {"NCCL failed in all_gather of", "calls do not match: rank ", "send ", "receive "});
-    expect_failure([&] { nccl->barrier(); }, {"barrier in a world that has failed before"});
+    expect_failure([&] { nccl->barrier(); }, {"barrier on an NCCL communicator that has already failed"});
   }
   const std::unique_ptr<Communicator> nccl = make_nccl(60);
   torch::Tensor tensor = torch::zeros({4});
@@ -78,15 +77,15 @@ TEST(NcclCommunicator, CallsThatDoNotMatchFailOnEveryRankWithWhatDiffers) {
                  {"calls do not match", "broadcast 16 x uint8 from 0", "all_reduce 4 x float32 by sum"});
 }
 
-TEST(NcclCommunicator, RanksThatComeWithDifferentIdsDoNotMeet) {
+TEST(NcclCommunicator, RanksWithDifferentIdsFail) {
   const CudaFunctions& cuda = load_cuda(/*host_memory_only=*/true);
   const RankName name{environment().rank(), environment().host()};
   expect_failure(
       [&] { cuda.make_nccl_world(cuda.make_nccl_id(), name, environment().size(), torch::kCPU, 60); },
-      {"making the NCCL world", "ranks came with different ids"});
+      {"creation of the NCCL communicator", "ranks have different unique ids"});
 }
 
-TEST(NcclCommunicator, ARankThatWaitsTooLongSaysWhoItIsAndInWhichCall) {
+TEST(NcclCommunicator, ATimeoutNamesTheRankAndTheCall) {
   const std::unique_ptr<Communicator> nccl = make_nccl(0.3);
   torch::Tensor tensor = torch::zeros({1024});
   world().barrier();

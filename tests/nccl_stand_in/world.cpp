@@ -28,7 +28,7 @@ Type type_of(int32_t type) {
     case ncclFloat64:
       return {"float64", 8, MPI_DOUBLE};
     default:
-      return {"a type that is not known", 0, MPI_DATATYPE_NULL};
+      return {"an unknown type", 0, MPI_DATATYPE_NULL};
   }
 }
 
@@ -49,7 +49,7 @@ std::vector<Operation::Shown> matching(const std::vector<Operation::Shown>& all,
   return result;
 }
 
-// What is sent to (received from) `peer`: type and number of elements.
+// Type and number of elements of each send to (receive from) `peer`.
 std::vector<std::pair<int32_t, int64_t>> transfers(const std::vector<Operation::Shown>& operations, Kind kind,
                                                    int peer) {
   std::vector<std::pair<int32_t, int64_t>> result;
@@ -72,15 +72,15 @@ std::string describe(const Operation::Shown& shown) {
     case Kind::all_reduce:
       return "all_reduce " + what + (shown.op == ncclSum ? " by sum" : " by max");
   }
-  return "an operation that is not known";
+  return "an unknown operation";
 }
 
 World::World(int rank, int size, const ncclUniqueId& id) : rank_(rank), size_(size) {
   check(MPI_Comm_idup(MPI_COMM_WORLD, &comm_, request()));
-  then([this, id] { show_id(id); });
+  then([this, id] { exchange_ids(id); });
 }
 
-void World::show_id(const ncclUniqueId& id) {
+void World::exchange_ids(const ncclUniqueId& id) {
   constexpr size_t bytes = sizeof id.internal;
   buffers_ = {std::vector<char>(id.internal, id.internal + bytes),
               std::vector<char>(bytes * static_cast<size_t>(size_))};
@@ -90,27 +90,28 @@ void World::show_id(const ncclUniqueId& id) {
     for (size_t at = 0; at < buffers_[1].size(); at += buffers_[0].size())
       if (!std::equal(buffers_[0].begin(), buffers_[0].end(),
                       buffers_[1].begin() + static_cast<std::ptrdiff_t>(at)))
-        refuse(ncclInvalidArgument, "ranks came with different ids");
+        refuse(ncclInvalidArgument, "ranks have different unique ids");
   });
 }
 
 ncclResult_t World::begin(std::vector<Operation> operations) {
   if (state_ != ncclSuccess)
-    return refuse(ncclInvalidUsage, "a call begins before the one before it has been taken on");
+    return refuse(ncclInvalidUsage, "a call starts before the previous one is enqueued");
   operations_ = std::move(operations);
   mine_.clear();
   for (const Operation& operation : operations_) {
     if (type_of(operation.shown.type).bytes == 0)
-      return refuse(ncclInvalidArgument, "the stand-in has no type " + std::to_string(operation.shown.type));
+      return refuse(ncclInvalidArgument,
+                    "the NCCL stand-in does not support type " + std::to_string(operation.shown.type));
     mine_.push_back(operation.shown);
     record_.push_back(describe(operation.shown));
   }
   state_ = ncclInProgress;
-  show_counts();
+  exchange_counts();
   return progress();
 }
 
-ncclResult_t World::begin_end() {
+ncclResult_t World::finalize() {
   if (state_ != ncclSuccess) return state_;
   state_ = ncclInProgress;
   check(MPI_Ibarrier(comm_, request()));
@@ -151,7 +152,7 @@ std::vector<int> World::partners() const {
   return result;
 }
 
-void World::show_counts() {
+void World::exchange_counts() {
   counts_.assign(static_cast<size_t>(size_), 0);
   int& mine = counts_[static_cast<size_t>(rank_)];
   mine = static_cast<int>(mine_.size());
@@ -159,10 +160,10 @@ void World::show_counts() {
     check(MPI_Irecv(&counts_[static_cast<size_t>(other)], 1, MPI_INT, other, tag_counts, comm_, request()));
     check(MPI_Isend(&mine, 1, MPI_INT, other, tag_counts, comm_, request()));
   }
-  then([this] { show_operations(); });
+  then([this] { exchange_operations(); });
 }
 
-void World::show_operations() {
+void World::exchange_operations() {
   constexpr int bytes = sizeof(Operation::Shown);
   theirs_.assign(static_cast<size_t>(size_), {});
   for (const int other : partners()) {
@@ -176,7 +177,7 @@ void World::show_operations() {
   then([this] { compare(); });
 }
 
-// Two ranks agree if their collectives are the same and each receives what the other sends, in order.
+// Two ranks match if their collectives are the same and each receives what the other sends, in order.
 void World::compare() {
   for (const int other : partners()) {
     const std::vector<Operation::Shown>& theirs = theirs_[static_cast<size_t>(other)];
@@ -211,10 +212,10 @@ void World::move() {
       check(MPI_Iallreduce(MPI_IN_PLACE, buffer.data(), count, type.mpi,
                            shown.op == ncclSum ? MPI_SUM : MPI_MAX, comm_, request()));
   }
-  then([this] { bring_results(); });
+  then([this] { copy_results(); });
 }
 
-void World::bring_results() {
+void World::copy_results() {
   for (size_t i = 0; i < operations_.size(); ++i)
     if (operations_[i].shown.kind != Kind::send)
       std::memcpy(operations_[i].to, buffers_[i].data(), buffers_[i].size());

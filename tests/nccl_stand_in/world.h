@@ -1,7 +1,7 @@
-// A world of the NCCL stand-in: MPI ranks, tensors in host memory. Like a real communicator that does not
-// block, it works on one group of operations at a time, and goes on whenever it is asked for its state.
-// Before any data moves, all ranks show one another what they were asked to do; what does not fit together is
-// an error on every rank, where NCCL would hang or mix up data.
+// A communicator of the NCCL stand-in, over MPI in host memory. Like a nonblocking NCCL communicator it
+// processes one group of operations at a time and makes progress when its state is queried. Before it moves
+// data, all ranks exchange descriptions of their operations; a mismatch is an error on every rank, where NCCL
+// would hang or corrupt data.
 #pragma once
 #include <mpi.h>
 #include <nccl.h>
@@ -16,7 +16,7 @@ namespace nccl_stand_in {
 enum class Kind : int32_t { send, receive, broadcast, all_reduce };
 
 struct Operation {
-  // What other ranks may know.
+  // The part that is sent to other ranks for comparison.
   struct Shown {
     Kind kind{};
     int32_t type = 0, peer = -1, op = 0;  // peer: the other rank, or the root
@@ -37,8 +37,8 @@ class World {
   World& operator=(const World&) = delete;
 
   ncclResult_t begin(std::vector<Operation> operations);
-  ncclResult_t begin_end();  // what ncclCommFinalize does
-  ncclResult_t progress();   // the state
+  ncclResult_t finalize();
+  ncclResult_t progress();  // returns the state
   void destroy() { MPI_Comm_free(&comm_); }
   ncclResult_t refuse(ncclResult_t result, const std::string& why);
 
@@ -47,18 +47,18 @@ class World {
   const std::vector<std::string>& record() const { return record_; }  // operations of this rank so far
 
  private:
-  // Each step posts requests; the next one begins when they are done.
+  // Each step posts requests; the next one starts when they are done.
   void then(std::function<void()> step) { next_ = std::move(step); }
   MPI_Request* request() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
   void check(int code);
 
-  void show_id(const ncclUniqueId& id);
-  std::vector<int> partners() const;  // the ranks that this group of operations concerns
-  void show_counts();
-  void show_operations();
+  void exchange_ids(const ncclUniqueId& id);
+  std::vector<int> partners() const;  // the ranks that take part in this group
+  void exchange_counts();
+  void exchange_operations();
   void compare();
   void move();
-  void bring_results();
+  void copy_results();
 
   int rank_, size_;
   MPI_Comm comm_ = MPI_COMM_NULL;
@@ -69,8 +69,8 @@ class World {
   std::vector<MPI_Request> requests_;
   std::function<void()> next_;
   std::vector<Operation> operations_;
-  // MPI works in these, never in the caller's memory, which may be gone after an abort.
-  std::vector<std::vector<char>> buffers_;  // one an operation
+  // MPI uses these buffers, not the caller's memory, which may be freed after an abort.
+  std::vector<std::vector<char>> buffers_;  // one per operation
   std::vector<Operation::Shown> mine_;
   std::vector<std::vector<Operation::Shown>> theirs_;  // of each rank
   std::vector<int> counts_;                            // operations of each rank; [rank_]: of this one

@@ -199,7 +199,7 @@ exec {ELBO} "$@"
         other_mpi = self.train(SHORT, options=("--ntasks=2",), ELBO_LAUNCHER="srun:none")
         alike = self.train(SHORT, options=("--array=1-2",))
         for job, sentence in ((unknown, "train.stepz"), (launcher, "ELBO_LAUNCHER=srun:pmix_v9: "), (program, "ELBO=/nowhere/elbo: "),
-                              (other_mpi, "the launcher started 2 processes, but MPI knows of 1"),
+                              (other_mpi, "the launcher started 2 processes, but the number of MPI ranks is 1"),
                               (alike, "write {task} where they differ")):
             self.wait_for_end(job, "FAILED")
             about = self.about(job)

@@ -19,11 +19,11 @@ namespace {
 
 void sync_path(const fs::path& path, int flags) {
   const int descriptor = ::open(path.c_str(), flags);
-  if (descriptor < 0) fail("{}: cannot be opened to sync it: {}", path.string(), std::strerror(errno));
+  if (descriptor < 0) fail("{}: cannot be opened for fsync: {}", path.string(), std::strerror(errno));
   const int result = ::fsync(descriptor);
   const int error = errno;
   ::close(descriptor);
-  // Some file systems do not sync folders (EINVAL); there the rename is as durable as they make it.
+  // Some file systems cannot sync folders (EINVAL); there the file system decides how durable the rename is.
   if (result != 0 && error != EINVAL) fail("{}: cannot be synced: {}", path.string(), std::strerror(error));
 }
 
@@ -49,7 +49,7 @@ void AtomicFile::commit() {
   sync_path(temporary_, O_RDONLY);
   std::error_code error;
   fs::rename(temporary_, target_, error);
-  if (error) fail("{}: cannot be put in place: {}", target_.string(), error.message());
+  if (error) fail("{}: cannot be renamed into place: {}", target_.string(), error.message());
   committed_ = true;
   sync_path(folder_of(target_), O_RDONLY | O_DIRECTORY);
 }
@@ -109,7 +109,7 @@ void remove_or_warn(const fs::path& path) {
 void make_parent(const fs::path& path) {
   std::error_code error;
   fs::create_directories(folder_of(path), error);
-  if (error) usage_error("{}: the folder cannot be made: {}", folder_of(path).string(), error.message());
+  if (error) usage_error("{}: the folder cannot be created: {}", folder_of(path).string(), error.message());
 }
 
 }  // namespace elbo

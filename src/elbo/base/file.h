@@ -1,4 +1,4 @@
-// Files that appear whole or not at all.
+// Reading files and writing them atomically.
 #pragma once
 #include <filesystem>
 #include <string>
@@ -8,9 +8,8 @@
 
 namespace elbo {
 
-// A file under construction: write to temporary_path(), then commit(). Until then the target is untouched;
-// without a commit the destructor removes the temporary file. Temporary names are the target's with
-// ".partial-<process>" appended.
+// An atomic write: write to temporary_path(), then call commit(). The target does not change before that.
+// Without a commit the destructor removes the temporary file, whose name is <target>.partial-<process id>.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path target);
@@ -18,7 +17,7 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   const std::filesystem::path& temporary_path() const { return temporary_; }
-  // Syncs the file, renames it onto the target (which it replaces), syncs the folder. Throws Error.
+  // Syncs the file, renames it to the target (replacing it) and syncs the folder. Throws Error.
   void commit();
 
  private:
@@ -27,22 +26,22 @@ class AtomicFile {
 };
 
 void write_file(const std::filesystem::path& path, std::string_view content);  // atomically; throws Error
-std::string read_file(const std::filesystem::path& path);  // throws usage Error if it is not there
+std::string read_file(const std::filesystem::path& path);  // throws a usage Error if it cannot be read
 
 // Throws a usage Error, with the reason, unless `path` is a regular file that can be opened for reading.
 void require_readable_file(const std::filesystem::path& path);
 
-// The path with the home directory (HOME) in place of "~" before its first '/'; shells replace it only at the
-// beginning of a word. Throws a usage Error where HOME is not set.
+// Replaces "~" before the first '/' of the path by the home directory (HOME); shells expand it only at the
+// beginning of a word. Throws a usage Error if HOME is not set.
 std::string expand_home(const std::string& path);
 
-// What a folder holds, in no order; `error` says where it cannot be listed to its end.
+// The entries of a folder, in no order; `error` says why it cannot be listed completely.
 std::vector<std::filesystem::path> entries_of(const std::filesystem::path& folder, std::error_code& error);
 
-// Removes a file, if there is one, that is of no use any more. Where that fails, a warning says so.
+// Removes a file that is no longer needed, if it exists. A failure is a warning.
 void remove_or_warn(const std::filesystem::path& path);
 
-// Makes the folder that will hold `path`. Throws a usage Error where that is not possible.
+// Creates the parent folder of `path`. Throws a usage Error if that fails.
 void make_parent(const std::filesystem::path& path);
 
 }  // namespace elbo

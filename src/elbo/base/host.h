@@ -1,4 +1,4 @@
-// The machine that this process runs on.
+// The host that this process runs on.
 #pragma once
 #include <string>
 

@@ -1,4 +1,4 @@
-// A range of indices, and how it is divided among ranks or workers: contiguously and as evenly as possible.
+// A range of indices and its partition among ranks or workers: contiguous and as even as possible.
 #pragma once
 #include <cstdint>
 
@@ -10,8 +10,8 @@ struct IndexRange {
   bool contains(int64_t index) const { return first <= index && index < end; }
 };
 
-// Part `index` of `parts` of the range: ⌊index·n/parts⌋ … ⌊(index+1)·n/parts⌋ - 1, counted from its first;
-// perhaps empty.
+// Part `index` of `parts` parts of a range of n indices: offsets ⌊index·n/parts⌋ … ⌊(index+1)·n/parts⌋ - 1
+// from all.first. It may be empty.
 constexpr IndexRange partition(IndexRange all, int64_t index, int64_t parts) {
   const int64_t n = all.end - all.first;
   return {all.first + index * n / parts, all.first + (index + 1) * n / parts};

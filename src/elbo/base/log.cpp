@@ -12,7 +12,7 @@
 namespace elbo::log {
 namespace {
 
-// The one state of this file: the terminal's last line belongs to the process, not to any object.
+// Global, because all messages of a process share one terminal line.
 struct State {
   std::mutex mutex;
   bool enabled = true;

@@ -1,5 +1,5 @@
-// Messages for people while the program works: on stderr, one line a message, from rank 0 unless said
-// otherwise. stdout is kept for results (the fingerprint line, tables).
+// Log messages: one line each, on stderr, from rank 0 unless noted otherwise. stdout carries results only
+// (the fingerprint line, tables).
 #pragma once
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 
 namespace elbo::log {
 
-// On which ranks info() prints; main sets it once the ranks are known.
+// Enables or disables all output of this process. main() disables it on all ranks but 0.
 void set_enabled(bool enabled);
 
 // Lines that do not go to a terminal begin with the local time, as 2026-11-27T09:30:00.
@@ -27,8 +27,8 @@ void warning(fmt::format_string<Args...> format, Args&&... args) {
   write("warning: ", fmt::format(format, std::forward<Args>(args)...));
 }
 
-// The progress line: redrawn in place on a terminal; in a log file a plain line, at most every `interval`
-// seconds. `last` ends it: it always prints and leaves the cursor on a new line.
+// The progress line. A terminal redraws it in place; a log file gets a plain line at most every `interval`
+// seconds. `last` always prints and ends the line.
 void progress(std::string_view line, double interval = 10.0, bool last = false);
 
 }  // namespace elbo::log

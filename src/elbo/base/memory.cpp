@@ -14,7 +14,7 @@ constexpr int64_t unknown = std::numeric_limits<int64_t>::max();
 std::optional<int64_t> number_in(const std::string& path) {
   int64_t value = 0;
   if (std::ifstream(path) >> value) return value;
-  return std::nullopt;  // not there, or "max"
+  return std::nullopt;  // no such file, or "max"
 }
 
 int64_t free_in_machine() {
@@ -28,20 +28,20 @@ int64_t free_in_machine() {
   return unknown;
 }
 
-// The tightest limit of the group and of those above it. Pages of files count as used there, though they can
-// be had back at any time.
+// The tightest limit of the group and its parents. The kernel counts the page cache as used; `cache` names
+// the part of it that can be reclaimed.
 int64_t free_in_group(const std::string& root, std::string group, const std::string& limit,
                       const std::string& used, const std::string& cache) {
   int64_t free = unknown;
   while (true) {
     const std::string folder = root + group + "/";
-    if (const auto most = number_in(folder + limit)) {
+    if (const auto bytes_limit = number_in(folder + limit)) {
       int64_t reclaimable = 0;
       std::ifstream table(folder + "memory.stat");
       std::string key;
       for (int64_t bytes = 0; table >> key >> bytes;)
         if (key == cache) reclaimable = bytes;
-      free = std::min(free, *most - number_in(folder + used).value_or(0) + reclaimable);
+      free = std::min(free, *bytes_limit - number_in(folder + used).value_or(0) + reclaimable);
     }
     if (group.empty()) return free;
     group.resize(group.find_last_of('/'));

@@ -1,11 +1,11 @@
-// How much memory this process may still take.
+// How much memory this process can still allocate.
 #pragma once
 #include <cstdint>
 
 namespace elbo {
 
-// Bytes that the machine has free, or the control group that the process belongs to (a container's, a Slurm
-// job's), whichever is less; 1 GiB where neither is known.
+// Available bytes: the smaller of the host's and those of this process's control group (of a container or a
+// Slurm job). 1 GiB if neither is known.
 int64_t free_memory();
 
 }  // namespace elbo

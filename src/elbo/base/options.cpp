@@ -207,7 +207,7 @@ const OptionTable::Option* OptionTable::find(std::string_view key) const {
   return found == options_.end() ? nullptr : &*found;
 }
 
-bool OptionTable::knows(std::string_view key) const { return find(key) != nullptr; }
+bool OptionTable::has(std::string_view key) const { return find(key) != nullptr; }
 
 OptionKind OptionTable::kind(std::string_view key) const {
   const Option* option = find(key);
@@ -233,7 +233,7 @@ void OptionTable::set(const Setting& setting, std::string_view origin) {
   option->set = true;
 }
 
-// By the whole key, or by its last part: --lr means optimizer.lr, and so does train.lr.
+// Compares whole keys first, then last parts: both --lr and --train.lr suggest optimizer.lr.
 std::string OptionTable::nearest_key(const std::string& key) const {
   if (std::string nearest = nearest_name(key, keys()); !nearest.empty()) return nearest;
   const auto last_part = [](const std::string& text) { return text.substr(text.rfind('.') + 1); };
@@ -286,8 +286,7 @@ std::string OptionTable::ini(const std::vector<Setting>& replaced) const {
     const std::string value = other == replaced.end() ? option.text() : other->second;
     if (value != trim(value) || value.find_first_of("#\n\r") != std::string::npos)
       usage_error(
-          "{}={}: cannot be written to an INI file: expected no '#', no line breaks and no blanks at its "
-          "ends",
+          "{}={}: cannot be written to an INI file: expected no '#', no line break, no blank at either end",
           option.key, value);
     text += fmt::format("{} = {}\n", option.key.substr(section.size() + 1), value);
   }
@@ -296,7 +295,8 @@ std::string OptionTable::ini(const std::vector<Setting>& replaced) const {
 
 CommandLine parse_command_line(const std::vector<std::string>& words,
                                const std::function<OptionKind(const std::string& key)>& kind_of) {
-  // By hand: program_options gives all words after an unknown option to that option.
+  // Parsed by hand: program_options takes the words after an unknown option as its values, even positional
+  // ones.
   CommandLine line;
   for (size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
@@ -321,7 +321,8 @@ std::vector<Setting> parse_ini(const std::string& text, const std::string& name)
     for (const po::option& option : po::parse_config_file(stream, none, true).options)
       settings.emplace_back(option.string_key, option.value.empty() ? "" : trim(option.value.front()));
   } catch (const po::error& error) {
-    usage_error("{}: is not an INI file ([section] and key = value lines): {}", name, error.what());
+    usage_error("{}: is not a valid INI file (expected lines [section] and key = value): {}", name,
+                error.what());
   }
   return settings;
 }

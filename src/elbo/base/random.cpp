@@ -11,13 +11,13 @@ namespace {
 
 constexpr uint64_t golden = 0x9e3779b97f4a7c15ULL;
 
-// LibTorch's generator on the CPU takes no more than 32 bits of a seed, so that among a million leaves some
-// hundred would share their noise. Its whole state is filled from the key instead.
+// LibTorch's CPU generator uses only 32 bits of a seed: of a million microbatches about a hundred pairs would
+// share their noise. So the whole state is filled from the key.
 at::mt19937 make_engine(uint64_t seed) {
   at::mt19937_data_pod state{.seed_ = seed, .left_ = 1, .seeded_ = true, .next_ = 0, .state_ = {}};
   for (uint32_t& word : state.state_) {
     seed += golden;
-    word = static_cast<uint32_t>(scramble(seed) >> 32);
+    word = static_cast<uint32_t>(mix64(seed) >> 32);
   }
   at::mt19937 engine;
   engine.set_data(state);
@@ -38,17 +38,17 @@ torch::Generator make_generator(uint64_t seed, torch::Device device) {
 
 }  // namespace
 
-Key::Key(uint64_t seed) : value_(scramble(seed + golden)) {}
+Key::Key(uint64_t seed) : value_(mix64(seed + golden)) {}
 
 Key Key::with(uint64_t part) const {
   Key key = *this;
-  // Two rounds, so that neither the order of parts nor a difference in one of them can cancel.
-  key.value_ = scramble(scramble(value_ + golden) ^ (part * golden + 1));
+  // Two rounds, so that neither swapped parts nor differences in two parts cancel.
+  key.value_ = mix64(mix64(value_ + golden) ^ (part * golden + 1));
   return key;
 }
 
 Key Key::with(std::string_view part) const {
-  uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a; parts are a handful of short literals
+  uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a; parts are a few short literals
   for (const char c : part) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
   return with(hash);
 }
@@ -78,11 +78,11 @@ Permutation::Permutation(uint64_t n, Key key)
 
 uint64_t Permutation::operator()(uint64_t i) const {
   const uint64_t mask = (uint64_t{1} << half_bits_) - 1;
-  do {  // on average fewer than four turns: the domain is less than four times n
+  do {  // fewer than four iterations on average: the domain is smaller than 4n
     uint64_t left = i >> half_bits_;
     uint64_t right = i & mask;
     for (const uint64_t round_key : round_keys_) {
-      const uint64_t next = left ^ (scramble(right + round_key) & mask);
+      const uint64_t next = left ^ (mix64(right + round_key) & mask);
       left = right;
       right = next;
     }

@@ -1,4 +1,5 @@
-// Randomness as a function of position: nothing here has a state that a checkpoint would have to keep.
+// Counter-based random numbers: each stream is a function of its key, so a checkpoint keeps no generator
+// state.
 #pragma once
 #include <torch/types.h>
 
@@ -8,10 +9,10 @@
 
 namespace elbo {
 
-// A 64-bit name of one stream of random numbers, made by mixing what the stream is for:
-// Key(seed).with("noise").with(step). Equal names give equal streams on every rank. Different names give
-// different streams unless their 64 bits collide: among n names with a probability of about n²/2^65, which is
-// 1e-4 for a million steps of 64 microbatches and 1e-8 for 10,000 such steps.
+// A 64-bit key of one random stream, derived from its purpose: Key(seed).with("noise").with(step). Equal
+// parts give equal streams on every rank. Different parts give different streams unless their keys collide:
+// among n keys with a probability of about n²/2^65, which is 1e-4 for a million steps of 64 microbatches and
+// 1e-8 for 10,000 such steps.
 class Key {
  public:
   explicit Key(uint64_t seed);
@@ -23,8 +24,8 @@ class Key {
   uint64_t value_;
 };
 
-// The finaliser of SplitMix64 (Steele, Lea & Flood 2014): a bijection of 64-bit words that passes for random.
-constexpr uint64_t scramble(uint64_t x) {
+// The finaliser of SplitMix64 (Steele, Lea & Flood 2014): a mixing bijection of 64-bit words.
+constexpr uint64_t mix64(uint64_t x) {
   x ^= x >> 30;
   x *= 0xbf58476d1ce4e5b9ULL;
   x ^= x >> 27;
@@ -32,14 +33,14 @@ constexpr uint64_t scramble(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// The generator of a microbatch, seeded from its key. All noise of a model comes from it: the global
-// generator is never used. Not thread-safe; make one for each leaf.
+// The generator of one microbatch, seeded from its key. Models sample through it only, never through the
+// global generator. Not thread-safe: create one for each microbatch.
 class RandomGenerator {
  public:
   explicit RandomGenerator(Key key, torch::Device device = torch::kCPU);
   torch::Tensor normal(torch::IntArrayRef sizes);               // standard normal, float32, on the device
   torch::Tensor uniform(torch::IntArrayRef sizes);              // uniform in [0, 1), float32, on the device
-  torch::Tensor bernoulli(const torch::Tensor& probabilities);  // 0 or 1, of the shape of its argument
+  torch::Tensor bernoulli(const torch::Tensor& probabilities);  // 0 or 1, of the argument's shape and dtype
   torch::Device device() const { return device_; }
 
  private:
@@ -47,7 +48,7 @@ class RandomGenerator {
   torch::Device device_;
 };
 
-// A keyed bijection of {0, …, n-1} in O(1) memory: a Feistel network over the next even number of bits with
+// A keyed permutation of {0, …, n-1} in O(1) memory: a Feistel network over the next even number of bits with
 // cycle walking (Black & Rogaway 2002). n ≥ 1.
 class Permutation {
  public:

@@ -24,7 +24,7 @@ class Sha256 {
 
 std::string sha256(const void* data, size_t bytes);
 
-// Of the file's bytes from `offset` to its end; throws Error naming the file if it cannot be read.
+// Digest of the file's bytes from `offset` to its end. Throws Error, naming the file, if it cannot be read.
 std::string sha256_of_file(const std::string& path, size_t offset = 0);
 
 }  // namespace elbo

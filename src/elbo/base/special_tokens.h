@@ -1,4 +1,4 @@
-// The numbers of the tokens that every vocabulary begins with (docs/data_format.md).
+// Ids of the special tokens, the first entries of every vocabulary (docs/data_format.md).
 #pragma once
 #include <cstdint>
 

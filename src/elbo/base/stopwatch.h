@@ -1,4 +1,4 @@
-// Seconds from one lap to the next, by the clock that never goes back.
+// Lap times on the monotonic clock.
 #pragma once
 #include <chrono>
 #include <utility>
@@ -7,7 +7,7 @@ namespace elbo {
 
 class Stopwatch {
  public:
-  // Seconds since the last lap, or since the watch was made. Ends the lap.
+  // Seconds since the last lap, or since construction. Starts the next lap.
   double lap() {
     const Clock::time_point now = Clock::now();
     return std::chrono::duration<double>(now - std::exchange(last_, now)).count();

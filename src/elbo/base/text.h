@@ -1,4 +1,4 @@
-// Small texts for people: sizes, durations, the nearest of some names.
+// Text formatting and parsing: sizes, durations, lists, the nearest of several names.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -11,14 +11,15 @@ namespace elbo {
 std::string human_bytes(double bytes);       // "1.5 MiB"
 std::string human_duration(double seconds);  // "0.3 s", "12 s", "4 min 05 s", "3 h 12 min", "2 d 03 h"
 
-// The name with the smallest edit distance, or "" if none is near enough to have been meant.
+// The name with the smallest edit distance; "" if none is close enough to be a misspelling.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& names);
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
-std::vector<std::string> split(std::string_view text, char separator);  // parts are trimmed; "" gives none
+std::vector<std::string> split(std::string_view text,
+                               char separator);  // parts are trimmed; "" gives an empty list
 std::string trim(std::string_view text);
 std::string shape_text(std::span<const int64_t> shape);  // "(60000, 28, 28)"
-std::string lower_case(std::string text);                // of the letters A to Z
+std::string lower_case(std::string text);                // ASCII only
 
 // Characters in a line of the terminal: COLUMNS if it is set, else the terminal's width, else 80.
 size_t terminal_columns();

@@ -1,5 +1,4 @@
-// Which elbo this is: the version of CMakeLists.txt's project(), said by --version and written into
-// checkpoints.
+// The version of CMake's project(), printed by --version and written to checkpoints.
 #pragma once
 #include <string>
 

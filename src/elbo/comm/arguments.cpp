@@ -9,13 +9,12 @@ namespace elbo {
 namespace {
 
 void check_counts(const char* call, const std::vector<int64_t>& counts, int size, int64_t elements) {
-  if (static_cast<int>(counts.size()) != size)
-    fail("{}: {} counts for a world of {} ranks", call, counts.size(), size);
+  if (static_cast<int>(counts.size()) != size) fail("{}: {} counts for {} ranks", call, counts.size(), size);
   if (std::any_of(counts.begin(), counts.end(), [](int64_t count) { return count < 0; }))
     fail("{}: a count is negative", call);
   const int64_t total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
   if (total != elements)
-    fail("{}: the counts add up to {}, the tensor has {} elements", call, total, elements);
+    fail("{}: the counts add up to {}, but the tensor has {} elements", call, total, elements);
 }
 
 }  // namespace
@@ -24,20 +23,20 @@ void check_contiguous(const char* call, const torch::Tensor& tensor) {
   if (!tensor.defined() || !tensor.is_contiguous()) fail("{}: the tensor is not contiguous", call);
 }
 
-void check_all_to_all(const torch::Tensor& send, const torch::Tensor& receive, const Split& split, int rank,
-                      int size) {
+void check_all_to_all(const torch::Tensor& send, const torch::Tensor& receive, const AllToAllCounts& counts,
+                      int rank, int size) {
   constexpr const char* call = "all_to_all";
   check_contiguous(call, send);
   check_contiguous(call, receive);
   if (send.scalar_type() != receive.scalar_type() || send.device() != receive.device())
     fail("{}: send is {} on {}, receive is {} on {}", call, torch::toString(send.scalar_type()),
          send.device().str(), torch::toString(receive.scalar_type()), receive.device().str());
-  check_counts(call, split.send, size, send.numel());
-  check_counts(call, split.receive, size, receive.numel());
+  check_counts(call, counts.send, size, send.numel());
+  check_counts(call, counts.receive, size, receive.numel());
   const auto me = static_cast<size_t>(rank);
-  if (split.receive[me] != split.send[me] && split.receive[me] != 0)
-    fail("{}: rank {} sends {} elements to itself and receives {}", call, rank, split.send[me],
-         split.receive[me]);
+  if (counts.receive[me] != counts.send[me] && counts.receive[me] != 0)
+    fail("{}: rank {} sends {} elements to itself but receives {}", call, rank, counts.send[me],
+         counts.receive[me]);
 }
 
 void check_all_gather(const torch::Tensor& all, const std::vector<int64_t>& counts, int size) {

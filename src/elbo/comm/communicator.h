@@ -1,7 +1,7 @@
-// What ranks can do together. Every rank makes the same calls in the same order; tensors are contiguous;
-// results are in place. A world of one rank is an ordinary world. One thread at a time makes calls.
+// Collective operations. Every rank makes the same calls in the same order, from one thread at a time.
+// Tensors are contiguous; results are written in place. All calls also work on a single rank.
 //
-// Every wait has a limit (Timeout): past it the call throws Error with the rank, the host and the call.
+// Every wait has a timeout. When it expires, the call throws Error, naming the rank, the host and the call.
 #pragma once
 #include <torch/types.h>
 
@@ -14,17 +14,18 @@ namespace elbo {
 
 enum class ReduceOp { sum, max };
 
-// How many elements go to, and come from, each rank; they lie behind one another in order of rank.
-struct Split {
+// Element counts of an all-to-all. The elements for (from) the ranks are stored end to end in order of rank.
+struct AllToAllCounts {
   std::vector<int64_t> send, receive;  // (world_size)
 };
 
-// A collective under way. Until it is done its tensors belong to it. It does not outlive its world.
+// An asynchronous collective. The caller must not access its tensors before it is done. The communicator must
+// outlive it.
 class Work {
  public:
   virtual ~Work() = default;
-  virtual bool done() = 0;  // moves it on; whether the results are there
-  virtual void wait() = 0;  // until it is done; a limit counts from here
+  virtual bool done() = 0;  // drives progress; true once the results are written
+  virtual void wait() = 0;  // blocks until done; the timeout starts with this call
 };
 
 class Communicator {
@@ -33,21 +34,21 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  // Element counts as in `split`; send and receive have one dtype, one device, and do not overlap. The piece
-  // for oneself is not copied where receive[rank] is 0: it is at hand already.
+  // `send` (sum of counts.send) and `receive` (sum of counts.receive) have the same dtype and device and do
+  // not overlap. With counts.receive[rank] == 0 the elements for this rank itself are not copied.
   virtual std::unique_ptr<Work> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
-                                                     const Split& split) = 0;
+                                                 const AllToAllCounts& counts) = 0;
 
-  // `all` (sum of counts) holds this rank's counts[rank] elements at its place already (as in MPI_IN_PLACE);
-  // the others' are filled in.
-  virtual std::unique_ptr<Work> start_all_gather(torch::Tensor all,
-                                                     const std::vector<int64_t>& counts) = 0;
+  // `all` (sum of counts) holds this rank's counts[rank] elements at their offset (as with MPI_IN_PLACE);
+  // those of the other ranks are written.
+  virtual std::unique_ptr<Work> start_all_gather(torch::Tensor all, const std::vector<int64_t>& counts) = 0;
 
-  // The library's own sum: fast, not canonical (its order, and so its bits, depend on the world's size).
+  // The library's own reduction: fast, but its order of additions, and so its bits, depend on the number of
+  // ranks.
   virtual std::unique_ptr<Work> start_all_reduce(torch::Tensor tensor, ReduceOp op) = 0;
 
-  void all_to_all(const torch::Tensor& send, torch::Tensor& receive, const Split& split) {
-    start_all_to_all(send, receive, split)->wait();
+  void all_to_all(const torch::Tensor& send, torch::Tensor& receive, const AllToAllCounts& counts) {
+    start_all_to_all(send, receive, counts)->wait();
   }
   void all_gather(torch::Tensor& all, const std::vector<int64_t>& counts) {
     start_all_gather(all, counts)->wait();
@@ -58,10 +59,10 @@ class Communicator {
   virtual void barrier() = 0;
 };
 
-// A text of any length from `root` to all (settings, messages). Returns it on every rank.
+// Broadcasts a text of any length from `root`; returns it on every rank. Collective.
 std::string broadcast_text(Communicator& comm, const std::string& text, int root);
 
-// All ranks' texts in order of rank, on every rank.
+// The texts of all ranks, in order of rank, on every rank. Collective.
 std::vector<std::string> all_gather_text(Communicator& comm, const std::string& text);
 
 }  // namespace elbo

@@ -13,15 +13,15 @@ namespace elbo {
 namespace fs = std::filesystem;
 namespace {
 
-// Loaded for the rest of the process's life: LibTorch cannot be taken apart again.
+// The library stays loaded until the process ends: LibTorch cannot be unloaded.
 void* open_library(const std::string& name, std::string* why) {
   void* handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (handle == nullptr) *why = ::dlerror();
   return handle;
 }
 
-// Beside the program, in its ../lib, or wherever the loader finds it: a program of somebody's own, linked to
-// elbo's libraries, has their folder in its search path.
+// Next to the program, in its ../lib, or in the loader's search path, which includes the folder of elbo's
+// libraries in a program linked to them.
 fs::path elbo_cuda_library() {
   fs::path name = "libelbo_cuda.so";
   std::error_code ignored;  // then the loader looks for it
@@ -36,11 +36,11 @@ const CudaFunctions* open_functions(std::string* why) {
   void* handle = open_library(library, why);
   if (handle == nullptr) {
     if (!library.has_parent_path())
-      *why = "libelbo_cuda.so, which is built where CUDA's headers are, cannot be loaded (" + *why + ")";
+      *why = "libelbo_cuda.so cannot be loaded; it is built only if CUDA's headers are found (" + *why + ")";
     return nullptr;
   }
   const void* table = ::dlsym(handle, "elbo_cuda_functions");
-  if (table == nullptr) *why = library.string() + " is not of this version of elbo";
+  if (table == nullptr) *why = library.string() + " belongs to another version of elbo";
   return static_cast<const CudaFunctions*>(table);
 }
 
@@ -51,7 +51,7 @@ bool open_cuda(std::string* why) {
     return false;
   }
   if (open_library("libtorch_cuda.so", &reason) == nullptr) {
-    *why = "this LibTorch has no CUDA half, launch/setup.sh --cuda brings it (" + reason + ")";
+    *why = "this LibTorch has no CUDA library; launch/setup.sh --cuda installs one (" + reason + ")";
     return false;
   }
   return true;
@@ -63,7 +63,7 @@ bool cuda_available(std::string* why) {
   std::string reason;
   const bool loaded = open_cuda(&reason) && open_functions(&reason) != nullptr;
   const bool available = loaded && torch::cuda::is_available();
-  if (loaded && !available) reason = "the driver answers, but there is no GPU";
+  if (loaded && !available) reason = "the NVIDIA driver is installed, but finds no GPU";
   if (why != nullptr) *why = reason;
   return available;
 }
@@ -72,7 +72,7 @@ const CudaFunctions& load_cuda(bool host_memory_only) {
   std::string why;
   const bool backend = host_memory_only || open_cuda(&why);
   const CudaFunctions* functions = backend ? open_functions(&why) : nullptr;
-  if (functions == nullptr) usage_error("GPUs cannot be used: {}; use train.device=cpu, or mend that", why);
+  if (functions == nullptr) usage_error("GPUs cannot be used: {}; fix that, or use train.device=cpu", why);
   return *functions;
 }
 

@@ -23,15 +23,15 @@
 namespace elbo {
 namespace {
 
-// mpirun or srun, where one of them started this process, tell each rank its number. A plain process of a
-// Slurm batch script, or of srun without MPI, has none.
+// The rank that mpirun or srun sets in the environment. A process that neither started with MPI has none, not
+// even in a Slurm batch script.
 std::optional<int> launched_rank() {
   for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"})
     if (const char* value = std::getenv(name)) return static_cast<int>(std::strtol(value, nullptr, 10));
   return std::nullopt;
 }
 
-// How many processes the launcher says that it started.
+// The number of processes that the launcher reports.
 int launched_processes() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
     if (const char* value = std::getenv(name)) return static_cast<int>(std::strtol(value, nullptr, 10));
@@ -46,8 +46,8 @@ cpu_set_t allowed_cores() {
   return set;
 }
 
-// Of the cores on which each rank of a host may run, those that fall to one of the ranks.
-int share_of_cores(const std::vector<cpu_set_t>& allowed, int rank) {
+// See Environment::cores(). allowed: the affinity masks of the host's ranks.
+int cores_of(const std::vector<cpu_set_t>& allowed, int rank) {
   double share = 0;
   for (size_t core = 0; core < CPU_SETSIZE; ++core) {
     if (!CPU_ISSET(core, &allowed[static_cast<size_t>(rank)])) continue;
@@ -61,36 +61,36 @@ int share_of_cores(const std::vector<cpu_set_t>& allowed, int rank) {
 
 struct Environment::State {
   RankName name{.rank = 0, .host = host_name()};
-  int size = 1, local_rank = 0, local_size = 1, cores = share_of_cores({allowed_cores()}, 0);
-  std::optional<FailureReporting> last_words;  // once MPI has started
+  int size = 1, local_rank = 0, local_size = 1, cores = cores_of({allowed_cores()}, 0);
+  std::optional<FailureReporting> failure_reporting;  // set once MPI is initialised
   std::shared_ptr<InFlight> in_flight = std::make_shared<InFlight>();
 
   void start() {
-    const InitWatchdog deadline(name.host, launched_rank().value_or(0));
-    // One thread at a time: LibTorch runs the backward pass on a device in a thread of its own, and what
-    // travels meanwhile is begun there.
+    const InitWatchdog watchdog(name.host, launched_rank().value_or(0));
+    // Serialized: LibTorch runs a device's backward pass in a separate thread, and collectives that overlap
+    // with it start there.
     int threads = MPI_THREAD_SINGLE;
-    check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &threads), name, "start MPI");
+    check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &threads), name, "initialise MPI");
     if (threads < MPI_THREAD_SERIALIZED)
       usage_error(
-          "this MPI takes calls from one thread only; expected one with MPI_THREAD_SERIALIZED, as Open MPI "
-          "and "
-          "MPICH have by default");
+          "this MPI library supports calls from one thread only; expected MPI_THREAD_SERIALIZED, which Open "
+          "MPI and "
+          "MPICH provide by default");
     for (const MPI_Comm comm : {MPI_COMM_WORLD, MPI_COMM_SELF})
       check_mpi(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), name, "set MPI's error handler");
-    check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &name.rank), name, "ask for its rank");
-    check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size), name, "ask for the number of ranks");
-    last_words.emplace(name);
+    check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &name.rank), name, "query its rank");
+    check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size), name, "query the number of ranks");
+    failure_reporting.emplace(name);
     MPI_Comm host = MPI_COMM_NULL;
     check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, name.rank, MPI_INFO_NULL, &host),
               name, "find the ranks of its host");
-    check_mpi(MPI_Comm_rank(host, &local_rank), name, "ask for its rank on the host");
-    check_mpi(MPI_Comm_size(host, &local_size), name, "ask for the number of ranks on the host");
+    check_mpi(MPI_Comm_rank(host, &local_rank), name, "query its rank on the host");
+    check_mpi(MPI_Comm_size(host, &local_size), name, "query the number of ranks on the host");
     std::vector<cpu_set_t> allowed(static_cast<size_t>(local_size), allowed_cores());
     check_mpi(
         MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, allowed.data(), sizeof(cpu_set_t), MPI_BYTE, host),
-        name, "ask on which cores the ranks of its host run");
-    cores = share_of_cores(allowed, local_rank);
+        name, "gather the affinity masks of its host's ranks");
+    cores = cores_of(allowed, local_rank);
     check_mpi(MPI_Comm_free(&host), name, "free a communicator");
   }
 };
@@ -100,8 +100,8 @@ Environment::Environment() : state_(std::make_unique<State>()) {
 }
 
 Environment::~Environment() {
-  if (!state_->last_words) return;
-  state_->last_words->close();
+  if (!state_->failure_reporting) return;
+  state_->failure_reporting->close();
   MPI_Finalize();
 }
 
@@ -115,9 +115,9 @@ const std::string& Environment::host() const { return state_->name.host; }
 std::unique_ptr<Communicator> Environment::make_world(double timeout) const {
   if (const int processes = launched_processes(); processes != size())
     usage_error(
-        "the launcher started {} processes, but MPI knows of {}: use the mpirun of the MPI that elbo was "
-        "built "
-        "with, or that of srun --mpi=pmix and --mpi=pmi2 which this MPI supports",
+        "the launcher started {} processes, but the number of MPI ranks is {}: use the mpirun of the MPI "
+        "library that elbo was "
+        "built with, or srun with --mpi=pmix or --mpi=pmi2, whichever that library supports",
         processes, size());
   if (size() == 1) return make_self_communicator();
   return make_mpi_communicator(state_->name, timeout, state_->in_flight);
@@ -134,23 +134,23 @@ int Environment::end_job(const Error& error) const {
   const int status = static_cast<int>(error.code());
   const std::string what = error.what();
   log::set_enabled(true);
-  if (size() == 1 || !state_->last_words) {
+  if (size() == 1 || !state_->failure_reporting) {
     log::error(what);
     return status;
   }
-  const bool within_call = !state_->in_flight->calls.empty();
-  const FailureReporting::Turn turn = state_->last_words->settle(what, within_call);
-  if (!turn.speaks && turn.orderly) return status;
-  // Whoever speaks takes the others along, those of other hosts two seconds later; if nobody does in time,
-  // this rank must.
-  if (!turn.speaks) std::this_thread::sleep_for(std::chrono::seconds(5));
+  const bool pending_call = !state_->in_flight->calls.empty();
+  const FailureReporting::Outcome outcome = state_->failure_reporting->agree(what, pending_call);
+  if (!outcome.reports && outcome.can_finalize) return status;
+  // The reporting rank aborts the job; ranks of other hosts end about two seconds later. If that takes
+  // longer, this rank reports and aborts.
+  if (!outcome.reports) std::this_thread::sleep_for(std::chrono::seconds(5));
   const bool named =
-      turn.alike || what.starts_with("rank ") || (rank() == 0 && error.code() == ExitCode::usage);
+      outcome.same_message || what.starts_with("rank ") || (rank() == 0 && error.code() == ExitCode::usage);
   log::error(named ? what : to_string(state_->name) + ": " + what);
-  if (turn.orderly) return status;
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // for the launcher to pass the line on
-  // MPI_Abort waits for the launcher's daemon, and that for the launcher: for ever, where the network is
-  // gone.
+  if (outcome.can_finalize) return status;
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // lets the launcher forward the message
+  // MPI_Abort waits for the launcher's daemon, and the daemon for the launcher: for ever if the network is
+  // down.
   std::thread([status] {
     std::this_thread::sleep_for(std::chrono::seconds(5));
     std::_Exit(status);

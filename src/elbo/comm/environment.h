@@ -1,5 +1,6 @@
-// The process among its peers: starts and ends MPI, knows host and node-local rank, makes the world, and ends
-// the whole job when this rank fails. One object, on main's stack, made before anything else.
+// The MPI environment of the process: initialises and finalises MPI, knows rank, host and local rank, creates
+// communicators, and aborts the job when this rank fails. main() creates the only object before anything
+// else.
 #pragma once
 #include <memory>
 #include <string>
@@ -11,10 +12,10 @@ namespace elbo {
 
 class Environment {
  public:
-  // Starts MPI if a launcher started this process (mpirun, srun); otherwise there is one rank and MPI is
-  // never touched.
+  // Initialises MPI if a launcher (mpirun, srun) started this process; otherwise there is one rank, without
+  // MPI.
   Environment();
-  ~Environment();  // ends MPI
+  ~Environment();  // finalises MPI
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 
@@ -23,21 +24,20 @@ class Environment {
   int local_rank() const;  // among the ranks of this host
   int local_size() const;
   const std::string& host() const;
-  // Cores for this rank: those that it may run on (binding, a scheduler's share of the node), each divided by
-  // the number of ranks of this host that may run on it, too. At least 1.
+  // Cores for this rank, at least 1: each core of its affinity mask (binding, the scheduler's allocation)
+  // counts as 1/n if the masks of n ranks of this host contain it.
   int cores() const;
 
-  // Self for one rank, otherwise MPI in host memory (tensors on a device travel through host memory).
-  // `timeout` in seconds bounds every wait.
+  // The communicator of all ranks: make_self_communicator() for one rank, otherwise MPI in host memory, where
+  // tensors on a device are staged. `timeout`: of every wait, seconds. Collective.
   std::unique_ptr<Communicator> make_world(double timeout) const;
 
-  // NCCL on this rank's device (libelbo_cuda); `mpi` carries its unique id. Collective.
+  // NCCL on this rank's device (libelbo_cuda); its unique id is broadcast over `mpi`. Collective.
   std::unique_ptr<Communicator> make_nccl_world(Communicator& mpi, torch::Device device,
                                                 double timeout) const;
 
-  // Prints `error` once for the whole job, with rank and host where the world has several, ends all ranks and
-  // returns the exit status of this process. Lower ranks speak first: a mistake that every rank meets is told
-  // once.
+  // Prints `error` once per job (with rank and host unless all ranks failed with it), aborts all ranks and
+  // returns the exit status of this process. If several ranks fail, the lowest reports.
   int end_job(const Error& error) const;
 
  private:

@@ -10,9 +10,9 @@
 namespace elbo {
 namespace {
 
-// Asks `done` until it says yes or `seconds` are over.
-template <typename Question>
-bool becomes_true(double seconds, Question&& done) {
+// Polls `done` for up to `seconds`; whether it returned true.
+template <typename Predicate>
+bool becomes_true(double seconds, Predicate&& done) {
   const auto limit = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   while (!done()) {
     if (std::chrono::steady_clock::now() > limit) return false;
@@ -24,27 +24,27 @@ bool becomes_true(double seconds, Question&& done) {
 }  // namespace
 
 FailureReporting::FailureReporting(const RankName& name) : name_(name) {
-  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm_), name, "make a communicator");
-  check_mpi(MPI_Comm_size(comm_, &size_), name, "ask for the number of ranks");
+  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm_), name, "duplicate MPI_COMM_WORLD");
+  check_mpi(MPI_Comm_size(comm_, &size_), name, "query the number of ranks");
 }
 
 void FailureReporting::close() { MPI_Comm_free(&comm_); }
 
-FailureReporting::Turn FailureReporting::settle(const std::string& message, bool within_call) {
-  // A second for ranks that meet the same mistake at slightly different times. Then ranks that fail tell
-  // those above them, and half a second is ample for that to arrive: whoever fails later than that is gone
-  // before its turn comes.
-  if (!everyone_fails({std::hash<std::string>{}(message), within_call}, 1.0))
-    return {.speaks = !a_lower_rank_fails(0.5)};
-  const auto same = [&](const Cause& cause) { return cause.message == causes_.front().message; };
-  const auto free = [](const Cause& cause) { return cause.within_call == 0; };
-  return {.speaks = name_.rank == 0,
-          .alike = std::ranges::all_of(causes_, same),
-          .orderly = std::ranges::all_of(causes_, free)};
+FailureReporting::Outcome FailureReporting::agree(const std::string& message, bool pending_call) {
+  // One second for ranks that fail with the same error at slightly different times. Then each failing rank
+  // notifies the higher ranks, which takes far less than half a second. A rank that fails later is aborted
+  // before it reports.
+  if (!all_ranks_fail({std::hash<std::string>{}(message), pending_call}, 1.0))
+    return {.reports = !lower_rank_fails(0.5)};
+  const auto same = [&](const Cause& cause) { return cause.message_hash == causes_.front().message_hash; };
+  const auto idle = [](const Cause& cause) { return cause.pending_call == 0; };
+  return {.reports = name_.rank == 0,
+          .same_message = std::ranges::all_of(causes_, same),
+          .can_finalize = std::ranges::all_of(causes_, idle)};
 }
 
-// No call here is checked: the rank fails already, and what cannot be settled is told by this rank itself.
-bool FailureReporting::everyone_fails(Cause mine, double seconds) {
+// MPI errors are ignored here: the rank fails anyway, and without an agreement it reports its own message.
+bool FailureReporting::all_ranks_fail(Cause mine, double seconds) {
   causes_.assign(static_cast<size_t>(size_), mine);
   MPI_Request request = MPI_REQUEST_NULL;
   if (MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, causes_.data(), 2, MPI_UINT64_T, comm_, &request) !=
@@ -56,12 +56,12 @@ bool FailureReporting::everyone_fails(Cause mine, double seconds) {
   });
 }
 
-bool FailureReporting::a_lower_rank_fails(double seconds) {
-  for (int above = name_.rank + 1; above < size_; ++above)
-    MPI_Isend(nullptr, 0, MPI_BYTE, above, 0, comm_, &notices_.emplace_back());
+bool FailureReporting::lower_rank_fails(double seconds) {
+  for (int rank = name_.rank + 1; rank < size_; ++rank)
+    MPI_Isend(nullptr, 0, MPI_BYTE, rank, 0, comm_, &requests_.emplace_back());
   return becomes_true(seconds, [&] {
-    int heard = 0;
-    return MPI_Iprobe(MPI_ANY_SOURCE, 0, comm_, &heard, MPI_STATUS_IGNORE) == MPI_SUCCESS && heard != 0;
+    int arrived = 0;
+    return MPI_Iprobe(MPI_ANY_SOURCE, 0, comm_, &arrived, MPI_STATUS_IGNORE) == MPI_SUCCESS && arrived != 0;
   });
 }
 

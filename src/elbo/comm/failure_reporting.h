@@ -1,5 +1,5 @@
-// How ranks that fail settle which one of them tells the user, so that a job ends with one message: the
-// message of all where all met the same mistake, else that of the lowest rank that failed.
+// Failing ranks agree on the one that reports, so that a job ends with one message: that of all ranks if all
+// failed with the same one, otherwise that of the lowest rank that failed.
 #pragma once
 #include <mpi.h>
 
@@ -13,31 +13,31 @@ namespace elbo {
 
 class FailureReporting {
  public:
-  // Collective over all ranks. Keep it until MPI has ended: MPI may still write into it.
+  // Collective. The object must outlive MPI_Finalize(), because pending requests write into it.
   explicit FailureReporting(const RankName& name);
-  void close();  // before MPI ends
+  void close();  // frees the communicator; call before MPI_Finalize()
 
-  struct Turn {
-    bool speaks = false;   // this rank tells the user
-    bool alike = false;    // every rank failed, all with the same message
-    bool orderly = false;  // every rank failed, none within a call: each may end by itself
+  struct Outcome {
+    bool reports = false;       // this rank prints its message
+    bool same_message = false;  // every rank failed, all with the same message
+    bool can_finalize = false;  // every rank failed, none with a pending call: no abort is needed
   };
 
-  // Takes at most 1.5 s. `within_call`: MPI still works on a call that failed.
-  Turn settle(const std::string& message, bool within_call);
+  // Takes at most 1.5 s. pending_call: MPI still works on a collective of this rank that failed.
+  Outcome agree(const std::string& message, bool pending_call);
 
  private:
   struct Cause {
-    uint64_t message = 0, within_call = 0;
+    uint64_t message_hash = 0, pending_call = 0;
   };
-  bool everyone_fails(Cause mine, double seconds);
-  bool a_lower_rank_fails(double seconds);
+  bool all_ranks_fail(Cause mine, double seconds);
+  bool lower_rank_fails(double seconds);
 
   const RankName& name_;
   int size_ = 0;
   MPI_Comm comm_ = MPI_COMM_NULL;
-  std::vector<Cause> causes_;         // (size)
-  std::vector<MPI_Request> notices_;  // to the ranks above
+  std::vector<Cause> causes_;          // (size)
+  std::vector<MPI_Request> requests_;  // to higher ranks
 };
 
 }  // namespace elbo

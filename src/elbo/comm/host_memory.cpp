@@ -34,22 +34,21 @@ class Descriptor {
   int number_ = -1;
 };
 
-// Where the other ranks of a host find a rank's memory.
+// Identifies a rank's memory to the other ranks of its host.
 struct Offer {
   int64_t host = 0, process = 0, descriptor = -1;
-  int64_t device = 0, inode = 0;  // of the file, which prove that it is the one
+  int64_t device = 0, inode = 0;  // of the file, to verify that it is the same
 };
 constexpr int64_t offer_fields = sizeof(Offer) / sizeof(int64_t);
 
-// A file in memory without a name, which nobody has to remove: the kernel does when the last process has
-// closed it. All of its bytes are allocated now: memory that is missing later ends the process without a
-// message.
+// A file in memory without a name: the kernel frees it when the last process has closed it. Allocates all
+// pages now: a page that cannot be allocated on first access kills the process with SIGBUS.
 Descriptor make_file(int64_t bytes) {
   Descriptor file(::open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   return file.get() >= 0 && ::posix_fallocate(file.get(), 0, bytes) == 0 ? std::move(file) : Descriptor();
 }
 
-// Null where it cannot be had.
+// Null if it cannot be mapped.
 std::shared_ptr<void> map(const Descriptor& file, int64_t bytes) {
   if (file.get() < 0) return nullptr;
   const auto size = static_cast<size_t>(bytes);
@@ -68,7 +67,7 @@ Offer offer_of(const Descriptor& file) {
           .inode = static_cast<int64_t>(about.st_ino)};
 }
 
-// No file where the offer is of another host, or of a process that this one cannot see.
+// Returns no file if the offer is from another host, or from a process that this one cannot see.
 Descriptor open_offer(const Offer& offer) {
   Descriptor file(
       ::open(fmt::format("/proc/{}/fd/{}", offer.process, offer.descriptor).c_str(), O_RDWR | O_CLOEXEC));
@@ -77,7 +76,7 @@ Descriptor open_offer(const Offer& offer) {
   return same ? std::move(file) : Descriptor();
 }
 
-// Of all ranks.
+// The offers of all ranks.
 std::vector<Offer> gather(Communicator& world, const Offer& mine) {
   std::vector<Offer> offers(static_cast<size_t>(world.size()));
   offers[static_cast<size_t>(world.rank())] = mine;
@@ -93,8 +92,9 @@ std::shared_ptr<void> take(const std::vector<Offer>& offers, int64_t bytes) {
   return nullptr;
 }
 
-bool agreed(Communicator& world, bool here) {
-  torch::Tensor failures = torch::tensor(here ? int64_t{0} : int64_t{1});
+// Logical and over all ranks.
+bool on_all_ranks(Communicator& world, bool mine) {
+  torch::Tensor failures = torch::tensor(mine ? int64_t{0} : int64_t{1});
   world.all_reduce(failures, ReduceOp::sum);
   return failures.item<int64_t>() == 0;
 }
@@ -103,7 +103,7 @@ bool agreed(Communicator& world, bool here) {
 
 std::shared_ptr<void> share_host_memory(Communicator& world, int local_rank, int64_t bytes,
                                         const std::function<void(void*)>& prepare) {
-  Descriptor file;  // open until all ranks have the memory
+  Descriptor file;  // stays open until all ranks have mapped it
   std::shared_ptr<void> memory;
   if (local_rank == 0) {
     file = make_file(bytes);
@@ -112,7 +112,7 @@ std::shared_ptr<void> share_host_memory(Communicator& world, int local_rank, int
   }
   const std::vector<Offer> offers = gather(world, memory ? offer_of(file) : Offer());
   if (local_rank != 0) memory = take(offers, bytes);
-  return agreed(world, memory != nullptr) ? memory : nullptr;
+  return on_all_ranks(world, memory != nullptr) ? memory : nullptr;
 }
 
 }  // namespace elbo

@@ -1,4 +1,4 @@
-// Memory that the ranks of a host share.
+// POSIX shared memory for the ranks of a host.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -8,10 +8,10 @@
 
 namespace elbo {
 
-// Collective. `bytes` of it, at another address in every process; `prepare` is called by one rank of the host
-// before any other has it. None on every rank where a host does not have that much (a container's /dev/shm is
-// often small), or where its processes do not see one another (/proc). It has no name: it is gone when the
-// last process of the host is, however and whenever that ends.
+// Allocates `bytes`, mapped at a different address in each process. One rank of the host calls `prepare`
+// before any other rank uses them. Returns null on every rank if any host cannot allocate them (a container's
+// /dev/shm is often small) or its processes cannot see each other (/proc). The memory has no name: the kernel
+// frees it when the last process of the host exits or is killed. Collective.
 std::shared_ptr<void> share_host_memory(Communicator& world, int local_rank, int64_t bytes,
                                         const std::function<void(void*)>& prepare);
 

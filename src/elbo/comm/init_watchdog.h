@@ -1,5 +1,4 @@
-// A limit for MPI's own start, whose calls wait for other ranks without one: where hosts cannot reach each
-// other, for ever.
+// A timeout for MPI_Init(), which has none: if the hosts cannot connect to each other, it blocks for ever.
 #pragma once
 #include <condition_variable>
 #include <mutex>
@@ -10,8 +9,8 @@ namespace elbo {
 
 class InitWatchdog {
  public:
-  // Unless destroyed within ELBO_START_TIMEOUT seconds (120), ends the process with exit status 1 and a
-  // sentence. Rank 0 speaks first, and the launcher ends the others then; `rank` is what the launcher says.
+  // Unless destroyed within ELBO_START_TIMEOUT seconds (default 120), prints an error and exits with
+  // status 1. Rank 0 does so first, and the launcher then ends the others. `rank` is the launcher's.
   InitWatchdog(const std::string& host, int rank);
   ~InitWatchdog();
   InitWatchdog(const InitWatchdog&) = delete;

@@ -1,4 +1,4 @@
-// Every MPI call goes through this check; its communicators return errors (MPI_ERRORS_RETURN) instead of
+// Checks the return code of an MPI call. All communicators return errors (MPI_ERRORS_RETURN) instead of
 // aborting.
 #pragma once
 #include <mpi.h>

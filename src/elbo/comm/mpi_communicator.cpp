@@ -14,7 +14,7 @@
 namespace elbo {
 namespace {
 
-// MPI counts with int; longer buffers go in pieces.
+// MPI's counts are int; longer buffers are sent in several messages.
 constexpr int64_t max_count = int64_t{1024} * 1024 * 1024;
 
 MPI_Datatype mpi_type(torch::ScalarType type) {
@@ -30,13 +30,13 @@ MPI_Datatype mpi_type(torch::ScalarType type) {
     case torch::kUInt8:
       return MPI_UINT8_T;
     default:
-      fail("MPI has no type for {}", torch::toString(type));
+      fail("MPI cannot reduce tensors of type {}", torch::toString(type));
   }
 }
 
-// Calls do(offset, count) for pieces of at most max_count.
+// Calls function(offset, count) for consecutive chunks of at most max_count.
 template <typename Function>
-void in_pieces(int64_t total, Function&& function) {
+void in_chunks(int64_t total, Function&& function) {
   for (int64_t done = 0; done < total; done += max_count)
     function(done, static_cast<int>(std::min(max_count, total - done)));
 }
@@ -51,14 +51,14 @@ struct OwnedComm {
   MPI_Comm comm = MPI_COMM_NULL;
 };
 
-// A call whose requests MPI works on.
-class MpiTransfer final : public Work {
+// A collective made of MPI requests.
+class MpiWork final : public Work {
  public:
-  // `post` hands requests on `tensors` to MPI; `home`: where results go in the end, beyond the tensors.
+  // `post` appends the started requests. `result` is copied back when all of them are done.
   template <typename Post>
-  MpiTransfer(const RankName& name, double timeout, InFlight& in_flight, InFlight::Call call, int64_t bytes,
-              std::optional<StagingTensor> home, Post&& post)
-      : name_(name), timeout_(timeout), in_flight_(in_flight), bytes_(bytes), home_(std::move(home)) {
+  MpiWork(const RankName& name, double timeout, InFlight& in_flight, InFlight::Call call, int64_t bytes,
+          std::optional<StagingTensor> result, Post&& post)
+      : name_(name), timeout_(timeout), in_flight_(in_flight), bytes_(bytes), result_(std::move(result)) {
     in_flight_.calls.push_back(std::move(call));
     call_ = std::prev(in_flight_.calls.end());
     post(requests_);
@@ -67,13 +67,14 @@ class MpiTransfer final : public Work {
   bool done() override {
     for (; next_ < requests_.size(); ++next_) {
       int arrived = 0;
-      check_mpi(MPI_Test(&requests_[next_], &arrived, MPI_STATUS_IGNORE), name_, call_->name);
+      check_mpi(MPI_Test(&requests_[next_], &arrived, MPI_STATUS_IGNORE), name_,
+                std::string("complete ") + call_->name);
       if (arrived == 0) return false;
     }
-    if (!ended_) {
-      ended_ = true;
+    if (!done_) {
+      done_ = true;
       in_flight_.calls.erase(call_);
-      if (home_) home_->bring_home();
+      if (result_) result_->copy_back();
     }
     return true;
   }
@@ -90,18 +91,18 @@ class MpiTransfer final : public Work {
   InFlight& in_flight_;
   std::list<InFlight::Call>::iterator call_;
   int64_t bytes_;
-  std::optional<StagingTensor> home_;
+  std::optional<StagingTensor> result_;
   std::vector<MPI_Request> requests_;
-  size_t next_ = 0;  // requests before it are done
-  bool ended_ = false;
+  size_t next_ = 0;  // the first request that is not known to be done
+  bool done_ = false;
 };
 
 class MpiCommunicator final : public Communicator {
  public:
   MpiCommunicator(RankName name, double timeout, std::shared_ptr<InFlight> in_flight)
       : name_(std::move(name)), timeout_(timeout), in_flight_(std::move(in_flight)) {
-    // A communicator of its own keeps the messages of several worlds apart.
-    start("making the world", {}, 0, {}, [&](Requests& requests) {
+    // A duplicate of MPI_COMM_WORLD, so that messages of several communicators do not match.
+    start("creation of the communicator", {}, 0, {}, [&](Requests& requests) {
       check(MPI_Comm_idup(MPI_COMM_WORLD, &owned_->comm, &requests.emplace_back()), "MPI_Comm_idup");
     })->wait();
     check(MPI_Comm_set_errhandler(comm(), MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
@@ -112,36 +113,36 @@ class MpiCommunicator final : public Communicator {
   int size() const override { return size_; }
 
   std::unique_ptr<Work> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
-                                             const Split& split) override {
-    check_all_to_all(send, receive, split, rank(), size_);
+                                         const AllToAllCounts& counts) override {
+    check_all_to_all(send, receive, counts, rank(), size_);
     const torch::NoGradGuard no_grad;
     const torch::Tensor from = send.to(torch::kCPU);
     StagingTensor to(std::move(receive), torch::kCPU);
     const auto item = static_cast<int64_t>(send.element_size());
-    const std::vector<int64_t> from_at = offsets_of(split.send), to_at = offsets_of(split.receive);
+    const std::vector<int64_t> from_at = offsets_of(counts.send), to_at = offsets_of(counts.receive);
     const auto* source = static_cast<const char*>(from.const_data_ptr());
     auto* target = static_cast<char*>(to->mutable_data_ptr());
     const auto me = static_cast<size_t>(rank());
     return start("all_to_all", {from, *to}, send.numel() * item, to, [&](Requests& requests) {
       for (const size_t peer : peers_of(rank(), size_))
-        post_receive(target + to_at[peer] * item, split.receive[peer] * item, peer, requests);
+        post_receive(target + to_at[peer] * item, counts.receive[peer] * item, peer, requests);
       for (const size_t peer : peers_of(rank(), size_))
-        post_send(source + from_at[peer] * item, split.send[peer] * item, peer, requests);
-      if (split.receive[me] == 0) return;
+        post_send(source + from_at[peer] * item, counts.send[peer] * item, peer, requests);
+      if (counts.receive[me] == 0) return;
       std::memcpy(target + to_at[me] * item, source + from_at[me] * item,
-                  static_cast<size_t>(split.receive[me] * item));
+                  static_cast<size_t>(counts.receive[me] * item));
     });
   }
 
   std::unique_ptr<Work> start_all_gather(torch::Tensor all, const std::vector<int64_t>& counts) override {
     check_all_gather(all, counts, size_);
     const torch::NoGradGuard no_grad;
-    StagingTensor here(std::move(all), torch::kCPU);
-    const auto item = static_cast<int64_t>(here->element_size());
+    StagingTensor staged(std::move(all), torch::kCPU);
+    const auto item = static_cast<int64_t>(staged->element_size());
     const std::vector<int64_t> at = offsets_of(counts);
-    auto* data = static_cast<char*>(here->mutable_data_ptr());
+    auto* data = static_cast<char*>(staged->mutable_data_ptr());
     const auto me = static_cast<size_t>(rank());
-    return start("all_gather", {*here}, here->numel() * item, here, [&](Requests& requests) {
+    return start("all_gather", {*staged}, staged->numel() * item, staged, [&](Requests& requests) {
       for (const size_t peer : peers_of(rank(), size_))
         post_receive(data + at[peer] * item, counts[peer] * item, peer, requests);
       for (const size_t peer : peers_of(rank(), size_))
@@ -152,12 +153,12 @@ class MpiCommunicator final : public Communicator {
   std::unique_ptr<Work> start_all_reduce(torch::Tensor tensor, ReduceOp op) override {
     check_all_reduce(tensor);
     const torch::NoGradGuard no_grad;
-    StagingTensor here(std::move(tensor), torch::kCPU);
-    auto* data = static_cast<char*>(here->mutable_data_ptr());
-    const auto item = static_cast<int64_t>(here->element_size());
-    const MPI_Datatype type = mpi_type(here->scalar_type());
-    return start("all_reduce", {*here}, here->numel() * item, here, [&](Requests& requests) {
-      in_pieces(here->numel(), [&](int64_t offset, int count) {
+    StagingTensor staged(std::move(tensor), torch::kCPU);
+    auto* data = static_cast<char*>(staged->mutable_data_ptr());
+    const auto item = static_cast<int64_t>(staged->element_size());
+    const MPI_Datatype type = mpi_type(staged->scalar_type());
+    return start("all_reduce", {*staged}, staged->numel() * item, staged, [&](Requests& requests) {
+      in_chunks(staged->numel(), [&](int64_t offset, int count) {
         check(MPI_Iallreduce(MPI_IN_PLACE, data + offset * item, count, type,
                              op == ReduceOp::sum ? MPI_SUM : MPI_MAX, comm(), &requests.emplace_back()),
               "MPI_Iallreduce");
@@ -168,11 +169,11 @@ class MpiCommunicator final : public Communicator {
   void broadcast(torch::Tensor& tensor, int root) override {
     check_contiguous("broadcast", tensor);
     const torch::NoGradGuard no_grad;
-    StagingTensor here(tensor, torch::kCPU);
-    auto* data = static_cast<char*>(here->mutable_data_ptr());
+    StagingTensor staged(tensor, torch::kCPU);
+    auto* data = static_cast<char*>(staged->mutable_data_ptr());
     const auto bytes = static_cast<int64_t>(tensor.nbytes());
-    start("broadcast", {*here}, bytes, here, [&](Requests& requests) {
-      in_pieces(bytes, [&](int64_t offset, int count) {
+    start("broadcast", {*staged}, bytes, staged, [&](Requests& requests) {
+      in_chunks(bytes, [&](int64_t offset, int count) {
         check(MPI_Ibcast(data + offset, count, MPI_BYTE, root, comm(), &requests.emplace_back()),
               "MPI_Ibcast");
       });
@@ -188,16 +189,16 @@ class MpiCommunicator final : public Communicator {
  private:
   using Requests = std::vector<MPI_Request>;
 
-  // Pieces between two ranks arrive in the order in which they were posted, so one tag serves all.
+  // MPI does not reorder messages between two ranks, so one tag is enough.
   void post_receive(char* data, int64_t bytes, size_t peer, Requests& requests) {
-    in_pieces(bytes, [&](int64_t offset, int count) {
+    in_chunks(bytes, [&](int64_t offset, int count) {
       check(MPI_Irecv(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm(),
                       &requests.emplace_back()),
             "MPI_Irecv");
     });
   }
   void post_send(const char* data, int64_t bytes, size_t peer, Requests& requests) {
-    in_pieces(bytes, [&](int64_t offset, int count) {
+    in_chunks(bytes, [&](int64_t offset, int count) {
       check(MPI_Isend(data + offset, count, MPI_BYTE, static_cast<int>(peer), 0, comm(),
                       &requests.emplace_back()),
             "MPI_Isend");
@@ -206,14 +207,14 @@ class MpiCommunicator final : public Communicator {
 
   template <typename Post>
   std::unique_ptr<Work> start(const char* call, std::vector<torch::Tensor> tensors, int64_t bytes,
-                                  std::optional<StagingTensor> home, Post&& post) {
-    return std::make_unique<MpiTransfer>(name_, timeout_, *in_flight_,
-                                         InFlight::Call{call, std::move(tensors), owned_}, bytes,
-                                         std::move(home), std::forward<Post>(post));
+                              std::optional<StagingTensor> result, Post&& post) {
+    return std::make_unique<MpiWork>(name_, timeout_, *in_flight_,
+                                     InFlight::Call{call, std::move(tensors), owned_}, bytes,
+                                     std::move(result), std::forward<Post>(post));
   }
 
   MPI_Comm comm() const { return owned_->comm; }
-  void check(int code, const char* tried) const { check_mpi(code, name_, tried); }
+  void check(int code, const char* call) const { check_mpi(code, name_, std::string("call ") + call); }
 
   RankName name_;
   double timeout_;

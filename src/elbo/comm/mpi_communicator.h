@@ -1,4 +1,4 @@
-// The world of MPI ranks, in host memory; tensors on a device travel through it.
+// Communicator over MPI in host memory; tensors on a device are staged there.
 #pragma once
 #include <torch/types.h>
 
@@ -11,19 +11,19 @@
 
 namespace elbo {
 
-// The calls that are under way and all that MPI holds pointers into. What an Error leaves behind stays here:
-// MPI may yet write to it. So whoever makes a world keeps this for as long as MPI runs, and nothing but
-// ending the job is left to do then.
+// The pending calls and everything that MPI holds pointers to. A call that ends in Error stays here, because
+// MPI may still write to its memory. So the creator of a communicator keeps this object until MPI is
+// finalised, and the job can only be aborted after such an Error.
 struct InFlight {
   struct Call {
     const char* name = nullptr;
     std::vector<torch::Tensor> tensors;
     std::shared_ptr<void> communicator;
   };
-  std::list<Call> calls;  // in the order of their beginning
+  std::list<Call> calls;  // in order of start
 };
 
-// Collective over all ranks; MPI has been started.
+// timeout: of every wait, seconds. Collective; MPI must be initialised.
 std::unique_ptr<Communicator> make_mpi_communicator(const RankName& name, double timeout,
                                                     std::shared_ptr<InFlight> in_flight);
 

@@ -1,4 +1,4 @@
-// The world of one rank: what mpirun is not needed for.
+// Communicator of a single rank, without MPI.
 #pragma once
 #include <memory>
 

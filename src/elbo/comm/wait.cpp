@@ -15,15 +15,15 @@ Wait::Wait(const RankName& who, const char* call, int64_t bytes, double timeout)
     : who_(who), call_(call), bytes_(bytes), timeout_(timeout) {}
 
 void Wait::pause() const {
-  // After this long the other ranks are busy with something else, and a poll more or less costs nothing.
-  constexpr double patience = 0.1;
+  // After this time the other ranks are still computing, so the latency of a sleep does not matter.
+  constexpr double spin_seconds = 0.1;
   const double waited = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   if (waited > timeout_)
     fail(
         "{} waited {:g} s in {}; another rank did not arrive (it failed, hangs, or needs more time than "
         "that)",
         to_string(who_), timeout_, what());
-  if (waited < patience) {
+  if (waited < spin_seconds) {
     ::sched_yield();
   } else {
     std::this_thread::sleep_for(std::chrono::microseconds(50));

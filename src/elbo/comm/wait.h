@@ -1,4 +1,4 @@
-// Waiting for other ranks, with a limit.
+// Waiting for other ranks, with a timeout.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -6,21 +6,20 @@
 
 namespace elbo {
 
-// How messages name a rank.
+// Identifies a rank in messages.
 struct RankName {
   int rank = 0;
   std::string host;
 };
 std::string to_string(const RankName& name);  // "rank 1 on node7"
 
-// One collective call in which this rank waits. Poll like this: while (!done()) wait.pause();
+// A wait of this rank in a collective call. Usage: while (!done()) wait.pause();
 class Wait {
  public:
-  // `call` is the collective's name, `bytes` what it moves, `timeout` the limit in seconds.
+  // `call`: the name of the collective; `bytes`: its size; `timeout`: seconds.
   Wait(const RankName& who, const char* call, int64_t bytes, double timeout);
 
-  // Lets others have the core for a moment: ranks may be more than cores. Throws Error once the limit is
-  // over.
+  // Yields the core, since a host may have more ranks than cores. Throws Error when the timeout has expired.
   void pause() const;
 
   // "all_gather of 2.6 MiB"

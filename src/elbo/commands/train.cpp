@@ -52,7 +52,7 @@ std::vector<Choice> choices_for(RunConfig& given, const CommandLine& line) {
   std::vector<Choice> choices = auto_config(Dataset(given.data));
   std::erase_if(choices, [&](const Choice& choice) {
     const std::string& key = choice.setting.first;
-    return !table.knows(key) || std::ranges::count(line.settings, key, &Setting::first) > 0;
+    return !table.has(key) || std::ranges::count(line.settings, key, &Setting::first) > 0;
   });
   return choices;
 }

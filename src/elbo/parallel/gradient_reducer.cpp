@@ -34,25 +34,27 @@ struct GradientReducer::PhaseState {
 
   size_t phase;
   const Buckets& buckets;
-  size_t posted = 0;                                              // buckets that are on their way
+  size_t posted = 0;                                          // buckets that are on their way
   std::vector<std::vector<std::unique_ptr<Work>>> transfers;  // of each bucket
-  std::vector<std::vector<torch::Tensor>> received;               // of each bucket, one a round
-  std::vector<torch::Tensor> gradient;                            // of each bucket
-  std::vector<std::string> names;                                 // of the scalars
+  std::vector<std::vector<torch::Tensor>> received;           // of each bucket, one a round
+  std::vector<torch::Tensor> gradient;                        // of each bucket
+  std::vector<std::string> names;                             // of the scalars
   int64_t statistics_size = 0;
   bool form_agreed = false;  // names and the size of the statistics
 };
 
-GradientReducer::GradientReducer(Communicator& host, Communicator& device_comm, Workers& workers, FlatParameters& flat_parameters,
-                   std::vector<std::vector<torch::Tensor>> replicas, size_t phases,
-                   const GradientReducerOptions& options)
+GradientReducer::GradientReducer(Communicator& host, Communicator& device_comm, Workers& workers,
+                                 FlatParameters& flat_parameters,
+                                 std::vector<std::vector<torch::Tensor>> replicas, size_t phases,
+                                 const GradientReducerOptions& options)
     : host_(host),
       device_comm_(device_comm),
       workers_(workers),
       flat_parameters_(flat_parameters),
       options_(options),
       buckets_(cut_phases(flat_parameters, phases, host.size(), options)),
-      sums_(workers, flat_parameters, std::move(replicas), buckets_, local_microbatches(), options.microbatches) {
+      sums_(workers, flat_parameters, std::move(replicas), buckets_, local_microbatches(),
+            options.microbatches) {
   for (int rank = 0; rank < host_.size(); ++rank)
     subtrees_.push_back(
         maximal_subtrees(partition({0, options_.microbatches}, rank, host_.size()), options_.microbatches));
@@ -98,16 +100,16 @@ void GradientReducer::post_reduce_scatter(PhaseState& state, size_t bucket, cons
   std::vector<torch::Tensor>& received = state.received[bucket];
   for (size_t round = 0; round < rounds; ++round) {
     const bool sending = round < own.size();
-    Split split;
-    split.send = sending ? state.buckets.shard_sizes(bucket) : std::vector<int64_t>(subtrees_.size(), 0);
+    AllToAllCounts counts;
+    counts.send = sending ? state.buckets.shard_sizes(bucket) : std::vector<int64_t>(subtrees_.size(), 0);
     for (int rank = 0; rank < host_.size(); ++rank)
-      split.receive.push_back(
+      counts.receive.push_back(
           rank != host_.rank() && round < subtrees_[static_cast<size_t>(rank)].size() ? mine : 0);
     if (received.size() <= round)
       received.push_back(torch::empty(
-          {std::accumulate(split.receive.begin(), split.receive.end(), int64_t{0})}, nothing.options()));
+          {std::accumulate(counts.receive.begin(), counts.receive.end(), int64_t{0})}, nothing.options()));
     state.transfers[bucket].push_back(
-        device_comm_.start_all_to_all(sending ? own[round].sum : nothing, received[round], split));
+        device_comm_.start_all_to_all(sending ? own[round].sum : nothing, received[round], counts));
   }
 }
 
@@ -161,7 +163,8 @@ StepSums GradientReducer::finish(size_t phase, const std::vector<double>& status
   // of all ranks.
   const size_t width = state.names.size();
   std::vector<double> mine;
-  for (const std::vector<double>& microbatch : sums_.scalars()) mine.insert(mine.end(), microbatch.begin(), microbatch.end());
+  for (const std::vector<double>& microbatch : sums_.scalars())
+    mine.insert(mine.end(), microbatch.begin(), microbatch.end());
   mine.insert(mine.end(), squares.begin(), squares.end());
   mine.insert(mine.end(), status.begin(), status.end());
 
@@ -235,7 +238,9 @@ std::vector<torch::Tensor> GradientReducer::shard(size_t phase) {
 
 const Buckets& GradientReducer::buckets(size_t phase) const { return phases_[phase]->buckets; }
 
-const std::vector<torch::Tensor>& GradientReducer::gradient(size_t phase) const { return phases_[phase]->gradient; }
+const std::vector<torch::Tensor>& GradientReducer::gradient(size_t phase) const {
+  return phases_[phase]->gradient;
+}
 
 void GradientReducer::all_gather_parameters(size_t phase) {
   if (!options_.exact) return;
@@ -243,9 +248,9 @@ void GradientReducer::all_gather_parameters(size_t phase) {
   std::vector<std::unique_ptr<Work>> transfers;
   transfers.reserve(buckets.count());
   for (size_t bucket = 0; bucket < buckets.count(); ++bucket)
-    transfers.push_back(
-        device_comm_.start_all_gather(flat_parameters_.values().narrow(0, buckets[bucket].first, buckets[bucket].size()),
-                               buckets.shard_sizes(bucket)));
+    transfers.push_back(device_comm_.start_all_gather(
+        flat_parameters_.values().narrow(0, buckets[bucket].first, buckets[bucket].size()),
+        buckets.shard_sizes(bucket)));
   for (const auto& transfer : transfers) transfer->wait();
 }
 

@@ -32,7 +32,7 @@ torch::Device choose_device(const TrainOptions& options, const Environment& envi
   std::string why;
   if (!cuda_available(&why)) {
     if (options.device == "cuda")
-      usage_error("train.device=cuda: {}; use train.device=cpu, or mend that", why);
+      usage_error("train.device=cuda: {}; fix that, or use train.device=cpu", why);
     return torch::kCPU;
   }
   load_cuda();

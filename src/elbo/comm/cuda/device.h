@@ -1,5 +1,5 @@
-// The only place that knows whether a world has a device: without one (the tests' NCCL stand-in works in host
-// memory) there is no stream, and what a call did is done when the call is.
+// Streams, events and memory of a device. Without a device (the tests' NCCL stand-in works in host memory)
+// there is no stream, and a call is complete when it returns.
 #pragma once
 #include <cuda_runtime_api.h>
 #include <torch/types.h>
@@ -8,36 +8,37 @@
 
 namespace elbo {
 
-// A stream of one's own on a device, beside LibTorch's.
+// A stream for communication, separate from LibTorch's current stream.
 class CommStream {
  public:
   explicit CommStream(torch::Device device);
 
-  // What is put on it from now on begins behind what LibTorch's current stream holds now.
-  cudaStream_t follow_current();  // null in host memory
+  // Makes later work on this stream wait for all work enqueued on LibTorch's current stream. Returns this
+  // stream; null in host memory.
+  cudaStream_t wait_for_current();
 
  private:
   torch::Device device_;
-  cudaStream_t stream_ = nullptr;  // LibTorch's pool has it
+  cudaStream_t stream_ = nullptr;  // owned by LibTorch's pool
 };
 
-// A place in a stream, and whether the device has come there.
+// A CUDA event; null in host memory, where all work is complete.
 class CudaEvent {
  public:
   explicit CudaEvent(torch::Device device);
   ~CudaEvent();
   CudaEvent(const CudaEvent&) = delete;
   CudaEvent& operator=(const CudaEvent&) = delete;
-  void set(cudaStream_t stream);              // behind what the stream holds now
-  void hold_back(cudaStream_t stream) const;  // the stream goes on once the device has come there
-  // cudaSuccess once it has, cudaErrorNotReady before, or what failed.
-  cudaError_t state() const;
+  void record(cudaStream_t stream);
+  void block(cudaStream_t stream) const;  // later work on the stream waits for the event
+  // cudaSuccess if the recorded work is complete, cudaErrorNotReady if not, or the error.
+  cudaError_t query() const;
 
  private:
-  cudaEvent_t event_ = nullptr;  // null in host memory
+  cudaEvent_t event_ = nullptr;
 };
 
-// Bytes that LibTorch's allocator holds in tensors, now and at most so far, and the device's memory.
+// Bytes of tensors in LibTorch's caching allocator (current and peak), and the device's total memory.
 DeviceMemory device_memory(torch::Device device);
 
 }  // namespace elbo

@@ -1,4 +1,4 @@
-// What the program finds in this library (comm/cuda_library.h).
+// The function table of this library (comm/cuda_library.h).
 #include "elbo/comm/cuda/device.h"
 #include "elbo/comm/cuda/nccl_communicator.h"
 #include "elbo/comm/cuda_library.h"

@@ -27,38 +27,41 @@ ncclDataType_t nccl_type(torch::ScalarType type) {
     case torch::kUInt8:
       return ncclUint8;
     default:
-      fail("NCCL has no type for {}", torch::toString(type));
+      fail("NCCL cannot reduce tensors of type {}", torch::toString(type));
   }
 }
 
-// The calls of one group, as NCCL takes them; the first that fails tells. Moves count bytes.
+// A group of NCCL calls; end() returns its first error. Sizes of sends, receives and broadcasts are in bytes.
 class Group {
  public:
-  Group(ncclComm_t comm, cudaStream_t stream) : comm_(comm), stream_(stream) { note(ncclGroupStart()); }
+  Group(ncclComm_t comm, cudaStream_t stream) : comm_(comm), stream_(stream) { keep_error(ncclGroupStart()); }
 
   void send(const char* data, int64_t bytes, size_t peer) {
     if (bytes > 0)
-      note(ncclSend(data, static_cast<size_t>(bytes), ncclUint8, static_cast<int>(peer), comm_, stream_));
+      keep_error(
+          ncclSend(data, static_cast<size_t>(bytes), ncclUint8, static_cast<int>(peer), comm_, stream_));
   }
   void receive(char* data, int64_t bytes, size_t peer) {
     if (bytes > 0)
-      note(ncclRecv(data, static_cast<size_t>(bytes), ncclUint8, static_cast<int>(peer), comm_, stream_));
+      keep_error(
+          ncclRecv(data, static_cast<size_t>(bytes), ncclUint8, static_cast<int>(peer), comm_, stream_));
   }
   void broadcast(void* data, size_t bytes, int root) {
-    if (bytes > 0) note(ncclBroadcast(data, data, bytes, ncclUint8, root, comm_, stream_));
+    if (bytes > 0) keep_error(ncclBroadcast(data, data, bytes, ncclUint8, root, comm_, stream_));
   }
   void all_reduce(void* data, int64_t count, ncclDataType_t type, ncclRedOp_t op) {
-    if (count > 0) note(ncclAllReduce(data, data, static_cast<size_t>(count), type, op, comm_, stream_));
+    if (count > 0)
+      keep_error(ncclAllReduce(data, data, static_cast<size_t>(count), type, op, comm_, stream_));
   }
 
-  // Hands the group to NCCL; ncclInProgress where that takes a while.
+  // Submits the group; ncclInProgress if NCCL has not enqueued it yet.
   ncclResult_t end() {
-    note(ncclGroupEnd());
+    keep_error(ncclGroupEnd());
     return result_;
   }
 
  private:
-  void note(ncclResult_t result) {
+  void keep_error(ncclResult_t result) {
     if (result_ == ncclSuccess || result_ == ncclInProgress) result_ = result;
   }
 
@@ -67,50 +70,50 @@ class Group {
   ncclResult_t result_ = ncclSuccess;
 };
 
-// A group that NCCL has taken on.
+// A group of calls that NCCL has enqueued.
 class NcclWork final : public Work {
  public:
   NcclWork(NcclHandle& nccl, const RankName& name, double timeout, const char* call, int64_t bytes,
-               torch::Tensor sent, StagingTensor home, torch::Device device, cudaStream_t stream)
+           torch::Tensor sent, StagingTensor result, torch::Device device, cudaStream_t stream)
       : nccl_(nccl),
         name_(name),
         timeout_(timeout),
         call_(call),
         bytes_(bytes),
         sent_(std::move(sent)),
-        home_(std::move(home)),
+        result_(std::move(result)),
         end_(device) {
-    end_.set(stream);
+    end_.record(stream);
   }
 
-  // Nobody waits for what was left in the middle, but whatever else is unwound may wait for the device.
+  // Aborts an incomplete call: otherwise destructors that synchronise with the device could block for ever.
   ~NcclWork() override {
-    if (!ended_) nccl_.abort();
+    if (!done_) nccl_.abort();
   }
   NcclWork(const NcclWork&) = delete;
   NcclWork& operator=(const NcclWork&) = delete;
 
-  bool done() override { return ask(Wait(name_, call_, bytes_, timeout_)); }
+  bool done() override { return poll(Wait(name_, call_, bytes_, timeout_)); }
 
   void wait() override {
     const Wait wait(name_, call_, bytes_, timeout_);
-    while (!ask(wait)) wait.pause();
+    while (!poll(wait)) wait.pause();
   }
 
  private:
-  bool ask(const Wait& wait) {
-    if (ended_) return true;
+  bool poll(const Wait& wait) {
+    if (done_) return true;
     if (nccl_.get() == nullptr)
-      fail("{}: {} in a world that has failed before", to_string(name_), wait.what());
-    const cudaError_t state = end_.state();
+      fail("{}: {} on an NCCL communicator that has already failed", to_string(name_), wait.what());
+    const cudaError_t state = end_.query();
     if (state == cudaErrorNotReady) {
       nccl_.check_running(wait);
       return false;
     }
     if (state != cudaSuccess)
-      fail("{}: the device failed in {}: {}", to_string(name_), wait.what(), cudaGetErrorString(state));
-    ended_ = true;
-    home_.bring_home();
+      fail("{}: the CUDA device failed in {}: {}", to_string(name_), wait.what(), cudaGetErrorString(state));
+    done_ = true;
+    result_.copy_back();
     return true;
   }
 
@@ -119,10 +122,10 @@ class NcclWork final : public Work {
   double timeout_;
   const char* call_;
   int64_t bytes_;
-  torch::Tensor sent_;  // kept, as the device still reads it
-  StagingTensor home_;
+  torch::Tensor sent_;  // keeps the memory that the device reads
+  StagingTensor result_;
   CudaEvent end_;
-  bool ended_ = false;
+  bool done_ = false;
 };
 
 class NcclCommunicator final : public Communicator {
@@ -135,31 +138,31 @@ class NcclCommunicator final : public Communicator {
         nccl_(name_, timeout),
         stream_(device) {
     const c10::DeviceGuard guard(device_);
-    nccl_.join(id, size);
+    nccl_.init(id, size);
   }
 
   int rank() const override { return name_.rank; }
   int size() const override { return size_; }
 
   std::unique_ptr<Work> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
-                                             const Split& split) override {
-    check_all_to_all(send, receive, split, rank(), size_);
+                                         const AllToAllCounts& counts) override {
+    check_all_to_all(send, receive, counts, rank(), size_);
     const torch::NoGradGuard no_grad;
     const torch::Tensor from = send.to(device_).view({-1});
     StagingTensor to(std::move(receive), device_);
     const auto item = static_cast<int64_t>(send.element_size());
-    const std::vector<int64_t> from_at = offsets_of(split.send), to_at = offsets_of(split.receive);
+    const std::vector<int64_t> from_at = offsets_of(counts.send), to_at = offsets_of(counts.receive);
     const auto* source = static_cast<const char*>(from.const_data_ptr());
     auto* target = static_cast<char*>(to->mutable_data_ptr());
     const auto me = static_cast<size_t>(rank());
-    if (split.receive[me] > 0)
+    if (counts.receive[me] > 0)
       to->view({-1})
-          .narrow(0, to_at[me], split.receive[me])
-          .copy_(from.narrow(0, from_at[me], split.send[me]));
+          .narrow(0, to_at[me], counts.receive[me])
+          .copy_(from.narrow(0, from_at[me], counts.send[me]));
     return start("all_to_all", send.numel() * item, from, to, [&](Group& group) {
       for (const size_t peer : peers_of(rank(), size_)) {
-        group.send(source + from_at[peer] * item, split.send[peer] * item, peer);
-        group.receive(target + to_at[peer] * item, split.receive[peer] * item, peer);
+        group.send(source + from_at[peer] * item, counts.send[peer] * item, peer);
+        group.receive(target + to_at[peer] * item, counts.receive[peer] * item, peer);
       }
     });
   }
@@ -167,12 +170,12 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<Work> start_all_gather(torch::Tensor all, const std::vector<int64_t>& counts) override {
     check_all_gather(all, counts, size_);
     const torch::NoGradGuard no_grad;
-    StagingTensor here(std::move(all), device_);
-    const auto item = static_cast<int64_t>(here->element_size());
+    StagingTensor staged(std::move(all), device_);
+    const auto item = static_cast<int64_t>(staged->element_size());
     const std::vector<int64_t> at = offsets_of(counts);
-    auto* data = static_cast<char*>(here->mutable_data_ptr());
+    auto* data = static_cast<char*>(staged->mutable_data_ptr());
     const auto me = static_cast<size_t>(rank());
-    return start("all_gather", here->numel() * item, {}, here, [&](Group& group) {
+    return start("all_gather", staged->numel() * item, {}, staged, [&](Group& group) {
       for (const size_t peer : peers_of(rank(), size_)) {
         group.send(data + at[me] * item, counts[me] * item, peer);
         group.receive(data + at[peer] * item, counts[peer] * item, peer);
@@ -189,9 +192,9 @@ class NcclCommunicator final : public Communicator {
   void broadcast(torch::Tensor& tensor, int root) override {
     check_contiguous("broadcast", tensor);
     const torch::NoGradGuard no_grad;
-    StagingTensor here(tensor, device_);
-    start("broadcast", static_cast<int64_t>(tensor.nbytes()), {}, here, [&](Group& group) {
-      group.broadcast(here->mutable_data_ptr(), tensor.nbytes(), root);
+    StagingTensor staged(tensor, device_);
+    start("broadcast", static_cast<int64_t>(tensor.nbytes()), {}, staged, [&](Group& group) {
+      group.broadcast(staged->mutable_data_ptr(), tensor.nbytes(), root);
     })->wait();
   }
 
@@ -200,28 +203,29 @@ class NcclCommunicator final : public Communicator {
  private:
   std::unique_ptr<Work> reduce(const char* call, int64_t bytes, torch::Tensor tensor, ReduceOp op) {
     const torch::NoGradGuard no_grad;
-    StagingTensor here(std::move(tensor), device_);
-    return start(call, bytes, {}, here, [&](Group& group) {
-      group.all_reduce(here->mutable_data_ptr(), here->numel(), nccl_type(here->scalar_type()),
+    StagingTensor staged(std::move(tensor), device_);
+    return start(call, bytes, {}, staged, [&](Group& group) {
+      group.all_reduce(staged->mutable_data_ptr(), staged->numel(), nccl_type(staged->scalar_type()),
                        op == ReduceOp::sum ? ncclSum : ncclMax);
     });
   }
 
-  // Posts one group and waits for NCCL to take it on; the device works on it beside what LibTorch computes.
+  // Submits one group and waits until NCCL has enqueued it. The device runs it concurrently with LibTorch's
+  // kernels.
   template <typename Post>
-  std::unique_ptr<Work> start(const char* call, int64_t bytes, torch::Tensor sent, const StagingTensor& home,
-                                  Post&& post) {
+  std::unique_ptr<Work> start(const char* call, int64_t bytes, torch::Tensor sent,
+                              const StagingTensor& result, Post&& post) {
     const Wait wait(name_, call, bytes, timeout_);
     if (nccl_.get() == nullptr)
-      fail("{}: {} in a world that has failed before", to_string(name_), wait.what());
+      fail("{}: {} on an NCCL communicator that has already failed", to_string(name_), wait.what());
     const c10::DeviceGuard guard(device_);
     try {
-      const cudaStream_t stream = stream_.follow_current();
+      const cudaStream_t stream = stream_.wait_for_current();
       Group group(nccl_.get(), stream);
       post(group);
       nccl_.wait_for(group.end(), wait);
-      return std::make_unique<NcclWork>(nccl_, name_, timeout_, call, bytes, std::move(sent), home,
-                                            device_, stream);
+      return std::make_unique<NcclWork>(nccl_, name_, timeout_, call, bytes, std::move(sent), result, device_,
+                                        stream);
     } catch (...) {
       nccl_.abort();
       throw;
@@ -247,7 +251,7 @@ std::unique_ptr<Communicator> make_nccl_world(const std::string& id, const RankN
                                               torch::Device device, double timeout) {
   ncclUniqueId unique;
   if (id.size() != sizeof unique.internal)
-    fail("{}: the id of an NCCL world has {} bytes, not {}", to_string(name), id.size(),
+    fail("{}: the NCCL unique id has {} bytes; expected {}", to_string(name), id.size(),
          sizeof unique.internal);
   std::memcpy(unique.internal, id.data(), id.size());
   return std::make_unique<NcclCommunicator>(unique, name, size, device, timeout);

@@ -1,4 +1,4 @@
-// The world of NCCL, in device memory. NCCL moves bytes; only all_reduce lets it add.
+// Communicator over NCCL in device memory. NCCL only moves bytes, except in all_reduce, where it adds.
 #pragma once
 #include <memory>
 #include <string>
@@ -8,9 +8,9 @@
 
 namespace elbo {
 
-// What a table of CudaFunctions offers (comm/cuda_library.h). A call returns when its result is on the
-// device; one that is begun (start_…) when NCCL has taken it on, and the device works on it in a stream of
-// the world's own, behind what LibTorch's current stream held.
+// The functions of CudaFunctions (comm/cuda_library.h). A blocking call returns when its result is on the
+// device. start_… returns when NCCL has enqueued the call on the communicator's own stream, after all work
+// enqueued on LibTorch's current stream.
 std::string make_nccl_id();
 std::unique_ptr<Communicator> make_nccl_world(const std::string& id, const RankName& name, int size,
                                               torch::Device device, double timeout);

@@ -11,8 +11,7 @@ namespace elbo {
 ncclUniqueId make_unique_id() {
   ncclUniqueId id;
   if (const ncclResult_t result = ncclGetUniqueId(&id); result != ncclSuccess)
-    fail("NCCL could not make the id of a world: {} ({})", ncclGetErrorString(result),
-         ncclGetLastError(nullptr));
+    fail("NCCL could not create a unique id: {} ({})", ncclGetErrorString(result), ncclGetLastError(nullptr));
   return id;
 }
 
@@ -20,18 +19,18 @@ NcclHandle::~NcclHandle() {
   if (comm_ == nullptr) return;
   try {
     if (std::uncaught_exceptions() == 0) {
-      const double limit = std::min(timeout_, 10.0);  // the others end now, too
-      wait_for(ncclCommFinalize(comm_), Wait(name_, "ending the NCCL world", 0, limit));
+      const double limit = std::min(timeout_, 10.0);  // the other ranks finalise at the same time
+      wait_for(ncclCommFinalize(comm_), Wait(name_, "finalisation of the NCCL communicator", 0, limit));
       ncclCommDestroy(std::exchange(comm_, nullptr));
     }
   } catch (const Error&) {  // NOLINT(bugprone-empty-catch)
-    // The results are there already; a rank that does not come to the end is told by who misses it elsewhere.
+    // All results are complete. If a rank is missing here, a later wait for it reports that.
   }
   abort();
 }
 
-void NcclHandle::join(const ncclUniqueId& id, int size) {
-  const Wait wait(name_, "making the NCCL world", 0, timeout_);
+void NcclHandle::init(const ncclUniqueId& id, int size) {
+  const Wait wait(name_, "creation of the NCCL communicator", 0, timeout_);
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
   wait_for(ncclCommInitRankConfig(&comm_, size, id, name_.rank, &config), wait);
@@ -53,8 +52,8 @@ void NcclHandle::abort() {
 
 ncclResult_t NcclHandle::state() const {
   ncclResult_t result = ncclSuccess;
-  const ncclResult_t asked = ncclCommGetAsyncError(comm_, &result);
-  return asked == ncclSuccess ? result : asked;
+  const ncclResult_t query = ncclCommGetAsyncError(comm_, &result);
+  return query == ncclSuccess ? result : query;
 }
 
 void NcclHandle::fail_in(ncclResult_t result, const Wait& wait) const {

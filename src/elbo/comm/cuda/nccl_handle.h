@@ -1,5 +1,5 @@
-// An NCCL communicator that does not block: calls return at once, and who waits for them asks for their
-// state, so that every wait has a limit.
+// A nonblocking NCCL communicator: calls return at once, and waits poll their state, so that every wait has a
+// timeout.
 #pragma once
 #include <nccl.h>
 
@@ -9,27 +9,27 @@
 
 namespace elbo {
 
-// A new id by which the ranks of one NCCL world find one another.
+// The unique id that the ranks of a new communicator share (ncclGetUniqueId).
 ncclUniqueId make_unique_id();
 
 class NcclHandle {
  public:
   NcclHandle(const RankName& name, double timeout) : name_(name), timeout_(timeout) {}
-  // Ends the communicator together with the other ranks, or alone where an exception is on its way.
+  // Finalises the communicator together with the other ranks; aborts it during stack unwinding.
   ~NcclHandle();
   NcclHandle(const NcclHandle&) = delete;
   NcclHandle& operator=(const NcclHandle&) = delete;
 
-  // TreeReducer the world of `id`, on the current device. Collective.
-  void join(const ncclUniqueId& id, int size);
+  // Creates the communicator of `id` on the current device. Collective.
+  void init(const ncclUniqueId& id, int size);
 
-  // Waits until NCCL has taken on what `result` began; throws Error with rank, host and call if that fails.
+  // Waits while `result` is ncclInProgress. Throws Error with rank, host and call if the call failed.
   void wait_for(ncclResult_t result, const Wait& wait) const;
 
-  // Throws Error if a call that runs on the device has failed, here or at another rank.
+  // Throws Error if an enqueued call has failed, here or on another rank.
   void check_running(const Wait& wait) const;
 
-  // Ends the communicator without the other ranks; what runs on the device stops. get() is null from then on.
+  // Aborts the communicator and its work on the device, without the other ranks. Afterwards get() is null.
   void abort();
 
   ncclComm_t get() const { return comm_; }
