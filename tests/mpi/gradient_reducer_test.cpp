@@ -1,5 +1,6 @@
-// What leaves report and their gradients, summed over workers and ranks to the bits of one worker of one
-// rank.
+// Reports and gradients summed over workers and ranks have the same bits as on one worker of one rank.
+#include "elbo/parallel/gradient_reducer.h"
+
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
@@ -7,7 +8,6 @@
 #include "elbo/base/random.h"
 #include "elbo/comm/self.h"
 #include "elbo/nn/layers.h"
-#include "elbo/parallel/gradient_reducer.h"
 #include "ranks.h"
 
 namespace elbo {
@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t width = 256;
 
-// Enough parameters for several buckets. Every other leaf leaves the middle layer out.
+// Enough parameters for several buckets. Odd microbatches skip the middle layer.
 class ThreeLayers : public torch::nn::Module {
  public:
   explicit ThreeLayers(RandomGenerator& init) {
@@ -44,47 +44,47 @@ struct Step {
   torch::Tensor gradient;  // of the whole phase
 };
 
-struct World {
+struct Layout {
   Communicator& comm;
-  int threads;
+  int workers;
   int64_t bucket_bytes;
   bool exact = true;
 };
 
-// Two steps of `leaves` leaves.
-std::vector<Step> steps_in(const World& world, int64_t microbatches) {
+// The results of two steps.
+std::vector<Step> run_steps(const Layout& layout, int64_t microbatches) {
   std::vector<std::shared_ptr<ThreeLayers>> models;
   std::vector<std::vector<torch::Tensor>> replicas;
   const std::vector<Phase> phases{{"model", {}}};
   std::unique_ptr<FlatParameters> flat_parameters;
-  for (int worker = 0; worker < world.threads; ++worker) {
+  for (int worker = 0; worker < layout.workers; ++worker) {
     RandomGenerator init(Key(2));
     models.push_back(std::make_shared<ThreeLayers>(init));
     if (!flat_parameters) flat_parameters = std::make_unique<FlatParameters>(*models.back(), phases);
     flat_parameters->bind(*models.back());
     replicas.push_back(models.back()->parameters());
   }
-  Workers workers(world.threads);
-  GradientReducer exchange(
-      world.comm, world.comm, workers, *flat_parameters, replicas, phases.size(),
-      {.microbatches = microbatches, .exact = world.exact, .bucket_bytes = world.bucket_bytes});
+  Workers workers(layout.workers);
+  GradientReducer reducer(
+      layout.comm, layout.comm, workers, *flat_parameters, replicas, phases.size(),
+      {.microbatches = microbatches, .exact = layout.exact, .bucket_bytes = layout.bucket_bytes});
   std::vector<Step> steps;
   for (int64_t step = 0; step < 2; ++step) {
-    exchange.compute(0, [&](int worker, int64_t microbatch) -> MicrobatchReport {
+    reducer.compute(0, [&](int worker, int64_t microbatch) -> MicrobatchReport {
       const torch::Tensor loss = models[static_cast<size_t>(worker)]->loss(microbatch, step);
       loss.backward();
-      return {{"leaf"}, {static_cast<double>(microbatch)}, statistics_of(microbatch, step)};
+      return {{"loss"}, {static_cast<double>(microbatch)}, statistics_of(microbatch, step)};
     });
-    StepSums sums = exchange.finish(0, {static_cast<double>(world.comm.rank())});
-    steps.push_back({std::move(sums), exchange.gather(0, torch::cat(exchange.gradient(0))).clone()});
+    StepSums sums = reducer.finish(0, {static_cast<double>(layout.comm.rank())});
+    steps.push_back({std::move(sums), reducer.gather(0, torch::cat(reducer.gradient(0))).clone()});
   }
   for (const auto& replica : replicas)
     for (const torch::Tensor& parameter : replica) EXPECT_FALSE(parameter.grad().defined());
   return steps;
 }
 
-// The same gradient by LibTorch alone, laid out as in the arena, in double precision.
-torch::Tensor plain_gradient(int64_t microbatches, int64_t step) {
+// The same gradient computed by LibTorch only, in the layout of the flat parameters, in double precision.
+torch::Tensor reference_gradient(int64_t microbatches, int64_t step) {
   RandomGenerator init(Key(2));
   ThreeLayers model(init);
   const std::vector<Phase> phases{{"model", {}}};
@@ -101,17 +101,17 @@ torch::Tensor plain_gradient(int64_t microbatches, int64_t step) {
   return sum;
 }
 
-constexpr int64_t all_at_once = 0, small_buckets = 1;
+constexpr int64_t one_bucket = 0, small_buckets = 1;
 
-// Passes everything on and counts what was begun.
-class Counting final : public Communicator {
+// Forwards all calls and counts the all-to-alls that were started.
+class CountingCommunicator final : public Communicator {
  public:
-  explicit Counting(Communicator& world) : world_(world) {}
+  explicit CountingCommunicator(Communicator& world) : world_(world) {}
   int rank() const override { return world_.rank(); }
   int size() const override { return world_.size(); }
   std::unique_ptr<Work> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
                                          const AllToAllCounts& counts) override {
-    ++begun;
+    ++started;
     return world_.start_all_to_all(send, std::move(receive), counts);
   }
   std::unique_ptr<Work> start_all_gather(torch::Tensor all, const std::vector<int64_t>& counts) override {
@@ -123,39 +123,39 @@ class Counting final : public Communicator {
   void broadcast(torch::Tensor& tensor, int root) override { world_.broadcast(tensor, root); }
   void barrier() override { world_.barrier(); }
 
-  int64_t begun = 0;
+  int64_t started = 0;
 
  private:
   Communicator& world_;
 };
 
-// One leaf on each rank.
-TEST(GradientReducer, TheFirstBucketsTravelBeforeTheBackwardPassIsOver) {
-  if (world().size() == 1) return;  // nothing travels
-  for (const int64_t bucket_bytes : {all_at_once, small_buckets}) {
+// One microbatch on each rank.
+TEST(GradientReducer, EarlyBucketsAreReducedDuringTheBackwardPass) {
+  if (world().size() == 1) return;  // no communication
+  for (const int64_t bucket_bytes : {one_bucket, small_buckets}) {
     RandomGenerator init(Key(2));
     ThreeLayers model(init);
     FlatParameters flat_parameters(model, {{"model", {}}});
     Workers workers(1);
-    Counting counting(world());
-    GradientReducer exchange(world(), counting, workers, flat_parameters, {model.parameters()}, 1,
-                             {.microbatches = world().size(), .bucket_bytes = bucket_bytes});
-    int64_t begun = -1;
-    exchange.compute(0, [&](int, int64_t microbatch) -> MicrobatchReport {
+    CountingCommunicator counting(world());
+    GradientReducer reducer(world(), counting, workers, flat_parameters, {model.parameters()}, 1,
+                            {.microbatches = world().size(), .bucket_bytes = bucket_bytes});
+    int64_t started = -1;
+    reducer.compute(0, [&](int, int64_t microbatch) -> MicrobatchReport {
       model.loss(microbatch, 0).backward();
-      begun = counting.begun;
-      return {{"leaf"}, {1.0}, {}};
+      started = counting.started;
+      return {{"loss"}, {1.0}, {}};
     });
-    const auto buckets = static_cast<int64_t>(exchange.buckets(0).count());
+    const auto buckets = static_cast<int64_t>(reducer.buckets(0).count());
     EXPECT_EQ(buckets > 1, bucket_bytes == small_buckets);
-    EXPECT_LE(begun, buckets - 1);
-    // That a leaf leaves the middle layer out is known only in the end.
+    EXPECT_LE(started, buckets - 1);
+    // An odd microbatch skips the middle layer, which is known only at the end of the backward pass.
     if (world().rank() % 2 == 0) {
-      EXPECT_EQ(begun, buckets - 1);
-      EXPECT_EQ(exchange.overlapped_seconds() > 0, buckets > 1);
+      EXPECT_EQ(started, buckets - 1);
+      EXPECT_EQ(reducer.overlapped_seconds() > 0, buckets > 1);
     }
-    exchange.finish(0, {});
-    EXPECT_EQ(counting.begun, buckets);
+    reducer.finish(0, {});
+    EXPECT_EQ(counting.started, buckets);
   }
 }
 
@@ -165,8 +165,8 @@ TEST(GradientReducer, GradientsStayWhereNoExchangeTakesThem) {
   FlatParameters flat_parameters(model, {{"model", {}}});
   Workers workers(1);
   {
-    GradientReducer exchange(world(), world(), workers, flat_parameters, {model.parameters()}, 1,
-                             {.microbatches = 4, .bucket_bytes = small_buckets});
+    GradientReducer reducer(world(), world(), workers, flat_parameters, {model.parameters()}, 1,
+                            {.microbatches = 4, .bucket_bytes = small_buckets});
     model.loss(0, 0).backward();
     for (const torch::Tensor& parameter : model.parameters()) EXPECT_TRUE(parameter.grad().defined());
     model.zero_grad();
@@ -176,20 +176,20 @@ TEST(GradientReducer, GradientsStayWhereNoExchangeTakesThem) {
 }
 
 TEST(GradientReducer, HasTheSameBitsForAnyRanksWorkersAndBuckets) {
-  // Powers of two and not; fewer leaves than ranks.
+  // Powers of two and others; fewer microbatches than ranks.
   for (const int64_t microbatches : {1, 3, 4, 7}) {
     const auto alone = make_self_communicator();
-    const std::vector<Step> expected = steps_in({*alone, 1, all_at_once}, microbatches);
+    const std::vector<Step> expected = run_steps({*alone, 1, one_bucket}, microbatches);
     for (int64_t step = 0; step < 2; ++step)
       EXPECT_TRUE(torch::allclose(expected[static_cast<size_t>(step)].gradient.to(torch::kFloat64),
-                                  plain_gradient(microbatches, step), 1e-4, 1e-5));
+                                  reference_gradient(microbatches, step), 1e-4, 1e-5));
     for (const int threads : {1, 2, 3}) {
-      for (const int64_t bucket_bytes : {all_at_once, small_buckets}) {
+      for (const int64_t bucket_bytes : {one_bucket, small_buckets}) {
         for (Communicator* comm : {alone.get(), &world()}) {
-          const std::vector<Step> together = steps_in({*comm, threads, bucket_bytes}, microbatches);
+          const std::vector<Step> together = run_steps({*comm, threads, bucket_bytes}, microbatches);
           for (size_t step = 0; step < 2; ++step) {
             EXPECT_TRUE(torch::equal(together[step].gradient, expected[step].gradient))
-                << microbatches << " leaves, " << comm->size() << " ranks, " << threads << " workers";
+                << microbatches << " microbatches, " << comm->size() << " ranks, " << threads << " workers";
             EXPECT_EQ(together[step].sums.gradient_norm, expected[step].sums.gradient_norm);
           }
         }
@@ -199,26 +199,26 @@ TEST(GradientReducer, HasTheSameBitsForAnyRanksWorkersAndBuckets) {
 }
 
 TEST(GradientReducer, TheNormIsThatOfTheGradient) {
-  const std::vector<Step> steps = steps_in({world(), 2, small_buckets}, 5);
+  const std::vector<Step> steps = run_steps({world(), 2, small_buckets}, 5);
   for (const Step& step : steps)
     EXPECT_NEAR(step.sums.gradient_norm, step.gradient.to(torch::kFloat64).norm().item<double>(), 1e-6);
 }
 
-TEST(GradientReducer, TheLibrarysSumIsTheSumUpToRounding) {
-  for (const int64_t bucket_bytes : {all_at_once, small_buckets}) {
-    const std::vector<Step> steps = steps_in({world(), 2, bucket_bytes, false}, 5);
+TEST(GradientReducer, TheLibrarysAllReduceIsTheSumUpToRounding) {
+  for (const int64_t bucket_bytes : {one_bucket, small_buckets}) {
+    const std::vector<Step> steps = run_steps({world(), 2, bucket_bytes, false}, 5);
     for (size_t step = 0; step < 2; ++step)
       EXPECT_TRUE(torch::allclose(steps[step].gradient.to(torch::kFloat64),
-                                  plain_gradient(5, static_cast<int64_t>(step)), 1e-4, 1e-5));
+                                  reference_gradient(5, static_cast<int64_t>(step)), 1e-4, 1e-5));
   }
 }
 
-TEST(GradientReducer, StatisticsAreTheSumOverAllLeavesOnEveryRank) {
+TEST(GradientReducer, StatisticsAreSummedOverAllMicrobatchesOnEveryRank) {
   for (const int64_t microbatches : {1, 3, 4, 7}) {
     const auto alone = make_self_communicator();
-    const std::vector<Step> expected = steps_in({*alone, 1, all_at_once}, microbatches);
+    const std::vector<Step> expected = run_steps({*alone, 1, one_bucket}, microbatches);
     for (const int threads : {1, 2}) {
-      const std::vector<Step> together = steps_in({world(), threads, small_buckets}, microbatches);
+      const std::vector<Step> together = run_steps({world(), threads, small_buckets}, microbatches);
       for (int64_t step = 0; step < 2; ++step) {
         const auto at = static_cast<size_t>(step);
         EXPECT_TRUE(torch::equal(together[at].sums.statistics, expected[at].sums.statistics));
@@ -233,15 +233,14 @@ TEST(GradientReducer, StatisticsAreTheSumOverAllLeavesOnEveryRank) {
   }
 }
 
-TEST(GradientReducer, EveryRankHearsWhatTheOthersHaveToSay) {
-  const std::vector<Step> steps = steps_in({world(), 1, small_buckets}, 3);
+TEST(GradientReducer, EveryRankReceivesTheStatusOfAllRanks) {
+  const std::vector<Step> steps = run_steps({world(), 1, small_buckets}, 3);
   for (int rank = 0; rank < world().size(); ++rank)
     EXPECT_EQ(steps.back().sums.rank_status[static_cast<size_t>(rank)],
               std::vector<double>{static_cast<double>(rank)});
 }
 
-// A task that fails ends the computation of all workers.
-TEST(GradientReducer, AnErrorOfATaskIsThrown) {
+TEST(GradientReducer, ErrorsOfATaskAreRethrown) {
   const auto alone = make_self_communicator();
   RandomGenerator init(Key(2));
   ThreeLayers model(init), other(init);
@@ -249,22 +248,22 @@ TEST(GradientReducer, AnErrorOfATaskIsThrown) {
   FlatParameters flat_parameters(model, phases);
   flat_parameters.bind(other);
   Workers workers(2);
-  GradientReducer exchange(*alone, *alone, workers, flat_parameters, {model.parameters(), other.parameters()},
-                           1, {.microbatches = 4});
+  GradientReducer reducer(*alone, *alone, workers, flat_parameters, {model.parameters(), other.parameters()},
+                          1, {.microbatches = 4});
   for (const int failing : {0, 1})
-    EXPECT_THROW(exchange.compute(0,
-                                  [&](int worker, int64_t microbatch) -> MicrobatchReport {
-                                    if (worker == failing) fail("leaf {}", microbatch);
-                                    return {{"leaf"}, {1.0}, {}};
-                                  }),
+    EXPECT_THROW(reducer.compute(0,
+                                 [&](int worker, int64_t microbatch) -> MicrobatchReport {
+                                   if (worker == failing) fail("microbatch {}", microbatch);
+                                   return {{"loss"}, {1.0}, {}};
+                                 }),
                  Error);
-  // Comes out of the backward pass.
-  EXPECT_THROW(exchange.compute(0,
-                                [&](int worker, int64_t microbatch) -> MicrobatchReport {
-                                  if (worker == 0)
-                                    for (int pass = 0; pass < 2; ++pass) model.loss(microbatch, 0).backward();
-                                  return {{"leaf"}, {1.0}, {}};
-                                }),
+  // Thrown by the hook during a second backward pass.
+  EXPECT_THROW(reducer.compute(0,
+                               [&](int worker, int64_t microbatch) -> MicrobatchReport {
+                                 if (worker == 0)
+                                   for (int pass = 0; pass < 2; ++pass) model.loss(microbatch, 0).backward();
+                                 return {{"loss"}, {1.0}, {}};
+                               }),
                Error);
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t elements = 3 * block_elements;
 
-// Ten updates with the same gradients, ours and LibTorch's.
+// Compares ten updates with those of LibTorch's optimiser.
 void expect_as_libtorch(
     const OptimizerOptions& options,
     const std::function<std::unique_ptr<torch::optim::Optimizer>(const torch::Tensor&)>& make) {
@@ -33,28 +33,28 @@ void expect_as_libtorch(
   EXPECT_TRUE(torch::allclose(ours, theirs.detach(), 1e-5, 1e-6)) << options.name;
 }
 
-TEST(Optimizer, AdamIsThatOfLibTorch) {
+TEST(Optimizer, AdamAgreesWithLibTorch) {
   expect_as_libtorch({.name = "adam", .lr = 0.01, .weight_decay = 0.1}, [](const torch::Tensor& x) {
     return std::make_unique<torch::optim::Adam>(std::vector{x},
                                                 torch::optim::AdamOptions(0.01).weight_decay(0.1));
   });
 }
 
-TEST(Optimizer, AdamWIsThatOfLibTorch) {
+TEST(Optimizer, AdamWAgreesWithLibTorch) {
   expect_as_libtorch({.name = "adamw", .lr = 0.01, .weight_decay = 0.1}, [](const torch::Tensor& x) {
     return std::make_unique<torch::optim::AdamW>(std::vector{x},
                                                  torch::optim::AdamWOptions(0.01).weight_decay(0.1));
   });
 }
 
-TEST(Optimizer, RmspropIsThatOfLibTorch) {
+TEST(Optimizer, RmspropAgreesWithLibTorch) {
   expect_as_libtorch({.name = "rmsprop", .lr = 0.01, .momentum = 0.9}, [](const torch::Tensor& x) {
     return std::make_unique<torch::optim::RMSprop>(std::vector{x},
                                                    torch::optim::RMSpropOptions(0.01).momentum(0.9));
   });
 }
 
-TEST(Optimizer, SgdWithMomentumIsThatOfLibTorch) {
+TEST(Optimizer, SgdWithMomentumAgreesWithLibTorch) {
   expect_as_libtorch({.name = "sgd", .lr = 0.01, .weight_decay = 0.1, .momentum = 0.9},
                      [](const torch::Tensor& x) {
                        return std::make_unique<torch::optim::SGD>(
@@ -63,7 +63,7 @@ TEST(Optimizer, SgdWithMomentumIsThatOfLibTorch) {
 }
 
 TEST(Optimizer, AdamaxFollowsKingmaAndBa) {
-  // Algorithm 2 of Kingma & Ba 2015, one element by hand; PyTorch adds epsilon to the gradient's size.
+  // Algorithm 2 of Kingma & Ba 2015 for one element; as in PyTorch, epsilon is added to |g|.
   const OptimizerOptions options{.name = "adamax", .lr = 0.01};
   torch::Tensor x = torch::ones({block_elements});
   Optimizer optimizer(options, {x});
@@ -79,7 +79,7 @@ TEST(Optimizer, AdamaxFollowsKingmaAndBa) {
   EXPECT_NEAR(x[0].item<double>(), expected, 1e-6);
 }
 
-TEST(Optimizer, HasTheSameBitsHoweverTheArenaIsCut) {
+TEST(Optimizer, HasTheSameBitsForEverySharding) {
   for (const char* name : {"adam", "adamw", "adamax", "rmsprop", "sgd"}) {
     const OptimizerOptions options{.name = name, .lr = 0.01, .weight_decay = 0.01, .momentum = 0.9};
     RandomGenerator noise(Key(2));

@@ -9,7 +9,7 @@
 namespace elbo {
 namespace {
 
-TEST(BlockSquareSums, AreThoseOfLongDoubleWhoeverComputesThem) {
+TEST(BlockSquareSums, AgreeWithLongDoubleForAnyNumberOfWorkers) {
   constexpr int64_t blocks = 5;
   RandomGenerator noise(Key(1));
   const torch::Tensor values = noise.normal({blocks * block_elements}) * 1e3;
@@ -27,7 +27,7 @@ TEST(BlockSquareSums, AreThoseOfLongDoubleWhoeverComputesThem) {
   EXPECT_EQ(block_square_sums(values, three), sums);
 }
 
-TEST(BlockSquareSums, OfWhatIsNotFiniteAreNotFinite) {
+TEST(BlockSquareSums, PropagateInfinity) {
   torch::Tensor values = torch::zeros({2 * block_elements});
   values[block_elements + 3] = INFINITY;
   Workers alone(1);

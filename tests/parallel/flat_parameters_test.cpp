@@ -27,7 +27,7 @@ struct Net : torch::nn::Module {
 const std::vector<Phase> whole{{"model", {}}};
 const std::vector<Phase> adversarial{{"model", {"encoder", "decoder"}}, {"critic", {"critic"}}};
 
-TEST(FlatParameters, KeepsTheValuesAndSharesThem) {
+TEST(FlatParameters, KeepsTheValuesAndSharesThemWithReplicas) {
   Net net;
   const torch::Tensor before = net.decoder->weight.detach().clone();
   FlatParameters flat_parameters(net, whole);
@@ -55,14 +55,13 @@ TEST(FlatParameters, PhasesAreRangesOfWholeBlocksThatDoNotOverlap) {
   }
 }
 
-TEST(FlatParameters, APhaseThatNamesNoModuleIsAMistake) {
+TEST(FlatParameters, APhaseMustNameConsecutiveModules) {
   Net net;
   EXPECT_THROW(FlatParameters(net, {{"model", {"encodre"}}}), Error);
-  EXPECT_THROW(FlatParameters(net, {{"model", {"encoder", "critic"}}}),
-               Error);  // they do not follow one another
+  EXPECT_THROW(FlatParameters(net, {{"model", {"encoder", "critic"}}}), Error);  // not consecutive
 }
 
-TEST(FlatParameters, TheFingerprintTellsEveryBitAndNothingElse) {
+TEST(FlatParameters, TheFingerprintDependsOnEveryBitButNotOnTheLayout) {
   torch::manual_seed(1);
   Net one, two;
   const FlatParameters first(one, whole);
@@ -72,28 +71,28 @@ TEST(FlatParameters, TheFingerprintTellsEveryBitAndNothingElse) {
     const torch::NoGradGuard no_grad;
     two.parameters()[i].copy_(one.parameters()[i]);
   }
-  EXPECT_EQ(fingerprint(first), fingerprint(second));  // though the layouts differ
+  EXPECT_EQ(fingerprint(first), fingerprint(second));  // the layouts differ
   auto* bits = static_cast<unsigned char*>(two.critic->bias.mutable_data_ptr());
   bits[0] ^= 1U;
   EXPECT_NE(fingerprint(first), fingerprint(second));
 }
 
-TEST(BlockShare, CoversARangeInWholeBlocks) {
+TEST(PartitionBlocks, CoversARangeInWholeBlocks) {
   for (const int64_t blocks : {1, 2, 7, 64})
     for (int64_t owners = 1; owners <= 9; ++owners) {
       int64_t next = 3 * block_elements;
       const IndexRange range{next, next + blocks * block_elements};
       for (int64_t owner = 0; owner < owners; ++owner) {
-        const IndexRange share = block_share(range, owner, owners);
-        EXPECT_EQ(share.first, next);
-        EXPECT_EQ(share.size() % block_elements, 0);
-        next = share.end;
+        const IndexRange part = partition_blocks(range, owner, owners);
+        EXPECT_EQ(part.first, next);
+        EXPECT_EQ(part.size() % block_elements, 0);
+        next = part.end;
       }
       EXPECT_EQ(next, range.end);
     }
 }
 
-TEST(Workers, RunATaskOnceEach) {
+TEST(Workers, RunATaskOnceOnEachThread) {
   Workers workers(3);
   for (int round = 0; round < 100; ++round) {
     std::atomic<int> seen = 0;
@@ -102,19 +101,19 @@ TEST(Workers, RunATaskOnceEach) {
   }
 }
 
-TEST(Workers, ThrowWhatTheLowestThrew) {
+TEST(Workers, RethrowTheExceptionOfTheLowestWorker) {
   Workers workers(3);
   try {
     workers.run([](int worker) {
       if (worker > 0) throw std::runtime_error(std::to_string(worker));
     });
-    FAIL() << "nothing was thrown";
+    FAIL() << "no exception";
   } catch (const std::runtime_error& error) {
     EXPECT_STREQ(error.what(), "1");
   }
   int runs = 0;
   workers.run([&](int worker) { runs += worker == 0 ? 1 : 0; });
-  EXPECT_EQ(runs, 1);  // they go on working
+  EXPECT_EQ(runs, 1);  // the workers are still usable
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ torch::Tensor values_of(int64_t microbatch) {
   return noise.normal({elements}) * 100;
 }
 
-// What each worker has of its leaves.
+// Each worker's sums of its microbatch_count.
 std::vector<GradientAccumulator> accumulated(const std::vector<IndexRange>& workers) {
   std::vector<GradientAccumulator> result;
   for (const IndexRange& own : workers) {
@@ -33,40 +33,39 @@ std::vector<GradientAccumulator> accumulated(const std::vector<IndexRange>& work
   return result;
 }
 
-std::vector<Part> expected_sums(IndexRange of_rank) {
-  std::vector<Part> parts;
-  for (int64_t microbatch = of_rank.first; microbatch < of_rank.end; ++microbatch)
+std::vector<PartialSum> expected_sums(IndexRange local) {
+  std::vector<PartialSum> parts;
+  for (int64_t microbatch = local.first; microbatch < local.end; ++microbatch)
     parts.push_back({{microbatch, microbatch + 1}, values_of(microbatch)});
-  std::vector<Part> sums;
-  for (const Node& node : maximal_subtrees(of_rank, microbatch_count))
+  std::vector<PartialSum> sums;
+  for (const Node& node : maximal_subtrees(local, microbatch_count))
     sums.push_back({node, canonical_sum(node, parts)});
   return sums;
 }
 
-// Two buckets, to which workers come in every order, and in the opposite one.
-TEST(TreeReducer, HaveTheCanonicalSumWhoeverComesLast) {
-  for (const IndexRange of_rank :
-       {IndexRange{0, 13}, IndexRange{3, 10}, IndexRange{5, 7}, IndexRange{4, 5}}) {
+// Two buckets: the workers arrive at the first in every order, and at the second in the reverse order.
+TEST(TreeReducer, GivesTheCanonicalSumForEveryOrderOfArrival) {
+  for (const IndexRange local : {IndexRange{0, 13}, IndexRange{3, 10}, IndexRange{5, 7}, IndexRange{4, 5}}) {
     std::vector<IndexRange> workers;
     workers.reserve(4);
-    for (int64_t worker = 0; worker < 4; ++worker) workers.push_back(partition(of_rank, worker, 4));
-    const std::vector<Part> expected = expected_sums(of_rank);
-    TreeReducer joins(of_rank, workers, microbatch_count, 2);
+    for (int64_t worker = 0; worker < 4; ++worker) workers.push_back(partition(local, worker, 4));
+    const std::vector<PartialSum> expected = expected_sums(local);
+    TreeReducer reducer(local, workers, microbatch_count, 2);
     std::vector<size_t> order(workers.size());
     std::iota(order.begin(), order.end(), 0);
     do {
       const std::vector<GradientAccumulator> sums = accumulated(workers);
-      joins.reset();
-      size_t to_come = static_cast<size_t>(
+      reducer.reset();
+      size_t pending = static_cast<size_t>(
           std::ranges::count_if(workers, [](const IndexRange& own) { return own.size() > 0; }));
       for (size_t i = 0; i < order.size(); ++i) {
-        EXPECT_EQ(joins.complete(0), to_come == 0);
-        if (workers[order[i]].size() > 0) --to_come;
-        joins.arrive(order[i], 0, 0, 4, sums);
-        joins.arrive(order[order.size() - 1 - i], 1, 4, elements, sums);
+        EXPECT_EQ(reducer.complete(0), pending == 0);
+        if (workers[order[i]].size() > 0) --pending;
+        reducer.arrive(order[i], 0, 0, 4, sums);
+        reducer.arrive(order[order.size() - 1 - i], 1, 4, elements, sums);
       }
-      EXPECT_TRUE(joins.complete(0) && joins.complete(1));
-      const std::vector<Part> found = joins.sums(sums);
+      EXPECT_TRUE(reducer.complete(0) && reducer.complete(1));
+      const std::vector<PartialSum> found = reducer.sums(sums);
       ASSERT_EQ(found.size(), expected.size());
       for (size_t i = 0; i < found.size(); ++i) {
         EXPECT_EQ(found[i].node.first, expected[i].node.first);
@@ -77,10 +76,10 @@ TEST(TreeReducer, HaveTheCanonicalSumWhoeverComesLast) {
   }
 }
 
-TEST(TreeReducer, OfARankWithoutLeavesAreComplete) {
-  const TreeReducer joins({3, 3}, {{3, 3}, {3, 3}}, microbatch_count, 1);
-  EXPECT_TRUE(joins.complete(0));
-  EXPECT_TRUE(joins.sums({}).empty());
+TEST(TreeReducer, OfARankWithoutMicrobatchesIsComplete) {
+  const TreeReducer reducer({3, 3}, {{3, 3}, {3, 3}}, microbatch_count, 1);
+  EXPECT_TRUE(reducer.complete(0));
+  EXPECT_TRUE(reducer.sums({}).empty());
 }
 
 }  // namespace

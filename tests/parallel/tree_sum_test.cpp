@@ -21,17 +21,17 @@ std::vector<torch::Tensor> microbatches_of(int64_t count) {
   return microbatches;
 }
 
-// What `owners` of contiguous shares make of the leaves together.
+// The sum of the microbatches, partitioned among `owners`.
 torch::Tensor sum_by(int64_t owners, const std::vector<torch::Tensor>& microbatches) {
   const auto count = static_cast<int64_t>(microbatches.size());
-  std::vector<Part> parts;
+  std::vector<PartialSum> parts;
   for (int64_t owner = 0; owner < owners; ++owner) {
     GradientAccumulator accumulator(count, 64, torch::kCPU);
     const IndexRange own = partition({0, count}, owner, owners);
     for (int64_t microbatch = own.first; microbatch < own.end; ++microbatch) {
       const torch::Tensor& values = microbatches[static_cast<size_t>(microbatch)];
       accumulator.open(microbatch);
-      // The halves come one after the other, the second first.
+      // In two pieces, the second half first.
       for (const int64_t first : {32, 0}) {
         const torch::Tensor half = accumulator.buffer().narrow(0, first, 32);
         const torch::Tensor values_of_half = values.narrow(0, first, 32);
@@ -43,18 +43,18 @@ torch::Tensor sum_by(int64_t owners, const std::vector<torch::Tensor>& microbatc
     }
     const std::vector<Node> expected = maximal_subtrees(own, count);
     EXPECT_EQ(accumulator.parts().size(), expected.size());
-    for (const Part& part : accumulator.parts()) parts.push_back({part.node, part.sum.clone()});
+    for (const PartialSum& part : accumulator.parts()) parts.push_back({part.node, part.sum.clone()});
   }
   return canonical_sum({0, count}, parts);
 }
 
-TEST(CanonicalSum, HasTheSameBitsWhoeverOwnsWhichLeaves) {
+TEST(CanonicalSum, HasTheSameBitsForEveryPartition) {
   for (int64_t count = 1; count <= 25; ++count) {
     const std::vector<torch::Tensor> microbatches = microbatches_of(count);
     const torch::Tensor alone = sum_by(1, microbatches);
     for (const int64_t owners : {2, 3, 4, 5, 6, 7, 8, 30})
       EXPECT_TRUE(torch::equal(alone, sum_by(owners, microbatches)))
-          << count << " leaves, " << owners << " owners";
+          << count << " microbatches, " << owners << " owners";
   }
 }
 
@@ -67,7 +67,7 @@ TEST(CanonicalSum, IsTheSumUpToRounding) {
       exact += static_cast<long double>(microbatch[i].item<float>());
       magnitude += std::abs(static_cast<long double>(microbatch[i].item<float>()));
     }
-    // A tree of depth 5 errs at most five roundings of what it adds.
+    // A tree of depth 5 has an error of at most five roundings.
     EXPECT_LE(std::abs(static_cast<long double>(sum[i].item<float>()) - exact), 5 * 0x1p-24L * magnitude);
   }
 }
@@ -75,7 +75,7 @@ TEST(CanonicalSum, IsTheSumUpToRounding) {
 TEST(CanonicalSum, OfScalarsFollowsTheSameTree) {
   for (int64_t count = 1; count <= 25; ++count) {
     std::vector<double> values;
-    std::vector<Part> parts;
+    std::vector<PartialSum> parts;
     for (int64_t i = 0; i < count; ++i) {
       values.push_back(std::pow(0.1, static_cast<double>(i % 7)) * static_cast<double>(i + 1));
       parts.push_back({{i, i + 1}, torch::tensor({values.back()}, torch::kFloat64)});
@@ -85,29 +85,29 @@ TEST(CanonicalSum, OfScalarsFollowsTheSameTree) {
   EXPECT_EQ(canonical_sum(std::vector<double>{}), 0);
 }
 
-TEST(CanonicalSum, AMissingLeafIsToldAndNotLeftOut) {
+TEST(CanonicalSum, AMissingMicrobatchIsAnError) {
   EXPECT_THROW(canonical_sum({0, 3}, {{{0, 1}, torch::zeros({1})}, {{2, 3}, torch::zeros({1})}}), Error);
 }
 
 TEST(Tree, SplitsAtTheLargestPowerOfTwoBelowItsCount) {
-  EXPECT_EQ(split_of({0, 2}), 1);
-  EXPECT_EQ(split_of({0, 7}), 4);
-  EXPECT_EQ(split_of({0, 8}), 4);
-  EXPECT_EQ(split_of({4, 7}), 6);
+  EXPECT_EQ(split_point({0, 2}), 1);
+  EXPECT_EQ(split_point({0, 7}), 4);
+  EXPECT_EQ(split_point({0, 8}), 4);
+  EXPECT_EQ(split_point({4, 7}), 6);
   EXPECT_TRUE(are_siblings({0, 4}, {4, 7}, 7));
   EXPECT_FALSE(are_siblings({2, 4}, {4, 6}, 7));
 }
 
-TEST(ShareOf, CoversAllLeavesOnceAndEvenly) {
+TEST(Partition, CoversTheRangeOnceAndEvenly) {
   for (int64_t n = 0; n <= 20; ++n)
     for (int64_t owners = 1; owners <= 9; ++owners) {
       int64_t next = 0;
       for (int64_t owner = 0; owner < owners; ++owner) {
-        const IndexRange share = partition({0, n}, owner, owners);
-        EXPECT_EQ(share.first, next);
-        EXPECT_GE(share.size(), n / owners);
-        EXPECT_LE(share.size(), n / owners + 1);
-        next = share.end;
+        const IndexRange part = partition({0, n}, owner, owners);
+        EXPECT_EQ(part.first, next);
+        EXPECT_GE(part.size(), n / owners);
+        EXPECT_LE(part.size(), n / owners + 1);
+        next = part.end;
       }
       EXPECT_EQ(next, n);
     }

@@ -153,7 +153,7 @@ void print_measured(const std::vector<Way>& ways, int64_t ranks, int64_t batch) 
   row("computation, the slowest rank", &Measured::compute, [](Model m) { return Told(m.compute); });
   row("computation, the fastest rank", &Measured::fastest, [](Model) { return Told(); });
   row("  since the first gradients travel", &Measured::overlapped, [](Model) { return Told(); });
-  row("exchange that is left then", &Measured::exchange, [](Model m) { return Told(m.exchange); });
+  row("exchange that is left then", &Measured::exchange, [](Model m) { return Told(m.communication); });
   row("update of what a rank owns", &Measured::update, [](Model m) { return Told(m.update); });
   row("everything else", &Measured::other, [](Model m) { return Told(m.other); });
   row("all", &Measured::step, [](Model m) { return Told(m.total()); });
@@ -264,9 +264,9 @@ std::optional<Way> take_steps(const Environment& environment, const std::string&
     for (int64_t phase = 0; phase < static_cast<int64_t>(training.plan().phases.size()); ++phase) {
       const Buckets& buckets = training.step().buckets(static_cast<size_t>(phase));
       access_method.cost.buckets += static_cast<int64_t>(buckets.count());
-      early += buckets.early_share() * static_cast<double>(buckets.range().size());
+      early += buckets.early_fraction() * static_cast<double>(buckets.range().size());
     }
-    access_method.cost.early_share = early / static_cast<double>(training.plan().parameters);
+    access_method.cost.early_fraction = early / static_cast<double>(training.plan().parameters);
     if (training.run(stop).stopped) return std::nullopt;
   }
   if (environment.rank() != 0) return access_method;

@@ -53,7 +53,8 @@ RandomGenerator noise_of(const EvaluationOptions& options, int64_t microbatch, M
 
 // -log p(x) of each row of a leaf, (b).
 torch::Tensor nll_of(Model& model, const Batch& batch, int64_t microbatch, const EvaluationOptions& options) {
-  RandomGenerator noise(key_of(options).with("importance").with(static_cast<uint64_t>(microbatch)), device_of(model));
+  RandomGenerator noise(key_of(options).with("importance").with(static_cast<uint64_t>(microbatch)),
+                        device_of(model));
   const int64_t at_once = std::max<int64_t>(1, decoded_rows / batch.size());
   std::vector<torch::Tensor> log_weights;
   for (int64_t done = 0; done < options.importance_samples; done += at_once)
@@ -155,19 +156,19 @@ class Evaluator {
 };
 
 // This rank's leaves, each worker its share, as sums of the maximal subtrees of the rank's range.
-std::vector<Part> sum_own_microbatches(const Evaluator& evaluator, Workers& workers, IndexRange own,
-                                 const std::function<bool()>& interrupted) {
+std::vector<PartialSum> sum_own_microbatches(const Evaluator& evaluator, Workers& workers, IndexRange own,
+                                             const std::function<bool()>& interrupted) {
   const int64_t microbatches = evaluator.microbatches();
-  std::vector<std::vector<Part>> parts(static_cast<size_t>(workers.count()));
+  std::vector<std::vector<PartialSum>> parts(static_cast<size_t>(workers.count()));
   workers.run([&](int worker) {
     for (const Node& node : maximal_subtrees(partition(own, worker, workers.count()), microbatches)) {
       // A binary counter over the node's leaves keeps log₂ of them.
-      std::vector<Part> open;
+      std::vector<PartialSum> open;
       for (int64_t microbatch = node.first; microbatch < node.end; ++microbatch) {
-        open.push_back(
-            {{microbatch, microbatch + 1}, interrupted() ? evaluator.nothing() : evaluator.microbatch_sums(worker, microbatch)});
+        open.push_back({{microbatch, microbatch + 1},
+                        interrupted() ? evaluator.nothing() : evaluator.microbatch_sums(worker, microbatch)});
         while (open.size() > 1 && are_siblings(open[open.size() - 2].node, open.back().node, microbatches)) {
-          const Part right = open.back();
+          const PartialSum right = open.back();
           open.pop_back();
           open.back().sum.add_(right.sum);
           open.back().node.end = right.node.end;
@@ -176,12 +177,13 @@ std::vector<Part> sum_own_microbatches(const Evaluator& evaluator, Workers& work
       parts[static_cast<size_t>(worker)].push_back(open.front());
     }
   });
-  std::vector<Part> all;
-  for (const std::vector<Part>& of_worker : parts) all.insert(all.end(), of_worker.begin(), of_worker.end());
-  std::vector<Part> own_parts;
+  std::vector<PartialSum> all;
+  for (const std::vector<PartialSum>& of_worker : parts)
+    all.insert(all.end(), of_worker.begin(), of_worker.end());
+  std::vector<PartialSum> own_parts;
   for (const Node& node : maximal_subtrees(own, microbatches)) {
-    std::vector<Part> inside;
-    for (const Part& part : all)
+    std::vector<PartialSum> inside;
+    for (const PartialSum& part : all)
       if (node.first <= part.node.first && part.node.end <= node.end) inside.push_back(part);
     own_parts.push_back({node, canonical_sum(node, inside)});
   }
@@ -237,7 +239,7 @@ std::optional<Evaluation> evaluate(Communicator& comm, Workers& workers,
                                    const std::function<bool()>& interrupted) {
   const Evaluator evaluator(models, rows, options);
   const IndexRange own = partition({0, evaluator.microbatches()}, comm.rank(), comm.size());
-  const std::vector<Part> parts = sum_own_microbatches(evaluator, workers, own, interrupted);
+  const std::vector<PartialSum> parts = sum_own_microbatches(evaluator, workers, own, interrupted);
   torch::Tensor broken_off = torch::full({1}, interrupted() ? 1 : 0, torch::kInt32);
   comm.all_reduce(broken_off, ReduceOp::max);
   if (broken_off.item<int>() != 0) return std::nullopt;
@@ -246,7 +248,8 @@ std::optional<Evaluation> evaluate(Communicator& comm, Workers& workers,
   return conclude(evaluator.layout(), sums, options, models.front()->likelihood().get());
 }
 
-torch::Tensor score_rows(Model& model, const Batch& batch, int64_t microbatch, const EvaluationOptions& options) {
+torch::Tensor score_rows(Model& model, const Batch& batch, int64_t microbatch,
+                         const EvaluationOptions& options) {
   if (options.importance_samples > 0) return nll_of(model, batch, microbatch, options);
   RandomGenerator noise = noise_of(options, microbatch, model);
   return model.evaluate(batch, noise).loss;

@@ -15,34 +15,34 @@ namespace {
 
 using torch::Tensor;
 
-// One update's numbers.
+// The numbers of an update.
 struct Update {
   const OptimizerOptions& options;
   double lr;
   int64_t count;  // from 1
 };
 
-// LibTorch's kernel for devices.
+// LibTorch's fused kernels, for devices.
 using FusedAdam = void (*)(at::TensorList parameters, at::TensorList gradients, at::TensorList exp_avgs,
                            at::TensorList exp_avg_sqs, at::TensorList max_exp_avg_sqs,
                            at::TensorList state_steps, double lr, double beta1, double beta2,
                            double weight_decay, double eps, bool amsgrad, bool maximize,
                            const std::optional<Tensor>& grad_scale, const std::optional<Tensor>& found_inf);
 
-// What an element of Adam needs, worked out in double precision once an update.
+// The constants of an Adam update, computed once in double precision.
 struct AdamFactors {
-  float decay;   // of the parameter: decoupled weight decay
-  float l2;      // of the parameter, added to the gradient
+  float decay;   // multiplies the parameter: decoupled weight decay
+  float l2;      // multiplies the parameter, added to the gradient
   float first;   // 1 - β₁
   float second;  // 1 - β₂
   float beta2;
-  float step;        // the learning rate without the first moment's bias
-  float correction;  // 1 by the root of the second moment's bias
+  float step;        // learning rate / bias correction of the first moment
+  float correction;  // 1 / √(bias correction of the second moment)
   float epsilon;
 };
 
-// One pass over memory for all of an update; the library's kernel divides and rounds by the machine's
-// instruction set.
+// The whole update in one pass over memory. LibTorch's CPU kernel is not used, because its rounding depends
+// on the CPU's instruction set.
 ELBO_VECTORIZE void adam_pass(int64_t n, const AdamFactors& factors, const float* __restrict gradient,
                               float* __restrict parameters, float* __restrict exp_avg,
                               float* __restrict exp_avg_sq) {
@@ -57,8 +57,8 @@ ELBO_VECTORIZE void adam_pass(int64_t n, const AdamFactors& factors, const float
   }
 }
 
-void adam_by(bool decoupled, const Tensor& parameters, const Tensor& gradient,
-             const std::vector<Tensor>& state, const Update& u) {
+void adam_update(bool decoupled, const Tensor& parameters, const Tensor& gradient,
+                 const std::vector<Tensor>& state, const Update& u) {
   const OptimizerOptions& o = u.options;
   if (!parameters.is_cpu()) {
     const Tensor count = torch::full({}, static_cast<double>(u.count), parameters.options());
@@ -86,13 +86,13 @@ void adam_by(bool decoupled, const Tensor& parameters, const Tensor& gradient,
 // Kingma & Ba 2015, algorithm 1.
 void adam(const Tensor& parameters, const Tensor& gradient, const std::vector<Tensor>& state,
           const Update& u) {
-  adam_by(false, parameters, gradient, state, u);
+  adam_update(false, parameters, gradient, state, u);
 }
 
 // Decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
 void adamw(const Tensor& parameters, const Tensor& gradient, const std::vector<Tensor>& state,
            const Update& u) {
-  adam_by(true, parameters, gradient, state, u);
+  adam_update(true, parameters, gradient, state, u);
 }
 
 // Kingma & Ba 2015, algorithm 2.
@@ -133,7 +133,7 @@ struct Rule {
   std::string name;
   std::vector<std::string> states;  // named as in PyTorch
   void (*update)(const Tensor&, const Tensor&, const std::vector<Tensor>&, const Update&);
-  bool decays_itself;  // else weight decay is added to the gradient (L2)
+  bool has_weight_decay;  // false: weight decay is added to the gradient (L2)
 };
 
 const std::vector<Rule>& rules() {
@@ -215,18 +215,18 @@ void Optimizer::step(const std::vector<Tensor>& shard, const std::vector<Tensor>
   const Rule& rule = rule_of(options_.name);
   workers.run([&](int worker) {
     const torch::NoGradGuard no_grad;
-    int64_t begin = 0;  // of the piece's states
+    int64_t begin = 0;  // offset of the piece in the state
     for (size_t piece = 0; piece < shard.size(); begin += shard[piece++].numel()) {
-      const IndexRange share = block_share({0, shard[piece].numel()}, worker, workers.count());
-      if (share.size() == 0) continue;
-      const Tensor p = shard[piece].narrow(0, share.first, share.size());
-      const Tensor g = gradients[piece].narrow(0, share.first, share.size());
+      const IndexRange own = partition_blocks({0, shard[piece].numel()}, worker, workers.count());
+      if (own.size() == 0) continue;
+      const Tensor p = shard[piece].narrow(0, own.first, own.size());
+      const Tensor g = gradients[piece].narrow(0, own.first, own.size());
       std::vector<Tensor> states;
       states.reserve(states_.size());
       for (const State& state : states_)
-        states.push_back(state.second.narrow(0, begin + share.first, share.size()));
+        states.push_back(state.second.narrow(0, begin + own.first, own.size()));
       if (gradient_scale != 1) g.mul_(gradient_scale);
-      if (!rule.decays_itself && options_.weight_decay > 0) g.add_(p, options_.weight_decay);
+      if (!rule.has_weight_decay && options_.weight_decay > 0) g.add_(p, options_.weight_decay);
       rule.update(p, g, states, {options_, lr, update});
     }
   });

@@ -1,5 +1,5 @@
-// First-order optimisers on pieces of the arena, and the schedules of their learning rate. All updates are
-// elementwise, so how the arena is cut into slices cannot change a bit.
+// First-order optimisers on shards of the flat parameters (ZeRO stage 1), and learning-rate schedules. All
+// updates are elementwise, so the bits do not depend on the sharding.
 #pragma once
 #include <torch/types.h>
 
@@ -18,34 +18,36 @@ struct OptimizerOptions {
   double lr = 1e-3;
   double beta1 = 0.9, beta2 = 0.999;  // adam, adamw, adamax
   double epsilon = 1e-8;
-  double weight_decay = 0;            // adamw: decoupled (Loshchilov & Hutter 2019); else L2 on the gradient
-  double momentum = 0;                // sgd, rmsprop
-  double alpha = 0.99;                // rmsprop: decay of the mean square
-  double clip_norm = 0;               // Euclidean norm that gradients are scaled down to; 0: never
+  double weight_decay =
+      0;                 // adamw: decoupled (Loshchilov & Hutter 2019); otherwise an L2 term in the gradient
+  double momentum = 0;   // sgd, rmsprop
+  double alpha = 0.99;   // rmsprop: decay of the mean square
+  double clip_norm = 0;  // maximum Euclidean norm of the gradient; 0: no clipping
   std::string schedule = "constant";  // constant | cosine | step | milestones
   int64_t warmup_steps = 0;           // linear from lr/warmup_steps to lr, before the schedule
-  int64_t schedule_steps = 0;         // cosine: its length (0: the run's); step: the interval
+  int64_t schedule_steps = 0;         // cosine: its length (0: that of the run); step: the interval
   std::vector<int64_t> milestones{};  // steps after which lr is multiplied by gamma
   double gamma = 0.1;                 // step, milestones
-  double min_lr = 0;                  // cosine ends here
+  double min_lr = 0;                  // cosine: the final learning rate
   void bind(OptionTable& table);      // under optimizer.*
 };
 
-// Learning rate of a step (from 0), a function of the step alone. run_steps: the run's length, for cosine.
+// The learning rate of a step (from 0). run_steps: the length of the run, for cosine.
 double learning_rate(const OptimizerOptions& options, int64_t step, int64_t run_steps);
 
-// One phase's optimiser, on what one rank owns of it.
+// The optimiser of a phase, for this rank's shards.
 class Optimizer {
  public:
-  // A state tensor: its name as in PyTorch (exp_avg, exp_avg_sq, …) and what this rank owns of it, end to
-  // end.
+  // A state tensor: its name as in PyTorch (exp_avg, exp_avg_sq, …) and its values for this rank's shards,
+  // end to end.
   using State = std::pair<std::string, torch::Tensor>;
 
-  // owned: the pieces of the arena, whole blocks. The state lives where they do, zero at first.
+  // shard: this rank's shards of the flat parameters, in whole blocks. The state is on their device,
+  // initially zero.
   Optimizer(OptimizerOptions options, const std::vector<torch::Tensor>& shard);
 
-  // Updates the pieces in place; the gradients of each, which may be overwritten, are multiplied by
-  // `gradient_scale` first (clipping). `update`: counts from 1. The work is shared among the workers.
+  // Updates the shards in place, in parallel on the workers. The gradients are multiplied by `gradient_scale`
+  // (clipping) and may be overwritten. update: its number, from 1.
   void step(const std::vector<torch::Tensor>& shard, const std::vector<torch::Tensor>& gradients, double lr,
             double gradient_scale, int64_t update, Workers& workers);
 

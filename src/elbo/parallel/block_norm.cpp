@@ -10,7 +10,7 @@ namespace elbo {
 namespace {
 
 // The square of a float is exact in double precision.
-ELBO_VECTORIZE double sum_of_squares(const float* values) {
+ELBO_VECTORIZE double block_sum(const float* values) {
   double sums[lanes] = {};
   for (int64_t i = 0; i < block_elements; i += lanes)
     for (int lane = 0; lane < lanes; ++lane) {
@@ -38,9 +38,9 @@ std::vector<double> block_square_sums(const torch::Tensor& values, Workers& work
   std::vector<double> sums(static_cast<size_t>(values.numel() / block_elements));
   const float* data = values.const_data_ptr<float>();
   workers.run([&](int worker) {
-    const IndexRange share = partition({0, static_cast<int64_t>(sums.size())}, worker, workers.count());
-    for (int64_t block = share.first; block < share.end; ++block)
-      sums[static_cast<size_t>(block)] = sum_of_squares(data + block * block_elements);
+    const IndexRange own = partition({0, static_cast<int64_t>(sums.size())}, worker, workers.count());
+    for (int64_t block = own.first; block < own.end; ++block)
+      sums[static_cast<size_t>(block)] = block_sum(data + block * block_elements);
   });
   return sums;
 }

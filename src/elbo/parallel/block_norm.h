@@ -1,4 +1,4 @@
-// The squares of a gradient, summed in an order that does not depend on who owns which part of it.
+// Sums of squares of a gradient, in an order that does not depend on how the gradient is sharded.
 #pragma once
 #include <torch/types.h>
 
@@ -8,9 +8,8 @@
 
 namespace elbo {
 
-// For each block of block_elements of `values` (whole blocks, float32, contiguous) the sum of its squares, in
-// double precision, in order; the work is shared among the workers. A block's sum depends on its numbers
-// alone.
+// The sum of squares of each block of block_elements of `values` (whole blocks, float32, contiguous), in
+// double precision. The workers share the blocks; each sum depends on the values of its block only.
 std::vector<double> block_square_sums(const torch::Tensor& values, Workers& workers);
 
 }  // namespace elbo

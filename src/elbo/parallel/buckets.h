@@ -1,7 +1,9 @@
-// How a phase's range of the arena travels: in buckets, each of which is shared by all ranks, so that the
-// first can be on its way while gradients of the others are still computed. The backward pass meets a model's
-// last parameters first, and so do buckets: they go from the end of the range to its beginning, and each
-// begins with a parameter, so that none waits for the next one's gradients.
+// Partition of a phase's gradients into buckets, as in PyTorch DDP (Li et al. 2020): the first bucket is
+// reduced while the backward pass still computes the gradients of the others. Every bucket is sharded among
+// all ranks.
+//
+// The backward pass visits a model's parameters from last to first, so bucket 0 is at the end of the range. A
+// bucket begins with a parameter, so that it does not wait for gradients of the next bucket.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -12,30 +14,34 @@ namespace elbo {
 
 class Buckets {
  public:
-  // Of a message between two ranks, below which its latency weighs more than its bytes on most networks.
+  // Smallest useful message between two ranks, in float32 elements: below it, latency dominates on most
+  // networks.
   static constexpr int64_t message_elements = int64_t{16} * 1024;
 
-  // parameters: where the phase's begin, in ascending order. `bytes` of each bucket at least, and enough for
-  // every rank's messages to be worth sending; only the last may be smaller. 0: one bucket. whole: every rank
-  // owns all of every bucket.
-  Buckets(IndexRange range, const std::vector<int64_t>& parameters, int ranks, int64_t bytes, bool whole);
+  // parameters: offsets of the phase's parameters, ascending. bytes: minimum size of a bucket (0: a single
+  // bucket); a bucket is also large enough for messages of message_elements to every rank. Only the last one
+  // may be smaller. replicated: every rank's shard is the whole bucket (all-reduce instead of
+  // reduce-scatter).
+  Buckets(IndexRange range, const std::vector<int64_t>& parameters, int ranks, int64_t bytes,
+          bool replicated);
 
   size_t count() const { return buckets_.size(); }
   IndexRange range() const { return range_; }
   IndexRange operator[](size_t bucket) const { return buckets_[bucket]; }
-  // The buckets that hold elements of `part`, as the first and the one behind the last.
-  std::pair<size_t, size_t> holding(IndexRange part) const;
+  // The buckets that overlap `elements`: [first, end).
+  std::pair<size_t, size_t> overlapping(IndexRange elements) const;
 
-  IndexRange slice(size_t bucket, int rank) const;      // that a rank owns: whole blocks
-  std::vector<int64_t> shard_sizes(size_t bucket) const;  // of each rank
-  // The share of the range that is on its way before the last bucket is.
-  double early_share() const;
-  int64_t elements_of(int rank) const;  // in all slices of a rank
+  IndexRange shard(size_t bucket, int rank) const;        // whole blocks; may be empty
+  std::vector<int64_t> shard_sizes(size_t bucket) const;  // (ranks), in elements
+  int64_t shard_elements(int rank) const;                 // a rank's shards of all buckets together
+  // The fraction of the range in early buckets: all but the last, whose reduction can overlap the backward
+  // pass.
+  double early_fraction() const;
 
  private:
   IndexRange range_;
   int ranks_;
-  bool whole_;
+  bool replicated_;
   std::vector<IndexRange> buckets_;
 };
 

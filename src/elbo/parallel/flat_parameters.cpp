@@ -17,7 +17,7 @@ constexpr int64_t alignment_elements = 16;  // 64 bytes of float32
 
 int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-// Index of the first parameter of the phase and of the first one behind it.
+// The indices of the phase's parameters: [first, end).
 std::pair<size_t, size_t> parameters_of(const Phase& phase, const std::vector<FlatParameters::Item>& items) {
   if (phase.modules.empty()) return {0, items.size()};
   const auto belongs = [&](const FlatParameters::Item& item) {
@@ -27,17 +27,17 @@ std::pair<size_t, size_t> parameters_of(const Phase& phase, const std::vector<Fl
   const auto first = std::ranges::find_if(items, belongs);
   const auto end = std::find_if_not(first, items.end(), belongs);
   if (first == items.end())
-    fail("phase {}: the model has no parameters under the modules that it names", phase.name);
+    fail("phase {}: the model has no parameters in the modules that the phase names", phase.name);
   if (std::any_of(end, items.end(), belongs))
-    fail("phase {}: its modules must follow one another in order of registration", phase.name);
+    fail("phase {}: its modules must be consecutive in order of registration", phase.name);
   return {static_cast<size_t>(first - items.begin()), static_cast<size_t>(end - items.begin())};
 }
 
 }  // namespace
 
-IndexRange block_share(IndexRange range, int64_t index, int64_t owners) {
+IndexRange partition_blocks(IndexRange range, int64_t index, int64_t parts) {
   const IndexRange blocks =
-      partition({range.first / block_elements, range.end / block_elements}, index, owners);
+      partition({range.first / block_elements, range.end / block_elements}, index, parts);
   return {blocks.first * block_elements, blocks.end * block_elements};
 }
 
@@ -47,16 +47,16 @@ FlatParameters::FlatParameters(torch::nn::Module& model, const std::vector<Phase
     items_.push_back({parameter.key(), parameter.value().sizes().vec(), 0, parameter.value().numel()});
 
   std::vector<std::pair<size_t, size_t>> indices;
-  std::set<size_t> borders{items_.size()};  // where a phase begins or ends, a block begins
+  std::set<size_t> boundaries{items_.size()};  // of phases: items that begin at a block
   for (const Phase& phase : phases) {
     indices.push_back(parameters_of(phase, items_));
-    borders.insert({indices.back().first, indices.back().second});
+    boundaries.insert({indices.back().first, indices.back().second});
   }
 
-  std::vector<int64_t> offsets;  // of each item, and of the end
+  std::vector<int64_t> offsets;  // (items + 1): of each item, and of the end
   int64_t offset = 0;
   for (size_t i = 0; i <= items_.size(); ++i) {
-    offset = round_up(offset, borders.contains(i) ? block_elements : alignment_elements);
+    offset = round_up(offset, boundaries.contains(i) ? block_elements : alignment_elements);
     offsets.push_back(offset);
     if (i < items_.size()) {
       items_[i].offset = offset;

@@ -1,6 +1,6 @@
-// All parameters of a model in one contiguous buffer, so that ranks exchange and optimisers update a few long
-// ranges instead of many small tensors. Replicas of the model (one a worker) share the buffer: their
-// parameters are views of it.
+// All parameters of a model in one contiguous buffer (a "flat parameter", as in ZeRO and FSDP), so that
+// collectives and optimisers work on a few long ranges instead of many small tensors. The replicas of the
+// model, one per worker, share the buffer: their parameters are views of it.
 #pragma once
 #include <torch/nn/module.h>
 
@@ -14,36 +14,36 @@
 
 namespace elbo {
 
-// Slices, phases and sub-ranges of workers begin and end at multiples of this many elements (4 KiB of
-// float32), so that a vectorised kernel meets the same tails whoever computes a range.
+// Shards, phases and the ranges of workers begin and end at multiples of this many elements (4 KiB of
+// float32). So a vectorised kernel treats an element the same way in every partition.
 constexpr int64_t block_elements = 1024;
 
-// The share of `index` among `owners` of a range of whole blocks, perhaps none.
-IndexRange block_share(IndexRange range, int64_t index, int64_t owners);
+// Part `index` of `parts` of a range of whole blocks, in whole blocks; may be empty.
+IndexRange partition_blocks(IndexRange range, int64_t index, int64_t parts);
 
 class FlatParameters {
  public:
-  // Where a parameter lies. Parameters begin at multiples of 64 bytes: some matrix kernels depend on
-  // alignment.
+  // One parameter. Offsets are multiples of 64 bytes, because some matrix kernels depend on the alignment.
   struct Item {
     std::string name;
     std::vector<int64_t> shape;
     int64_t offset = 0, elements = 0;
   };
 
-  // Lays out the parameters in order of registration and moves their values in. Throws Error where a phase
-  // names an unknown module or its modules do not follow one another. Parameters are float32 on one device.
+  // Moves the parameters of `model` (float32, on one device) into the buffer, in order of registration.
+  // Throws Error if a phase names an unknown module or its modules are not consecutive.
   FlatParameters(torch::nn::Module& model, const std::vector<Phase>& phases);
 
   // Makes the parameters of `replica` (the same architecture) views of the buffer.
   void bind(torch::nn::Module& replica) const;
 
-  torch::Tensor& values() { return values_; }  // (elements) float32; the gaps between parameters stay zero
+  // (elements) float32; the padding between parameters stays zero.
+  torch::Tensor& values() { return values_; }
   const torch::Tensor& values() const { return values_; }
   const std::vector<Item>& items() const { return items_; }
   IndexRange range(size_t phase) const { return ranges_[phase]; }  // whole blocks
 
-  // The part of a flat buffer laid out like this arena's `range` that belongs to `item`.
+  // The view of `item` in a flat tensor with the layout of this buffer from element `range_first` on.
   static torch::Tensor view(const torch::Tensor& flat, const Item& item, int64_t range_first = 0);
 
  private:
@@ -52,8 +52,8 @@ class FlatParameters {
   torch::Tensor values_;
 };
 
-// SHA-256 over the names, shapes and bytes of all parameters in order of registration: equal exactly where
-// models are.
+// SHA-256 of the names, shapes and bytes of all parameters, in order of registration. It identifies a model
+// bit for bit.
 std::string fingerprint(const std::vector<std::pair<std::string, torch::Tensor>>& parameters);
 std::string fingerprint(const FlatParameters& flat_parameters);
 

@@ -13,8 +13,8 @@
 namespace elbo {
 namespace {
 
-std::vector<Buckets> cut_phases(const FlatParameters& flat_parameters, size_t phases, int ranks,
-                                const GradientReducerOptions& options) {
+std::vector<Buckets> make_buckets(const FlatParameters& flat_parameters, size_t phases, int ranks,
+                                  const GradientReducerOptions& options) {
   std::vector<Buckets> result;
   for (size_t phase = 0; phase < phases; ++phase) {
     const IndexRange range = flat_parameters.range(phase);
@@ -29,35 +29,39 @@ std::vector<Buckets> cut_phases(const FlatParameters& flat_parameters, size_t ph
 }  // namespace
 
 struct GradientReducer::PhaseState {
-  PhaseState(size_t number, const Buckets& all)
-      : phase(number), buckets(all), transfers(all.count()), received(all.count()), gradient(all.count()) {}
+  PhaseState(size_t index, const Buckets& of_phase)
+      : phase(index),
+        buckets(of_phase),
+        pending(of_phase.count()),
+        received(of_phase.count()),
+        gradient(of_phase.count()) {}
 
   size_t phase;
   const Buckets& buckets;
-  size_t posted = 0;                                          // buckets that are on their way
-  std::vector<std::vector<std::unique_ptr<Work>>> transfers;  // of each bucket
-  std::vector<std::vector<torch::Tensor>> received;           // of each bucket, one a round
-  std::vector<torch::Tensor> gradient;                        // of each bucket
-  std::vector<std::string> names;                             // of the scalars
+  size_t started = 0;                                       // buckets whose reduction has started
+  std::vector<std::vector<std::unique_ptr<Work>>> pending;  // (buckets), one per round
+  std::vector<std::vector<torch::Tensor>> received;         // (buckets), one per round
+  std::vector<torch::Tensor> gradient;                      // (buckets): this rank's shard
+  std::vector<std::string> names;                           // of the scalars
   int64_t statistics_size = 0;
-  bool form_agreed = false;  // names and the size of the statistics
+  bool layout_agreed = false;  // names and statistics_size are known
 };
 
-GradientReducer::GradientReducer(Communicator& host, Communicator& device_comm, Workers& workers,
+GradientReducer::GradientReducer(Communicator& cpu_comm, Communicator& device_comm, Workers& workers,
                                  FlatParameters& flat_parameters,
                                  std::vector<std::vector<torch::Tensor>> replicas, size_t phases,
                                  const GradientReducerOptions& options)
-    : host_(host),
+    : cpu_comm_(cpu_comm),
       device_comm_(device_comm),
       workers_(workers),
       flat_parameters_(flat_parameters),
       options_(options),
-      buckets_(cut_phases(flat_parameters, phases, host.size(), options)),
-      sums_(workers, flat_parameters, std::move(replicas), buckets_, local_microbatches(),
-            options.microbatches) {
-  for (int rank = 0; rank < host_.size(); ++rank)
-    subtrees_.push_back(
-        maximal_subtrees(partition({0, options_.microbatches}, rank, host_.size()), options_.microbatches));
+      buckets_(make_buckets(flat_parameters, phases, cpu_comm.size(), options)),
+      local_(workers, flat_parameters, std::move(replicas), buckets_, local_microbatches(),
+             options.microbatches) {
+  for (int rank = 0; rank < cpu_comm_.size(); ++rank)
+    subtrees_.push_back(maximal_subtrees(partition({0, options_.microbatches}, rank, cpu_comm_.size()),
+                                         options_.microbatches));
   for (size_t phase = 0; phase < phases; ++phase)
     phases_.push_back(std::make_unique<PhaseState>(phase, buckets_[phase]));
 }
@@ -66,54 +70,56 @@ GradientReducer::~GradientReducer() = default;
 
 void GradientReducer::compute(size_t phase, const LocalGradients::Task& task) {
   PhaseState& state = *phases_[phase];
-  state.posted = 0;
-  under_way_.reset();
-  sums_.compute(phase, task, [&] { return advance(state); });
-  overlapped_seconds_ = under_way_ ? under_way_->lap() : 0;
+  state.started = 0;
+  since_first_bucket_.reset();
+  local_.compute(phase, task, [&] { return advance(state); });
+  overlapped_seconds_ = since_first_bucket_ ? since_first_bucket_->lap() : 0;
 }
 
 bool GradientReducer::advance(PhaseState& state) {
   const size_t early = state.buckets.count() - 1;
-  while (state.posted < early && sums_.complete(state.phase, state.posted)) post(state);
-  for (size_t bucket = 0; bucket < state.posted; ++bucket)
-    for (const auto& transfer : state.transfers[bucket])
-      if (!transfer->done()) return false;
-  return state.posted == early;
+  while (state.started < early && local_.complete(state.phase, state.started)) start_next_bucket(state);
+  for (size_t bucket = 0; bucket < state.started; ++bucket)
+    for (const auto& work : state.pending[bucket])
+      if (!work->done()) return false;
+  return state.started == early;
 }
 
-void GradientReducer::post(PhaseState& state) {
-  const size_t bucket = state.posted++;
-  state.transfers[bucket].clear();
-  if (host_.size() == 1) return;
+void GradientReducer::start_next_bucket(PhaseState& state) {
+  const size_t bucket = state.started++;
+  state.pending[bucket].clear();
+  if (cpu_comm_.size() == 1) return;
   const torch::NoGradGuard no_grad;
-  if (!under_way_) under_way_.emplace();
-  const std::vector<Part> own = sums_.sums(state.phase, state.buckets[bucket]);
-  options_.exact ? post_reduce_scatter(state, bucket, own) : post_all_reduce(state, bucket, own);
+  if (!since_first_bucket_) since_first_bucket_.emplace();
+  const std::vector<PartialSum> own = local_.sums(state.phase, state.buckets[bucket]);
+  options_.exact ? start_reduce_scatter(state, bucket, own) : start_all_reduce(state, bucket, own);
 }
 
-// In rounds: a rank whose leaves make several subtrees sends so many slices to each other.
-void GradientReducer::post_reduce_scatter(PhaseState& state, size_t bucket, const std::vector<Part>& own) {
+// In round i, each rank with more than i maximal subtrees sends every other rank its shard of the sum of
+// subtree i.
+void GradientReducer::start_reduce_scatter(PhaseState& state, size_t bucket,
+                                           const std::vector<PartialSum>& own) {
   size_t rounds = 0;
   for (const std::vector<Node>& nodes : subtrees_) rounds = std::max(rounds, nodes.size());
-  const int64_t mine = state.buckets.slice(bucket, host_.rank()).size();
-  const torch::Tensor nothing = flat_parameters_.values().narrow(0, 0, 0);
+  const int64_t mine = state.buckets.shard(bucket, cpu_comm_.rank()).size();
+  const torch::Tensor empty = flat_parameters_.values().narrow(0, 0, 0);
   std::vector<torch::Tensor>& received = state.received[bucket];
   for (size_t round = 0; round < rounds; ++round) {
     const bool sending = round < own.size();
     AllToAllCounts counts;
     counts.send = sending ? state.buckets.shard_sizes(bucket) : std::vector<int64_t>(subtrees_.size(), 0);
-    for (int rank = 0; rank < host_.size(); ++rank)
+    for (int rank = 0; rank < cpu_comm_.size(); ++rank)
       counts.receive.push_back(
-          rank != host_.rank() && round < subtrees_[static_cast<size_t>(rank)].size() ? mine : 0);
+          rank != cpu_comm_.rank() && round < subtrees_[static_cast<size_t>(rank)].size() ? mine : 0);
     if (received.size() <= round)
       received.push_back(torch::empty(
-          {std::accumulate(counts.receive.begin(), counts.receive.end(), int64_t{0})}, nothing.options()));
-    state.transfers[bucket].push_back(
-        device_comm_.start_all_to_all(sending ? own[round].sum : nothing, received[round], counts));
+          {std::accumulate(counts.receive.begin(), counts.receive.end(), int64_t{0})}, empty.options()));
+    state.pending[bucket].push_back(
+        device_comm_.start_all_to_all(sending ? own[round].sum : empty, received[round], counts));
   }
 }
 
-void GradientReducer::post_all_reduce(PhaseState& state, size_t bucket, const std::vector<Part>& own) {
+void GradientReducer::start_all_reduce(PhaseState& state, size_t bucket, const std::vector<PartialSum>& own) {
   std::vector<torch::Tensor>& received = state.received[bucket];
   if (own.empty()) {
     received = {torch::zeros({state.buckets[bucket].size()}, flat_parameters_.values().options())};
@@ -121,25 +127,25 @@ void GradientReducer::post_all_reduce(PhaseState& state, size_t bucket, const st
     received = {own.front().sum};
     for (size_t i = 1; i < own.size(); ++i) received.front().add_(own[i].sum);
   }
-  state.transfers[bucket].push_back(device_comm_.start_all_reduce(received.front(), ReduceOp::sum));
+  state.pending[bucket].push_back(device_comm_.start_all_reduce(received.front(), ReduceOp::sum));
 }
 
 torch::Tensor GradientReducer::sum_bucket(PhaseState& state, size_t bucket) {
   const std::vector<torch::Tensor>& received = state.received[bucket];
-  if (!options_.exact && host_.size() > 1) return received.front();
-  const IndexRange slice = state.buckets.slice(bucket, host_.rank());
-  const std::vector<Part> own = sums_.sums(state.phase, slice);
-  if (host_.size() == 1) return own.front().sum;
-  std::vector<Part> parts;
+  if (!options_.exact && cpu_comm_.size() > 1) return received.front();
+  const IndexRange shard = state.buckets.shard(bucket, cpu_comm_.rank());
+  const std::vector<PartialSum> own = local_.sums(state.phase, shard);
+  if (cpu_comm_.size() == 1) return own.front().sum;
+  std::vector<PartialSum> parts;
   for (size_t round = 0; round < received.size(); ++round) {
     int64_t offset = 0;
-    for (int rank = 0; rank < host_.size(); ++rank) {
+    for (int rank = 0; rank < cpu_comm_.size(); ++rank) {
       const std::vector<Node>& nodes = subtrees_[static_cast<size_t>(rank)];
       if (round >= nodes.size()) continue;
-      const bool at_hand = rank == host_.rank();
+      const bool is_own = rank == cpu_comm_.rank();
       parts.push_back(
-          {nodes[round], at_hand ? own[round].sum : received[round].narrow(0, offset, slice.size())});
-      if (!at_hand) offset += slice.size();
+          {nodes[round], is_own ? own[round].sum : received[round].narrow(0, offset, shard.size())});
+      if (!is_own) offset += shard.size();
     }
   }
   return canonical_sum({0, options_.microbatches}, parts, workers_);
@@ -148,40 +154,41 @@ torch::Tensor GradientReducer::sum_bucket(PhaseState& state, size_t bucket) {
 StepSums GradientReducer::finish(size_t phase, const std::vector<double>& status) {
   const torch::NoGradGuard no_grad;
   PhaseState& state = *phases_[phase];
-  sums_.join_last_bucket(phase);
-  while (state.posted < state.buckets.count()) post(state);
-  agree_on_form(state);
-  std::vector<double> squares;  // of the blocks that this rank owns, bucket by bucket
+  local_.reduce_last_bucket(phase);
+  while (state.started < state.buckets.count()) start_next_bucket(state);
+  agree_on_report_layout(state);
+  std::vector<double> squares;  // of the blocks of this rank's shards
   for (size_t bucket = 0; bucket < state.buckets.count(); ++bucket) {
-    for (const auto& transfer : state.transfers[bucket]) transfer->wait();
+    for (const auto& work : state.pending[bucket]) work->wait();
     state.gradient[bucket] = sum_bucket(state, bucket);
     const std::vector<double> more = block_square_sums(state.gradient[bucket], workers_);
     squares.insert(squares.end(), more.begin(), more.end());
   }
 
-  // One message tells everybody everything: the scalars of all leaves, the squares of all blocks, the notices
-  // of all ranks.
+  // One all-gather carries the scalars of all microbatches, the square sums of all blocks and the status of
+  // all ranks.
   const size_t width = state.names.size();
   std::vector<double> mine;
-  for (const std::vector<double>& microbatch : sums_.scalars())
+  for (const std::vector<double>& microbatch : local_.scalars())
     mine.insert(mine.end(), microbatch.begin(), microbatch.end());
   mine.insert(mine.end(), squares.begin(), squares.end());
   mine.insert(mine.end(), status.begin(), status.end());
 
   std::vector<int64_t> counts;
   std::vector<int64_t> microbatch_counts;
-  for (int rank = 0; rank < host_.size(); ++rank) {
-    microbatch_counts.push_back(partition({0, options_.microbatches}, rank, host_.size()).size());
+  for (int rank = 0; rank < cpu_comm_.size(); ++rank) {
+    microbatch_counts.push_back(partition({0, options_.microbatches}, rank, cpu_comm_.size()).size());
     counts.push_back(microbatch_counts.back() * static_cast<int64_t>(width) +
-                     state.buckets.elements_of(rank) / block_elements + static_cast<int64_t>(status.size()));
+                     state.buckets.shard_elements(rank) / block_elements +
+                     static_cast<int64_t>(status.size()));
   }
   torch::Tensor all =
       torch::empty({std::accumulate(counts.begin(), counts.end(), int64_t{0})}, torch::kFloat64);
   const auto* data = all.mutable_data_ptr<double>();
   std::copy(mine.begin(), mine.end(),
             all.mutable_data_ptr<double>() +
-                std::accumulate(counts.begin(), counts.begin() + host_.rank(), int64_t{0}));
-  host_.all_gather(all, counts);
+                std::accumulate(counts.begin(), counts.begin() + cpu_comm_.rank(), int64_t{0}));
+  cpu_comm_.all_gather(all, counts);
 
   StepSums sums{.names = state.names,
                 .scalars = std::vector<double>(width, 0.0),
@@ -189,15 +196,15 @@ StepSums GradientReducer::finish(size_t phase, const std::vector<double>& status
                 .statistics = sum_statistics(state),
                 .rank_status = {}};
   std::vector<double> all_squares(static_cast<size_t>(state.buckets.range().size() / block_elements));
-  for (int rank = 0; rank < host_.size(); ++rank) {
+  for (int rank = 0; rank < cpu_comm_.size(); ++rank) {
     const double* at = data;
     for (int64_t microbatch = 0; microbatch < microbatch_counts[static_cast<size_t>(rank)]; ++microbatch)
       for (double& scalar : sums.scalars) scalar += *at++;
     for (size_t bucket = 0; bucket < state.buckets.count(); ++bucket) {
-      const IndexRange slice = state.buckets.slice(bucket, rank);
-      std::copy(at, at + slice.size() / block_elements,
-                all_squares.begin() + (slice.first - state.buckets.range().first) / block_elements);
-      at += slice.size() / block_elements;
+      const IndexRange shard = state.buckets.shard(bucket, rank);
+      std::copy(at, at + shard.size() / block_elements,
+                all_squares.begin() + (shard.first - state.buckets.range().first) / block_elements);
+      at += shard.size() / block_elements;
     }
     sums.rank_status.emplace_back(at, at + status.size());
     data += counts[static_cast<size_t>(rank)];
@@ -206,32 +213,31 @@ StepSums GradientReducer::finish(size_t phase, const std::vector<double>& status
   return sums;
 }
 
-// A rank without leaves learns here what the others report, once.
-void GradientReducer::agree_on_form(PhaseState& state) {
-  if (state.form_agreed) return;
-  const LocalGradients::Form& form = sums_.form(state.phase);
+// Broadcasts the layout of the reports once, because a rank without microbatches does not know it.
+void GradientReducer::agree_on_report_layout(PhaseState& state) {
+  if (state.layout_agreed) return;
+  const LocalGradients::ReportLayout& layout = local_.report_layout(state.phase);
   int owner = 0;
-  while (!partition({0, options_.microbatches}, owner, host_.size()).contains(0)) ++owner;
-  state.names = split(broadcast_text(host_, join(form.names, ","), owner), ',');
-  torch::Tensor size = torch::tensor(form.statistics);
-  host_.broadcast(size, owner);
+  while (!partition({0, options_.microbatches}, owner, cpu_comm_.size()).contains(0)) ++owner;
+  state.names = split(broadcast_text(cpu_comm_, join(layout.names, ","), owner), ',');
+  torch::Tensor size = torch::tensor(layout.statistics);
+  cpu_comm_.broadcast(size, owner);
   state.statistics_size = size.item<int64_t>();
-  state.form_agreed = true;
+  state.layout_agreed = true;
 }
 
-// Statistics are few beside the gradients, and every rank needs all of them: they go whole.
 torch::Tensor GradientReducer::sum_statistics(PhaseState& state) {
   if (state.statistics_size == 0) return {};
-  return sum_over_ranks(host_, sums_.statistics(state.phase), options_.microbatches, {state.statistics_size},
-                        torch::kFloat32);
+  return sum_over_ranks(cpu_comm_, local_.statistics(state.phase), options_.microbatches,
+                        {state.statistics_size}, torch::kFloat32);
 }
 
 std::vector<torch::Tensor> GradientReducer::shard(size_t phase) {
   const Buckets& buckets = phases_[phase]->buckets;
   std::vector<torch::Tensor> pieces;
   for (size_t bucket = 0; bucket < buckets.count(); ++bucket) {
-    const IndexRange slice = buckets.slice(bucket, host_.rank());
-    pieces.push_back(flat_parameters_.values().narrow(0, slice.first, slice.size()));
+    const IndexRange own = buckets.shard(bucket, cpu_comm_.rank());
+    pieces.push_back(flat_parameters_.values().narrow(0, own.first, own.size()));
   }
   return pieces;
 }
@@ -245,21 +251,21 @@ const std::vector<torch::Tensor>& GradientReducer::gradient(size_t phase) const 
 void GradientReducer::all_gather_parameters(size_t phase) {
   if (!options_.exact) return;
   const Buckets& buckets = phases_[phase]->buckets;
-  std::vector<std::unique_ptr<Work>> transfers;
-  transfers.reserve(buckets.count());
+  std::vector<std::unique_ptr<Work>> pending;
+  pending.reserve(buckets.count());
   for (size_t bucket = 0; bucket < buckets.count(); ++bucket)
-    transfers.push_back(device_comm_.start_all_gather(
+    pending.push_back(device_comm_.start_all_gather(
         flat_parameters_.values().narrow(0, buckets[bucket].first, buckets[bucket].size()),
         buckets.shard_sizes(bucket)));
-  for (const auto& transfer : transfers) transfer->wait();
+  for (const auto& work : pending) work->wait();
 }
 
 torch::Tensor GradientReducer::select(size_t phase, const torch::Tensor& whole) const {
   const Buckets& buckets = phases_[phase]->buckets;
   std::vector<torch::Tensor> pieces;
   for (size_t bucket = 0; bucket < buckets.count(); ++bucket) {
-    const IndexRange slice = buckets.slice(bucket, host_.rank());
-    pieces.push_back(whole.narrow(0, slice.first - buckets.range().first, slice.size()));
+    const IndexRange own = buckets.shard(bucket, cpu_comm_.rank());
+    pieces.push_back(whole.narrow(0, own.first - buckets.range().first, own.size()));
   }
   return torch::cat(pieces);
 }
@@ -270,9 +276,9 @@ torch::Tensor GradientReducer::gather(size_t phase, const torch::Tensor& shard) 
   torch::Tensor all = torch::empty({buckets.range().size()}, shard.options());
   int64_t offset = 0;
   for (size_t bucket = 0; bucket < buckets.count(); ++bucket) {
-    const IndexRange slice = buckets.slice(bucket, host_.rank());
-    all.narrow(0, slice.first - begin, slice.size()).copy_(shard.narrow(0, offset, slice.size()));
-    offset += slice.size();
+    const IndexRange own = buckets.shard(bucket, cpu_comm_.rank());
+    all.narrow(0, own.first - begin, own.size()).copy_(shard.narrow(0, offset, own.size()));
+    offset += own.size();
     if (!options_.exact) continue;
     torch::Tensor values = all.narrow(0, buckets[bucket].first - begin, buckets[bucket].size());
     device_comm_.all_gather(values, buckets.shard_sizes(bucket));

@@ -1,13 +1,20 @@
-// From the gradients of leaves, computed by many workers on many ranks, to one updated model on every rank:
-// the construction of docs/reproducibility.md. Each rank adds its leaves as far as the tree allows
-// (rank_sums.h), slices of the sums travel all-to-all, the owner of a slice adds them in tree order, an
-// optimiser updates the slice, an all-gather publishes it. A bucket (buckets.h) goes on its way as soon as
-// the rank's sums of it are complete, while the backward pass works on the next.
+// Deterministic data parallelism with gradient accumulation over microbatches. In a step
+//   1. each rank runs the microbatches of its partition and accumulates their gradients (local_gradients.h);
+//   2. a reduce-scatter adds the gradients of all ranks in a fixed order, a binary tree over the step's
+//      microbatches that does not depend on the rank that computed them (tree_sum.h);
+//   3. each rank updates its shard with a sharded optimiser (ZeRO stage 1, Rajbhandari et al. 2020);
+//   4. an all-gather of parameters completes the model on every rank.
 //
-// Every rank makes the same calls.
+// Gradients are reduced in buckets, overlapped with the backward pass (buckets.h). The reduce-scatter moves
+// partial sums with all-to-alls and adds them on the rank that owns the shard, because the order of additions
+// of MPI_Reduce_scatter and of NCCL depends on the number of ranks.
 //
-// Two worlds of the same ranks: `bulk` moves gradients and parameters where they are (on a GPU: NCCL), `host`
-// the scalars.
+// Prior art: ReproRed and its KaMPIng plug-in (2026) for reproducible sums over MPI ranks; EasyScale (SC'23,
+// no public code) for training that is consistent on varying numbers of GPUs; Levanter and Megatron-LM, which
+// are deterministic for a fixed layout of ranks. docs/reproducibility.md states what is promised here.
+//
+// Every rank makes the same calls. Two communicators of the same ranks: device_comm moves gradients and
+// parameters in the memory where they are (NCCL on GPUs), cpu_comm moves scalars in host memory.
 #pragma once
 #include <torch/types.h>
 
@@ -20,8 +27,8 @@
 #include "elbo/base/index_range.h"
 #include "elbo/base/stopwatch.h"
 #include "elbo/comm/communicator.h"
-#include "elbo/parallel/flat_parameters.h"
 #include "elbo/parallel/buckets.h"
+#include "elbo/parallel/flat_parameters.h"
 #include "elbo/parallel/local_gradients.h"
 #include "elbo/parallel/tree_sum.h"
 #include "elbo/parallel/workers.h"
@@ -29,74 +36,81 @@
 namespace elbo {
 
 struct GradientReducerOptions {
-  int64_t microbatches = 1;        // M
-  bool exact = true;         // false: the library's all-reduce in place of the canonical sum, and a whole
-                             // update on every rank
-  int64_t bucket_bytes = 0;  // 0: each phase in one bucket
+  int64_t microbatches = 1;  // M, of a step, all ranks together
+  // true: reproducible sums and sharded updates. false: the library's all-reduce, and every rank updates all
+  // parameters.
+  bool exact = true;
+  int64_t bucket_bytes = 0;  // minimum size of a bucket; 0: one bucket per phase
 };
 
-// What all ranks know alike after a phase of a step.
+// The results of a phase of a step; identical on all ranks.
 struct StepSums {
-  std::vector<std::string> names;            // of the scalars, as the model reports them
-  std::vector<double> scalars;               // each summed over all leaves, in leaf order
-  double gradient_norm = 0;                  // Euclidean, over the phase's parameters, before clipping
-  torch::Tensor statistics;                  // (s), summed over all leaves; undefined where there are none
-  std::vector<std::vector<double>> rank_status;  // what each rank had to say, in order of rank
+  std::vector<std::string> names;  // of the scalars, as the model reports them
+  std::vector<double> scalars;     // summed over all microbatches, in their order
+  double gradient_norm = 0;        // Euclidean norm over the phase's parameters, before clipping
+  torch::Tensor statistics;  // (s) float32, summed over all microbatches; undefined if the model has none
+  std::vector<std::vector<double>> rank_status;  // the `status` of each rank
 };
 
 class GradientReducer {
  public:
-  // replicas: see LocalGradients.
-  GradientReducer(Communicator& host, Communicator& device_comm, Workers& workers, FlatParameters& flat_parameters,
-           std::vector<std::vector<torch::Tensor>> replicas, size_t phases, const GradientReducerOptions& options);
+  // replicas: see LocalGradients. The other arguments must outlive this object.
+  GradientReducer(Communicator& cpu_comm, Communicator& device_comm, Workers& workers,
+                  FlatParameters& flat_parameters, std::vector<std::vector<torch::Tensor>> replicas,
+                  size_t phases, const GradientReducerOptions& options);
   ~GradientReducer();
   GradientReducer(const GradientReducer&) = delete;
   GradientReducer& operator=(const GradientReducer&) = delete;
 
-  IndexRange local_microbatches() const { return partition({0, options_.microbatches}, host_.rank(), host_.size()); }
+  // This rank's partition of the step's microbatches.
+  IndexRange local_microbatches() const {
+    return partition({0, options_.microbatches}, cpu_comm_.rank(), cpu_comm_.size());
+  }
 
-  // Every worker runs the task for each of its leaves.
+  // Runs `task` for each microbatch of this rank, in parallel on the workers, and starts the reduction of
+  // complete early buckets. Collective.
   void compute(size_t phase, const LocalGradients::Task& task);
-  // Of the last compute(): for how long the first buckets were on their way already, seconds.
+  // Seconds of the last compute() after the reduction of the first bucket started.
   double overlapped_seconds() const { return overlapped_seconds_; }
 
-  // Sums over all leaves; afterwards gradient() holds what this rank owns. Collective. `notice`: as many
-  // numbers on each rank.
+  // Completes the sums over all microbatches; afterwards gradient() holds this rank's shards. status: numbers
+  // that all ranks receive, the same count on every rank. Collective.
   StepSums finish(size_t phase, const std::vector<double>& status);
 
   const Buckets& buckets(size_t phase) const;
-  // What this rank owns of a phase, bucket by bucket: views of the arena, and their gradients.
+  // This rank's shard of each bucket: views of the flat parameters, and the gradients of the last finish().
   std::vector<torch::Tensor> shard(size_t phase);
   const std::vector<torch::Tensor>& gradient(size_t phase) const;
-  void all_gather_parameters(size_t phase);  // what all ranks own, into the arena. Collective.
+  void all_gather_parameters(size_t phase);  // collective
 
-  // From a tensor laid out like the phase's range what this rank owns, end to end; and, collective, back.
+  // This rank's shards, end to end, of a tensor with the layout of the phase's range.
   torch::Tensor select(size_t phase, const torch::Tensor& whole) const;
+  // The inverse: the whole tensor from the shards of all ranks. Collective.
   torch::Tensor gather(size_t phase, const torch::Tensor& shard) const;
 
  private:
   struct PhaseState;
-  // Sends off what is complete of all buckets but the last, and moves on what is under way; whether nothing
-  // is left to do.
+  // Starts the reduction of complete early buckets and drives progress of those started. Returns whether all
+  // early buckets are reduced.
   bool advance(PhaseState& state);
-  void post(PhaseState& state);
-  void post_reduce_scatter(PhaseState& state, size_t bucket, const std::vector<Part>& own);
-  void post_all_reduce(PhaseState& state, size_t bucket, const std::vector<Part>& own);
-  // What this rank owns of a bucket whose transfers are done.
+  void start_next_bucket(PhaseState& state);
+  void start_reduce_scatter(PhaseState& state, size_t bucket, const std::vector<PartialSum>& own);
+  void start_all_reduce(PhaseState& state, size_t bucket, const std::vector<PartialSum>& own);
+  // This rank's shard of the sum of a bucket whose messages have arrived.
   torch::Tensor sum_bucket(PhaseState& state, size_t bucket);
-  void agree_on_form(PhaseState& state);
+  void agree_on_report_layout(PhaseState& state);
   torch::Tensor sum_statistics(PhaseState& state);
 
-  Communicator& host_;
+  Communicator& cpu_comm_;
   Communicator& device_comm_;
   Workers& workers_;
   FlatParameters& flat_parameters_;
   GradientReducerOptions options_;
-  std::vector<Buckets> buckets_;  // of each phase
-  LocalGradients sums_;
-  std::vector<std::vector<Node>> subtrees_;  // of each rank
+  std::vector<Buckets> buckets_;  // (phases)
+  LocalGradients local_;
+  std::vector<std::vector<Node>> subtrees_;  // maximal subtrees of each rank's microbatches
   std::vector<std::unique_ptr<PhaseState>> phases_;
-  std::optional<Stopwatch> under_way_;  // since the step's first bucket went
+  std::optional<Stopwatch> since_first_bucket_;
   double overlapped_seconds_ = 0;
 };
 

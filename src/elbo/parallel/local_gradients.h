@@ -1,6 +1,8 @@
-// What the workers of one rank add up in a phase of a step: gradients, statistics and scalars of their
-// leaves. A gradient is taken over as soon as the backward pass has it; those of a worker's last leaf
-// complete one bucket (buckets.h) after the other, while the pass works on the next.
+// Gradient accumulation inside a rank: gradients, statistics and scalars of its microbatches, summed over its
+// workers.
+//
+// A hook takes each gradient as soon as the backward pass has computed it. During a worker's last microbatch,
+// its sums of the buckets (buckets.h) become complete one after another, while the pass continues.
 #pragma once
 #include <torch/types.h>
 
@@ -12,15 +14,16 @@
 #include <vector>
 
 #include "elbo/base/index_range.h"
-#include "elbo/parallel/flat_parameters.h"
 #include "elbo/parallel/buckets.h"
+#include "elbo/parallel/flat_parameters.h"
 #include "elbo/parallel/tree_reducer.h"
 #include "elbo/parallel/tree_sum.h"
 #include "elbo/parallel/workers.h"
 
 namespace elbo {
 
-// What a leaf has to say besides its gradients: sums over its samples.
+// The results of a microbatch besides its gradients, summed over its samples. All microbatches of a phase
+// report the same names and the same size of statistics.
 struct MicrobatchReport {
   std::vector<std::string> names;  // of the scalars
   std::vector<double> scalars;
@@ -29,69 +32,73 @@ struct MicrobatchReport {
 
 class LocalGradients {
  public:
-  // Runs the forward and the backward pass of a leaf on its worker's replica.
+  // Runs the forward pass and one backward pass of a microbatch on the worker's replica.
   using Task = std::function<MicrobatchReport(int worker, int64_t microbatch)>;
 
-  // of_rank: the rank's leaves of all `leaves`. phases: the buckets of each. replicas: of each worker the
-  // parameters of its model, in order of registration. Their gradients are taken and are undefined after a
-  // backward pass; outside of the phase they are only cleared.
-  LocalGradients(Workers& workers, const FlatParameters& flat_parameters, std::vector<std::vector<torch::Tensor>> replicas,
-           const std::vector<Buckets>& phases, IndexRange of_rank, int64_t microbatches);
+  // local_microbatches: this rank's partition of 0 … microbatches-1. phases: the buckets of each phase.
+  // replicas: the parameters of each worker's model, in order of registration. Hooks clear their gradients:
+  // after a backward pass within compute() they are undefined.
+  LocalGradients(Workers& workers, const FlatParameters& flat_parameters,
+                 std::vector<std::vector<torch::Tensor>> replicas, const std::vector<Buckets>& phases,
+                 IndexRange local_microbatches, int64_t microbatches);
   ~LocalGradients();
   LocalGradients(const LocalGradients&) = delete;
   LocalGradients& operator=(const LocalGradients&) = delete;
 
-  // Every worker runs the task for each of its leaves. Worker 0 calls advance() whenever it has a gradient,
-  // and in the end until that says that nothing is left to do or nobody computes any more; from there
-  // complete() and sums() may be called. Throws what a task or advance() throws.
+  // Runs the task for each microbatch of this rank, in parallel on the workers. Worker 0 calls advance()
+  // after each of its gradients. After its last microbatch it keeps calling advance(), until that returns
+  // true or all other workers are done. advance() may call complete() and sums(). Throws what a task or
+  // advance() throws.
   void compute(size_t phase, const Task& task, const std::function<bool()>& advance);
 
-  // Whether the sums of a bucket, which is not the last one, are complete.
+  // Whether this rank's sums of a bucket other than the last are complete.
   bool complete(size_t phase, size_t bucket) const;
-  // By all workers, once after compute().
-  void join_last_bucket(size_t phase);
-  // The sums of elements of complete buckets, of the maximal subtrees of the rank's leaves: views that the
-  // caller may overwrite, until the next compute().
-  std::vector<Part> sums(size_t phase, IndexRange elements) const;
+  // Completes the last bucket, on all workers. Call once after compute().
+  void reduce_last_bucket(size_t phase);
+  // The sums of `elements`, in complete buckets, for each maximal subtree of the rank's microbatches. The
+  // caller may overwrite these views; they are valid until the next compute().
+  std::vector<PartialSum> sums(size_t phase, IndexRange elements) const;
 
-  // What the rank's first leaf reported: the scalars' names and the size of the statistics; nothing where the
-  // rank has no leaves.
-  struct Form {
-    std::vector<std::string> names;
-    int64_t statistics = 0;
+  // The layout of the reports, from the rank's first microbatch; empty if the rank has none.
+  struct ReportLayout {
+    std::vector<std::string> names;  // of the scalars
+    int64_t statistics = 0;          // elements
   };
-  const Form& form(size_t phase) const;
-  // Of the last compute(), of each leaf of the rank.
+  const ReportLayout& report_layout(size_t phase) const;
+  // The scalars of each microbatch of the rank, from the last compute().
   const std::vector<std::vector<double>>& scalars() const { return scalars_; }
-  // (s) on the CPU, of the maximal subtrees; adds them up, so it is called once after compute().
-  std::vector<Part> statistics(size_t phase);
+  // The sums of the statistics, (s) on the CPU, for each maximal subtree. Adds in place: call once after
+  // compute().
+  std::vector<PartialSum> statistics(size_t phase);
 
  private:
   struct PhaseState;
-  // A worker's leaf under way.
-  struct Open {
-    std::vector<torch::Tensor> parameters;  // of its replica
-    bool last = false;                      // of the worker's leaves
-    std::vector<bool> taken;                // which gradients are here
-    std::vector<int64_t> missing;           // of each bucket, so many are not
+  // The microbatch that a worker computes.
+  struct ActiveMicrobatch {
+    std::vector<torch::Tensor> parameters;  // of the worker's replica
+    bool is_last = false;                   // of the worker's microbatches
+    std::vector<bool> accumulated;          // for each parameter: its gradient has been added
+    std::vector<int64_t> missing;           // for each bucket: the number of gradients not yet added
   };
 
-  IndexRange microbatches_of_worker(int worker) const { return partition(of_rank_, worker, workers_.count()); }
-  void hook_in(int worker);
-  void begin(PhaseState& state);
-  void open(int worker, int64_t microbatch);
-  void take(int worker, size_t parameter);  // its gradient, if it has one
-  void add_up(int worker, size_t bucket);   // all its gradients of the leaf are here
-  void close(int worker, int64_t microbatch, MicrobatchReport report);
+  IndexRange worker_microbatches(int worker) const {
+    return partition(local_microbatches_, worker, workers_.count());
+  }
+  void register_hooks(int worker);
+  void reset(PhaseState& state);
+  void begin_microbatch(int worker, int64_t microbatch);
+  void accumulate(int worker, size_t parameter);    // its gradient, if defined
+  void complete_bucket(int worker, size_t bucket);  // all gradients of the microbatch have been added
+  void end_microbatch(int worker, int64_t microbatch, MicrobatchReport report);
 
   Workers& workers_;
   const FlatParameters& flat_parameters_;
-  IndexRange of_rank_;
+  IndexRange local_microbatches_;
   int64_t microbatches_;
-  std::vector<Open> open_;  // of each worker
+  std::vector<ActiveMicrobatch> active_;  // (workers)
   std::vector<std::unique_ptr<PhaseState>> phases_;
-  PhaseState* current_ = nullptr;                   // within compute()
-  const std::function<bool()>* advance_ = nullptr;  // likewise
+  PhaseState* current_ = nullptr;                   // during compute()
+  const std::function<bool()>* advance_ = nullptr;  // during compute()
   std::vector<std::vector<double>> scalars_;
 };
 

@@ -1,12 +1,13 @@
-// How long a step takes, and would take on other numbers of ranks: computation, exchange and update add up,
-// and a message of n bytes takes α + n/β (Hockney 1994). Ranks are alike, and each has a link of its own.
-// All buckets of gradients (buckets.h) but the last can travel while the backward pass goes on.
+// A performance model of a training step on any number of ranks. Computation, communication and update add
+// up. A message of n bytes takes α + n/β (Hockney 1994). All ranks are equally fast, and each has a link
+// without contention. The reduce-scatter of the early buckets (all but the last of a phase) overlaps with the
+// backward pass.
 #pragma once
 #include <cstdint>
 
 namespace elbo {
 
-// What moving bytes to one peer takes.
+// A network link.
 struct Link {
   double latency = 0;           // α, seconds
   double seconds_per_byte = 0;  // 1/β
@@ -16,30 +17,31 @@ struct Link {
 };
 
 struct StepCost {
-  int64_t microbatches = 1;         // M
-  int64_t workers = 1;        // of a rank
-  int64_t parameters = 0;     // float32 numbers that travel, all phases
-  int64_t phases = 1;         // each of which exchanges
-  int64_t buckets = 1;        // of gradients, all phases; more ranks may make them larger and fewer
-  double early_share = 0;     // of the gradients: all but each phase's last bucket
-  double microbatch_seconds = 0;    // a leaf on one worker
-  double early_seconds = 0;   // of computation in which those can travel, all phases
-  double update_seconds = 0;  // all parameters, by one rank
-  double other_seconds = 0;   // of each step: metrics, the loop
+  int64_t microbatches = 1;       // M
+  int64_t workers = 1;            // per rank
+  int64_t parameters = 0;         // float32 elements, all phases
+  int64_t phases = 1;             // each with its own messages
+  int64_t buckets = 1;            // of gradients, all phases; on more ranks they may be larger and fewer
+  double early_fraction = 0;      // of the gradients that are in early buckets
+  double microbatch_seconds = 0;  // computation of a microbatch on one worker
+  double early_seconds = 0;       // computation that can overlap with early buckets, all phases
+  double update_seconds = 0;      // of all parameters by one rank
+  double other_seconds = 0;       // per step: metrics, the loop
   Link link;
 };
 
+// Seconds of a step, by part.
 struct StepSecondsModel {
-  double compute = 0, exchange = 0, update = 0, other = 0;
-  double hidden = 0;  // of the exchange, behind computation; not a part of `exchange`
-  double total() const { return compute + exchange + update + other; }
+  double compute = 0, communication = 0, update = 0, other = 0;
+  double overlapped = 0;  // communication during `compute`; not part of `communication`
+  double total() const { return compute + communication + update + other; }
 };
 
-// Of a step of `cost.leaves` leaves on so many ranks.
+// Predicts a step of cost.microbatches microbatches on `ranks` ranks.
 StepSecondsModel predict_step(const StepCost& cost, int64_t ranks);
 
-// The link that explains what an exchange between so many ranks, at least two, takes beyond what is hidden,
-// where a message without content takes `latency` seconds.
-Link fit_link(const StepCost& cost, int64_t ranks, double latency, double exchange_seconds);
+// Fits the link's bandwidth to the measured seconds of communication that did not overlap, on `ranks` ≥ 2
+// ranks. latency: α, measured with empty messages.
+Link fit_link(const StepCost& cost, int64_t ranks, double latency, double communication_seconds);
 
 }  // namespace elbo

@@ -1,4 +1,4 @@
-// What is small and needed everywhere goes whole to every rank: evaluations, statistics of a step.
+// Reproducible sums of small tensors that every rank needs as a whole: evaluations, statistics of a step.
 #pragma once
 #include <torch/types.h>
 
@@ -10,9 +10,9 @@
 
 namespace elbo {
 
-// The sum over all leaves, on every rank, from each rank's sums of the maximal subtrees of its leaves, (n) on
-// the CPU. Collective.
-torch::Tensor sum_over_ranks(Communicator& comm, const std::vector<Part>& own, int64_t microbatches,
+// An all-gather of all partial sums, added in tree order on every rank. own: this rank's sums for the maximal
+// subtrees of its partition of the microbatches, each of `shape` and `type`, on the CPU. Collective.
+torch::Tensor sum_over_ranks(Communicator& comm, const std::vector<PartialSum>& own, int64_t microbatches,
                              torch::IntArrayRef shape, torch::ScalarType type);
 
 }  // namespace elbo

@@ -1,6 +1,6 @@
-// The part of the tree of leaves (tree_sum.h) above what a rank's workers have added up by themselves, up to
-// the maximal subtrees of the rank's leaves. Workers come to a bucket's end one after the other: whoever
-// finds the sibling there adds the two and goes up, so the sum is taken in tree order, by whoever is at hand.
+// Adds the partial sums of a rank's workers in the order of the tree over the microbatches (tree_sum.h), up
+// to the maximal subtrees of the rank's microbatches. The second of two siblings to finish adds them and
+// moves up: the order is fixed, the thread is not.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -13,37 +13,38 @@ namespace elbo {
 
 class TreeReducer {
  public:
-  // leaves: M. workers: the leaves of each of the rank's workers.
-  TreeReducer(IndexRange of_rank, const std::vector<IndexRange>& workers, int64_t microbatches, size_t buckets);
+  // workers: the microbatches of each worker, a partition of `local_microbatches`.
+  TreeReducer(IndexRange local_microbatches, const std::vector<IndexRange>& workers, int64_t microbatches,
+              size_t buckets);
   void reset();
 
-  // The worker has all its leaves' sums of the elements first … end-1, which are those of the bucket. Called
-  // by many workers at once.
+  // Reports that the worker's sums of elements first … end-1, those of the bucket, are complete. Adds what
+  // has become possible. Thread-safe.
   void arrive(size_t worker, size_t bucket, int64_t first, int64_t end,
               const std::vector<GradientAccumulator>& accumulators);
 
   // Whether the rank's sums of the bucket are complete.
   bool complete(size_t bucket) const { return complete_[bucket] == roots_.size(); }
 
-  // The maximal subtrees of the rank's leaves with their sums, of buckets that are complete.
-  std::vector<Part> sums(const std::vector<GradientAccumulator>& accumulators) const;
+  // The sums of the maximal subtrees of the rank's microbatches; valid in complete buckets.
+  std::vector<PartialSum> sums(const std::vector<GradientAccumulator>& accumulators) const;
 
  private:
-  struct Place {
+  struct TreeNode {
     Node node;
     size_t parent = none, left = none, right = none;
-    size_t worker = 0, part = 0;  // whose sum it is, where it has no children
+    size_t worker = 0, part = 0;  // without children: the accumulator and the part that hold the sum
   };
   static constexpr size_t none = SIZE_MAX;
 
   size_t build(Node node, const std::vector<IndexRange>& workers, int64_t microbatches);
-  torch::Tensor sum_of(size_t place, const std::vector<GradientAccumulator>& accumulators) const;
+  torch::Tensor sum_of(size_t index, const std::vector<GradientAccumulator>& accumulators) const;
 
-  std::vector<Place> places_;
+  std::vector<TreeNode> nodes_;
   std::vector<size_t> roots_;
-  std::vector<std::vector<size_t>> of_worker_;  // the places without children
-  std::vector<std::atomic<int>> children_;      // that are there, of each place in each bucket
-  std::vector<std::atomic<size_t>> complete_;   // roots of each bucket
+  std::vector<std::vector<size_t>> worker_nodes_;  // the nodes without children of each worker
+  std::vector<std::atomic<int>> arrived_;          // children that have arrived, for each bucket and node
+  std::vector<std::atomic<size_t>> complete_;      // roots that are complete, for each bucket
 };
 
 }  // namespace elbo

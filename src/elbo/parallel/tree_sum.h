@@ -1,8 +1,8 @@
-// The one order in which leaves are added: a balanced binary tree over 0 … M-1 whose shape follows from M
-// alone. A node over more than one leaf splits at the largest power of two below its count.
+// The fixed order of summation: a binary tree over the microbatches 0 … M-1, whose shape depends on M only. A
+// node of n > 1 microbatches splits at the largest power of two below n.
 //
-// Whoever owns a contiguous range of leaves adds them as far as the tree allows: to the maximal subtrees
-// inside the range. Who owns what therefore cannot change a bit, only where the additions happen.
+// The owner of a contiguous range of microbatches adds them as far as the tree allows: up to the maximal
+// subtrees in the range. So ownership decides where an addition happens, but never which two numbers it adds.
 #pragma once
 #include <torch/types.h>
 
@@ -15,57 +15,58 @@
 
 namespace elbo {
 
-using Node = IndexRange;  // a node is the range of leaves below it
+using Node = IndexRange;  // a node of the tree: the range of microbatches below it
 
-int64_t split_of(Node node);  // first leaf of the right child; node.size() ≥ 2
-bool are_siblings(Node left, Node right,
-                  int64_t microbatches);  // the two children of one node of the tree over `leaves`
-std::vector<Node> maximal_subtrees(IndexRange shard, int64_t microbatches);  // in order of leaves
+int64_t split_point(Node node);  // the first microbatch of the right child; node.size() ≥ 2
+// Whether the two are the children of one node of the tree over `microbatches`.
+bool are_siblings(Node left, Node right, int64_t microbatches);
+std::vector<Node> maximal_subtrees(IndexRange range, int64_t microbatches);  // in order of microbatches
 
-// A node and the sum of the leaves below it.
-struct Part {
+// A node and the sum of the microbatches below it.
+struct PartialSum {
   Node node;
   torch::Tensor sum;
 };
 
-// The sum of `node` from parts that cover it, each a node of the tree, in tree order. Adds in place: sums of
-// parts are overwritten, and the result is one of them. Throws Error if the parts do not cover the node.
-torch::Tensor canonical_sum(Node node, const std::vector<Part>& parts);
-// The same for parts of whole blocks (arena.h), which the workers share. Not from within a worker's task.
-torch::Tensor canonical_sum(Node node, const std::vector<Part>& parts, Workers& workers);
+// The sum of `node`, in tree order, from parts that cover it, each a node of the tree. Adds in place:
+// overwrites the sums of parts and returns one of them. Throws Error if the parts do not cover the node.
+torch::Tensor canonical_sum(Node node, const std::vector<PartialSum>& parts);
+// The same for sums of whole blocks (flat_parameters.h), divided among the workers. Not for use in a worker's
+// task.
+torch::Tensor canonical_sum(Node node, const std::vector<PartialSum>& parts, Workers& workers);
 
-// The same for scalars of every leaf, in double precision: values[i] belongs to leaf i. Empty: 0.
+// The same for one scalar per microbatch, in double precision. The sum of no values is 0.
 double canonical_sum(const std::vector<double>& values);
 
-// Of each part the elements first … end-1.
-std::vector<Part> narrowed(const std::vector<Part>& parts, int64_t first, int64_t end);
+// Elements first … end-1 of each part (views).
+std::vector<PartialSum> narrowed(const std::vector<PartialSum>& parts, int64_t first, int64_t end);
 
-// Adds up leaves that arrive in order, as a binary counter does: at most log₂ M buffers are in use. A leaf's
-// values may come piece by piece, and pieces are added up as they come.
+// Accumulates the gradients of consecutive microbatches in tree order, like a binary counter, with at most
+// log₂ M + 1 buffers. The elements of a microbatch may be written and merged in several pieces.
 class GradientAccumulator {
  public:
   GradientAccumulator(int64_t microbatches, int64_t elements, torch::Device device);
   void reset();
 
-  // Leaves come in ascending order without gaps.
+  // Begins a microbatch. Microbatches come in ascending order without gaps.
   void open(int64_t microbatch);
-  // Where the open leaf's values go (elements): to be added to what is there, if accumulates(), else to be
-  // written. Gaps that are never written stay zero.
+  // Where to write the microbatch's elements: add to the buffer if accumulates(), otherwise overwrite it.
+  // Elements that are never written stay zero.
   const torch::Tensor& buffer() const { return buffer_; }
   bool accumulates() const { return accumulates_; }
-  // The open leaf's values first … end-1 are in the buffer: adds them up as far as the tree allows.
+  // Call when elements first … end-1 of the microbatch are written: adds them as far as the tree allows.
   void merge(int64_t first, int64_t end);
 
-  // The sums so far; with the open leaf, where its values have been merged.
-  const std::vector<Part>& parts() const { return parts_; }
+  // The sums so far, including the merged elements of the current microbatch.
+  const std::vector<PartialSum>& parts() const { return parts_; }
 
  private:
   void push(int64_t microbatch);
   int64_t microbatches_, elements_;
   torch::Device device_;
-  std::vector<Part> parts_;
+  std::vector<PartialSum> parts_;
   std::vector<torch::Tensor> spare_;
-  // Of the open leaf: the siblings that it completes, from the leaf up.
+  // Of the current microbatch: its buffer, and the pairs of siblings that it completes, bottom up.
   torch::Tensor buffer_;
   bool accumulates_ = false;
   std::vector<std::pair<torch::Tensor, torch::Tensor>> siblings_;

@@ -15,36 +15,35 @@ namespace elbo {
 
 namespace {
 
-// Waits until `value` is no longer `old`. A round is often followed by the next within microseconds, which is
-// less than falling asleep and being woken takes; yielding lets whoever needs the core have it meanwhile.
+// Waits until `value` differs from `old`. The next round often begins within microseconds, less than sleeping
+// and waking take, so it polls first, and yields the core between polls.
 template <typename Number>
 void wait_while(const std::atomic<Number>& value, Number old) {
-  constexpr auto patience = std::chrono::microseconds(200);
-  const auto end = std::chrono::steady_clock::now() + patience;
+  constexpr auto spin_time = std::chrono::microseconds(200);
+  const auto end = std::chrono::steady_clock::now() + spin_time;
   while (value.load() == old) {
     if (std::chrono::steady_clock::now() > end) return value.wait(old);
     ::sched_yield();
   }
 }
 
-// MKL's vector functions, which compute LibTorch's exp, log and so on, ask one function for the type of this
-// CPU. While a thread is in its first call, others may be told another type, and compute with kernels that
-// give other bits (https://github.com/pytorch/pytorch/issues/188792). So there is a first call before there
-// is a second thread.
-void let_mkl_find_its_cpu() {
+// MKL's vector functions (LibTorch's exp, log, …) detect the type of the CPU in their first call. A
+// concurrent call of another thread may see a wrong type and use kernels that give different bits
+// (https://github.com/pytorch/pytorch/issues/188792). So one call is made before a second thread exists.
+void trigger_mkl_cpu_detection() {
   for (const auto type : {torch::kFloat32, torch::kFloat64}) torch::zeros({1}, type).exp();
 }
 
 }  // namespace
 
 struct Workers::State {
-  const std::function<void(int)>* task = nullptr;  // null: the threads end
-  std::atomic<int64_t> round = 0;                  // counts run() calls; a worker starts when it rises
+  const std::function<void(int)>* task = nullptr;  // null: the threads exit
+  std::atomic<int64_t> round = 0;                  // incremented by run() to start the threads
   std::atomic<int> running = 0;
   std::vector<std::exception_ptr> errors;
   std::vector<std::jthread> threads;
 
-  ~State() {  // also where a thread could not be started
+  ~State() {  // also runs if a thread cannot be created
     begin(nullptr);
     threads.clear();  // joins
   }
@@ -77,7 +76,7 @@ struct Workers::State {
 
 Workers::Workers(int count) : state_(std::make_unique<State>()) {
   at::set_num_threads(1);
-  let_mkl_find_its_cpu();
+  trigger_mkl_cpu_detection();
   state_->errors.resize(static_cast<size_t>(count));
   for (int worker = 1; worker < count; ++worker)
     state_->threads.emplace_back([state = state_.get(), worker] { state->loop(worker); });

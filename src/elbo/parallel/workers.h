@@ -1,5 +1,5 @@
-// The worker threads of a rank. A rank uses its cores by computing several leaves at once, never by splitting
-// a kernel: every worker runs with one intra-op thread, so bits cannot depend on the number of threads.
+// The worker threads of a rank. A rank uses its cores by computing several microbatches in parallel, never by
+// splitting a kernel: every worker uses one intra-op thread, so bits do not depend on the number of threads.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -15,8 +15,8 @@ class Workers {
   Workers& operator=(const Workers&) = delete;
   int count() const;
 
-  // Calls task(worker) once on every worker, at the same time; returns when all are done. If some throw, the
-  // exception of the lowest worker is thrown here.
+  // Calls task(worker) once on each worker, in parallel, and returns when all are done. Rethrows the
+  // exception of the lowest worker that threw.
   void run(const std::function<void(int worker)>& task);
 
  private:
