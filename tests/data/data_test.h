@@ -1,4 +1,4 @@
-// What tests of data sets share: files of their own, and what opening one is refused with.
+// The fixture of tests of data sets.
 #pragma once
 #include "../hdf5/files.h"
 #include "elbo/base/error.h"
@@ -14,10 +14,10 @@ class DataTest : public FilesTest {
     return result;
   }
 
-  // The message of the usage Error that opening and reading the first rows of all splits ends in.
-  static std::string refusal(const DataOptions& given) {
+  // The message of the usage Error thrown by opening a data set and reading all of its rows.
+  static std::string error_of(const DataOptions& data_options) {
     try {
-      const Dataset dataset(given);
+      const Dataset dataset(data_options);
       for (const std::string& split : dataset.splits()) {
         std::vector<int64_t> ids(static_cast<size_t>(dataset.split(split).rows()));
         for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int64_t>(i);
@@ -27,7 +27,7 @@ class DataTest : public FilesTest {
       EXPECT_EQ(error.code(), ExitCode::usage) << error.what();
       return error.what();
     }
-    return "nothing was refused";
+    return "no error";
   }
 };
 

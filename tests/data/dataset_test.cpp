@@ -22,7 +22,7 @@ torch::Tensor ramp(at::IntArrayRef shape, torch::ScalarType type = torch::kFloat
   return torch::arange(n, torch::kInt64).remainder(251).to(type).reshape(shape);
 }
 
-TEST_F(DatasetTest, BytesAreScaledToTheUnitIntervalAndLabelsFollowTheirRows) {
+TEST_F(DatasetTest, BytesAreScaledToTheUnitIntervalAndRowsKeepTheirLabels) {
   const torch::Tensor x = ramp({20, 1, 4, 4}, torch::kUInt8);
   const torch::Tensor label = torch::arange(20, torch::kInt64).remainder(3);
   const Dataset dataset(options(make("a.h5", {{"/train/x", x}, {"/train/label", label}}, "image", 6)));
@@ -37,7 +37,7 @@ TEST_F(DatasetTest, BytesAreScaledToTheUnitIntervalAndLabelsFollowTheirRows) {
   EXPECT_TRUE(torch::equal(batch.ids, index));
 }
 
-TEST_F(DatasetTest, EveryNumericTypeIsReadAsItsValue) {
+TEST_F(DatasetTest, EveryNumericTypeIsConvertedToFloat32) {
   for (const auto type : {torch::kFloat64, torch::kFloat32, torch::kInt64, torch::kInt32}) {
     const torch::Tensor x = ramp({9, 5}, type);
     const std::string name = std::string(torch::toString(type)) + ".h5";
@@ -48,7 +48,7 @@ TEST_F(DatasetTest, EveryNumericTypeIsReadAsItsValue) {
 }
 
 TEST_F(DatasetTest, AnEvictedChunkIsReadAgain) {
-  // Two windows of 1 MiB against 16 MiB of rows.
+  // A cache of 2 MiB for 16 MiB of rows.
   const torch::Tensor x = ramp({4096, 1024});
   DataOptions small = options(make("big.h5", {{"/train/x", x}}));
   small.shuffle_buffer_bytes = 1 << 20;
@@ -82,19 +82,19 @@ TEST_F(DatasetTest, ManyFilesAreOneDataSet) {
   }
 }
 
-TEST_F(DatasetTest, LengthsFollowTheirRows) {
+TEST_F(DatasetTest, RowsKeepTheirLengths) {
   const torch::Tensor x = ramp({30, 5, 2}), length = torch::arange(30, torch::kInt64).remainder(6);
   const Dataset dataset(options(make("a.h5", {{"/train/x", x}, {"/train/length", length}}, "sequence")));
   EXPECT_TRUE(torch::equal(dataset.split("train").read({29, 4}).length, torch::tensor({5, 4})));
-  EXPECT_THAT(refusal(options(make("b.h5", {{"/train/x", x}, {"/train/length", length + 1}}, "sequence"))),
-              HasSubstr("/train/length holds the length 6 in row 5; expected 0 to 5"));
-  EXPECT_THAT(refusal(options(make("c.h5", {{"/train/x", x}, {"/train/length", ramp({30})}}, "sequence"))),
+  EXPECT_THAT(error_of(options(make("b.h5", {{"/train/x", x}, {"/train/length", length + 1}}, "sequence"))),
+              HasSubstr("/train/length has the length 6 in row 5; expected 0 to 5"));
+  EXPECT_THAT(error_of(options(make("c.h5", {{"/train/x", x}, {"/train/length", ramp({30})}}, "sequence"))),
               HasSubstr("one integer for each of the 30 rows"));
 }
 
-TEST_F(DatasetTest, TokensAreTheirNumbersWhateverTheirType) {
+TEST_F(DatasetTest, TokensOfEveryIntegerTypeAreReadAsIds) {
   const torch::Tensor tokens = torch::tensor({{1, 4, 6, 2}, {1, 5, 2, 0}});
-  // Chunked rows and rows that lie apart take different ways.
+  // Chunked rows are cached; contiguous rows are read one by one.
   for (const int64_t chunk_rows : {0, 2})
     for (const auto type : {torch::kUInt8, torch::kInt16, torch::kInt32}) {
       const std::string name = fmt::format("{}_{}.h5", torch::toString(type), chunk_rows);
@@ -112,24 +112,24 @@ TEST_F(DatasetTest, TokensAreTheirNumbersWhateverTheirType) {
       torch::Tensor beyond = tokens.clone();
       beyond[1][2] = 7;
       with("beyond_" + name, beyond);
-      EXPECT_THAT(refusal(options(path("beyond_" + name))), testing::HasSubstr("holds the token 7 in row 1"));
+      EXPECT_THAT(error_of(options(path("beyond_" + name))), testing::HasSubstr("has the token 7 in row 1"));
     }
-  EXPECT_THAT(refusal(options(make("bare.h5", {{"/train/x", tokens}}, "tokens"))),
+  EXPECT_THAT(error_of(options(make("bare.h5", {{"/train/x", tokens}}, "tokens"))),
               testing::HasSubstr("/vocabulary"));
 }
 
-TEST_F(DatasetTest, FilesThatDoNotAgreeAreRefused) {
+TEST_F(DatasetTest, FilesThatDoNotAgreeAreRejected) {
   const torch::Tensor label = torch::zeros({10}, torch::kInt64);
   make("a.h5", {{"/train/x", ramp({10, 4})}, {"/train/label", label}});
   make("b.h5", {{"/train/x", ramp({10, 5})}, {"/train/label", label}});
   make("c.h5", {{"/train/x", ramp({10, 4})}});
   const auto together = [&](const std::string& other) {
-    return refusal(options(path("a.h5") + "," + path(other)));
+    return error_of(options(path("a.h5") + "," + path(other)));
   };
   EXPECT_THAT(together("b.h5"), AllOf(HasSubstr("b.h5: /train/x"), HasSubstr("a.h5"), HasSubstr("(5)")));
   EXPECT_THAT(together("c.h5"), AllOf(HasSubstr("c.h5: /train/x has no labels"), HasSubstr("a.h5")));
   EXPECT_THAT(together("a.h5"), HasSubstr("twice"));
-  EXPECT_THAT(refusal(options(path("none*.h5"))), HasSubstr("matches no file"));
+  EXPECT_THAT(error_of(options(path("none*.h5"))), HasSubstr("matches no file"));
 }
 
 TEST_F(DatasetTest, AnyOtherLayoutWorksByNamingItsDatasets) {
@@ -152,7 +152,7 @@ TEST_F(DatasetTest, AnyOtherLayoutWorksByNamingItsDatasets) {
   EXPECT_THAT(seen, testing::Each(1));  // no two rows of the ramp are alike
 }
 
-TEST_F(DatasetTest, TheFingerprintTellsContentNotLayout) {
+TEST_F(DatasetTest, TheFingerprintDependsOnTheContentNotOnTheLayout) {
   const torch::Tensor x = ramp({300, 8});
   torch::Tensor other = x.clone();
   other[0][0] += 1;
@@ -163,32 +163,34 @@ TEST_F(DatasetTest, TheFingerprintTellsContentNotLayout) {
   EXPECT_NE(plain, fingerprint(make("shorter.h5", {{"/train/x", x.narrow(0, 0, 299).clone()}})));
 }
 
-TEST_F(DatasetTest, FilesThatCannotBeReadAreNamedWithTheReason) {
-  EXPECT_THAT(refusal(options(path("none.h5"))), AllOf(HasSubstr("none.h5"), HasSubstr("no such file")));
-  EXPECT_THAT(refusal(options(path(""))), HasSubstr("is a folder"));
-  std::ofstream(path("text.h5")) << "this is no HDF5 file, however long it may be";
-  EXPECT_THAT(refusal(options(path("text.h5"))), HasSubstr("is not an HDF5 file"));
+TEST_F(DatasetTest, FilesThatCannotBeReadAreReportedWithTheReason) {
+  EXPECT_THAT(error_of(options(path("none.h5"))), AllOf(HasSubstr("none.h5"), HasSubstr("no such file")));
+  EXPECT_THAT(error_of(options(path(""))), HasSubstr("is a folder"));
+  std::ofstream(path("text.h5")) << "this is not an HDF5 file, but it is long enough";
+  EXPECT_THAT(error_of(options(path("text.h5"))), HasSubstr("is not an HDF5 file"));
   const std::string cut = make("cut.h5", {{"/train/x", ramp({500, 50})}});
   std::filesystem::resize_file(cut, std::filesystem::file_size(cut) / 2);
-  EXPECT_THAT(refusal(options(cut)), HasSubstr("cut short"));
+  EXPECT_THAT(error_of(options(cut)), HasSubstr("truncated"));
 }
 
-TEST_F(DatasetTest, DatasetsThatHoldNoRowsAreRefused) {
+TEST_F(DatasetTest, DatasetsWithoutRowsAreRejected) {
   const torch::Tensor x = ramp({10, 4});
-  EXPECT_THAT(refusal(options(make("a.h5", {{"/data", x}}))), AllOf(HasSubstr("data.x"), HasSubstr("/data")));
-  EXPECT_THAT(refusal(options(make("b.h5", {{"/train/y", x}}))),
+  EXPECT_THAT(error_of(options(make("a.h5", {{"/data", x}}))),
+              AllOf(HasSubstr("data.x"), HasSubstr("/data")));
+  EXPECT_THAT(error_of(options(make("b.h5", {{"/train/y", x}}))),
               AllOf(HasSubstr("no dataset x"), HasSubstr("/train/y")));
-  EXPECT_THAT(refusal(options(make("c.h5", {{"/train/x", ramp({10})}}))), HasSubstr("at least 2 dimensions"));
-  EXPECT_THAT(refusal(options(make("d.h5", {{"/train/x", torch::empty({0, 4})}}))), HasSubstr("is empty"));
-  EXPECT_THAT(refusal(options(make("e.h5", {{"/train/x/y", x}}))), HasSubstr("is a group"));
-  EXPECT_THAT(refusal(options(make("f.h5", {{"/train/x", x}, {"/test/x", ramp({10, 5})}}))),
-              HasSubstr("expected all alike"));
-  EXPECT_THAT(refusal(options(make("g.h5", {{"/train/x", ramp({10, 4})}}, "image"))),
+  EXPECT_THAT(error_of(options(make("c.h5", {{"/train/x", ramp({10})}}))),
+              HasSubstr("at least 2 dimensions"));
+  EXPECT_THAT(error_of(options(make("d.h5", {{"/train/x", torch::empty({0, 4})}}))), HasSubstr("is empty"));
+  EXPECT_THAT(error_of(options(make("e.h5", {{"/train/x/y", x}}))), HasSubstr("is a group"));
+  EXPECT_THAT(error_of(options(make("f.h5", {{"/train/x", x}, {"/test/x", ramp({10, 5})}}))),
+              HasSubstr("expected the same in all"));
+  EXPECT_THAT(error_of(options(make("g.h5", {{"/train/x", ramp({10, 4})}}, "image"))),
               HasSubstr("(rows, channels, height, width)"));
 }
 
-TEST_F(DatasetTest, ShapesThatNoFileCanHoldAreRefused) {
-  const auto refusal_of = [&](const std::array<hsize_t, 2>& shape) {
+TEST_F(DatasetTest, ImpossibleShapesAreRejected) {
+  const auto error_for = [&](const std::array<hsize_t, 2>& shape) {
     {
       const auto guard = hdf5::lock();
       const hdf5::Handle file(H5Fcreate(path("d.h5").c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT),
@@ -197,20 +199,20 @@ TEST_F(DatasetTest, ShapesThatNoFileCanHoldAreRefused) {
       const hdf5::Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose),
           space(H5Screate_simple(2, shape.data(), nullptr), H5Sclose);
       const std::array<hsize_t, 2> chunk{1, 4};
-      H5Pset_chunk(layout.get(), 2, chunk.data());  // none of which is ever written
+      H5Pset_chunk(layout.get(), 2, chunk.data());  // no chunk is ever written
       const hdf5::Handle x(
           H5Dcreate2(group.get(), "x", H5T_STD_U8LE, space.get(), H5P_DEFAULT, layout.get(), H5P_DEFAULT),
           H5Dclose);
     }
-    return refusal(options(path("d.h5")));
+    return error_of(options(path("d.h5")));
   };
   constexpr hsize_t one = 1;
-  EXPECT_THAT(refusal_of({4, one << 62}), HasSubstr("rows of at most 1e+09 numbers"));
-  EXPECT_THAT(refusal_of({one << 33, one << 33}), HasSubstr("rows of at most 1e+09 numbers"));
-  EXPECT_THAT(refusal_of({one << 62, 4}), HasSubstr("the file is damaged"));
+  EXPECT_THAT(error_for({4, one << 62}), HasSubstr("rows of at most 1e+09 elements"));
+  EXPECT_THAT(error_for({one << 33, one << 33}), HasSubstr("rows of at most 1e+09 elements"));
+  EXPECT_THAT(error_for({one << 62, 4}), HasSubstr("the file is damaged"));
 }
 
-TEST_F(DatasetTest, StringsWhereNumbersBelongAreRefused) {
+TEST_F(DatasetTest, StringsInsteadOfNumbersAreRejected) {
   const std::string file = path("strings.h5");
   {
     const hdf5::Handle out = hdf5::create_file(file);
@@ -223,47 +225,47 @@ TEST_F(DatasetTest, StringsWhereNumbersBelongAreRefused) {
         H5Dcreate2(group.get(), "x", type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
         H5Dclose);
   }
-  EXPECT_THAT(refusal(options(file)),
+  EXPECT_THAT(error_of(options(file)),
               AllOf(HasSubstr("/train/x"), HasSubstr("string"), HasSubstr("expected numbers")));
 }
 
-TEST_F(DatasetTest, ValuesThatAreNoDataAreNamedWithTheirRow) {
+TEST_F(DatasetTest, InvalidValuesAreReportedWithTheirRow) {
   torch::Tensor x = ramp({10, 4});
   x[7][2] = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_THAT(refusal(options(make("nan.h5", {{"/train/x", x}}))),
+  EXPECT_THAT(error_of(options(make("nan.h5", {{"/train/x", x}}))),
               AllOf(HasSubstr("not finite"), HasSubstr("row 7")));
   x[7][2] = std::numeric_limits<float>::infinity();
-  EXPECT_THAT(refusal(options(make("inf.h5", {{"/train/x", x}}))),
+  EXPECT_THAT(error_of(options(make("inf.h5", {{"/train/x", x}}))),
               AllOf(HasSubstr("not finite"), HasSubstr("row 7")));
   torch::Tensor image = torch::zeros({5, 1, 2, 2});
   image[3][0][1][1] = 255;
-  EXPECT_THAT(refusal(options(make("image.h5", {{"/train/x", image}}, "image"))),
+  EXPECT_THAT(error_of(options(make("image.h5", {{"/train/x", image}}, "image"))),
               AllOf(HasSubstr("outside of [0, 1]"), HasSubstr("row 3")));
 }
 
-TEST_F(DatasetTest, LabelsOutOfRangeAreNamed) {
+TEST_F(DatasetTest, LabelsOutOfRangeAreReported) {
   const torch::Tensor x = ramp({10, 4});
   torch::Tensor label = torch::arange(10, torch::kInt64).remainder(4);
   torch::Tensor negative = label.clone();
   negative[4] = -1;
-  EXPECT_THAT(refusal(options(make("a.h5", {{"/train/x", x}, {"/train/label", negative}}))),
+  EXPECT_THAT(error_of(options(make("a.h5", {{"/train/x", x}, {"/train/label", negative}}))),
               AllOf(HasSubstr("label -1"), HasSubstr("row 4")));
   torch::Tensor beyond = label.clone();
   beyond[2] = 4;
   EXPECT_THAT(
-      refusal(options(
+      error_of(options(
           make("b.h5", {{"/train/x", x}, {"/train/label", label}, {"/test/x", x}, {"/test/label", beyond}}))),
       AllOf(HasSubstr("/test/label"), HasSubstr("label 4"), HasSubstr("0 to 3")));
   torch::Tensor huge = label.clone();
   huge[2] = 1000;
-  EXPECT_THAT(refusal(options(make("c.h5", {{"/train/x", x}, {"/train/label", huge}}))),
+  EXPECT_THAT(error_of(options(make("c.h5", {{"/train/x", x}, {"/train/label", huge}}))),
               HasSubstr("label 1000"));
   EXPECT_THAT(
-      refusal(options(make("d.h5", {{"/train/x", x}, {"/train/label", label.narrow(0, 0, 9).clone()}}))),
+      error_of(options(make("d.h5", {{"/train/x", x}, {"/train/label", label.narrow(0, 0, 9).clone()}}))),
       HasSubstr("as many labels as rows"));
 }
 
-TEST_F(DatasetTest, AMissingSplitIsToldWithThoseThatAreThere) {
+TEST_F(DatasetTest, AMissingSplitIsReportedWithTheExistingOnes) {
   const Dataset dataset(options(make("a.h5", {{"/train/x", ramp({10, 4})}})));
   try {
     dataset.split("test");
@@ -273,7 +275,7 @@ TEST_F(DatasetTest, AMissingSplitIsToldWithThoseThatAreThere) {
   }
 }
 
-TEST_F(DatasetTest, AFileThatChangesWhileItIsReadIsNoticed) {
+TEST_F(DatasetTest, AFileThatChangesWhileItIsReadIsReported) {
   const std::string file = make("changing.h5", {{"/train/x", torch::rand({20, 3})}});
   const Dataset dataset(options(file));
   dataset.split("train").read({1, 2});
@@ -281,14 +283,14 @@ TEST_F(DatasetTest, AFileThatChangesWhileItIsReadIsNoticed) {
                                    std::filesystem::file_time_type::clock::now() + std::chrono::hours(1));
   try {
     dataset.split("train").read({1, 2});
-    FAIL() << "the change was not noticed";
+    FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_THAT(error.what(),
                 testing::AllOf(testing::HasSubstr("changing.h5"), testing::HasSubstr("changed")));
   }
 }
 
-TEST(UsualWindow, IsAPowerOfTwoThatMemoryAllows) {
+TEST(DefaultShuffleBuffer, IsAPowerOfTwoThatFitsIntoMemory) {
   const auto bytes = static_cast<uint64_t>(default_shuffle_buffer_bytes());
   EXPECT_TRUE(std::has_single_bit(bytes));
   EXPECT_GE(bytes, uint64_t{1} << 26);

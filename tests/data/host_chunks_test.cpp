@@ -22,9 +22,9 @@ Chunk chunk_of(ChunkCache::Name name, bool labelled) {
           labelled ? torch::full({rows_in_chunk}, -value, torch::kFloat32) : torch::Tensor()};
 }
 
-int64_t roll(std::mt19937& dice, uint32_t sides) { return static_cast<int64_t>(dice() % sides); }
+int64_t random_below(std::mt19937& random, uint32_t n) { return static_cast<int64_t>(random() % n); }
 
-// Two ranks: each sees the memory through an object of its own.
+// Two ranks, each with its own HostChunks on the same memory.
 struct Host {
   explicit Host(int64_t slots, double timeout = 60) {
     constexpr int64_t chunk = rows_in_chunk * (3 + 4);
@@ -38,25 +38,25 @@ struct Host {
 };
 
 struct Counts {
-  std::atomic<int> loaded = 0, wrong = 0, without_room = 0;
+  std::atomic<int> loaded = 0, wrong = 0, full = 0;
 };
 
-// Four threads, two of each rank, ask for random ones of `files` times `chunks`; every second one has labels.
-void ask_often(const Host& host, uint32_t files, uint32_t chunks, Counts& counts) {
+// Four threads, two per rank, request random chunks; even ones have labels.
+void request_chunks(const Host& host, uint32_t files, uint32_t chunks, Counts& counts) {
   std::vector<std::thread> threads;
   threads.reserve(4);
   for (uint32_t t = 0; t < 4; ++t)
     threads.emplace_back([&, t] {
-      std::mt19937 dice(t);
-      for (int turn = 0; turn < 2000; ++turn) {
-        const ChunkCache::Name name{roll(dice, files), roll(dice, chunks)};
+      std::mt19937 random(t);
+      for (int i = 0; i < 2000; ++i) {
+        const ChunkCache::Name name{random_below(random, files), random_below(random, chunks)};
         const Chunk expected = chunk_of(name, name.chunk % 2 == 0);
         const ChunkCache::Pointer chunk = host.ranks.at(t % 2)->get(name, [&] {
           ++counts.loaded;
           return expected;
         });
         if (!chunk) {
-          ++counts.without_room;
+          ++counts.full;
         } else if (!chunk->x.equal(expected.x) || chunk->label.defined() != expected.label.defined() ||
                    (expected.label.defined() && !chunk->label.equal(expected.label))) {
           ++counts.wrong;
@@ -66,29 +66,29 @@ void ask_often(const Host& host, uint32_t files, uint32_t chunks, Counts& counts
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST(HostChunks, EachChunkIsLoadedOnceForAll) {
+TEST(HostChunks, EachChunkIsLoadedOncePerHost) {
   Counts counts;
-  ask_often(Host(40), 2, 20, counts);
+  request_chunks(Host(40), 2, 20, counts);
   EXPECT_EQ(counts.wrong, 0);
-  EXPECT_EQ(counts.without_room, 0);
+  EXPECT_EQ(counts.full, 0);
   EXPECT_EQ(counts.loaded, 40);
 }
 
-TEST(HostChunks, ChunksThatAreNotInUseMakeRoom) {
+TEST(HostChunks, OnlyUnpinnedChunksAreEvicted) {
   const Host host(3);
   Counts counts;
-  ask_often(host, 1, 50, counts);
+  request_chunks(host, 1, 50, counts);
   EXPECT_EQ(counts.wrong, 0);
-  EXPECT_LT(counts.without_room, 4000);
+  EXPECT_LT(counts.full, 4000);
 
-  // One that is held stays, whatever comes.
-  const ChunkCache::Pointer held = host.ranks[0]->get({7, 1}, [] { return chunk_of({7, 1}, false); });
+  // A pinned chunk is not evicted.
+  const ChunkCache::Pointer pinned = host.ranks[0]->get({7, 1}, [] { return chunk_of({7, 1}, false); });
   for (int64_t i = 0; i < 20; ++i) {
     const ChunkCache::Name name{8, i};
     ASSERT_TRUE(host.ranks[1]->get(name, [&] { return chunk_of(name, false); }));
   }
-  EXPECT_TRUE(held->x.equal(chunk_of({7, 1}, false).x));
-  std::vector<ChunkCache::Pointer> all{held};
+  EXPECT_TRUE(pinned->x.equal(chunk_of({7, 1}, false).x));
+  std::vector<ChunkCache::Pointer> all{pinned};
   all.reserve(3);
   for (int64_t i = 0; i < 2; ++i)
     all.push_back(host.ranks[1]->get({9, i}, [] { return chunk_of({}, false); }));
@@ -96,7 +96,7 @@ TEST(HostChunks, ChunksThatAreNotInUseMakeRoom) {
   all.clear();
 }
 
-TEST(HostChunks, AChunkThatCannotBeReadIsTriedAgain) {
+TEST(HostChunks, AFailedLoadIsRetried) {
   const Host host(2);
   EXPECT_THROW(host.ranks[0]->get({0, 0}, []() -> Chunk { fail("unreadable"); }), Error);
   EXPECT_THROW(host.ranks[1]->get({0, 0}, []() -> Chunk { fail("unreadable"); }), Error);

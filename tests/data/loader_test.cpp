@@ -34,7 +34,7 @@ class LoaderTest : public DataTest {
   }
 };
 
-TEST_F(LoaderTest, BatchesRunAcrossEpochsAndEveryRowComesOnceAnEpoch) {
+TEST_F(LoaderTest, BatchesContinueAcrossEpochsAndEachEpochHasEveryRowOnce) {
   const Dataset dataset(options(rows_file(40)));
   Loader loader(dataset.split("train"), loader_options());
   std::vector<int64_t> stream;
@@ -56,7 +56,7 @@ TEST_F(LoaderTest, BatchesRunAcrossEpochsAndEveryRowComesOnceAnEpoch) {
   }
 }
 
-TEST_F(LoaderTest, MicrobatchesDependOnNeitherRanksNorWorkersNorWhereTheRunBegan) {
+TEST_F(LoaderTest, MicrobatchesAreIndependentOfRanksWorkersAndTheFirstStep) {
   const Dataset dataset(options(rows_file(97)));
   std::map<std::pair<int64_t, int64_t>, std::vector<int64_t>> whole;
   Loader one(dataset.split("train"), loader_options());
@@ -73,16 +73,16 @@ TEST_F(LoaderTest, MicrobatchesDependOnNeitherRanksNorWorkersNorWhereTheRunBegan
       Loader loader(dataset.split("train"), part);
       for (int64_t step = 4; step < 10; ++step)
         for (int64_t microbatch = part.microbatches.first; microbatch < part.microbatches.end; ++microbatch) {
-          // A worker whose turn comes later may ask first: ask from the back.
-          const int64_t asked = part.workers > 1
-                                    ? part.microbatches.first + part.microbatches.end - 1 - microbatch
-                                    : microbatch;
-          EXPECT_EQ(ids_of(loader.microbatch(step, asked)), (whole[{step, asked}]));
+          // Workers may request microbatches in any order: here in reverse.
+          const int64_t requested = part.workers > 1
+                                        ? part.microbatches.first + part.microbatches.end - 1 - microbatch
+                                        : microbatch;
+          EXPECT_EQ(ids_of(loader.microbatch(step, requested)), (whole[{step, requested}]));
         }
     }
 }
 
-TEST_F(LoaderTest, ARankWithoutLeavesReadsNothing) {
+TEST_F(LoaderTest, ARankWithoutMicrobatchesReadsNothing) {
   const Dataset dataset(options(rows_file(40)));
   LoaderOptions none = loader_options();
   none.microbatches = {1, 1};
@@ -90,7 +90,7 @@ TEST_F(LoaderTest, ARankWithoutLeavesReadsNothing) {
   EXPECT_EQ(loader.waited_seconds(), 0);
 }
 
-TEST_F(LoaderTest, ALoaderThatIsNotAskedAnyMoreEnds) {
+TEST_F(LoaderTest, ALoaderStopsBeforeItsLastStep) {
   const Dataset dataset(options(rows_file(40)));
   LoaderOptions endless = loader_options();
   endless.end_step = int64_t{1} << 40;
@@ -98,17 +98,17 @@ TEST_F(LoaderTest, ALoaderThatIsNotAskedAnyMoreEnds) {
   EXPECT_EQ(loader.microbatch(0, 0).size(), 4);
 }
 
-TEST_F(LoaderTest, WhatIsWrongInASmallSplitIsToldBeforeTheFirstStep) {
+TEST_F(LoaderTest, ASmallSplitIsValidatedBeforeTheFirstStep) {
   torch::Tensor x = torch::zeros({40, 3});
   x[39][0] = std::numeric_limits<float>::quiet_NaN();
   const Dataset dataset(options(make("nan.h5", {{"/train/x", x}})));
   EXPECT_THROW(Loader(dataset.split("train"), loader_options()), Error);
 }
 
-TEST_F(LoaderTest, BinarisationFollowsTheProbabilitiesAndIsFixedOrFresh) {
+TEST_F(LoaderTest, BinarisationSamplesTheProbabilitiesStaticallyOrDynamically) {
   const torch::Tensor x = torch::full({50, 400}, 0.3F);
   const Dataset dataset(options(make("p.h5", {{"/train/x", x}})));
-  const auto draw = [&](const std::string& binarize, int64_t step) {
+  const auto sample = [&](const std::string& binarize, int64_t step) {
     LoaderOptions all{.batch = 50,
                       .microbatch = 50,
                       .microbatches = {0, 1},
@@ -120,14 +120,14 @@ TEST_F(LoaderTest, BinarisationFollowsTheProbabilitiesAndIsFixedOrFresh) {
     const Batch batch = Loader(dataset.split("train"), all).microbatch(step, 0);
     return batch.x.index_select(0, batch.ids.argsort());  // in the order of the file
   };
-  EXPECT_NEAR(draw("dynamic", 0).mean().item<double>(), 0.3, 0.015);  // 4.6 standard deviations
-  EXPECT_TRUE(torch::equal(draw("static", 0), draw("static", 1)));
-  EXPECT_FALSE(torch::equal(draw("dynamic", 0), draw("dynamic", 1)));
+  EXPECT_NEAR(sample("dynamic", 0).mean().item<double>(), 0.3, 0.015);  // 4.6 standard deviations
+  EXPECT_TRUE(torch::equal(sample("static", 0), sample("static", 1)));
+  EXPECT_FALSE(torch::equal(sample("dynamic", 0), sample("dynamic", 1)));
   const Batch rows = read_rows(dataset.split("train"), 0, 50, "static", Key(5).with("binarize"));
-  EXPECT_TRUE(torch::equal(rows.x, draw("static", 0)));
+  EXPECT_TRUE(torch::equal(rows.x, sample("static", 0)));
 }
 
-TEST(Binarize, CertainValuesStay) {
+TEST(Binarize, ZeroAndOneAreUnchanged) {
   std::vector<float> values{0, 1, 0, 1};
   binarize_row(values.data(), 4, Key(1));
   EXPECT_EQ(values, (std::vector<float>{0, 1, 0, 1}));

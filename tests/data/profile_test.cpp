@@ -11,7 +11,7 @@ namespace {
 
 using testing::HasSubstr;
 
-class SurveyTest : public DataTest {
+class ProfileTest : public DataTest {
  protected:
   std::string repack(const std::string& file, const std::string& access_method = "directly") const {
     return repack_line(file, "/train/x",
@@ -19,21 +19,21 @@ class SurveyTest : public DataTest {
   }
 };
 
-TEST_F(SurveyTest, ValuesAreThoseOfTheRows) {
+TEST_F(ProfileTest, SummarisesTheValues) {
   torch::Tensor x = torch::arange(3000, torch::kFloat32).reshape({1000, 3});
   x[17][1] = std::numeric_limits<float>::quiet_NaN();
   x[999][2] = std::numeric_limits<float>::infinity();
   const std::string path = make("a.h5", {{"/train/x", x}});
-  const std::optional<ValueProfile> survey = profile_values(DataFile(path), "/train/x");
-  ASSERT_TRUE(survey);
-  EXPECT_EQ(survey->rows, 1000);  // few rows are looked at whole
-  EXPECT_EQ(survey->not_finite, 2);
-  EXPECT_EQ(survey->lowest, 0);
-  EXPECT_EQ(survey->highest, 2998);
-  EXPECT_NEAR(survey->mean, (2999.0 * 3000 / 2 - 52 - 2999) / 2998, 1e-9);
+  const std::optional<ValueProfile> profile = profile_values(DataFile(path), "/train/x");
+  ASSERT_TRUE(profile);
+  EXPECT_EQ(profile->rows, 1000);  // all of them, because they are few
+  EXPECT_EQ(profile->not_finite, 2);
+  EXPECT_EQ(profile->lowest, 0);
+  EXPECT_EQ(profile->highest, 2998);
+  EXPECT_NEAR(profile->mean, (2999.0 * 3000 / 2 - 52 - 2999) / 2998, 1e-9);
 }
 
-TEST_F(SurveyTest, AWholeShuffleHasNoPriceAndWindowsHaveTheirOwn) {
+TEST_F(ProfileTest, AFullShuffleHasNoCostAndWindowsCorrelateRows) {
   const torch::Tensor x = torch::zeros({16384, 256});  // 16 MiB, chunks of 256 KiB
   DataOptions small = options(make("b.h5", {{"/train/x", x}}, "", 256));
   small.shuffle_buffer_bytes = 1 << 20;
@@ -48,7 +48,7 @@ TEST_F(SurveyTest, AWholeShuffleHasNoPriceAndWindowsHaveTheirOwn) {
   EXPECT_NEAR(windows->same_chunk, 16, 0.5);  // a window is a sixteenth of the rows
 }
 
-TEST_F(SurveyTest, OnlyALayoutThatIsSlowToReadIsToBeStoredAnew) {
+TEST_F(ProfileTest, OnlyASlowLayoutGetsARepackCommand) {
   const torch::Tensor x = torch::zeros({4096, 256});
   EXPECT_EQ(repack(make("whole.h5", {{"/train/x", x}})), "");
   EXPECT_EQ(repack(make("good.h5", {{"/train/x", x}}, "", 256)), "");

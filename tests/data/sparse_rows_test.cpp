@@ -11,25 +11,25 @@ using testing::HasSubstr;
 
 class SparseRowsTest : public DataTest {
  protected:
-  // 500 rows of 40 columns, of which a tenth is not zero; some rows are empty. Returns the dense rows.
+  // Writes 500 rows of 40 columns, a tenth of them nonzero, some rows empty. Returns the dense rows.
   torch::Tensor make_sparse(const std::string& name, bool values, int64_t chunk_rows) {
     torch::manual_seed(1);
     torch::Tensor dense = torch::rand({500, 40});
     dense =
         torch::where(dense < 0.1, values ? dense * 50 : torch::ones_like(dense), torch::zeros_like(dense));
     dense.narrow(0, 100, 20).zero_();
-    const torch::Tensor places = dense.nonzero();
+    const torch::Tensor indices = dense.nonzero();
     const torch::Tensor counts = dense.ne(0).sum(1);
     const torch::Tensor offsets = torch::cat({torch::zeros({1}, torch::kInt64), counts.cumsum(0)});
     std::vector<std::pair<std::string, torch::Tensor>> tensors{
-        {"/train/indices", places.select(1, 1).contiguous()}, {"/train/offsets", offsets}};
+        {"/train/indices", indices.select(1, 1).contiguous()}, {"/train/offsets", offsets}};
     if (values) tensors.emplace_back("/train/values", dense.masked_select(dense.ne(0)));
     make(name, tensors, "interactions", chunk_rows);
     return dense;
   }
 };
 
-TEST_F(SparseRowsTest, RowsAreThoseThatWereStored) {
+TEST_F(SparseRowsTest, RowsRoundTrip) {
   for (const bool values : {false, true})
     for (const int64_t chunk_rows : {0, 64}) {
       const std::string name = fmt::format("{}{}.h5", values, chunk_rows);
@@ -46,20 +46,21 @@ TEST_F(SparseRowsTest, RowsAreThoseThatWereStored) {
     }
 }
 
-TEST_F(SparseRowsTest, WhatDoesNotFitTogetherIsRefused) {
+TEST_F(SparseRowsTest, InconsistentDatasetsAreRejected) {
   const torch::Tensor indices = torch::tensor({0, 3, 1}, torch::kInt64);
-  const auto predict = [&](const char* name, const torch::Tensor& offsets, const torch::Tensor& values) {
-    return refusal(options(
+  const auto error_for = [&](const char* name, const torch::Tensor& offsets, const torch::Tensor& values) {
+    return error_of(options(
         make(name, {{"/train/indices", indices}, {"/train/offsets", offsets}, {"/train/values", values}})));
   };
   const torch::Tensor good = torch::tensor({0, 2, 3}, torch::kInt64);
-  EXPECT_THAT(predict("a.h5", torch::tensor({0, 2, 9}, torch::kInt64), torch::ones({3})),
-              HasSubstr("offsets holds 9"));
-  EXPECT_THAT(predict("b.h5", torch::tensor({2, 0, 3}, torch::kInt64), torch::ones({3})),
-              HasSubstr("offsets holds 0"));
-  EXPECT_THAT(predict("c.h5", good, torch::ones({2})), HasSubstr("/train/values holds 2 numbers for 3"));
-  EXPECT_THAT(predict("d.h5", good, torch::tensor({1.0F, INFINITY, 1.0F})), HasSubstr("not finite"));
-  EXPECT_THAT(predict("e.h5", torch::tensor({0}, torch::kInt64), torch::ones({3})),
+  EXPECT_THAT(error_for("a.h5", torch::tensor({0, 2, 9}, torch::kInt64), torch::ones({3})),
+              HasSubstr("offsets is 9 at index 2"));
+  EXPECT_THAT(error_for("b.h5", torch::tensor({2, 0, 3}, torch::kInt64), torch::ones({3})),
+              HasSubstr("offsets is 0 at index 1"));
+  EXPECT_THAT(error_for("c.h5", good, torch::ones({2})),
+              HasSubstr("/train/values has 2 elements, but /train/indices has 3"));
+  EXPECT_THAT(error_for("d.h5", good, torch::tensor({1.0F, INFINITY, 1.0F})), HasSubstr("not finite"));
+  EXPECT_THAT(error_for("e.h5", torch::tensor({0}, torch::kInt64), torch::ones({3})),
               HasSubstr("one more than there are rows"));
 }
 

@@ -18,14 +18,14 @@ Vocabulary vocabulary(const std::string& kind, const std::vector<std::string>& t
   return all;
 }
 
-TEST(Vocabulary, TextsLieBetweenTheSpecialTokens) {
+TEST(Vocabulary, DecodesTheTokensBetweenBosAndEos) {
   const torch::Tensor rows =
       torch::tensor({{1, 4, 5, 2, 0}, {1, 3, 2, 4, 4}, {1, 2, 0, 0, 0}, {4, 4, 4, 5, 5}});
   EXPECT_THAT(vocabulary("words", {"a", "b"}).texts(rows.to(torch::kFloat32)),
               ElementsAre("a b", "<unk>", "", "a a a b b"));
 }
 
-TEST(Vocabulary, PiecesAreJoinedAsTheyWereCut) {
+TEST(Vocabulary, JoinsTokensAccordingToTheirKind) {
   const torch::Tensor rows = torch::tensor({{1, 4, 5, 6, 4, 2}});
   EXPECT_THAT(vocabulary("smiles", {"C", "Cl", "("}).texts(rows), ElementsAre("CCl(C"));
   EXPECT_THAT(vocabulary("characters", {"a", " ", "b"}).texts(rows), ElementsAre("a ba"));
@@ -37,7 +37,7 @@ TEST(Vocabulary, PiecesAreJoinedAsTheyWereCut) {
 
 class Texts : public DataTest {};
 
-TEST_F(Texts, OfOneLengthAndOfAnyLengthAreRead) {
+TEST_F(Texts, OfFixedAndOfVariableLengthAreRead) {
   const hdf5::Handle file = hdf5::create_file(path("texts.h5"));
   const std::vector<std::string> texts{"<pad>", "é", ""};
   EXPECT_EQ(hdf5::read_texts(hdf5::write_texts(file, "/any", texts)), texts);

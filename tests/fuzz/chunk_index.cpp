@@ -44,8 +44,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   const auto file = std::make_shared<const RawFile>(path);
   std::string why_not;
-  if (auto pieces = read_chunk_index(*file, header, storage, why_not)) {
-    storage.pieces = std::move(*pieces);
+  if (auto chunks = read_chunk_index(*file, header, storage, why_not)) {
+    storage.chunks = std::move(*chunks);
     read_rows(file, std::move(storage));
   }
   return 0;

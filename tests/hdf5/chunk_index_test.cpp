@@ -20,8 +20,8 @@ class ChunkIndexTest : public FilesTest {
  protected:
   static constexpr uint64_t header = 64, messages = header + 16;
 
-  // Why a file with these messages in its one header is not read; behind them lies `rest`.
-  std::string refusal_of(const std::string& message_bytes, const std::string& rest = "") const {
+  // The reason why a file with these messages in its only object header, followed by `rest`, is not read.
+  std::string reason_of(const std::string& message_bytes, const std::string& rest = "") const {
     std::string bytes = "\211HDF\r\n\032\n" + number(2, 1) + number(8, 1) + number(8, 1);
     bytes.resize(header);
     bytes += number(1, 8) + number(message_bytes.size(), 8) + message_bytes + rest;
@@ -38,17 +38,17 @@ class ChunkIndexTest : public FilesTest {
   }
 };
 
-TEST_F(ChunkIndexTest, BlocksThatLeadToTheNextTwiceAreNotFollowed) {
+TEST_F(ChunkIndexTest, RejectsHeaderBlocksWithTwoReferencesToTheNext) {
   std::string blocks;
   for (uint64_t i = 0; i < 60; ++i) {
     const std::string next = message(0x10, number(messages + (i + 1) * 48, 8) + number(48, 8));
     blocks += next + next;
   }
-  EXPECT_THAT(refusal_of(blocks.substr(0, 48), blocks.substr(48) + std::string(48, '\0')),
-              testing::HasSubstr("lead to the same one"));
+  EXPECT_THAT(reason_of(blocks.substr(0, 48), blocks.substr(48) + std::string(48, '\0')),
+              testing::HasSubstr("refer to the same one"));
 }
 
-TEST_F(ChunkIndexTest, NodesThatLeadToTheNextTwiceAreNotFollowed) {
+TEST_F(ChunkIndexTest, RejectsTreeNodesWithTwoReferencesToTheNext) {
   const std::string layout =
       message(0x08, number(3, 1) + number(2, 1) + number(3, 1) + number(messages + 24, 8) + number(0, 5));
   constexpr uint64_t levels = 30, node_bytes = 24 + 2 * 40;
@@ -58,7 +58,7 @@ TEST_F(ChunkIndexTest, NodesThatLeadToTheNextTwiceAreNotFollowed) {
     tree += "TREE" + number(1, 1) + number(levels - 1 - i, 1) + number(2, 2) + number(0, 16);
     for (int entry = 0; entry < 2; ++entry) tree += std::string(32, '\0') + number(next, 8);
   }
-  EXPECT_THAT(refusal_of(layout, tree + std::string(200, '\0')), testing::HasSubstr("lead to the same one"));
+  EXPECT_THAT(reason_of(layout, tree + std::string(200, '\0')), testing::HasSubstr("refer to the same one"));
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ class FileStructureTest : public FilesTest {
   }
 };
 
-TEST_F(FileStructureTest, NumbersAreLittleEndianAndComeInOrder) {
+TEST_F(FileStructureTest, NumbersAreLittleEndianAndReadInOrder) {
   const auto file = make_file(std::string("TREE\x01\x02\x03\x00\xff", 9));
   Cursor cursor(*file, 0, 9);
   cursor.expect("TREE");
@@ -26,7 +26,7 @@ TEST_F(FileStructureTest, NumbersAreLittleEndianAndComeInOrder) {
   EXPECT_THROW(cursor.number(1), Unreadable);
 }
 
-TEST_F(FileStructureTest, WhatADamagedFileAsksForTakesNoMemory) {
+TEST_F(FileStructureTest, InvalidSizesAreRejectedBeforeMemoryIsAllocated) {
   const auto file = make_file("short");
   for (const uint64_t size : {uint64_t{6}, uint64_t{1} << 29, uint64_t{1} << 40, ~uint64_t{0}}) {
     EXPECT_THROW(Cursor(*file, 0, size), Unreadable) << size;
@@ -34,7 +34,7 @@ TEST_F(FileStructureTest, WhatADamagedFileAsksForTakesNoMemory) {
   }
 }
 
-TEST_F(FileStructureTest, AFileWithoutASuperblockIsTold) {
+TEST_F(FileStructureTest, AFileWithoutASuperblockIsRejected) {
   EXPECT_THROW(read_superblock(*make_file(std::string(5000, 'x'))), Unreadable);
 }
 

@@ -1,4 +1,4 @@
-// HDF5 files that the tests of this folder make for themselves.
+// A fixture that writes HDF5 files for tests.
 #pragma once
 #include <gtest/gtest.h>
 #include <torch/types.h>
@@ -10,11 +10,11 @@
 
 namespace elbo {
 
-// A folder that is gone after the test.
+// Has a temporary folder, which is removed after the test.
 class FilesTest : public testing::Test {
  protected:
   void SetUp() override {
-    hdf5::lock();  // prepares the library, before a test names one of its types
+    hdf5::lock();  // initialises the library before a test uses its types
     std::string pattern = (std::filesystem::temp_directory_path() / "elbo_data_XXXXXX").string();
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
@@ -23,7 +23,7 @@ class FilesTest : public testing::Test {
 
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
-  // One tensor a dataset, in a new file; returns its path.
+  // Writes a new file with one dataset per tensor; returns its path.
   std::string make(const std::string& name, const std::vector<std::pair<std::string, torch::Tensor>>& tensors,
                    const std::string& kind = "", int64_t chunk_rows = 0) const {
     const auto guard = hdf5::lock();

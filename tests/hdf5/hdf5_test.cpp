@@ -13,7 +13,7 @@ namespace {
 
 class Hdf5Test : public elbo::FilesTest {};
 
-TEST_F(Hdf5Test, TensorsOfEveryTypeComeBackAsTheyWere) {
+TEST_F(Hdf5Test, TensorsOfEveryTypeRoundTrip) {
   const Handle file = create_file(path("t.h5"), 512);
   for (const auto type : {torch::kFloat32, torch::kFloat64, torch::kInt64, torch::kInt32, torch::kUInt8}) {
     const std::string name = std::string("/group/") + torch::toString(type);
@@ -39,7 +39,7 @@ TEST_F(Hdf5Test, RowsCanBeAppended) {
   EXPECT_EQ(all[5][2].item<float>(), 2);
 }
 
-TEST_F(Hdf5Test, AttributesComeBackHoweverLong) {
+TEST_F(Hdf5Test, AttributesOfAnyLengthRoundTrip) {
   const Handle file = create_file(path("a.h5"));
   const Handle root = open_group(file, "/");
   const std::string text(200000, 'x');  // beyond what HDF5 keeps inside an object's header
@@ -53,7 +53,7 @@ TEST_F(Hdf5Test, AttributesComeBackHoweverLong) {
   EXPECT_FALSE(read_integer_attribute(root, "text"));
 }
 
-TEST_F(Hdf5Test, ExistenceIsToldWithoutAnError) {
+TEST_F(Hdf5Test, ExistsDoesNotThrow) {
   const Handle file = create_file(path("e.h5"));
   write_tensor(file, "/a/b/c", torch::zeros({2}));
   EXPECT_TRUE(exists(file, "/a/b/c"));
@@ -63,7 +63,7 @@ TEST_F(Hdf5Test, ExistenceIsToldWithoutAnError) {
   EXPECT_EQ(list(file, "/a"), std::vector<std::string>{"b"});
 }
 
-TEST_F(Hdf5Test, FailuresNameFileObjectAndHdf5sReason) {
+TEST_F(Hdf5Test, ErrorsNameFileObjectAndHdf5sReason) {
   const Handle file = create_file(path("f.h5"));
   write_tensor(file, "/x", torch::zeros({2, 2}));
   const Handle x = open_dataset(file, "/x");

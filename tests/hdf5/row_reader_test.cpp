@@ -15,14 +15,14 @@ namespace {
 
 using hdf5::Handle;
 
-// What a dataset of the test is like; the library writes it.
+// The properties of a dataset, which the HDF5 library writes.
 struct Recipe {
   hid_t type = H5T_IEEE_F32LE;
   std::vector<hsize_t> shape{50, 6};
-  std::vector<hsize_t> chunk{};  // none: contiguous
-  std::string filters{};         // s: shuffle, d: deflate, f: Fletcher-32, in this order of writing
+  std::vector<hsize_t> chunk{};  // empty: contiguous
+  std::string filters{};         // s: shuffle, d: deflate, f: Fletcher-32, in the order of application
   bool extendible = false;
-  bool newest = false;      // the file's version
+  bool newest = false;      // version of the file format
   bool user_block = false;  // of 512 bytes
   bool compact = false;
   hsize_t written = 0;  // rows; 0: all
@@ -31,7 +31,7 @@ struct Recipe {
 
 class RowReaderTest : public FilesTest {
  protected:
-  // Small whole numbers: every type holds them.
+  // Values are small whole numbers, which every type can represent.
   std::string make_file(const Recipe& recipe, uint32_t seed) const {
     const auto guard = hdf5::lock();
     const std::string name = path(fmt::format("{}.h5", seed));
@@ -76,7 +76,7 @@ class RowReaderTest : public FilesTest {
     return DataFile(file).reader("/x", type);
   }
 
-  // Both ways give the same numbers, for any range of rows.
+  // The direct reader and the library read the same numbers, for any range of rows.
   static void expect_equal(const std::string& file, torch::ScalarType type, uint32_t seed) {
     const std::shared_ptr<const RowReader> direct = open(file, type);
     EXPECT_EQ(direct->access_method(), "directly");
@@ -89,10 +89,10 @@ class RowReaderTest : public FilesTest {
       const int64_t count = turn == 0 ? shape[0] - first : 1 + roll(shape[0] - first);
       std::vector<int64_t> size = shape;
       size.front() = count;
-      torch::Tensor here = torch::full(size, 99, type), there = torch::full(size, 98, type);
-      direct->read(first, count, here.mutable_data_ptr());
-      hdf5::read_rows(dataset, first, count, hdf5_type(type), there.mutable_data_ptr());
-      ASSERT_TRUE(torch::equal(here, there)) << "rows " << first << ", " << count;
+      torch::Tensor ours = torch::full(size, 99, type), theirs = torch::full(size, 98, type);
+      direct->read(first, count, ours.mutable_data_ptr());
+      hdf5::read_rows(dataset, first, count, hdf5_type(type), theirs.mutable_data_ptr());
+      ASSERT_TRUE(torch::equal(ours, theirs)) << "rows " << first << ", " << count;
     }
   }
 
@@ -117,7 +117,7 @@ TEST_F(RowReaderTest, ReadsEveryTypeAsTheLibraryDoes) {
   }
 }
 
-TEST_F(RowReaderTest, ReadsHalfPrecisionOfBothKinds) {
+TEST_F(RowReaderTest, ReadsBinary16AndBfloat16) {
   for (const bool brain : {false, true}) {
     const Handle type(H5Tcopy(H5T_IEEE_F32LE), H5Tclose);
     const size_t exponent = brain ? 8 : 5, mantissa = 15 - exponent;
@@ -177,7 +177,7 @@ TEST_F(RowReaderTest, ReadsIndexesOfManyChunks) {
 }
 
 TEST_F(RowReaderTest, ReadsIndexesInPages) {
-  // The blocks of an extensible array are cut into pages from about 131,000 chunks on; some are never
+  // The data blocks of an extensible array have pages from about 131,000 chunks on; some pages are never
   // written.
   constexpr hsize_t chunks = 200'000;
   const std::string file = make_file({.type = H5T_STD_U8LE,
@@ -189,20 +189,20 @@ TEST_F(RowReaderTest, ReadsIndexesInPages) {
                                      1);
   const std::shared_ptr<const RowReader> direct = open(file, torch::kUInt8);
   EXPECT_EQ(direct->access_method(), "directly");
-  torch::Tensor here = torch::empty({chunks, 2}, torch::kUInt8), there = torch::empty_like(here);
-  direct->read(0, chunks, here.mutable_data_ptr());
+  torch::Tensor ours = torch::empty({chunks, 2}, torch::kUInt8), theirs = torch::empty_like(ours);
+  direct->read(0, chunks, ours.mutable_data_ptr());
   hdf5::read_rows(hdf5::open_dataset(hdf5::open_file(file), "/x"), 0, chunks, H5T_NATIVE_UINT8,
-                  there.mutable_data_ptr());
-  EXPECT_TRUE(torch::equal(here, there));
+                  theirs.mutable_data_ptr());
+  EXPECT_TRUE(torch::equal(ours, theirs));
 }
 
-TEST_F(RowReaderTest, ReadsContiguousFilesAndThoseBehindAUserBlock) {
+TEST_F(RowReaderTest, ReadsContiguousDatasetsAndFilesWithAUserBlock) {
   expect_equal(make_file({.shape = {33, 4, 2}}, 1), torch::kFloat32, 1);
   expect_equal(make_file({.shape = {33, 4}, .user_block = true}, 2), torch::kFloat32, 2);
   expect_equal(make_file({.shape = {33, 4}, .chunk = {5, 4}, .user_block = true}, 3), torch::kFloat32, 3);
 }
 
-TEST_F(RowReaderTest, ReadsRowsThatLieInTheHeader) {
+TEST_F(RowReaderTest, ReadsCompactDatasets) {
   for (const bool newest : {false, true})
     for (const bool user_block : {false, true}) {
       const uint32_t seed = 1 + 2 * (newest ? 1 : 0) + (user_block ? 1 : 0);
@@ -212,28 +212,28 @@ TEST_F(RowReaderTest, ReadsRowsThatLieInTheHeader) {
     }
 }
 
-TEST_F(RowReaderTest, OneProcessReadsTheIndexForAll) {
+TEST_F(RowReaderTest, OneProcessReadsTheChunkIndexForAll) {
   const std::string name = make_file({.shape = {40, 6}, .chunk = {10, 6}, .filters = "d"}, 1);
   const auto guard = hdf5::lock();
-  std::vector<std::string> said;
+  std::vector<std::string> sent;
   const auto rows = [](const DataFile& file) {
     torch::Tensor x = torch::empty({40, 6});
     file.reader("/x", torch::kFloat32)->read(0, 40, x.mutable_data_ptr());
     return x;
   };
   const torch::Tensor first =
-      rows(DataFile(name, [&](const auto& make) { return said.emplace_back(make()); }));
-  EXPECT_EQ(said.size(), 1U);
-  EXPECT_TRUE(torch::equal(rows(DataFile(name, [&](const auto&) { return said.front(); })), first));
+      rows(DataFile(name, [&](const auto& make) { return sent.emplace_back(make()); }));
+  EXPECT_EQ(sent.size(), 1U);
+  EXPECT_TRUE(torch::equal(rows(DataFile(name, [&](const auto&) { return sent.front(); })), first));
 
-  // A reason for the library is a result, too.
-  const DataFile predict(name, [](const auto&) { return "somebody said so"; });
-  EXPECT_EQ(predict.reader("/x", torch::kFloat32)->access_method(),
-            "through the HDF5 library, because somebody said so");
-  EXPECT_TRUE(torch::equal(rows(predict), first));
+  // A reason to use the library is sent, too.
+  const DataFile through_library(name, [](const auto&) { return "of a test"; });
+  EXPECT_EQ(through_library.reader("/x", torch::kFloat32)->access_method(),
+            "through the HDF5 library, because of a test");
+  EXPECT_TRUE(torch::equal(rows(through_library), first));
 }
 
-TEST_F(RowReaderTest, LeavesToTheLibraryWhatItCannotProveSafe) {
+TEST_F(RowReaderTest, UsesTheLibraryForUnsupportedTypesAndFilters) {
   const auto access_method = [&](const Recipe& recipe, uint32_t seed) {
     return open(make_file(recipe, seed), torch::kFloat32)->access_method();
   };
@@ -257,13 +257,13 @@ TEST_F(RowReaderTest, LeavesToTheLibraryWhatItCannotProveSafe) {
   EXPECT_THAT(open(name, torch::kFloat32)->access_method(), testing::HasSubstr("filter"));
 }
 
-TEST_F(RowReaderTest, NamesRowsOfADamagedChunk) {
+TEST_F(RowReaderTest, NamesTheRowsOfADamagedChunk) {
   const std::string file = make_file({.shape = {40, 6}, .chunk = {10, 6}, .filters = "sdf"}, 1);
   const std::shared_ptr<const RowReader> reader = open(file, torch::kFloat32);
   std::vector<float> rows(240);
   reader->read(0, 40, rows.data());
   {
-    // All of the file's second half, so that the later chunks are hit.
+    // Overwrites the last quarter of the file, which holds the later chunks.
     std::fstream stream(file, std::ios::binary | std::ios::in | std::ios::out | std::ios::ate);
     const auto size = static_cast<int64_t>(stream.tellp());
     stream.seekp(size * 3 / 4);
@@ -278,7 +278,7 @@ TEST_F(RowReaderTest, NamesRowsOfADamagedChunk) {
   }
 }
 
-TEST(Decode, HalvesHaveTheirValues) {
+TEST(Decode, ConvertsBinary16AndBfloat16) {
   // 1.5 and the smallest subnormal of binary16; 1.5 of bfloat16.
   const uint16_t half[] = {0x3e00, 0x0001}, brain[] = {0x3fc0};
   float out[2];

@@ -87,13 +87,13 @@ class BadInput(ProgramTest):
         self.refuse_data(self.folder / "none.h5", ["no such file"])
         self.refuse_data(self.folder, ["is a folder"])
 
-    def test_not_hdf5_and_hdf5_cut_short(self):
+    def test_not_hdf5_and_truncated_hdf5(self):
         text = self.folder / "text.h5"
         text.write_text("no HDF5 at all\n" * 100)
         self.refuse_data(text, ["is not an HDF5 file"])
         cut = self.folder / "cut.h5"
         cut.write_bytes((pathlib.Path(__file__).resolve().parents[2] / DATA).read_bytes()[:3_000_000])
-        self.refuse_data(cut, ["cut short"])
+        self.refuse_data(cut, ["truncated"])
 
     def test_datasets_missing_empty_or_of_another_shape_or_type(self):
         x = numpy.zeros((20, 3), "f4")
@@ -166,7 +166,7 @@ class BadInput(ProgramTest):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("is not the data set", result.stderr)
 
-    def test_an_index_of_chunks_that_contradicts_itself(self):
+    def test_an_inconsistent_chunk_index(self):
         data = self.folder / "index.h5"
         with h5py.File(data, "w", libver="earliest") as file:
             file.create_dataset("train/x", data=numpy.zeros((100, 8), "f4"), chunks=(10, 8))
@@ -177,7 +177,7 @@ class BadInput(ProgramTest):
                 content[node + 24 + 8] ^= 10  # the row that the first one begins with
                 break
         data.write_bytes(content)
-        self.refuse_data(data, ["/train/x", "contradicts itself"])
+        self.refuse_data(data, ["/train/x", "inconsistent"])
 
     def test_a_checkpoint_of_another_model(self):
         self.make_run()

@@ -87,8 +87,8 @@ class DataForms(ProgramTest):
         arguments = "--train.steps=5", "--train.batch=30", "--train.microbatch=10"
         stage = self.folder / "stage"
         told = self.run_and_fail_to_stage(path, stage)
-        self.assertIn(f"data.stage={stage}: is no folder on {os.uname().nodename}", told)
-        self.assertIn("there is no variable NOT_SET on", self.run_and_fail_to_stage(path, "$NOT_SET/x"))
+        self.assertIn(f"data.stage={stage}: is not a folder on {os.uname().nodename}", told)
+        self.assertIn("the variable NOT_SET is not set on", self.run_and_fail_to_stage(path, "$NOT_SET/x"))
         stage.mkdir()
         staged = f"--data.stage={stage}"
         self.succeed(2, "train", path, "--check", staged, f"--run.directory={self.folder / 'checked'}")

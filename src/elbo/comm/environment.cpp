@@ -73,9 +73,8 @@ struct Environment::State {
     check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &threads), name, "initialise MPI");
     if (threads < MPI_THREAD_SERIALIZED)
       usage_error(
-          "this MPI library supports calls from one thread only; expected MPI_THREAD_SERIALIZED, which Open "
-          "MPI and "
-          "MPICH provide by default");
+          "this MPI library supports calls from one thread only; expected MPI_THREAD_SERIALIZED, which "
+          "Open MPI and MPICH provide by default");
     for (const MPI_Comm comm : {MPI_COMM_WORLD, MPI_COMM_SELF})
       check_mpi(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), name, "set MPI's error handler");
     check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &name.rank), name, "query its rank");
@@ -116,8 +115,8 @@ std::unique_ptr<Communicator> Environment::make_world(double timeout) const {
   if (const int processes = launched_processes(); processes != size())
     usage_error(
         "the launcher started {} processes, but the number of MPI ranks is {}: use the mpirun of the MPI "
-        "library that elbo was "
-        "built with, or srun with --mpi=pmix or --mpi=pmi2, whichever that library supports",
+        "library that elbo was built with, or srun with --mpi=pmix or --mpi=pmi2, whichever that library "
+        "supports",
         processes, size());
   if (size() == 1) return make_self_communicator();
   return make_mpi_communicator(state_->name, timeout, state_->in_flight);

@@ -1,4 +1,4 @@
-// What a model sees of the data: one microbatch, and what all rows have in common.
+// The input of a model: a microbatch of rows, and the shape of a data set.
 #pragma once
 #include <torch/types.h>
 
@@ -9,30 +9,33 @@
 namespace elbo {
 
 struct Batch {
-  torch::Tensor x;         // (b, …) float32; images scaled to [0, 1], tokens as their numbers
-  torch::Tensor label;     // (b) int64 or (b, k) float32; undefined where the data set has none
-  torch::Tensor ids;       // (b) int64, row numbers within the split
-  torch::Tensor length{};  // (b) int64, how many steps of a sequence count; undefined where all do
+  torch::Tensor x;      // (b, …) float32; images scaled to [0, 1], tokens as ids
+  torch::Tensor label;  // (b) int64 or (b, k) float32; undefined if the data set has none
+  torch::Tensor ids;    // (b) int64, row numbers within the split
+  torch::Tensor
+      length{};  // (b) int64, steps of a sequence before the padding; undefined if there is no padding
 
   int64_t size() const { return x.size(0); }
   Batch to(torch::Device device) const {
-    const auto moved = [&](const torch::Tensor& part) { return part.defined() ? part.to(device) : part; };
+    const auto moved = [&](const torch::Tensor& tensor) {
+      return tensor.defined() ? tensor.to(device) : tensor;
+    };
     return {moved(x), moved(label), ids, moved(length)};
   }
 };
 
-// What is known of a data set before a row is read. Equal on all ranks.
+// Properties of a data set that are known before rows are read. Equal on all ranks.
 struct DataShape {
-  // One row: (channels, height, width), (features), (time, features), (time) for tokens, or (time, channels,
-  // height, width) for video.
+  // Shape of a row: (channels, height, width), (features), (time, features), (time) for tokens, or (time,
+  // channels, height, width) for video.
   std::vector<int64_t> x;
   std::string kind;            // image | tabular | sequence | tokens | audio | interactions | "" (unknown)
   bool integer_x = false;      // stored as integers
-  bool bytes_x = false;        // as bytes: x is scaled from 0…255 to [0, 1] but for tokens
-  int64_t classes = 0;         // labels are 0 … classes-1; 0 where there are none
-  int64_t label_features = 0;  // k for continuous labels (N, k)
+  bool bytes_x = false;        // stored as unsigned bytes: x is scaled from 0…255 to [0, 1], except tokens
+  int64_t classes = 0;         // class labels are 0 … classes-1; 0: no class labels
+  int64_t label_features = 0;  // k of continuous labels (N, k); 0: no continuous labels
   int64_t rows = 0;            // of the training split
-  int64_t tokens = 0;          // size of the vocabulary; x holds 0 … tokens-1. 0 where x holds no tokens
+  int64_t tokens = 0;          // size of the vocabulary: x holds 0 … tokens-1; 0: x does not hold tokens
 
   int64_t features() const {
     int64_t product = 1;

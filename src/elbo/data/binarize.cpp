@@ -4,7 +4,7 @@ namespace elbo {
 
 void binarize_row(float* x, int64_t elements, Key key) {
   for (int64_t i = 0; i < elements; ++i) {
-    // 24 bits are what a float in [0, 1) can hold.
+    // A float in [0, 1) has 24 random bits.
     const uint64_t bits = mix64(key.value() + static_cast<uint64_t>(i) * 0x9e3779b97f4a7c15ULL) >> 40;
     const float uniform = static_cast<float>(bits) * 0x1p-24F;
     x[i] = uniform < x[i] ? 1.0F : 0.0F;

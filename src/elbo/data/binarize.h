@@ -1,5 +1,5 @@
-// Binary rows from values in [0, 1], the usual data of VAE papers (Salakhutdinov & Murray 2008 draw anew each
-// time, Larochelle & Murray 2011 keep one draw).
+// Stochastic binarisation of values in [0, 1], common in VAE papers: dynamic (Salakhutdinov & Murray 2008) or
+// static (Larochelle & Murray 2011).
 #pragma once
 #include <torch/types.h>
 
@@ -7,8 +7,8 @@
 
 namespace elbo {
 
-// Replaces each value p of the row at `x` by 1 with probability p, otherwise by 0. The draw depends on the
-// key and the value's place alone.
+// Replaces each value p of a row by 1 with probability p, otherwise by 0. The result depends only on the row,
+// the key and the index of the value.
 void binarize_row(float* x, int64_t elements, Key key);
 
 }  // namespace elbo

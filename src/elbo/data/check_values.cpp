@@ -7,8 +7,8 @@
 namespace elbo {
 namespace {
 
-// Of a bit pattern: sign, exponent and mantissa. NaN and infinity have the largest exponent; what is in [0,
-// 1] is no larger than the pattern of 1, but for -0.
+// Bit patterns of float32. NaN and infinity have the largest exponent. The patterns of values in [0, 1] are
+// at most that of 1, except that of -0.
 constexpr uint32_t infinity = 0x7f800000U, sign = 0x80000000U, one = 0x3f800000U;
 
 ELBO_VECTORIZE bool any_above(const float* values, int64_t n, uint32_t ignored, uint32_t limit) {
@@ -25,7 +25,7 @@ ELBO_VECTORIZE bool any_above(const float* values, int64_t n, uint32_t ignored, 
 
 }  // namespace
 
-bool are_data(const float* values, int64_t n, bool in_unit_interval) {
+bool are_valid(const float* values, int64_t n, bool in_unit_interval) {
   if (!in_unit_interval) return !any_above(values, n, sign, infinity - 1);
   if (!any_above(values, n, 0, one)) return true;
   for (int64_t i = 0; i < n; ++i)  // -0 is rare

@@ -1,11 +1,10 @@
-// Whether numbers are data.
+// Validation of values.
 #pragma once
 #include <cstdint>
 
 namespace elbo {
 
-// All n values are neither NaN nor infinity; where `in_unit_interval`, they are in [0, 1], too. As quick as
-// reading them.
-bool are_data(const float* values, int64_t n, bool in_unit_interval);
+// Whether all n values are finite and, with `in_unit_interval`, in [0, 1]. Runs at memory bandwidth.
+bool are_valid(const float* values, int64_t n, bool in_unit_interval);
 
 }  // namespace elbo

@@ -11,32 +11,33 @@ int64_t Chunk::bytes() const {
 }
 
 ChunkCache::Pointer ChunkCache::get(Name name, const std::function<Chunk()>& load) {
-  if (with_host_)
-    if (Pointer shared = with_host_->get(name, load)) return shared;
-  if (Pointer here = find(name)) return here;
+  if (host_chunks_)
+    if (Pointer shared = host_chunks_->get(name, load)) return shared;
+  if (Pointer cached = find(name)) return cached;
   return keep(name, std::make_shared<const Chunk>(load()));
 }
 
 ChunkCache::Pointer ChunkCache::find(Name name) {
   const std::lock_guard guard(mutex_);
-  const auto place = places_.find(name);
-  if (place == places_.end()) return nullptr;
-  entries_.splice(entries_.begin(), entries_, place->second);
-  return place->second->chunk;
+  const auto position = positions_.find(name);
+  if (position == positions_.end()) return nullptr;
+  entries_.splice(entries_.begin(), entries_, position->second);
+  return position->second->chunk;
 }
 
-// Another thread may have been quicker; then its chunk stays.
+// If another thread has loaded the same chunk meanwhile, keeps that one.
 ChunkCache::Pointer ChunkCache::keep(Name name, Pointer loaded) {
   const std::lock_guard guard(mutex_);
-  if (const auto place = places_.find(name); place != places_.end()) return place->second->chunk;
+  if (const auto position = positions_.find(name); position != positions_.end())
+    return position->second->chunk;
   bytes_ += loaded->bytes();
-  while (!entries_.empty() && bytes_ > most_bytes_) {
+  while (!entries_.empty() && bytes_ > capacity_bytes_) {
     bytes_ -= entries_.back().chunk->bytes();
-    places_.erase(entries_.back().name);
+    positions_.erase(entries_.back().name);
     entries_.pop_back();
   }
   entries_.push_front({name, loaded});
-  places_[name] = entries_.begin();
+  positions_[name] = entries_.begin();
   return loaded;
 }
 

@@ -1,4 +1,4 @@
-// Decoded chunks in memory, shared by all files of a split: the least recently used ones leave.
+// An LRU cache of decoded chunks, shared by all files of a split.
 #pragma once
 #include <torch/types.h>
 
@@ -12,30 +12,30 @@
 
 namespace elbo {
 
-// Consecutive rows, decompressed: bytes as such, all other numbers as float32.
+// Consecutive rows, decoded.
 struct Chunk {
-  torch::Tensor x,
-      label;  // (rows, features), (rows) or (rows, k); label undefined where it is kept elsewhere
+  torch::Tensor x;      // (rows, features) uint8, or float32 for all other types
+  torch::Tensor label;  // (rows) or (rows, k); undefined if labels are not cached in chunks
   int64_t bytes() const;
 };
 
 class HostChunks;
 
-// Any number of threads at once.
+// Thread-safe.
 class ChunkCache {
  public:
   using Pointer = std::shared_ptr<const Chunk>;
   struct Name {
-    int64_t file, chunk;  // which file of the split, which of its chunks
+    int64_t file, chunk;  // indices: of the file in the split, of the chunk in the file
     auto operator<=>(const Name&) const = default;
   };
 
-  explicit ChunkCache(int64_t most_bytes) : most_bytes_(most_bytes) {}
+  explicit ChunkCache(int64_t capacity_bytes) : capacity_bytes_(capacity_bytes) {}
 
-  // From now on chunks are looked for there first, and kept there.
-  void share(std::shared_ptr<HostChunks> with_host) { with_host_ = std::move(with_host); }
+  // Uses the host's shared memory first, and this cache only if that is full.
+  void share(std::shared_ptr<HostChunks> host_chunks) { host_chunks_ = std::move(host_chunks); }
 
-  // The chunk, from memory or as `load` reads it, which happens outside of the lock.
+  // Returns the chunk, from memory or from `load`, which is called without the lock.
   Pointer get(Name name, const std::function<Chunk()>& load);
 
  private:
@@ -46,11 +46,11 @@ class ChunkCache {
   Pointer find(Name name);
   Pointer keep(Name name, Pointer loaded);
 
-  std::shared_ptr<HostChunks> with_host_;
-  int64_t most_bytes_;
-  std::mutex mutex_;          // of what follows
-  std::list<Entry> entries_;  // the last used one first
-  std::map<Name, std::list<Entry>::iterator> places_;
+  std::shared_ptr<HostChunks> host_chunks_;
+  int64_t capacity_bytes_;
+  std::mutex mutex_;          // guards the members below
+  std::list<Entry> entries_;  // most recently used first
+  std::map<Name, std::list<Entry>::iterator> positions_;
   int64_t bytes_ = 0;
 };
 

@@ -31,14 +31,14 @@ std::vector<std::string> items(const std::string& path) {
 
 std::vector<std::string> matches(const std::string& pattern) {
   glob_t found{};
-  // Sorted here, since the library sorts by the user's language.
+  // Sorted below: glob would sort according to the locale.
   const int failure = glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found);
   std::vector<std::string> result(found.gl_pathv, found.gl_pathv + found.gl_pathc);
   globfree(&found);
   if (failure != 0 || result.empty())
     usage_error(
-        "data.path={}: matches no file; expected a file, a pattern such as shards/*.h5, or several with "
-        "commas between",
+        "data.path={}: matches no file; expected a file, a pattern such as shards/*.h5, or a comma-separated "
+        "list",
         pattern);
   std::ranges::sort(result);
   return result;
@@ -60,7 +60,7 @@ std::vector<std::string> data_files(const std::string& path) {
     std::error_code error;
     const fs::path canonical = fs::weakly_canonical(file, error);
     if (!seen.insert(error ? fs::path(file) : canonical).second)
-      usage_error("data.path={}: names {} twice; expected each file once", path, file);
+      usage_error("data.path={}: lists {} twice; expected each file once", path, file);
   }
   return files;
 }

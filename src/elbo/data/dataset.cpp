@@ -23,7 +23,7 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t least_window = 1 << 20;
+constexpr int64_t minimum_buffer_bytes = 1 << 20;
 
 }  // namespace
 
@@ -73,45 +73,46 @@ struct Dataset::State {
   int64_t rows_of_first_split = 0;
   mutable std::string fingerprint;
 
-  State(const DataOptions& given, Ranks all) : options(given), ranks(std::move(all)) {
+  State(const DataOptions& data_options, Ranks all_ranks)
+      : options(data_options), ranks(std::move(all_ranks)) {
     if (options.shuffle_buffer_bytes == 0) options.shuffle_buffer_bytes = default_shuffle_buffer_bytes();
-    if (options.shuffle_buffer_bytes < least_window)
-      usage_error("data.shuffle_buffer_bytes={}: expected {} at least, or 0 for what the free memory allows",
-                  options.shuffle_buffer_bytes, least_window);
-    for (const std::string& path : data_files(given.path))
-      files.push_back(std::make_unique<DataFile>(path, ranks.once));
+    if (options.shuffle_buffer_bytes < minimum_buffer_bytes)
+      usage_error("data.shuffle_buffer_bytes={}: expected at least {}, or 0 to choose it by the free memory",
+                  options.shuffle_buffer_bytes, minimum_buffer_bytes);
+    for (const std::string& path : data_files(options.path))
+      files.push_back(std::make_unique<DataFile>(path, ranks.compute_on_root));
   }
 
-  // The dataset's description, if rows can be taken from it.
-  static hdf5::DatasetInfo require_rows(const DataFile& file, const std::string& path, size_t least_rank) {
+  // Checks that the dataset can hold rows, and describes it.
+  static hdf5::DatasetInfo require_rows(const DataFile& file, const std::string& path, size_t minimum_rank) {
     if (hdf5::is_group(file.handle(), path))
-      file.refuse(fmt::format("{} is a group; expected a dataset", path));
+      file.reject(fmt::format("{} is a group; expected a dataset", path));
     hdf5::DatasetInfo info = file.describe(path);
-    if (!info.numeric()) file.refuse(fmt::format("{} holds {}; expected numbers", path, info.type_name));
-    if (info.shape.size() < least_rank)
-      file.refuse(fmt::format("{} has the shape {}; expected (rows, …) with at least {} dimensions", path,
-                              shape_text(info.shape), least_rank));
+    if (!info.numeric()) file.reject(fmt::format("{} holds {}; expected numbers", path, info.type_name));
+    if (info.shape.size() < minimum_rank)
+      file.reject(fmt::format("{} has the shape {}; expected (rows, …) with at least {} dimensions", path,
+                              shape_text(info.shape), minimum_rank));
     for (const int64_t size : info.shape)
       if (size == 0)
-        file.refuse(fmt::format("{} is empty: its shape is {}; expected one row at least", path,
+        file.reject(fmt::format("{} is empty: its shape is {}; expected at least one row", path,
                                 shape_text(info.shape)));
     require_possible_shape(file, path, info);
     return info;
   }
 
-  // A damaged file says any shape, and rows that were never written need no place in it.
+  // The shape in a damaged file may be anything, because chunks that were never written occupy no space.
   static void require_possible_shape(const DataFile& file, const std::string& path,
                                      const hdf5::DatasetInfo& info) {
-    constexpr double most_of_row = 1e9, most_bytes = 1e16;
+    constexpr double row_limit = 1e9, bytes_limit = 1e16;
     const auto extent = [&](size_t d) { return static_cast<double>(static_cast<uint64_t>(info.shape[d])); };
     double row = 1;
     for (size_t d = 1; d < info.shape.size(); ++d) row *= extent(d);
-    if (row > most_of_row)
-      file.refuse(fmt::format("{} has the shape {}; expected rows of at most {:g} numbers", path,
-                              shape_text(info.shape), most_of_row));
+    if (row > row_limit)
+      file.reject(fmt::format("{} has the shape {}; expected rows of at most {:g} elements", path,
+                              shape_text(info.shape), row_limit));
     const double bytes = row * extent(0) * static_cast<double>(info.type_size);
-    if (bytes > most_bytes)
-      file.refuse(fmt::format("{} has the shape {}, which is {}; the file is damaged", path,
+    if (bytes > bytes_limit)
+      file.reject(fmt::format("{} has the shape {}, which would be {}; the file is damaged", path,
                               shape_text(info.shape), human_bytes(bytes)));
   }
 
@@ -121,28 +122,28 @@ struct Dataset::State {
     shape.bytes_x = info.bytes();
     shape.kind = hdf5::read_text_attribute(hdf5::open_group(file.handle(), "/"), "kind").value_or("");
     if (shape.kind.empty()) {
-      const bool pictures = row.size() == 3 || (row.size() == 2 && info.bytes());
-      shape.kind = pictures ? "image" : row.size() == 1 ? "tabular" : "";
+      const bool images = row.size() == 3 || (row.size() == 2 && info.bytes());
+      shape.kind = images ? "image" : row.size() == 1 ? "tabular" : "";
     }
     shape.x = row;
     if (shape.kind == "tokens") find_vocabulary(file, path);
     if (shape.kind != "image") return;
-    if (row.size() == 2) shape.x = {1, row[0], row[1]};  // grey pictures without an axis for channels
+    if (row.size() == 2) shape.x = {1, row[0], row[1]};  // greyscale images without a channel dimension
     if (shape.x.size() != 3)
-      file.refuse(fmt::format("{} has the shape {}; expected (rows, channels, height, width) for images",
+      file.reject(fmt::format("{} has the shape {}; expected (rows, channels, height, width) for images",
                               path, shape_text(info.shape)));
   }
 
   void find_vocabulary(const DataFile& file, const std::string& path) {
     if (!shape.integer_x || shape.x.size() != 1)
-      file.refuse(fmt::format("{} has rows of the shape {}; expected (rows, time) integers for tokens", path,
+      file.reject(fmt::format("{} has rows of the shape {}; expected (time) integers for tokens", path,
                               shape_text(shape.x)));
     if (!hdf5::exists(file.handle(), "/vocabulary"))
-      file.refuse("has tokens and no /vocabulary; expected a dataset of what each number stands for");
+      file.reject("has tokens but no /vocabulary; expected a dataset with the text of each token");
     shape.tokens = file.describe("/vocabulary").shape.front();
   }
 
-  // Largest label of a dataset of integers (N); throws for negative ones.
+  // The largest label of an integer dataset (N). Throws a usage Error for a negative one.
   static int64_t largest_label(const SplitPaths& paths, int64_t rows) {
     const std::shared_ptr<const RowReader> reader = paths.file->reader(paths.label, torch::kInt64);
     int64_t largest = 0;
@@ -152,44 +153,44 @@ struct Dataset::State {
       reader->read(first, labels.size(0), labels.mutable_data_ptr());
       const auto lowest = labels.argmin().item<int64_t>();
       if (const auto label = labels[lowest].item<int64_t>(); label < 0)
-        paths.file->refuse(fmt::format("{} holds the label {} in row {}; expected 0 or more", paths.label,
+        paths.file->reject(fmt::format("{} has the label {} in row {}; expected 0 or more", paths.label,
                                        label, first + lowest));
       largest = std::max(largest, labels.max().item<int64_t>());
     }
     return largest;
   }
 
-  // The labels of one file; `classes_known`: labels beyond shape.classes are wrong.
+  // Checks the labels of one file. classes_known: labels must be below shape.classes.
   void find_labels(const SplitPaths& paths, int64_t rows, bool classes_known) {
     const DataFile& file = *paths.file;
     const hdf5::DatasetInfo info = require_rows(file, paths.label, 1);
     if (info.shape.front() != rows)
-      file.refuse(fmt::format("{} has {} rows, {} has {}; expected as many labels as rows", paths.label,
+      file.reject(fmt::format("{} has {} rows, but {} has {}; expected as many labels as rows", paths.label,
                               info.shape.front(), paths.x, rows));
     if (info.type_class == H5T_FLOAT) {
       if (info.shape.size() > 2)
-        file.refuse(fmt::format("{} has the shape {}; expected (rows) or (rows, k)", paths.label,
+        file.reject(fmt::format("{} has the shape {}; expected (rows) or (rows, k)", paths.label,
                                 shape_text(info.shape)));
       const int64_t features = info.shape.size() == 2 ? info.shape[1] : 1;
       if (shape.label_features != 0 && shape.label_features != features)
-        file.refuse(fmt::format("{} has the shape {}; the labels before it have {} values a row", paths.label,
+        file.reject(fmt::format("{} has the shape {}; other labels have {} values per row", paths.label,
                                 shape_text(info.shape), shape.label_features));
       shape.label_features = features;
       return;
     }
     if (info.shape.size() != 1)
-      file.refuse(fmt::format("{} has the shape {}; expected (rows), one integer a row", paths.label,
+      file.reject(fmt::format("{} has the shape {}; expected (rows), one integer per row", paths.label,
                               shape_text(info.shape)));
-    // The converters write how many classes there are; otherwise the training labels tell.
+    // elbo convert writes the number of classes; without it, the training labels determine it.
     const auto declared =
         hdf5::read_integer_attribute(hdf5::open_dataset(file.handle(), paths.label), "classes");
     const int64_t largest = largest_label(paths, rows);
     const int64_t limit = declared.value_or(classes_known ? shape.classes : rows_of_first_split);
     if (largest >= limit)
-      file.refuse(fmt::format("{} holds the label {}; expected 0 to {} ({})", paths.label, largest, limit - 1,
-                              declared        ? "its attribute classes"
-                              : classes_known ? "the training split's classes"
-                                              : "there cannot be more classes than rows"));
+      file.reject(fmt::format("{} has the label {}; expected 0 to {} ({})", paths.label, largest, limit - 1,
+                              declared        ? "from its attribute classes"
+                              : classes_known ? "from the training split"
+                                              : "at most as many classes as rows"));
     if (!classes_known) shape.classes = std::max(shape.classes, declared.value_or(largest + 1));
   }
 
@@ -197,7 +198,7 @@ struct Dataset::State {
   void open_splits() {
     for (const auto& file : files)
       for (SplitPaths& paths : find_splits(*file, options)) stored.push_back(std::move(paths));
-    // In this order, since training labels say how many classes there are.
+    // Training splits first, because their labels determine the number of classes.
     std::ranges::stable_sort(stored, {}, [](const SplitPaths& paths) {
       return paths.split == "train" ? 0 : paths.split == "validation" ? 1 : 2;
     });
@@ -208,10 +209,10 @@ struct Dataset::State {
       if (stored[i].split == stored.front().split) rows_of_first_split += rows[i];
     for (size_t i = 0; i < stored.size(); ++i) {
       if (stored[i].label.empty() != stored.front().label.empty() && stored[i].split == stored.front().split)
-        stored[i].file->refuse(fmt::format("{} has {}labels, {} of {} has {}; expected all files alike",
-                                           stored[i].x, stored[i].label.empty() ? "no " : "",
-                                           stored.front().x, stored.front().file->path(),
-                                           stored.front().label.empty() ? "none" : "some"));
+        stored[i].file->reject(
+            fmt::format("{} has {}labels, but {} of {} has {}; expected labels in all files or in none",
+                        stored[i].x, stored[i].label.empty() ? "no " : "", stored.front().x,
+                        stored.front().file->path(), stored.front().label.empty() ? "none" : "some"));
       if (!stored[i].label.empty())
         find_labels(stored[i], rows[i], stored[i].split != stored.front().split && shape.classes > 0);
     }
@@ -221,10 +222,10 @@ struct Dataset::State {
     if (splits.contains("train")) shape.rows = splits.at("train")->rows();
   }
 
-  // Rows of one file's split, which must look as those of the first.
+  // Checks that the rows agree with those of the first split, and returns their number.
   int64_t check_rows(const SplitPaths& paths) {
     if (paths.sparse != stored.front().sparse)
-      paths.file->refuse(fmt::format("{} has {} rows, {} has {}: expected all alike", paths.x,
+      paths.file->reject(fmt::format("{} has {} rows, but {} has {}; expected the same in all", paths.x,
                                      paths.sparse ? "sparse" : "dense", stored.front().x,
                                      stored.front().sparse ? "sparse" : "dense"));
     if (paths.sparse) {
@@ -239,9 +240,9 @@ struct Dataset::State {
     const hdf5::DatasetInfo first_info = first.file->describe(first.x);
     if (info.row_elements() != shape.features() || (info.type_class == H5T_INTEGER) != shape.integer_x ||
         info.bytes() != first_info.bytes())
-      paths.file->refuse(fmt::format(
-          "{} has rows of the shape {} and type {}; the rows of {} have {} and {}{}: expected all alike",
-          paths.x, shape_text(std::span(info.shape).subspan(1)), info.type_name, first.x, shape_text(shape.x),
+      paths.file->reject(fmt::format(
+          "{} has rows of shape {} and type {}, but {} has {} and {}{}; expected the same in all", paths.x,
+          shape_text(std::span(info.shape).subspan(1)), info.type_name, first.x, shape_text(shape.x),
           first_info.type_name, paths.file == first.file ? "" : " in " + first.file->path()));
     return info.shape.front();
   }
@@ -249,7 +250,7 @@ struct Dataset::State {
   std::shared_ptr<const RowSource> open_split(const std::string& split) const {
     const auto cache = std::make_shared<ChunkCache>(2 * options.shuffle_buffer_bytes);
     std::vector<std::shared_ptr<const RowSource>> parts;
-    int64_t chunk_bytes = 0, bytes = 0;  // of the largest chunk, of all rows
+    int64_t chunk_bytes = 0, bytes = 0;  // of the largest chunk; of all rows
     const auto add = [&](const auto& part) {
       chunk_bytes = std::max(chunk_bytes, part->chunk_bytes());
       bytes += part->rows() * part->bytes_per_row();
@@ -272,18 +273,19 @@ struct Dataset::State {
                                .length = paths.length,
                                .number = number}));
     }
-    // Others are read once an evaluation, each row by one rank.
+    // Other splits are not shared: an evaluation reads each row once, on one rank.
     if (split == "train" && chunk_bytes > 0) share_chunks(*cache, chunk_bytes, bytes);
     return parts.size() == 1 ? parts.front() : std::make_shared<JoinedRows>(std::move(parts));
   }
 
   void share_chunks(ChunkCache& cache, int64_t chunk_bytes, int64_t bytes) const {
     if (!ranks.share) return;
-    // All of a split that fits, and what each file's last chunk leaves empty; never so few that ranks which
-    // are a little apart take them from one another.
-    constexpr int64_t least = 4;
-    const int64_t most = bytes / chunk_bytes + 1 + std::ssize(files);
-    const int64_t slots = std::min(most, std::max(least, 2 * options.shuffle_buffer_bytes / chunk_bytes));
+    // As many slots as the split has chunks, including the partial last chunk of each file, but at most two
+    // shuffle buffers. With fewer than the minimum, ranks that are not in step would evict each other's
+    // chunks.
+    constexpr int64_t minimum = 4;
+    const int64_t all = bytes / chunk_bytes + 1 + std::ssize(files);
+    const int64_t slots = std::min(all, std::max(minimum, 2 * options.shuffle_buffer_bytes / chunk_bytes));
     if (const std::shared_ptr<void> memory = ranks.share(HostChunks::bytes(slots, chunk_bytes),
                                                          [&](void* raw) { HostChunks::prepare(raw, slots); }))
       cache.share(std::make_shared<HostChunks>(memory, slots, chunk_bytes, ranks.timeout));
@@ -296,15 +298,15 @@ struct Dataset::State {
     splits["train"] = std::make_shared<Holdout>(all, percent, Holdout::Part::training);
     splits["validation"] = std::make_shared<Holdout>(all, percent, Holdout::Part::validation);
     if (splits["validation"]->rows() == 0)
-      usage_error("data.validation_fraction={:g}: holds out none of {} rows; expected a larger share",
+      usage_error("data.validation_fraction={:g}: holds out none of {} rows; expected a larger fraction",
                   options.validation_fraction, all->rows());
   }
 };
 
 int64_t default_shuffle_buffer_bytes() {
   constexpr int64_t mebibyte = 1'048'576;
-  const auto share = static_cast<uint64_t>(std::clamp(free_memory() / 16, 64 * mebibyte, 16'384 * mebibyte));
-  return static_cast<int64_t>(std::bit_floor(share));
+  const auto bytes = static_cast<uint64_t>(std::clamp(free_memory() / 16, 64 * mebibyte, 16'384 * mebibyte));
+  return static_cast<int64_t>(std::bit_floor(bytes));
 }
 
 Dataset::Dataset(const DataOptions& options, Ranks ranks) {
@@ -330,7 +332,7 @@ bool Dataset::has(const std::string& split) const { return state_->splits.contai
 const RowSource& Dataset::split(const std::string& split) const {
   const auto found = state_->splits.find(split);
   if (found == state_->splits.end())
-    usage_error("{}: has no {} split; it has {}", state_->options.path, split, join(splits(), ", "));
+    usage_error("{}: has no {} split, only {}", state_->options.path, split, join(splits(), ", "));
   return *found->second;
 }
 

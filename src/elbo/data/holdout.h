@@ -1,4 +1,4 @@
-// A validation split taken out of the training rows of a file that has none of its own.
+// A validation split held out of the training rows, for files without one.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -7,24 +7,25 @@
 
 namespace elbo {
 
-// Of every hundred consecutive rows a fixed number, chosen by key, is held out: rows stay near their
-// neighbours in the file, and which are held out depends on nothing but their number. Views of one source.
+// A view of one of the two parts. Of every hundred consecutive rows, `percent` are held out, chosen by a
+// keyed permutation: the choice depends on the row's number only, and rows stay near their neighbours in the
+// file.
 class Holdout final : public RowSource {
  public:
   enum class Part { training, validation };
-  // percent: 1 … 90, rows of a hundred that are held out.
+  // percent: 1 … 90.
   Holdout(std::shared_ptr<const RowSource> all, int64_t percent, Part part);
   int64_t rows() const override { return rows_; }
   int64_t rows_per_chunk() const override;
   int64_t bytes_per_row() const override { return all_->bytes_per_row(); }
-  Batch read(const std::vector<int64_t>& ids) const override;  // its ids are those of this part
+  Batch read(const std::vector<int64_t>& ids) const override;  // ids: row numbers in this part
   void read_all() const override { all_->read_all(); }
   std::string access_method() const override { return all_->access_method(); }
 
-  int64_t row_of(int64_t id) const;  // in the source
+  int64_t row_of(int64_t id) const;  // the row number in the source
 
  private:
-  // How many of `rows` consecutive rows, at most a hundred, belong to this part.
+  // How many of a group of up to a hundred consecutive rows belong to this part.
   int64_t count_of(int64_t rows) const;
 
   std::shared_ptr<const RowSource> all_;

@@ -20,38 +20,38 @@ namespace elbo {
 namespace {
 
 constexpr int64_t alignment = 64;
-constexpr size_t most_dimensions = 4;
+constexpr size_t max_dimensions = 4;
 
 int64_t aligned(int64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
-// The label begins at an aligned place behind x.
+// x, followed by the label at an aligned offset.
 int64_t slot_bytes_of(int64_t chunk_bytes) { return aligned(chunk_bytes) + alignment; }
 
-// A tensor's form, so that other processes can see it; dimensions < 0: there is none.
-struct Form {
+// The type and shape of a tensor, in shared memory. dimensions < 0: the tensor is undefined.
+struct Layout {
   int8_t type = 0;
   int8_t dimensions = -1;
-  std::array<int64_t, most_dimensions> size{};
+  std::array<int64_t, max_dimensions> size{};
 };
 
-Form form_of(const torch::Tensor& tensor) {
-  Form form;
-  if (!tensor.defined()) return form;
-  form.type = static_cast<int8_t>(tensor.scalar_type());
-  form.dimensions = static_cast<int8_t>(tensor.dim());
-  for (int64_t d = 0; d < tensor.dim(); ++d) form.size.at(static_cast<size_t>(d)) = tensor.size(d);
-  return form;
+Layout layout_of(const torch::Tensor& tensor) {
+  Layout layout;
+  if (!tensor.defined()) return layout;
+  layout.type = static_cast<int8_t>(tensor.scalar_type());
+  layout.dimensions = static_cast<int8_t>(tensor.dim());
+  for (int64_t d = 0; d < tensor.dim(); ++d) layout.size.at(static_cast<size_t>(d)) = tensor.size(d);
+  return layout;
 }
 
-torch::Tensor view_of(const Form& form, uint8_t* data) {
-  if (form.dimensions < 0) return {};
-  return torch::from_blob(data, at::IntArrayRef(form.size.data(), static_cast<size_t>(form.dimensions)),
-                          static_cast<torch::ScalarType>(form.type));
+torch::Tensor view_of(const Layout& layout, uint8_t* data) {
+  if (layout.dimensions < 0) return {};
+  return torch::from_blob(data, at::IntArrayRef(layout.size.data(), static_cast<size_t>(layout.dimensions)),
+                          static_cast<torch::ScalarType>(layout.type));
 }
 
 void require(int code, const char* tried) {
   if (code != 0)
-    fail("the memory that the ranks of a host share: could not {}: {}", tried, std::strerror(code));
+    fail("could not {} the memory that the ranks of a host share: {}", tried, std::strerror(code));
 }
 
 timespec realtime_after(double seconds) {
@@ -71,22 +71,22 @@ static_assert(std::atomic<int32_t>::is_always_lock_free);  // so that processes 
 
 struct HostChunks::Head {
   pthread_mutex_t mutex;
-  int32_t hand;  // of the clock: which slot is asked next whether it is in use
+  int32_t hand;  // of the clock algorithm: the next slot to consider for eviction
 };
 
 struct HostChunks::Slot {
   enum class State : uint8_t { empty, loading, ready };
   State state;
-  bool used;                  // since the hand came by
-  std::atomic<int32_t> pins;  // raised with the lock, lowered without: that never waits and never fails
-  int32_t next;               // in its bucket
+  bool used;                  // since the hand last passed
+  std::atomic<int32_t> pins;  // incremented with the lock, decremented without: that never waits or fails
+  int32_t next;               // index of the next slot in the hash bucket
   uint64_t generation;
   ChunkCache::Name name;
-  Form x, label;
+  Layout x, label;
 };
 
-// The processes' one lock. Where one of them dies with it, the memory is unusable and nobody gets the lock
-// any more.
+// The lock that all processes share. If one of them dies while it holds the lock, the memory is unusable, and
+// later attempts to lock it fail.
 class HostChunks::Lock {
  public:
   Lock(Head& head, double timeout) : head_(head) {
@@ -97,7 +97,7 @@ class HostChunks::Lock {
       fail("a rank of this host ended while it changed the memory that the ranks share");
     if (code == ETIMEDOUT)
       fail("waited {:g} s for the memory that the ranks of this host share; another of them hangs", timeout);
-    require(code, "lock it");
+    require(code, "lock");
   }
   ~Lock() { ::pthread_mutex_unlock(&head_.mutex); }
   Lock(const Lock&) = delete;
@@ -153,7 +153,7 @@ int32_t& HostChunks::bucket(ChunkCache::Name name) {
 HostChunks::Slot& HostChunks::slot(int32_t index) { return slots_[index]; }
 uint8_t* HostChunks::data(int32_t index) { return data_ + index * slot_bytes_; }
 
-// ---- with the lock ----
+// ---- callers hold the lock ----
 
 int32_t HostChunks::find(ChunkCache::Name name) {
   int32_t index = bucket(name);
@@ -161,7 +161,7 @@ int32_t HostChunks::find(ChunkCache::Name name) {
   return index;
 }
 
-void HostChunks::forget(int32_t index) {
+void HostChunks::remove(int32_t index) {
   if (slot(index).state == Slot::State::empty) return;
   int32_t* from = &bucket(slot(index).name);
   while (*from != index) from = &slot(*from).next;
@@ -169,18 +169,19 @@ void HostChunks::forget(int32_t index) {
   slot(index).state = Slot::State::empty;
 }
 
-// A slot that nobody uses now, or has used since the hand last came by, for a chunk that is to be loaded.
+// Evicts a slot that is neither pinned nor used since the hand last passed, and reserves it for loading the
+// chunk.
 int32_t HostChunks::claim(ChunkCache::Name name) {
-  for (int64_t turn = 0; turn < 2 * count_; ++turn) {
+  for (int64_t step = 0; step < 2 * count_; ++step) {
     const int32_t index = head_->hand;
     head_->hand = static_cast<int32_t>((index + 1) % count_);
-    Slot& here = slot(index);
-    if (here.pins.load(std::memory_order_acquire) > 0 || here.state == Slot::State::loading) continue;
-    if (here.state == Slot::State::ready && std::exchange(here.used, false)) continue;
-    forget(index);
-    here.state = Slot::State::loading;
-    here.name = name;
-    here.next = std::exchange(bucket(name), index);
+    Slot& candidate = slot(index);
+    if (candidate.pins.load(std::memory_order_acquire) > 0 || candidate.state == Slot::State::loading) continue;
+    if (candidate.state == Slot::State::ready && std::exchange(candidate.used, false)) continue;
+    remove(index);
+    candidate.state = Slot::State::loading;
+    candidate.name = name;
+    candidate.next = std::exchange(bucket(name), index);
     return index;
   }
   return none;
@@ -201,13 +202,13 @@ ChunkCache::Pointer HostChunks::pin(int32_t index) {
           }};
 }
 
-// ---- without the lock ----
+// ---- callers do not hold the lock ----
 
-// Where that fails, the memory is lost for all ranks; those that wait for the chunk do so for a limited time.
-void HostChunks::give_up(int32_t index) noexcept {
+// If this fails, the memory is unusable for all ranks; those that wait for the chunk time out.
+void HostChunks::cancel(int32_t index) noexcept {
   try {
     const Lock lock(*head_, timeout_);
-    forget(index);
+    remove(index);
   } catch (const Error& error) {
     log::warning("{}", error.what());
   }
@@ -216,15 +217,14 @@ void HostChunks::give_up(int32_t index) noexcept {
 ChunkCache::Pointer HostChunks::publish(int32_t index, const Chunk& chunk) {
   const int64_t x_bytes = bytes_of(chunk.x);
   if (x_bytes + bytes_of(chunk.label) > slot_bytes_)
-    fail("a chunk of {} bytes is larger than the {} of its slot", x_bytes + bytes_of(chunk.label),
-         slot_bytes_);
+    fail("a chunk has {} bytes, but its slot only {}", x_bytes + bytes_of(chunk.label), slot_bytes_);
   std::memcpy(data(index), chunk.x.const_data_ptr(), chunk.x.nbytes());
   if (chunk.label.defined())
     std::memcpy(data(index) + x_bytes, chunk.label.const_data_ptr(), chunk.label.nbytes());
   const Lock lock(*head_, timeout_);
   Slot& here = slot(index);
-  here.x = form_of(chunk.x);
-  here.label = form_of(chunk.label);
+  here.x = layout_of(chunk.x);
+  here.label = layout_of(chunk.label);
   here.state = Slot::State::ready;
   ++here.generation;
   return pin(index);
@@ -255,7 +255,7 @@ ChunkCache::Pointer HostChunks::get(ChunkCache::Name name, const std::function<C
   try {
     return publish(mine, load());
   } catch (...) {
-    give_up(mine);
+    cancel(mine);
     throw;
   }
 }

@@ -1,4 +1,5 @@
-// Decoded chunks in memory that the ranks of a host share: each is decoded once and kept once.
+// A cache of decoded chunks in memory shared by the ranks of a host: each chunk is decoded and stored once
+// per host.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -11,19 +12,21 @@
 
 namespace elbo {
 
-// Any number of threads of any number of processes at once.
+// Safe for concurrent use by threads and processes. Evicts with the clock algorithm.
 class HostChunks : public std::enable_shared_from_this<HostChunks> {
  public:
-  // Of memory for `slots` chunks of at most `chunk_bytes` bytes each.
+  // The size of the shared memory for `slots` chunks of at most `chunk_bytes` bytes.
   static int64_t bytes(int64_t slots, int64_t chunk_bytes);
-  // Initialises that memory for all processes: called by one of them, before any other has it. Throws Error.
+  // Initialises memory of that size. Called by one process, before any other uses it. Throws Error.
   static void prepare(void* memory, int64_t slots);
 
-  // The same numbers in every process. `timeout` in seconds limits every wait for another process or thread.
+  // slots and chunk_bytes must be the same in every process. timeout: of every wait for another process or
+  // thread, seconds.
   HostChunks(std::shared_ptr<void> memory, int64_t slots, int64_t chunk_bytes, double timeout);
 
-  // The chunk as it is here, or as `load` reads it for all; none where all slots are in use. Throws Error
-  // where another process does not finish loading it in time, or died while it changed the memory.
+  // Returns the chunk, from memory or from `load`, on behalf of all processes. Returns null if all slots are
+  // in use. Throws Error if another process does not finish loading it in time, or died while it changed the
+  // memory.
   ChunkCache::Pointer get(ChunkCache::Name name, const std::function<Chunk()>& load);
 
  private:
@@ -37,8 +40,8 @@ class HostChunks : public std::enable_shared_from_this<HostChunks> {
   uint8_t* data(int32_t index);
   int32_t find(ChunkCache::Name name);
   int32_t claim(ChunkCache::Name name);
-  void forget(int32_t index);
-  void give_up(int32_t index) noexcept;
+  void remove(int32_t index);
+  void cancel(int32_t index) noexcept;
   ChunkCache::Pointer publish(int32_t index, const Chunk& chunk);
   ChunkCache::Pointer pin(int32_t index);
 
@@ -49,7 +52,7 @@ class HostChunks : public std::enable_shared_from_this<HostChunks> {
   uint8_t* data_;
   int64_t count_, slot_bytes_;
   double timeout_;
-  // This process' views of the slots, each with the slot's generation for which it was made.
+  // This process's views of the slots, each with the generation of the slot that it belongs to.
   std::vector<std::pair<uint64_t, std::unique_ptr<const Chunk>>> views_;
 };
 

@@ -16,9 +16,9 @@ JoinedRows::JoinedRows(std::vector<std::shared_ptr<const RowSource>> parts)
 }
 
 int64_t JoinedRows::rows_per_chunk() const {
-  int64_t most = 1;
-  for (const auto& part : parts_) most = std::max(most, part->rows_per_chunk());
-  return most;
+  int64_t largest = 1;
+  for (const auto& part : parts_) largest = std::max(largest, part->rows_per_chunk());
+  return largest;
 }
 
 size_t JoinedRows::part_of(int64_t row) const {
@@ -26,19 +26,19 @@ size_t JoinedRows::part_of(int64_t row) const {
 }
 
 Batch JoinedRows::read(const std::vector<int64_t>& ids) const {
-  struct Wanted {
-    std::vector<int64_t> ids, places;  // in the part; in the batch
+  struct Request {
+    std::vector<int64_t> ids, positions;  // in the part; in the batch
   };
-  std::vector<Wanted> wanted(parts_.size());
+  std::vector<Request> requests(parts_.size());
   for (size_t i = 0; i < ids.size(); ++i) {
     const size_t part = part_of(ids[i]);
-    wanted[part].ids.push_back(ids[i] - first_[part]);
-    wanted[part].places.push_back(static_cast<int64_t>(i));
+    requests[part].ids.push_back(ids[i] - first_[part]);
+    requests[part].positions.push_back(static_cast<int64_t>(i));
   }
   Batch batch;
   for (size_t part = 0; part < parts_.size(); ++part) {
-    if (wanted[part].ids.empty()) continue;
-    const Batch some = parts_[part]->read(wanted[part].ids);
+    if (requests[part].ids.empty()) continue;
+    const Batch rows_of_part = parts_[part]->read(requests[part].ids);
     const auto scatter = [&](torch::Tensor& whole, const torch::Tensor& rows) {
       if (!rows.defined()) return;
       if (!whole.defined()) {
@@ -46,11 +46,11 @@ Batch JoinedRows::read(const std::vector<int64_t>& ids) const {
         shape.front() = static_cast<int64_t>(ids.size());
         whole = torch::empty(shape, rows.options());
       }
-      whole.index_copy_(0, torch::tensor(wanted[part].places, torch::kInt64), rows);
+      whole.index_copy_(0, torch::tensor(requests[part].positions, torch::kInt64), rows);
     };
-    scatter(batch.x, some.x);
-    scatter(batch.label, some.label);
-    scatter(batch.length, some.length);
+    scatter(batch.x, rows_of_part.x);
+    scatter(batch.label, rows_of_part.label);
+    scatter(batch.length, rows_of_part.length);
   }
   batch.ids = torch::tensor(ids, torch::kInt64);
   return batch;
@@ -61,9 +61,9 @@ void JoinedRows::read_all() const {
 }
 
 std::string JoinedRows::access_method() const {
-  std::set<std::string> ways;
-  for (const auto& part : parts_) ways.insert(part->access_method());
-  return join({ways.begin(), ways.end()}, "; ");
+  std::set<std::string> methods;
+  for (const auto& part : parts_) methods.insert(part->access_method());
+  return join({methods.begin(), methods.end()}, "; ");
 }
 
 }  // namespace elbo

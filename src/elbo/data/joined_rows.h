@@ -1,4 +1,4 @@
-// Many files as one data set: the rows of several sources behind one another.
+// The concatenated rows of several sources, e.g. of the files of a data set.
 #pragma once
 #include <memory>
 #include <vector>
@@ -9,10 +9,10 @@ namespace elbo {
 
 class JoinedRows final : public RowSource {
  public:
-  // parts: at least one, with rows of one shape.
+  // parts: at least one; their rows have the same shape.
   explicit JoinedRows(std::vector<std::shared_ptr<const RowSource>> parts);
   int64_t rows() const override { return first_.back(); }
-  // The largest of the parts': a chunk that crosses the border of two files costs one of each.
+  // The largest of the parts. A chunk that crosses a file boundary costs a chunk of each file.
   int64_t rows_per_chunk() const override;
   int64_t bytes_per_row() const override { return parts_.front()->bytes_per_row(); }
   Batch read(const std::vector<int64_t>& ids) const override;
@@ -23,7 +23,7 @@ class JoinedRows final : public RowSource {
   size_t part_of(int64_t row) const;
 
   std::vector<std::shared_ptr<const RowSource>> parts_;
-  std::vector<int64_t> first_;  // row of each part, and behind the last
+  std::vector<int64_t> first_;  // (parts + 1): first row of each part, and the total
 };
 
 }  // namespace elbo

@@ -23,16 +23,16 @@ namespace elbo {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::duration<double> hang_grace(2);  // for a reader that came too late, to end by itself
-using Place = std::pair<int64_t, int64_t>;              // step, leaf
+constexpr std::chrono::duration<double> hang_grace(2);  // for a late reader to end by itself
+using Position = std::pair<int64_t, int64_t>;           // step, microbatch
 
-// A rank's leaves in the order in which its workers, side by side, will ask for them.
-std::vector<int64_t> order_of_demand(IndexRange microbatches, int workers) {
+// A rank's microbatches in the order in which its workers, running in parallel, request them.
+std::vector<int64_t> request_order(IndexRange microbatches, int workers) {
   std::vector<int64_t> order;
-  for (int64_t turn = 0; static_cast<int64_t>(order.size()) < microbatches.size(); ++turn)
+  for (int64_t i = 0; static_cast<int64_t>(order.size()) < microbatches.size(); ++i)
     for (int worker = 0; worker < workers; ++worker) {
       const IndexRange own = partition(microbatches, worker, workers);
-      if (turn < own.size()) order.push_back(own.first + turn);
+      if (i < own.size()) order.push_back(own.first + i);
     }
   return order;
 }
@@ -42,30 +42,30 @@ std::vector<int64_t> order_of_demand(IndexRange microbatches, int workers) {
 struct Loader::State {
   const RowSource& source;
   const LoaderOptions options;
-  const Sampler order;
+  const Sampler sampler;
   const Key binarize_key;
 
-  mutable std::mutex mutex;  // of what follows
+  mutable std::mutex mutex;  // guards the members below
   std::condition_variable changed;
-  std::map<Place, Batch> ready;
+  std::map<Position, Batch> ready;
   std::exception_ptr failure;
   bool stopping = false, ended = false;  // what the reader should do, has done
   std::string hang;                      // what a reader that did not come in time was waited for
   double waited = 0;                     // seconds
   std::thread reader;
 
-  State(const RowSource& rows, LoaderOptions given)
+  State(const RowSource& rows, LoaderOptions loader_options)
       : source(rows),
-        options(std::move(given)),
-        order(rows.rows(), rows.rows_per_chunk(), options.shuffle_buffer_bytes / rows.bytes_per_row(),
-              Key(options.seed)),
+        options(std::move(loader_options)),
+        sampler(rows.rows(), rows.rows_per_chunk(), options.shuffle_buffer_bytes / rows.bytes_per_row(),
+                Key(options.seed)),
         binarize_key(Key(options.seed).with("binarize")) {}
 
-  Batch read(Place place) const {
-    const int64_t first = place.first * options.batch + place.second * options.microbatch;
+  Batch read(Position position) const {
+    const int64_t first = position.first * options.batch + position.second * options.microbatch;
     std::vector<int64_t> ids;
     ids.reserve(static_cast<size_t>(options.microbatch));
-    for (int64_t i = 0; i < options.microbatch; ++i) ids.push_back(order.row_at(first + i));
+    for (int64_t i = 0; i < options.microbatch; ++i) ids.push_back(sampler.row_at(first + i));
     Batch batch = source.read(ids);
     if (options.binarize == "none") return batch;
     const int64_t elements = batch.x.numel() / batch.size();
@@ -78,14 +78,15 @@ struct Loader::State {
     return batch;
   }
 
-  // What fits into the window is read at once, so that what is wrong in it is told before the first step.
+  // Reads a split that fits the shuffle buffer completely, so that invalid rows are reported before the first
+  // step.
   void read_small_split() const {
     if (source.rows() * source.bytes_per_row() <= options.shuffle_buffer_bytes) source.read_all();
   }
 
-  // Waits for room; false once the loader stops. Once full it sleeps until half is gone: each time it is
-  // woken it takes a core from a worker.
-  bool wait_for_room() {
+  // Waits until a microbatch can be added; returns false if the loader stops. When the queue is full, it
+  // sleeps until half of it is consumed, because each wake-up takes a core from a worker.
+  bool wait_for_space() {
     const auto capacity = static_cast<size_t>(options.prefetch * options.workers);
     std::unique_lock guard(mutex);
     if (ready.size() >= capacity)
@@ -107,15 +108,15 @@ struct Loader::State {
 
   void read_ahead() {
     at::set_num_threads(1);
-    const std::vector<int64_t> microbatches = order_of_demand(options.microbatches, options.workers);
+    const std::vector<int64_t> microbatches = request_order(options.microbatches, options.workers);
     try {
       for (int64_t step = options.first_step; step < options.end_step; ++step)
         for (const int64_t microbatch : microbatches) {
-          if (!wait_for_room()) return;
+          if (!wait_for_space()) return;
           Batch batch = read({step, microbatch});
           {
             const std::lock_guard guard(mutex);
-            ready.emplace(Place{step, microbatch}, std::move(batch));
+            ready.emplace(Position{step, microbatch}, std::move(batch));
           }
           changed.notify_all();
         }
@@ -166,7 +167,7 @@ Batch Loader::microbatch(int64_t step, int64_t microbatch) {
   if (found == state_->ready.end()) std::rethrow_exception(state_->failure);
   Batch batch = std::move(found->second);
   state_->ready.erase(found);
-  guard.unlock();  // who is woken would only wait for the lock
+  guard.unlock();  // the notified thread needs the lock
   state_->changed.notify_all();
   return batch;
 }

@@ -1,4 +1,4 @@
-// What a dataset holds and what training on it costs, from samples: for people (elbo inspect).
+// Estimates from samples for elbo inspect: the values of a dataset, and the cost of shuffling it.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -11,27 +11,28 @@
 namespace elbo {
 
 struct ValueProfile {
-  int64_t rows = 0;                          // that were looked at, spread over the dataset
+  int64_t rows = 0;                          // sampled, spread over the dataset
   double lowest = 0, highest = 0, mean = 0;  // of the finite values
-  int64_t not_finite = 0;                    // NaN or infinite
+  int64_t not_finite = 0;                    // number of NaN and infinite values
 };
 
-// None for what is not numbers, has no rows, or has rows of more than 32 MiB. Throws Error where rows cannot
-// be read.
+// None if the dataset is not numeric, has no rows, or has rows of more than 32 MiB. Throws Error if rows
+// cannot be read.
 std::optional<ValueProfile> profile_values(const DataFile& file, const std::string& dataset);
 
-// How an epoch in windows compares with a perfect shuffle that costs nothing.
+// Shuffling in windows compared with a full shuffle in memory, for which both numbers are 1.
 struct ShuffleProfile {
-  double bytes_read = 1;  // for each byte of a row used; chunks stay in memory for two windows
-  double same_chunk = 1;  // pairs of rows of a batch from one chunk, by how many a perfect shuffle would have
+  double bytes_read = 1;  // bytes read per byte used, with a cache of two shuffle buffers
+  double same_chunk = 1;  // pairs of rows in a batch that are from the same chunk, relative to a full shuffle
 };
 
-// Follows the order of training for an epoch, or some windows of it. None where that would be more than 16
-// million rows.
-std::optional<ShuffleProfile> profile_shuffle(const RowSource& rows, int64_t shuffle_buffer_bytes, int64_t batch);
+// Simulates an epoch of the sampler, or a few windows of it. None if that would take more than 16 million
+// rows.
+std::optional<ShuffleProfile> profile_shuffle(const RowSource& rows, int64_t shuffle_buffer_bytes,
+                                              int64_t batch);
 
-// The h5repack line that stores the dataset at `path` so that it is read quickly, "" where it is already.
-// way: how its rows are read now (RowSource::way).
+// The h5repack command that rewrites the dataset at `path` with a layout that is fast to read; "" if it
+// already has one. access_method: of its rows now (RowSource::access_method()).
 std::string repack_line(const std::string& file, const std::string& path, const hdf5::DatasetInfo& info,
                         const std::string& access_method);
 

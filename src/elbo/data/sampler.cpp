@@ -21,28 +21,28 @@ Sampler::Sampler(int64_t rows, int64_t rows_per_chunk, int64_t rows_per_window, 
       shuffle_(shuffle) {}
 
 int64_t Sampler::row_at(int64_t position) const {
-  const int64_t place = position % rows_;
-  if (!shuffle_) return place;
+  const int64_t index = position % rows_;
+  if (!shuffle_) return index;
   const Key epoch = key_.with(static_cast<uint64_t>(epoch_of(position)));
-  return one_window_ ? permute(rows_, epoch, place) : row_in_windows(place, epoch);
+  return one_window_ ? permute(rows_, epoch, index) : row_in_windows(index, epoch);
 }
 
-int64_t Sampler::row_in_windows(int64_t place, Key epoch) const {
-  const int64_t tail = rows_ - chunks_ * rows_per_chunk_;  // rows behind the last whole chunk
+int64_t Sampler::row_in_windows(int64_t index, Key epoch) const {
+  const int64_t tail = rows_ - chunks_ * rows_per_chunk_;  // rows after the last whole chunk
   const int64_t windows = (chunks_ + chunks_per_window_ - 1) / chunks_per_window_;
   const int64_t rows_per_window = chunks_per_window_ * rows_per_chunk_;
   const auto tail_window = static_cast<int64_t>(epoch.with("tail").value() % static_cast<uint64_t>(windows));
 
-  // Windows begin at multiples of rows_per_window; those behind the tail's begin `tail` rows later.
-  int64_t window = place / rows_per_window;
-  if (window > tail_window) window = std::max(tail_window, (place - tail) / rows_per_window);
+  // Windows begin at multiples of rows_per_window; those after the tail's begin `tail` rows later.
+  int64_t window = index / rows_per_window;
+  if (window > tail_window) window = std::max(tail_window, (index - tail) / rows_per_window);
   window = std::min(window, windows - 1);
   const int64_t start = window * rows_per_window + (window > tail_window ? tail : 0);
 
   const int64_t first_chunk = window * chunks_per_window_;
   const int64_t whole = (std::min(first_chunk + chunks_per_window_, chunks_) - first_chunk) * rows_per_chunk_;
   const int64_t rows = whole + (window == tail_window ? tail : 0);
-  const int64_t row = permute(rows, epoch.with("window").with(static_cast<uint64_t>(window)), place - start);
+  const int64_t row = permute(rows, epoch.with("window").with(static_cast<uint64_t>(window)), index - start);
   if (row >= whole) return chunks_ * rows_per_chunk_ + (row - whole);
   const int64_t chunk = permute(chunks_, epoch.with("chunks"), first_chunk + row / rows_per_chunk_);
   return chunk * rows_per_chunk_ + row % rows_per_chunk_;

@@ -1,11 +1,11 @@
-// The order of samples as a pure function of position: one endless stream, in which each epoch is a keyed
-// permutation of the N rows and batches run across its borders. Nothing is stored, so any rank, at any time,
-// after any resume, computes the same.
+// The order of samples, a pure function of the position in one endless stream. Each epoch is a keyed
+// permutation of the N rows; batches continue across epochs. The sampler has no state, so every rank computes
+// the same order, also after a resume.
 //
-// Rows are permuted in windows, so that a file can be read in large pieces: the chunks of the epoch are
-// permuted, runs of permuted chunks of about `rows_per_window` rows form a window, and the rows inside a
-// window are permuted. Rows behind the last whole chunk join a window that the epoch's key chooses. Where all
-// rows fit into one window this is a permutation of all rows that does not depend on chunks at all.
+// Rows are shuffled in windows, so that a file is read in large ranges: the chunks of an epoch are permuted,
+// consecutive permuted chunks of about `rows_per_window` rows form a window, and the rows of a window are
+// permuted. The rows after the last whole chunk belong to a window that the epoch's key chooses. If all rows
+// fit into one window, this is a permutation of all rows, independent of chunks.
 #pragma once
 #include <cstdint>
 
@@ -22,9 +22,9 @@ class Sampler {
   int64_t epoch_of(int64_t position) const { return position / rows_; }
 
  private:
-  int64_t row_in_windows(int64_t place, Key epoch) const;
+  int64_t row_in_windows(int64_t index, Key epoch) const;
 
-  int64_t rows_, rows_per_chunk_, chunks_;  // chunks: whole ones
+  int64_t rows_, rows_per_chunk_, chunks_;  // chunks_: whole chunks
   int64_t chunks_per_window_;
   bool one_window_;
   Key key_;

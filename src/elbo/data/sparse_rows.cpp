@@ -9,15 +9,15 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t piece_entries = 32'768;  // read at once
-constexpr int64_t entry_bytes = 12;        // an index and a value in memory
+constexpr int64_t chunk_entries = 32'768;
+constexpr int64_t entry_bytes = 12;  // an index and a value in memory
 
-// Length of a dataset of one dimension that holds what it should.
+// The length of a one-dimensional dataset. Throws a usage Error if its type or rank is not as expected.
 int64_t length_of(const DataFile& file, const std::string& path, bool integers) {
   const hdf5::DatasetInfo info = file.describe(path);
   if (!info.numeric() || (integers && info.type_class != H5T_INTEGER) || info.shape.size() != 1)
-    file.refuse(fmt::format("{} holds {} in {} dimensions; expected {} in one", path, info.type_name,
-                            info.shape.size(), integers ? "integers" : "numbers"));
+    file.reject(fmt::format("{} holds {} in {} dimensions; expected {} in one dimension", path,
+                            info.type_name, info.shape.size(), integers ? "integers" : "numbers"));
   return info.shape.front();
 }
 
@@ -30,43 +30,43 @@ bool holds_sparse_rows(const DataFile& file, const std::string& group) {
 SparseRows::SparseRows(const DataFile& file, const std::string& group, int64_t features,
                        std::shared_ptr<ChunkCache> cache, int64_t number)
     : raw_(file.raw()),
-      where_(fmt::format("{}: {}", file.path(), group)),
+      name_(fmt::format("{}: {}", file.path(), group)),
       features_(features),
       cache_(std::move(cache)),
       number_(number) {
   const int64_t offsets = length_of(file, group + "/offsets", true);
   if (offsets < 2)
-    file.refuse(
-        fmt::format("{}/offsets holds {} numbers; expected one more than there are rows", group, offsets));
+    file.reject(
+        fmt::format("{}/offsets has {} elements; expected one more than there are rows", group, offsets));
   offsets_.resize(static_cast<size_t>(offsets));
   file.reader(group + "/offsets", torch::kInt64)->read(0, offsets, offsets_.data());
   const int64_t indices = length_of(file, group + "/indices", true);
   for (size_t i = 0; i < offsets_.size(); ++i)
     if (offsets_[i] < (i == 0 ? 0 : offsets_[i - 1]) || offsets_[i] > indices)
-      file.refuse(
-          fmt::format("{}/offsets holds {} at {}; expected numbers that rise from 0 to the {} of indices",
-                      group, offsets_[i], i, indices));
+      file.reject(fmt::format(
+          "{}/offsets is {} at index {}; expected ascending numbers from 0 to {}, the number of indices",
+          group, offsets_[i], i, indices));
   indices_ = file.reader(group + "/indices", torch::kInt64);
   if (hdf5::exists(file.handle(), group + "/values")) {
     const int64_t values = length_of(file, group + "/values", false);
     if (values != indices)
-      file.refuse(
-          fmt::format("{}/values holds {} numbers for {} indices; expected as many", group, values, indices));
+      file.reject(fmt::format("{}/values has {} elements, but {}/indices has {}; expected as many", group,
+                              values, group, indices));
     values_ = file.reader(group + "/values", torch::kFloat32);
   }
   if (features_ == 0)
     features_ = hdf5::read_integer_attribute(hdf5::open_group(file.handle(), group), "features")
                     .value_or(largest_index() + 1);
-  if (features_ < 1) file.refuse(fmt::format("{} has no columns; expected one entry at least", group));
+  if (features_ < 1) file.reject(fmt::format("{} has no columns; expected at least one entry", group));
 }
 
 int64_t SparseRows::largest_index() const {
   int64_t largest = -1;
-  std::vector<int64_t> some;
-  for (int64_t first = 0; first < entries(); first += piece_entries) {
-    some.resize(static_cast<size_t>(std::min(piece_entries, entries() - first)));
-    indices_->read(first, static_cast<int64_t>(some.size()), some.data());
-    largest = std::max(largest, *std::ranges::max_element(some));
+  std::vector<int64_t> indices;
+  for (int64_t first = 0; first < entries(); first += chunk_entries) {
+    indices.resize(static_cast<size_t>(std::min(chunk_entries, entries() - first)));
+    indices_->read(first, static_cast<int64_t>(indices.size()), indices.data());
+    largest = std::max(largest, *std::ranges::max_element(indices));
   }
   return largest;
 }
@@ -74,13 +74,13 @@ int64_t SparseRows::largest_index() const {
 int64_t SparseRows::bytes_per_row() const { return std::max<int64_t>(1, entries() * entry_bytes / rows()); }
 
 int64_t SparseRows::rows_per_chunk() const {
-  return std::clamp<int64_t>(piece_entries * entry_bytes / bytes_per_row(), 1, rows());
+  return std::clamp<int64_t>(chunk_entries * entry_bytes / bytes_per_row(), 1, rows());
 }
 
-int64_t SparseRows::chunk_bytes() const { return std::min(piece_entries, entries()) * entry_bytes; }
+int64_t SparseRows::chunk_bytes() const { return std::min(chunk_entries, entries()) * entry_bytes; }
 
-Chunk SparseRows::load(int64_t piece) const {
-  const int64_t first = piece * piece_entries, count = std::min(piece_entries, entries() - first);
+Chunk SparseRows::load(int64_t chunk_index) const {
+  const int64_t first = chunk_index * chunk_entries, count = std::min(chunk_entries, entries() - first);
   Chunk chunk{torch::empty({count}, torch::kInt64), values_ ? torch::empty({count}) : torch::ones({count})};
   indices_->read(first, count, chunk.x.mutable_data_ptr());
   if (values_) values_->read(first, count, chunk.label.mutable_data_ptr());
@@ -88,10 +88,11 @@ Chunk SparseRows::load(int64_t piece) const {
   const auto* value = chunk.label.const_data_ptr<float>();
   for (int64_t i = 0; i < count; ++i) {
     if (index[i] < 0 || index[i] >= features_)
-      usage_error("{}/indices holds {} at {}; expected 0 to {}", where_, index[i], first + i, features_ - 1);
+      usage_error("{}/indices is {} at index {}; expected 0 to {}", name_, index[i], first + i,
+                  features_ - 1);
     if (!std::isfinite(value[i]))
-      usage_error("{}/values holds a value that is not finite (NaN or infinity) at {}; remove or replace it",
-                  where_, first + i);
+      usage_error("{}/values is not finite (NaN or infinity) at index {}; remove or replace that value",
+                  name_, first + i);
   }
   return chunk;
 }
@@ -106,21 +107,21 @@ Batch SparseRows::read(const std::vector<int64_t>& ids) const {
   for (int64_t i = 0; i < n; ++i) {
     const auto row = static_cast<size_t>(ids[static_cast<size_t>(i)]);
     for (int64_t entry = offsets_[row]; entry < offsets_[row + 1];) {
-      const int64_t piece = entry / piece_entries,
-                    end = std::min(offsets_[row + 1], (piece + 1) * piece_entries);
-      const ChunkCache::Pointer from = cache_->get({number_, piece}, [&] { return load(piece); });
+      const int64_t chunk = entry / chunk_entries,
+                    end = std::min(offsets_[row + 1], (chunk + 1) * chunk_entries);
+      const ChunkCache::Pointer from = cache_->get({number_, chunk}, [&] { return load(chunk); });
       const auto* index = from->x.const_data_ptr<int64_t>();
       const auto* value = from->label.const_data_ptr<float>();
       for (; entry < end; ++entry)
-        x[i * features_ + index[entry - piece * piece_entries]] = value[entry - piece * piece_entries];
+        x[i * features_ + index[entry - chunk * chunk_entries]] = value[entry - chunk * chunk_entries];
     }
   }
   return batch;
 }
 
 void SparseRows::read_all() const {
-  for (int64_t piece = 0; piece * piece_entries < entries(); ++piece)
-    cache_->get({number_, piece}, [&] { return load(piece); });
+  for (int64_t chunk = 0; chunk * chunk_entries < entries(); ++chunk)
+    cache_->get({number_, chunk}, [&] { return load(chunk); });
 }
 
 }  // namespace elbo

@@ -15,7 +15,7 @@ std::string path_in(const std::string& group, const std::string& name) {
   return name.starts_with('/') ? name : (group.starts_with('/') ? "" : "/") + group + "/" + name;
 }
 
-// The names of what could have been meant.
+// The objects in the file, for messages.
 std::string contents(const DataFile& file) {
   std::vector<std::string> names;
   for (const std::string& name : hdf5::list(file.handle(), "/")) {
@@ -33,7 +33,7 @@ std::string contents(const DataFile& file) {
   return names.empty() ? "nothing" : join(names, ", ");
 }
 
-std::string if_there(const DataFile& file, const std::string& path) {
+std::string path_if_exists(const DataFile& file, const std::string& path) {
   return hdf5::exists(file.handle(), path) ? path : "";
 }
 
@@ -41,15 +41,14 @@ SplitPaths paths_in_group(const DataFile& file, const std::string& split, const 
                           const DataOptions& options) {
   SplitPaths paths{.file = &file, .split = split, .x = path_in(group, options.x), .label = "", .length = ""};
   if (hdf5::exists(file.handle(), paths.x)) {
-    paths.label = if_there(file, path_in(group, options.label));
-    paths.length = if_there(file, path_in(group, "length"));
+    paths.label = path_if_exists(file, path_in(group, options.label));
+    paths.length = path_if_exists(file, path_in(group, "length"));
   } else if (holds_sparse_rows(file, group)) {
     paths.x = group;
     paths.sparse = true;
   } else {
-    file.refuse(
-        fmt::format("the group {} has no dataset {}; name the right one with data.x (the file holds {})",
-                    group, options.x, contents(file)));
+    file.reject(fmt::format("the group {} has no dataset {}; set data.x to the right name (the file has {})",
+                            group, options.x, contents(file)));
   }
   return paths;
 }
@@ -74,7 +73,7 @@ void hash_dataset(Sha256& hash, const DataFile& file, const std::string& path) {
 
 std::vector<std::string> SplitPaths::datasets() const {
   std::vector<std::string> names{x, label, length};
-  if (sparse) names = {x + "/offsets", x + "/indices", if_there(*file, x + "/values")};
+  if (sparse) names = {x + "/offsets", x + "/indices", path_if_exists(*file, x + "/values")};
   std::erase(names, "");
   return names;
 }
@@ -82,12 +81,11 @@ std::vector<std::string> SplitPaths::datasets() const {
 std::vector<SplitPaths> find_splits(const DataFile& file, const DataOptions& options) {
   if (options.x.starts_with('/')) {
     if (!hdf5::exists(file.handle(), options.x))
-      file.refuse(
-          fmt::format("there is no dataset {} (data.x); the file holds {}", options.x, contents(file)));
+      file.reject(fmt::format("data.x={}: no such dataset; the file has {}", options.x, contents(file)));
     return {{.file = &file,
              .split = "train",
              .x = options.x,
-             .label = options.label.starts_with('/') ? if_there(file, options.label) : "",
+             .label = options.label.starts_with('/') ? path_if_exists(file, options.label) : "",
              .length = ""}};
   }
   std::vector<SplitPaths> found;
@@ -97,9 +95,10 @@ std::vector<SplitPaths> find_splits(const DataFile& file, const DataOptions& opt
     if (hdf5::is_group(file.handle(), root)) found.push_back(paths_in_group(file, split, root, options));
   }
   if (found.empty())
-    file.refuse(fmt::format(
-        "there is none of the groups {}, {}, {}; name the rows with data.x=/path/in/file (the file holds {})",
-        options.train, options.validation, options.test, contents(file)));
+    file.reject(
+        fmt::format("has none of the groups {}, {}, {}; set data.x=/path/in/file to the dataset of the rows "
+                    "(the file has {})",
+                    options.train, options.validation, options.test, contents(file)));
   return found;
 }
 

@@ -1,4 +1,4 @@
-// Where the splits of a data set lie in its files, and what tells one data set from another.
+// Finds the splits of a data set in its files, and computes its fingerprint.
 #pragma once
 #include <string>
 #include <vector>
@@ -8,20 +8,20 @@
 
 namespace elbo {
 
-// One split in one of the files: absolute paths of its datasets, "" for those that are not there.
+// A split in one file: absolute paths of its datasets, "" for those that do not exist.
 struct SplitPaths {
   const DataFile* file;
   std::string split;  // train, validation or test
-  std::string x;      // of sparse rows: the group that holds them
+  std::string x;      // for sparse rows: their group
   std::string label, length;
   bool sparse = false;
-  std::vector<std::string> datasets() const;  // all that are there
+  std::vector<std::string> datasets() const;  // all that exist
 };
 
-// Throws a usage Error, with the names of what the file holds, where it has none.
+// The splits in a file. Throws a usage Error that lists the file's contents if there are none.
 std::vector<SplitPaths> find_splits(const DataFile& file, const DataOptions& options);
 
-// SHA-256 over names, shapes, types and a sample of rows of all datasets.
+// SHA-256 of the names, shapes, types and a sample of rows of all datasets.
 std::string fingerprint_of(const std::vector<SplitPaths>& splits);
 
 }  // namespace elbo

@@ -41,41 +41,41 @@ struct Stage::Copy {
     target = folder / fmt::format("elbo-{}{}", hash.hex().substr(0, 16), source.extension().string());
   }
 
-  // Copies up to so many bytes and returns how many it were.
-  uint64_t copy(uint64_t most) {
+  // Copies up to `limit` bytes; returns the number of bytes copied.
+  uint64_t copy(uint64_t limit) {
     if (has_all(target)) {
       done = true;
       return 0;
     }
     if (!file) {
-      remove_leftovers();
+      remove_stale_files();
       file = std::make_unique<AtomicFile>(target);
       in.open(source, std::ios::binary);
       out.open(file->temporary_path(), std::ios::binary);
     }
     std::vector<char> piece(8 << 20);
     uint64_t copied = 0;
-    while (copied < most && in) {
+    while (copied < limit && in) {
       in.read(piece.data(), static_cast<std::streamsize>(piece.size()));
       out.write(piece.data(), in.gcount());
       copied += static_cast<uint64_t>(in.gcount());
       if (!out)
-        fail("data.stage={}: {} cannot be copied there ({}); free space on it, or train without data.stage",
+        fail("data.stage={}: {} cannot be copied there ({}); free some space, or train without data.stage",
              target.parent_path().string(), source.string(), std::strerror(errno));
     }
     if (!in) finish();
     return copied;
   }
 
-  // Whether a file is there with the size of the source.
+  // Whether the file exists and has the size of the source.
   bool has_all(const fs::path& path) const {
     std::error_code error;
     const uint64_t bytes = fs::file_size(path, error);
     return !error && bytes == size;
   }
 
-  // Incomplete copies of this file, whose processes were killed.
-  void remove_leftovers() const {
+  // Removes temporary files of copies whose processes were killed.
+  void remove_stale_files() const {
     const std::string begin = target.filename().string() + ".partial-";
     std::error_code error;
     for (const fs::path& path : entries_of(target.parent_path(), error)) {
@@ -93,7 +93,7 @@ struct Stage::Copy {
   void finish() {
     out.close();
     if (!out || !has_all(file->temporary_path()))
-      fail("data.stage={}: {} has changed or could not be read while it was copied",
+      fail("data.stage={}: {} changed or could not be read during the copy; start again",
            target.parent_path().string(), source.string());
     file->commit();
     done = true;
@@ -102,14 +102,14 @@ struct Stage::Copy {
 
 namespace {
 
-// $NAME or $NAME/… with the value that the variable has here.
-std::string with_variable(const std::string& folder) {
+// Expands a leading $NAME.
+std::string expand_variable(const std::string& folder) {
   if (!folder.starts_with('$')) return folder;
   const size_t end = std::min(folder.find('/'), folder.size());
   const std::string name = folder.substr(1, end - 1);
   const char* value = std::getenv(name.c_str());
   if (value == nullptr || *value == '\0')
-    usage_error("data.stage={}: there is no variable {} on {}; set it, or name a folder", folder, name,
+    usage_error("data.stage={}: the variable {} is not set on {}; set it, or give a folder", folder, name,
                 host_name());
   return value + folder.substr(end);
 }
@@ -117,12 +117,14 @@ std::string with_variable(const std::string& folder) {
 }  // namespace
 
 Stage::Stage(const std::string& path, const std::string& where) {
-  const std::string folder = with_variable(where);
-  std::error_code ignored;  // whatever is wrong with it
+  const std::string folder = expand_variable(where);
+  std::error_code ignored;
   if (!fs::is_directory(folder, ignored))
-    usage_error("data.stage={}: is no folder on {}; make it, or name another", folder, host_name());
+    usage_error("data.stage={}: is not a folder on {}; create it, or give another", folder, host_name());
   if (folder.find(',') != std::string::npos)
-    usage_error("data.stage={}: has a comma in its name, which separates files; expected another", folder);
+    usage_error(
+        "data.stage={}: contains a comma, which separates files in data.path; expected a name without one",
+        folder);
   for (const std::string& file : data_files(path)) copies_.push_back(std::make_unique<Copy>(file, folder));
 }
 

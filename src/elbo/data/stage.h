@@ -1,4 +1,4 @@
-// Copies of a data set's files on a disk of this host, for file systems that are slow with small reads.
+// Copies the files of a data set to a local disk, for file systems that are slow with small reads.
 #pragma once
 #include <memory>
 #include <string>
@@ -8,17 +8,17 @@ namespace elbo {
 
 class Stage {
  public:
-  // path: as data.path; folder: must be there, and may begin with a variable of this host: $TMPDIR/elbo.
-  // Copies are named by the file's path, size and time of change, so an older run's copy of the same file is
-  // used, and one of a file that has changed since is not. Throws usage Errors.
+  // path: as data.path. folder: must exist; may begin with an environment variable, $TMPDIR/elbo. The name of
+  // a copy is derived from the file's path, size and modification time, so the copy of an earlier run is used
+  // again unless the file has changed. Throws a usage Error if a file or the folder cannot be used.
   Stage(const std::string& path, const std::string& folder);
   ~Stage();
 
-  // For one process of the host: copies up to a gibibyte. Returns whether more is to be done. Throws Error
-  // where the folder's disk is full.
+  // Copies up to 1 GiB. Called by one process of the host. Returns whether more is left to copy. Throws Error
+  // if the disk is full.
   bool copy_some();
 
-  std::string path() const;  // of the copies, as data.path
+  std::string path() const;  // the copies, as data.path
 
  private:
   struct Copy;

@@ -11,11 +11,11 @@
 namespace elbo {
 namespace {
 
-// Rows that are read at once where the file's own chunks are smaller, or where it has none. Large enough that
-// a call of HDF5 costs little beside it.
-constexpr int64_t piece_bytes = int64_t{256} * 1024;
+// The minimum size of a cached chunk, which may cover several chunks of the file. Large enough to amortise an
+// HDF5 call.
+constexpr int64_t minimum_chunk_bytes = int64_t{256} * 1024;
 
-// bytes (n) → (n), in multiples of `unit`.
+// Converts n bytes to float32, divided by `unit`.
 void widen(const uint8_t* bytes, int64_t n, float unit, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(bytes[i]) / unit;
 }
@@ -31,10 +31,11 @@ StoredSplit::StoredSplit(const DataFile& file, std::shared_ptr<ChunkCache> cache
   if (options_.tokens > 0) byte_unit_ = 1;
   item_bytes_ = bytes_ ? 1 : 4;
   const int64_t stored = info.chunk.empty() ? 1 : std::min(info.chunk.front(), rows_);
-  rows_per_chunk_ = std::min(rows_, stored * std::max<int64_t>(1, piece_bytes / (stored * bytes_per_row())));
+  rows_per_chunk_ =
+      std::min(rows_, stored * std::max<int64_t>(1, minimum_chunk_bytes / (stored * bytes_per_row())));
   chunks_ = (rows_ + rows_per_chunk_ - 1) / rows_per_chunk_;
   x_ = file.reader(options_.x, stored_type());
-  apart_ = x_->rows_lie_apart();
+  random_access_ = x_->has_random_access();
   if (!options_.label.empty()) open_labels(file);
   if (!options_.length.empty()) open_lengths(file);
 }
@@ -42,8 +43,8 @@ StoredSplit::StoredSplit(const DataFile& file, std::shared_ptr<ChunkCache> cache
 void StoredSplit::open_lengths(const DataFile& file) {
   const hdf5::DatasetInfo info = file.describe(options_.length);
   if (info.type_class != H5T_INTEGER || info.shape != std::vector<int64_t>{rows_})
-    file.refuse(
-        fmt::format("{} is not one integer for each of the {} rows; expected how many steps of each count",
+    file.reject(
+        fmt::format("{} is not one integer for each of the {} rows; expected the length of each row in steps",
                     options_.length, rows_));
   lengths_ = torch::empty({rows_}, torch::kInt64);
   file.reader(options_.length, torch::kInt64)->read(0, rows_, lengths_.mutable_data_ptr());
@@ -51,7 +52,7 @@ void StoredSplit::open_lengths(const DataFile& file) {
   const torch::Tensor wrong = lengths_.lt(0).logical_or(lengths_.gt(steps)).nonzero();
   if (wrong.numel() > 0) {
     const auto row = wrong[0][0].item<int64_t>();
-    file.refuse(fmt::format("{} holds the length {} in row {}; expected 0 to {}", options_.length,
+    file.reject(fmt::format("{} has the length {} in row {}; expected 0 to {}", options_.length,
                             lengths_[row].item<int64_t>(), row, steps));
   }
 }
@@ -62,11 +63,11 @@ void StoredSplit::open_labels(const DataFile& file) {
   label_shape_ = info.shape;
   label_ = file.reader(options_.label, label_type());
   const int64_t bytes = rows_ * info.row_elements() * static_cast<int64_t>(torch::elementSize(label_type()));
-  if (apart_ || bytes <= options_.labels_bytes) labels_ = read_labels(0, rows_);
+  if (random_access_ || bytes <= options_.labels_bytes) labels_ = read_labels(0, rows_);
 }
 
 int64_t StoredSplit::chunk_bytes() const {
-  if (apart_) return 0;
+  if (random_access_) return 0;
   int64_t label = label_ && !labels_.defined() ? 8 : 0;
   for (size_t d = 1; d < label_shape_.size(); ++d) label *= label_shape_[d];
   return rows_per_chunk_ * (bytes_per_row() + label);
@@ -87,8 +88,8 @@ Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
   }
   for (int64_t i = 0; i < n; ++i) {
     const int64_t row = ids[static_cast<size_t>(i)];
-    if (apart_) {
-      read_row_apart(row, x + i * features_);
+    if (random_access_) {
+      read_single_row(row, x + i * features_);
       continue;
     }
     const ChunkCache::Pointer from = chunk(row / rows_per_chunk_);
@@ -111,7 +112,7 @@ std::vector<int64_t> StoredSplit::label_shape_of(int64_t rows) const {
   return shape;
 }
 
-void StoredSplit::read_row_apart(int64_t row, float* out) const {
+void StoredSplit::read_single_row(int64_t row, float* out) const {
   if (bytes_) {
     thread_local std::vector<uint8_t> bytes;
     bytes.resize(static_cast<size_t>(features_));
@@ -125,7 +126,7 @@ void StoredSplit::read_row_apart(int64_t row, float* out) const {
 
 void StoredSplit::read_all() const {
   for (int64_t index = 0; index < chunks_; ++index) {
-    if (apart_) {
+    if (random_access_) {
       load(index);
     } else {
       chunk(index);
@@ -156,24 +157,24 @@ torch::Tensor StoredSplit::read_labels(int64_t first, int64_t count) const {
 }
 
 void StoredSplit::check_x(const float* x, int64_t rows, int64_t first_row) const {
-  if (are_data(x, rows * features_, options_.in_unit_interval)) return;
+  if (are_valid(x, rows * features_, options_.in_unit_interval)) return;
   int64_t row = 0;
-  while (are_data(x + row * features_, features_, options_.in_unit_interval)) ++row;
-  if (!are_data(x + row * features_, features_, false))
-    usage_error("{}: {} holds a value that is not finite (NaN or infinity) in row {}; remove or replace it",
+  while (are_valid(x + row * features_, features_, options_.in_unit_interval)) ++row;
+  if (!are_valid(x + row * features_, features_, false))
+    usage_error("{}: {} has a value that is not finite (NaN or infinity) in row {}; remove or replace it",
                 raw_->path(), options_.x, first_row + row);
   usage_error(
-      "{}: {} holds a value outside of [0, 1] in row {}; store images as uint8, or scale them to [0, 1]",
+      "{}: {} has a value outside of [0, 1] in row {}; store images as uint8, or scale them to [0, 1]",
       raw_->path(), options_.x, first_row + row);
 }
 
 void StoredSplit::check_tokens(const Batch& batch) const {
   const torch::Tensor wrong = batch.x.lt(0).logical_or(batch.x.ge(static_cast<double>(options_.tokens)));
   if (!wrong.any().item<bool>()) return;
-  const torch::Tensor at = wrong.nonzero()[0];
-  usage_error("{}: {} holds the token {:.0f} in row {}; expected 0 to {} (/vocabulary)", raw_->path(),
-              options_.x, batch.x[at[0].item<int64_t>()][at[1].item<int64_t>()].item<double>(),
-              batch.ids[at[0].item<int64_t>()].item<int64_t>(), options_.tokens - 1);
+  const torch::Tensor first = wrong.nonzero()[0];
+  usage_error("{}: {} has the token {:.0f} in row {}; expected 0 to {} (/vocabulary)", raw_->path(),
+              options_.x, batch.x[first[0].item<int64_t>()][first[1].item<int64_t>()].item<double>(),
+              batch.ids[first[0].item<int64_t>()].item<int64_t>(), options_.tokens - 1);
 }
 
 void StoredSplit::check_label(const torch::Tensor& label, int64_t first_row) const {
@@ -182,9 +183,9 @@ void StoredSplit::check_label(const torch::Tensor& label, int64_t first_row) con
   if (good.all().item<bool>()) return;
   const int64_t row = good.reshape({good.size(0), -1}).all(1).logical_not().nonzero()[0][0].item<int64_t>();
   if (!integer_labels_)
-    usage_error("{}: {} holds a label that is not finite in row {}; remove or replace it", raw_->path(),
+    usage_error("{}: {} has a label that is not finite in row {}; remove or replace it", raw_->path(),
                 options_.label, first_row + row);
-  usage_error("{}: {} holds the label {} in row {}; expected 0 to {}", raw_->path(), options_.label,
+  usage_error("{}: {} has the label {} in row {}; expected 0 to {}", raw_->path(), options_.label,
               label[row].item<int64_t>(), first_row + row, options_.classes - 1);
 }
 

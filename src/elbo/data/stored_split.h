@@ -1,4 +1,5 @@
-// The rows of one split as they lie in a file: a dataset of x and, where there is one, of labels.
+// The rows of a split that are stored in one file: a dataset of x and optional datasets of labels and
+// lengths.
 #pragma once
 #include <memory>
 #include <string>
@@ -14,18 +15,18 @@ namespace elbo {
 
 struct StoredSplitOptions {
   std::string x, label;            // absolute paths in the file; label "": none
-  std::vector<int64_t> row_shape;  // of x, as models see it
-  bool in_unit_interval = false;   // x must be in [0, 1] once scaled
-  int64_t tokens = 0;              // x holds 0 … tokens-1; 0: x holds no tokens
+  std::vector<int64_t> row_shape;  // of x, in a batch
+  bool in_unit_interval = false;   // x must be in [0, 1] after scaling
+  int64_t tokens = 0;              // x holds 0 … tokens-1; 0: x does not hold tokens
   int64_t classes = 0;             // labels are 0 … classes-1
-  int64_t labels_bytes = 0;        // labels up to that size are kept in memory
+  int64_t labels_bytes = 0;        // labels up to this size are kept in memory
   std::string length{};            // absolute path of the rows' lengths; "": none
-  int64_t number = 0;              // of the file among those of the split
+  int64_t number = 0;              // index of the file in the split
 };
 
 class StoredSplit final : public RowSource {
  public:
-  // cache: of all files of the split.
+  // cache: shared by all files of the split.
   StoredSplit(const DataFile& file, std::shared_ptr<ChunkCache> cache, StoredSplitOptions options);
   int64_t rows() const override { return rows_; }
   int64_t rows_per_chunk() const override { return rows_per_chunk_; }
@@ -33,7 +34,7 @@ class StoredSplit final : public RowSource {
   Batch read(const std::vector<int64_t>& ids) const override;
   void read_all() const override;
   std::string access_method() const override { return x_->access_method(); }
-  // What a chunk takes at most in memory; 0 where rows are read one by one.
+  // The largest size of a chunk in memory; 0 if single rows are read.
   int64_t chunk_bytes() const;
 
  private:
@@ -42,7 +43,7 @@ class StoredSplit final : public RowSource {
   std::vector<int64_t> label_shape_of(int64_t rows) const;
   void open_labels(const DataFile& file);
   void open_lengths(const DataFile& file);
-  void read_row_apart(int64_t row, float* out) const;
+  void read_single_row(int64_t row, float* out) const;
   torch::Tensor read_labels(int64_t first, int64_t count) const;
   ChunkCache::Pointer chunk(int64_t index) const;
   Chunk load(int64_t index) const;
@@ -57,13 +58,13 @@ class StoredSplit final : public RowSource {
   std::vector<int64_t> label_shape_;  // of the dataset
   int64_t rows_ = 0, rows_per_chunk_ = 1, chunks_ = 1, features_ = 1, item_bytes_ = 4;
   bool bytes_ = false, integer_labels_ = false;
-  float byte_unit_ = 255;  // what 1 is where x is stored as bytes
+  float byte_unit_ = 255;  // the stored byte that stands for 1
 
-  // Rows that lie apart are read one by one, straight into the batch: the system keeps their pages, one copy
-  // for all ranks of a host.
-  bool apart_ = false;
-  torch::Tensor lengths_;  // (rows) int64, undefined where all rows are whole
-  torch::Tensor labels_;  // all of them, where they are kept: for rows that lie apart, and where they are few
+  // Single rows are read directly into the batch, without the cache: the page cache keeps one copy for all
+  // ranks of a host.
+  bool random_access_ = false;
+  torch::Tensor lengths_;  // (rows) int64; undefined without padding
+  torch::Tensor labels_;   // of all rows; defined with random access, and if they are small
 };
 
 }  // namespace elbo

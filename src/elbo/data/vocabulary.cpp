@@ -9,7 +9,7 @@ namespace elbo {
 namespace {
 
 const char* const end_of_word = "</w>";  // Sennrich et al. 2016
-const char* const unknown = "<unk>";     // stands for a word
+const char* const unknown = "<unk>";     // replaces a whole word
 
 std::string joined_byte_pairs(const std::vector<std::string>& tokens) {
   std::string text;

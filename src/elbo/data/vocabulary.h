@@ -1,4 +1,4 @@
-// What the numbers of tokens stand for (docs/data_format.md).
+// The texts of the tokens (docs/data_format.md).
 #pragma once
 #include <torch/types.h>
 
@@ -8,11 +8,11 @@
 namespace elbo {
 
 struct Vocabulary {
-  std::vector<std::string> tokens;  // by number; the first four are special
-  std::string kind;                 // how texts were cut: words, characters, byte_pairs, smiles; "" unknown
+  std::vector<std::string> tokens;  // by id; the first four are special tokens
+  std::string kind;                 // of tokenisation: words, characters, byte_pairs, smiles; "": unknown
 
-  // Rows (n, time) of tokens → n texts, from behind <bos> to before <eos>. Words, and tokens of an unknown
-  // kind, get blanks between them.
+  // Decodes rows (n, time) of tokens to n texts, from <bos> to <eos>, without special tokens except <unk>.
+  // Words, and tokens of an unknown kind, are separated by blanks.
   std::vector<std::string> texts(const torch::Tensor& rows) const;
 };
 

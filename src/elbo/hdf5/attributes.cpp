@@ -4,11 +4,11 @@
 namespace elbo::hdf5 {
 namespace {
 
-// UTF-8 of any length; h5py reads it as str.
+// Variable-length UTF-8; h5py reads it as str.
 Handle text_type(hid_t object) {
-  Handle type = checked(H5Tcopy(H5T_C_S1), H5Tclose, object, "describe a text");
-  check(H5Tset_size(type.get(), H5T_VARIABLE), object, "describe a text");
-  check(H5Tset_cset(type.get(), H5T_CSET_UTF8), object, "describe a text");
+  Handle type = checked(H5Tcopy(H5T_C_S1), H5Tclose, object, "create a string type");
+  check(H5Tset_size(type.get(), H5T_VARIABLE), object, "create a string type");
+  check(H5Tset_cset(type.get(), H5T_CSET_UTF8), object, "create a string type");
   return type;
 }
 
@@ -21,19 +21,19 @@ std::vector<const char*> pointers(const std::vector<std::string>& values) {
 
 Handle list_space(hid_t object, size_t count) {
   const hsize_t size = count;
-  return checked(H5Screate_simple(1, &size, nullptr), H5Sclose, object, "describe a list");
+  return checked(H5Screate_simple(1, &size, nullptr), H5Sclose, object, "create a dataspace");
 }
 
 void write(hid_t object, const std::string& name, hid_t type, const void* value) {
   const auto guard = lock();
-  const Handle space = checked(H5Screate(H5S_SCALAR), H5Sclose, object, "describe an attribute");
+  const Handle space = checked(H5Screate(H5S_SCALAR), H5Sclose, object, "create a dataspace");
   const Handle attribute =
       checked(H5Acreate2(object, name.c_str(), type, space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose, object,
-              "make an attribute");
+              "create an attribute");
   check(H5Awrite(attribute.get(), type, value), object, "write an attribute");
 }
 
-// The attribute where it exists and is a single value, otherwise no handle.
+// The attribute if it exists and is a scalar, otherwise an empty handle.
 Handle open_scalar(const Handle& object, const std::string& name) {
   if (H5Aexists(object.get(), name.c_str()) <= 0) return {};
   Handle attribute =
@@ -67,7 +67,7 @@ void write_attribute(const Handle& object, const std::string& name, const std::v
   const Handle attribute =
       checked(H5Acreate2(object.get(), name.c_str(), type.get(), list_space(object.get(), texts.size()).get(),
                          H5P_DEFAULT, H5P_DEFAULT),
-              H5Aclose, object.get(), "make an attribute");
+              H5Aclose, object.get(), "create an attribute");
   check(H5Awrite(attribute.get(), type.get(), static_cast<const void*>(texts.data())), object.get(),
         "write an attribute");
 }
@@ -77,12 +77,12 @@ Handle write_texts(const Handle& location, const std::string& path, const std::v
   const std::vector<const char*> texts = pointers(values);
   const Handle type = text_type(location.get());
   const Handle parents(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
-  check(H5Pset_create_intermediate_group(parents.get(), 1), location.get(), "prepare a dataset");
+  check(H5Pset_create_intermediate_group(parents.get(), 1), location.get(), "set link creation properties");
   Handle dataset = made_in(
       location,
       H5Dcreate2(location.get(), path.c_str(), type.get(), list_space(location.get(), texts.size()).get(),
                  parents.get(), H5P_DEFAULT, H5P_DEFAULT),
-      H5Dclose, "make a dataset");
+      H5Dclose, "create a dataset");
   if (!texts.empty())
     check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT,
                    static_cast<const void*>(texts.data())),
@@ -94,13 +94,13 @@ std::vector<std::string> read_texts(const Handle& dataset) {
   const auto guard = lock();
   const DatasetInfo info = describe(dataset);
   if (info.type_class != H5T_STRING || info.shape.size() != 1)
-    usage_error("{}: holds {}; expected a list of texts", name_of(dataset.get()), info.type_name);
+    usage_error("{}: holds {}; expected a list of strings", name_of(dataset.get()), info.type_name);
   const auto count = static_cast<size_t>(info.shape.front());
   std::vector<std::string> texts;
   texts.reserve(count);
   if (count == 0) return texts;
   const Handle type(H5Dget_type(dataset.get()), H5Tclose);
-  if (H5Tis_variable_str(type.get()) <= 0) {  // of one length, padded
+  if (H5Tis_variable_str(type.get()) <= 0) {  // fixed length, padded
     std::string all(count * info.type_size, '\0');
     check(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, all.data()), dataset.get(),
           "read it");

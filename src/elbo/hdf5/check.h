@@ -1,4 +1,4 @@
-// What the files of hdf5.h share: checked results, and names for messages.
+// Helpers of the HDF5 wrapper (hdf5.h): checked results, and names for messages.
 #pragma once
 #include <string>
 
@@ -7,13 +7,13 @@
 
 namespace elbo::hdf5 {
 
-// "file.h5: /train/x"; the file alone for its root.
+// "file.h5: /train/x"; only the file's name for its root group.
 std::string name_of(hid_t object);
 
-// The type of memory that holds elements of a tensor. Throws Error for types that are not stored.
+// The HDF5 memory type of a tensor's elements. Throws Error for unsupported types.
 hid_t memory_type(torch::ScalarType type);
 
-// HDF5's C functions answer with a negative number where they fail.
+// Throws Error if an HDF5 call failed, i.e. returned a negative number.
 template <typename Result>
 Result check(Result result, hid_t object, const char* tried) {
   if (result < 0) fail("{}: could not {}: {}", name_of(object), tried, last_reason());

@@ -12,8 +12,8 @@
 namespace elbo {
 namespace {
 
-// The number that Storage gives to the chunk with this first element; none where that is no chunk of the grid
-// (a dataset may have shrunk).
+// The position in Storage::chunks of the chunk with this first element. None if it is outside of the dataset
+// (which may have been shrunk).
 std::optional<uint64_t> index_of(const Storage& storage, const std::vector<uint64_t>& first_element) {
   uint64_t index = 0;
   for (size_t d = 0; d < storage.shape.size(); ++d) {
@@ -26,11 +26,11 @@ std::optional<uint64_t> index_of(const Storage& storage, const std::vector<uint6
 }
 
 uint64_t chunks_of(const Storage& storage) {
-  constexpr uint64_t most = uint64_t{1} << 26;
+  constexpr uint64_t limit = uint64_t{1} << 26;
   uint64_t count = 1;
   for (size_t d = 0; d < storage.shape.size(); ++d) {
     const auto along = static_cast<uint64_t>(storage.chunks_along(d));
-    if (along > most / count) throw Unreadable("more chunks than can be kept in memory");
+    if (along > limit / count) throw Unreadable("too many chunks to keep their index in memory");
     count *= along;
   }
   return count;
@@ -43,14 +43,14 @@ class Indexer {
         super_(read_superblock(file)),
         storage_(storage),
         chunks_(chunks_of(storage)),
-        chunk_bytes_(storage.bytes_of_piece()),
+        chunk_bytes_(storage.chunk_bytes()),
         filtered_(!storage.filters.empty()),
-        pieces_(chunks_) {}
+        index_(chunks_) {}
 
-  std::vector<StoredPiece> read(uint64_t header) {
+  std::vector<StoredChunk> read(uint64_t header) {
     find_layout(header);
-    if (!found_) throw Unreadable("an object header without a layout");
-    return std::move(pieces_);
+    if (!found_) throw Unreadable("the object header has no data layout message");
+    return std::move(index_);
   }
 
  private:
@@ -61,14 +61,15 @@ class Indexer {
   uint64_t address(Cursor& cursor) const { return cursor.number(super_.offset_size); }
   uint64_t length(Cursor& cursor) const { return cursor.number(super_.length_size); }
 
-  void set(uint64_t index, uint64_t where, uint64_t size, uint64_t skipped) {
+  void set(uint64_t index, uint64_t where, uint64_t size, uint64_t filter_mask) {
     if (where == undefined()) return;
-    pieces_[index] = {super_.base + where, size, static_cast<uint32_t>(skipped)};
+    index_[index] = {super_.base + where, size, static_cast<uint32_t>(filter_mask)};
   }
 
-  // For blocks and nodes that lead to others: k of them that each lead to the next twice would make 2^k ways.
+  // Rejects a second reference to a block or node: a chain of k blocks with two references to the next has
+  // 2^k paths.
   void visit(uint64_t where) {
-    if (!visited_.insert(where).second) throw Unreadable("structures of which two lead to the same one");
+    if (!visited_.insert(where).second) throw Unreadable("two structures refer to the same one");
   }
 
   // ---- object headers ----
@@ -78,7 +79,7 @@ class Indexer {
     if (prefix.begins_with("OHDR")) {
       find_layout_in_version_2(header, std::move(prefix));
     } else {
-      if (prefix.number(1) != 1) throw Unreadable("an object header of unknown version");
+      if (prefix.number(1) != 1) throw Unreadable("unknown version of the object header");
       prefix.skip(7);
       const uint64_t size = prefix.number(4);
       messages(header + 16, size, 1, false);
@@ -87,7 +88,7 @@ class Indexer {
 
   void find_layout_in_version_2(uint64_t header, Cursor prefix) {
     prefix.expect("OHDR");
-    if (prefix.number(1) != 2) throw Unreadable("an object header of unknown version");
+    if (prefix.number(1) != 2) throw Unreadable("unknown version of the object header");
     const uint64_t flags = prefix.number(1);
     const uint64_t before = 6 + ((flags & 0x20) != 0 ? 16 : 0) + ((flags & 0x10) != 0 ? 4 : 0);
     const auto width = static_cast<int>(uint64_t{1} << (flags & 3));
@@ -98,7 +99,7 @@ class Indexer {
   }
 
   void messages(uint64_t first, uint64_t size, int version, bool ordered, int depth = 0) {
-    if (depth > 64) throw Unreadable("an object header without an end");
+    if (depth > 64) throw Unreadable("the object header has too many continuation blocks");
     visit(first);
     Cursor cursor = at(first, size);
     const size_t head = version == 1 ? 8 : ordered ? 6 : 4;
@@ -107,12 +108,12 @@ class Indexer {
       const uint64_t bytes = cursor.number(2);
       cursor.skip(head - (version == 1 ? 4 : 3));
       const size_t end = cursor.at() + bytes;
-      if (type == 0x10) {  // goes on elsewhere
+      if (type == 0x10) {  // continuation block
         const uint64_t where = address(cursor), more = length(cursor);
         if (version == 1) {
           messages(where, more, version, ordered, depth + 1);
         } else {
-          if (more < 8) throw Unreadable("an object header's block of impossible size");
+          if (more < 8) throw Unreadable("an object header's block has an invalid size");
           at(where, 4).expect("OCHK");
           messages(where + 4, more - 8, version, ordered, depth + 1);
         }
@@ -120,34 +121,35 @@ class Indexer {
         read_layout(cursor);
         return;
       }
-      if (cursor.at() > end) throw Unreadable("a message longer than it says");
+      if (cursor.at() > end) throw Unreadable("a message is longer than its size says");
       cursor.skip(end - cursor.at());
     }
   }
 
   // ---- layout messages ----
 
-  // The rows themselves are in the message.
+  // The data are inside the layout message.
   void read_compact(Cursor& cursor) {
     const uint64_t size = cursor.number(2);
     if (chunks_ != 1 || size < chunk_bytes_ || cursor.left() < size)
-      throw Unreadable("a compact layout of impossible size");
-    pieces_.front() = {.address = cursor.place(), .size = chunk_bytes_, .skipped = 0};
+      throw Unreadable("the compact layout has an invalid size");
+    index_.front() = {.address = cursor.address(), .size = chunk_bytes_, .filter_mask = 0};
   }
 
   void read_layout(Cursor& cursor) {
     found_ = true;
     const uint64_t version = cursor.number(1);
-    if (version != 3 && version != 4) throw Unreadable(fmt::format("a data layout of version {}", version));
+    if (version != 3 && version != 4)
+      throw Unreadable(fmt::format("unknown version {} of the data layout message", version));
     const uint64_t kind = cursor.number(1);
     if (kind == 0) return read_compact(cursor);
-    if (kind != 2) throw Unreadable("a layout that is not chunked");
+    if (kind != 2) throw Unreadable("the layout is not chunked");
     const uint64_t flags = version == 4 ? cursor.number(1) : 0;
     if (cursor.number(1) != storage_.shape.size() + 1)
-      throw Unreadable("chunks of another rank than their dataset");
+      throw Unreadable("the chunks and the dataset differ in rank");
     if (version == 3) return read_tree(address(cursor), {});
     const auto width = static_cast<int>(cursor.number(1));
-    if (width < 1 || width > 8) throw Unreadable("chunk sizes of unknown width");
+    if (width < 1 || width > 8) throw Unreadable("the chunk sizes have an unknown width");
     cursor.skip(static_cast<size_t>(width) * (storage_.shape.size() + 1));
     switch (cursor.number(1)) {
       case 1:
@@ -161,15 +163,15 @@ class Indexer {
         cursor.skip(5);
         return read_extensible_array(address(cursor));
       default:
-        throw Unreadable("a chunk index of a kind that is not known");
+        throw Unreadable("unknown type of chunk index");
     }
   }
 
   void read_single(Cursor& cursor, bool filtered) {
     const uint64_t size = filtered ? length(cursor) : chunk_bytes_;
-    const uint64_t skipped = filtered ? cursor.number(4) : 0;
-    if (chunks_ != 1) throw Unreadable("an index of one chunk for several");
-    set(0, address(cursor), size, skipped);
+    const uint64_t filter_mask = filtered ? cursor.number(4) : 0;
+    if (chunks_ != 1) throw Unreadable("a single-chunk index for several chunks");
+    set(0, address(cursor), size, filter_mask);
   }
 
   void read_implicit(Cursor& cursor) {
@@ -187,56 +189,56 @@ class Indexer {
     const uint64_t head = 8 + 2 * offset, key = 8 + 8 * (storage_.shape.size() + 1);
     Cursor prefix = at(node, head);
     prefix.expect("TREE");
-    if (prefix.number(1) != 1) throw Unreadable("a chunk index of another type");
+    if (prefix.number(1) != 1) throw Unreadable("a B-tree that is not a chunk index");
     const uint64_t here = prefix.number(1);
-    if (level && here + 1 != *level) throw Unreadable("a chunk index whose levels do not follow one another");
+    if (level && here + 1 != *level) throw Unreadable("the levels of the B-tree are not consecutive");
     const uint64_t entries = prefix.number(2);
     Cursor cursor = at(node + head, entries * (key + offset));
     std::vector<uint64_t> first(storage_.shape.size());
     for (uint64_t i = 0; i < entries; ++i) {
-      const uint64_t size = cursor.number(4), skipped = cursor.number(4);
+      const uint64_t size = cursor.number(4), filter_mask = cursor.number(4);
       for (uint64_t& coordinate : first) coordinate = cursor.number(8);
       cursor.skip(8);
       const uint64_t child = address(cursor);
       if (here > 0) {
         read_tree(child, here);
       } else if (const std::optional<uint64_t> index = index_of(storage_, first)) {
-        set(*index, child, size, skipped);
+        set(*index, child, size, filter_mask);
       }
     }
   }
 
   // ---- arrays of chunks ----
 
-  // An array's element: an address, and for filtered chunks their size and the filters left out.
+  // An element of an array: an address and, for filtered chunks, their size and filter mask.
   void read_elements(Cursor& cursor, uint64_t first, uint64_t count, uint64_t element_size) {
     const auto size_width = static_cast<int>(element_size) - super_.offset_size - 4;
     if (filtered_ ? size_width < 1 || size_width > 8
                   : element_size != static_cast<uint64_t>(super_.offset_size))
-      throw Unreadable("an array of elements of unknown size");
+      throw Unreadable("the elements of an array have an unknown size");
     for (uint64_t i = 0; i < count; ++i) {
       const uint64_t where = address(cursor);
       const uint64_t size = filtered_ ? cursor.number(size_width) : chunk_bytes_;
-      const uint64_t skipped = filtered_ ? cursor.number(4) : 0;
-      if (first + i < chunks_) set(first + i, where, size, skipped);
+      const uint64_t filter_mask = filtered_ ? cursor.number(4) : 0;
+      if (first + i < chunks_) set(first + i, where, size, filter_mask);
     }
   }
 
   uint64_t read_array_head(Cursor& cursor, std::string_view signature) const {
     cursor.expect(signature);
-    if (cursor.number(1) != 0) throw Unreadable("an array of unknown version");
-    if (cursor.number(1) != (filtered_ ? 1 : 0)) throw Unreadable("an array of another kind of elements");
+    if (cursor.number(1) != 0) throw Unreadable("unknown version of an array");
+    if (cursor.number(1) != (filtered_ ? 1 : 0)) throw Unreadable("unexpected kind of elements in an array");
     return 6;
   }
 
-  // A data block's elements: in one piece, or in pages of `page` elements with a checksum behind each.
-  template <typename IsThere>
+  // The elements of a data block that is divided into pages of `page` elements, each followed by a checksum.
+  template <typename IsWritten>
   void read_pages(uint64_t first_byte, uint64_t first, uint64_t count, uint64_t element_size, uint64_t page,
-                  IsThere&& is_there) {
+                  IsWritten&& is_written) {
     if (count == 0) return;
     const uint64_t stride = page * element_size + 4;
     for (uint64_t number = 0; number * page < count; ++number) {
-      if (!is_there(number)) continue;
+      if (!is_written(number)) continue;
       const uint64_t elements = std::min(page, count - number * page);
       Cursor cursor = at(first_byte + number * stride, elements * element_size);
       read_elements(cursor, first + number * page, elements, element_size);
@@ -253,7 +255,7 @@ class Indexer {
     const uint64_t block = address(cursor);
     if (block == undefined()) return;
     if (page_bits > 32 || count < chunks_ || count > (uint64_t{1} << 40))
-      throw Unreadable("a fixed array of impossible size");
+      throw Unreadable("the fixed array has an invalid size");
     const uint64_t page = uint64_t{1} << page_bits, head = 6 + offset;
     Cursor prefix = at(block, head);
     read_array_head(prefix, "FADB");
@@ -277,8 +279,8 @@ class Indexer {
     return (bytes[number / 8] & (0x80U >> (number % 8))) != 0;
   }
 
-  // Super block s holds 2^⌊s/2⌋ data blocks of 2^⌈s/2⌉ times `least` elements. The data blocks of the first
-  // super blocks are named by the index block itself.
+  // Super block s has 2^⌊s/2⌋ data blocks of 2^⌈s/2⌉ · `minimum` elements. The index block refers directly to
+  // the data blocks of the first super blocks.
   void read_extensible_array(uint64_t header) {
     if (header == undefined()) return;
     const auto offset = static_cast<uint64_t>(super_.offset_size),
@@ -289,23 +291,23 @@ class Indexer {
     array.element_size = cursor.number(1);
     const uint64_t index_bits = cursor.number(1);
     const uint64_t in_index_block = cursor.number(1);
-    array.least = cursor.number(1);
-    const uint64_t least_pointers = cursor.number(1);
+    array.minimum = cursor.number(1);
+    const uint64_t minimum_pointers = cursor.number(1);
     const uint64_t page_bits = cursor.number(1);
     cursor.skip(6 * length_bytes);
     const uint64_t index_block = address(cursor);
     if (index_block == undefined()) return;
-    if (index_bits > 64 || page_bits > 32 || !std::has_single_bit(array.least) ||
-        !std::has_single_bit(least_pointers))
-      throw Unreadable("an extensible array of impossible size");
+    if (index_bits > 64 || page_bits > 32 || !std::has_single_bit(array.minimum) ||
+        !std::has_single_bit(minimum_pointers))
+      throw Unreadable("the extensible array has an invalid size");
     array.offset_bytes = (index_bits + 7) / 8;
     array.page = uint64_t{1} << page_bits;
-    const auto least_bits = static_cast<uint64_t>(std::countr_zero(array.least));
-    const uint64_t direct = 2 * static_cast<uint64_t>(std::countr_zero(least_pointers));  // super blocks
-    if (index_bits < least_bits) throw Unreadable("an extensible array of impossible size");
-    const uint64_t super_blocks = 1 + index_bits - least_bits;
-    if (super_blocks < direct) throw Unreadable("an extensible array of impossible size");
-    const uint64_t direct_blocks = 2 * (least_pointers - 1);
+    const auto minimum_bits = static_cast<uint64_t>(std::countr_zero(array.minimum));
+    const uint64_t direct = 2 * static_cast<uint64_t>(std::countr_zero(minimum_pointers));  // super blocks
+    if (index_bits < minimum_bits) throw Unreadable("the extensible array has an invalid size");
+    const uint64_t super_blocks = 1 + index_bits - minimum_bits;
+    if (super_blocks < direct) throw Unreadable("the extensible array has an invalid size");
+    const uint64_t direct_blocks = 2 * (minimum_pointers - 1);
 
     const uint64_t head = 6 + offset;
     Cursor block = at(index_block, head + in_index_block * array.element_size +
@@ -325,9 +327,9 @@ class Indexer {
   }
 
   struct ExtensibleArray {
-    uint64_t element_size = 0, least = 1, page = 1, offset_bytes = 0;
+    uint64_t element_size = 0, minimum = 1, page = 1, offset_bytes = 0;
     uint64_t elements_of(uint64_t super_block) const {
-      return (uint64_t{1} << ((super_block + 1) / 2)) * least;
+      return (uint64_t{1} << ((super_block + 1) / 2)) * minimum;
     }
     uint64_t pages_of(uint64_t super_block) const {
       const uint64_t elements = elements_of(super_block);
@@ -343,7 +345,8 @@ class Indexer {
     Cursor cursor = at(where, head + blocks * bitmap_bytes + blocks * offset);
     read_array_head(cursor, "EASB");
     cursor.skip(offset + array.offset_bytes);
-    // One bit a page, of one data block behind the other, though space is kept for whole bytes of each.
+    // One bit per page, packed over all data blocks, although the space of each block is rounded up to whole
+    // bytes.
     std::vector<uint8_t> written(blocks * bitmap_bytes);
     for (uint8_t& byte : written) byte = static_cast<uint8_t>(cursor.number(1));
     const uint64_t pages = array.pages_of(s);
@@ -351,7 +354,8 @@ class Indexer {
       read_data_block(array, address(cursor), first, array.elements_of(s), &written, i * pages);
   }
 
-  // written: which pages are, this block's from `first_page` on; null or empty where there are no pages.
+  // written: bitmap of the pages that were written, those of this block from `first_page` on; null or empty
+  // without pages.
   void read_data_block(const ExtensibleArray& array, uint64_t where, uint64_t first, uint64_t elements,
                        const std::vector<uint8_t>* written, uint64_t first_page) {
     if (where == undefined() || first >= chunks_) return;
@@ -372,17 +376,17 @@ class Indexer {
   bool filtered_;
   bool found_ = false;
   std::unordered_set<uint64_t> visited_;
-  std::vector<StoredPiece> pieces_;
+  std::vector<StoredChunk> index_;
 };
 
 }  // namespace
 
-std::optional<std::vector<StoredPiece>> read_chunk_index(const RawFile& file, uint64_t header,
+std::optional<std::vector<StoredChunk>> read_chunk_index(const RawFile& file, uint64_t header,
                                                          const Storage& storage, std::string& why_not) {
   try {
     return Indexer(file, storage).read(header);
   } catch (const Unreadable& reason) {
-    why_not = fmt::format("its chunk index is one that only the library reads ({})", reason.what());
+    why_not = fmt::format("its chunk index is not supported ({})", reason.what());
     return std::nullopt;
   }
 }

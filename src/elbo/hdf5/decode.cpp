@@ -20,18 +20,17 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-// A filter's result has the size of a chunk, but for the checksum that an inner filter may have put behind
-// it.
+// The output of a filter is at most a chunk, plus the checksum that an inner filter may have appended.
 constexpr size_t checksum_bytes = 4;
 
-void inflate(Bytes& bytes, size_t largest) {
+void inflate(Bytes& bytes, size_t limit) {
   struct Free {
     void operator()(libdeflate_decompressor* d) const { libdeflate_free_decompressor(d); }
   };
   thread_local const std::unique_ptr<libdeflate_decompressor, Free> decompressor(
       libdeflate_alloc_decompressor());
   if (!decompressor) throw std::bad_alloc();
-  Bytes out(largest);
+  Bytes out(limit);
   size_t size = 0;
   if (libdeflate_zlib_decompress(decompressor.get(), bytes.data(), bytes.size(), out.data(), out.size(),
                                  &size) != LIBDEFLATE_SUCCESS)
@@ -40,11 +39,11 @@ void inflate(Bytes& bytes, size_t largest) {
   bytes = std::move(out);
 }
 
-// LibLZF's format: a byte below 32 is followed by so many literals and one more; others begin a reference to
-// what was written before, 3 bits of length and 13 bits of distance.
-void expand_lzf(Bytes& bytes, size_t largest) {
+// LibLZF's format: a control byte c < 32 is followed by c + 1 literals. Other control bytes begin a
+// back-reference with 3 bits of length and 13 bits of distance.
+void expand_lzf(Bytes& bytes, size_t limit) {
   Bytes out;
-  out.reserve(largest);
+  out.reserve(limit);
   const uint8_t* at = bytes.data();
   const uint8_t* const end = at + bytes.size();
   const auto next = [&] { return at < end ? *at++ : (damaged("its LZF stream is cut short"), uint8_t{0}); };
@@ -53,7 +52,7 @@ void expand_lzf(Bytes& bytes, size_t largest) {
     if (control < 32) {
       const size_t literals = control + 1;
       if (static_cast<size_t>(end - at) < literals) damaged("its LZF stream is cut short");
-      if (out.size() + literals > largest) damaged("its LZF stream is longer than a chunk");
+      if (out.size() + literals > limit) damaged("its LZF stream is longer than a chunk");
       out.insert(out.end(), at, at + literals);
       at += literals;
       continue;
@@ -62,14 +61,14 @@ void expand_lzf(Bytes& bytes, size_t largest) {
     if (length == 7) length += next();
     length += 2;
     const size_t distance = ((control & 31U) << 8 | unsigned{next()}) + 1;
-    if (distance > out.size()) damaged("its LZF stream refers to bytes before its beginning");
-    if (out.size() + length > largest) damaged("its LZF stream is longer than a chunk");
+    if (distance > out.size()) damaged("its LZF stream refers to bytes before its start");
+    if (out.size() + length > limit) damaged("its LZF stream is longer than a chunk");
     for (size_t i = 0; i < length; ++i) out.push_back(out[out.size() - distance]);
   }
   bytes = std::move(out);
 }
 
-// Byte 0 of all elements, then byte 1 of all, …; bytes behind the last whole element stay.
+// Input: byte 0 of all elements, then byte 1 of all, …. Bytes after the last whole element are not shuffled.
 void unshuffle(Bytes& bytes, size_t element_size) {
   const size_t elements = bytes.size() / element_size;
   if (element_size < 2 || elements < 2) return;
@@ -89,7 +88,7 @@ uint32_t fletcher32(const uint8_t* data, size_t size) {
   uint32_t low = 0, high = 0;
   const auto fold = [](uint32_t sum) { return (sum & 0xffffU) + (sum >> 16); };
   for (size_t words = size / 2; words > 0;) {
-    const size_t block = std::min<size_t>(words, 360);  // so many additions do not overflow
+    const size_t block = std::min<size_t>(words, 360);  // that many additions do not overflow
     words -= block;
     for (size_t i = 0; i < block; ++i, data += 2) {
       low += uint32_t{data[0]} << 8 | uint32_t{data[1]};
@@ -115,9 +114,9 @@ void check_fletcher32(Bytes& bytes) {
   uint32_t stored = 0;
   for (size_t i = 0; i < checksum_bytes; ++i) stored |= uint32_t{bytes[size + i]} << (8 * i);
   const uint32_t computed = fletcher32(bytes.data(), size);
-  // Files of HDF5 1.6.2 and before have the bytes of each half exchanged.
-  const uint32_t exchanged = (computed & 0x00ff00ffU) << 8 | (computed & 0xff00ff00U) >> 8;
-  if (stored != computed && stored != exchanged) damaged("it does not match its checksum (Fletcher-32)");
+  // HDF5 1.6.2 and earlier swap the bytes of each half.
+  const uint32_t swapped = (computed & 0x00ff00ffU) << 8 | (computed & 0xff00ff00U) >> 8;
+  if (stored != computed && stored != swapped) damaged("it does not match its checksum (Fletcher-32)");
   bytes.resize(size);
 }
 
@@ -193,14 +192,14 @@ void convert_to(const ElementType& from, const uint8_t* stored, int64_t n, To* o
 
 }  // namespace
 
-void undo_filters(const Storage& storage, uint32_t skipped, std::vector<uint8_t>& bytes) {
-  const uint64_t whole = storage.bytes_of_piece();
-  const size_t largest = whole + checksum_bytes * storage.filters.size();
+void undo_filters(const Storage& storage, uint32_t filter_mask, std::vector<uint8_t>& bytes) {
+  const uint64_t whole = storage.chunk_bytes();
+  const size_t limit = whole + checksum_bytes * storage.filters.size();
   for (size_t i = storage.filters.size(); i-- > 0;) {
-    if ((skipped >> i & 1U) != 0) continue;
+    if ((filter_mask >> i & 1U) != 0) continue;
     switch (storage.filters[i]) {
       case Filter::deflate:
-        inflate(bytes, largest);
+        inflate(bytes, limit);
         break;
       case Filter::shuffle:
         unshuffle(bytes, static_cast<size_t>(storage.type.size));
@@ -209,11 +208,11 @@ void undo_filters(const Storage& storage, uint32_t skipped, std::vector<uint8_t>
         check_fletcher32(bytes);
         break;
       case Filter::lzf:
-        expand_lzf(bytes, largest);
+        expand_lzf(bytes, limit);
         break;
     }
   }
-  if (bytes.size() != whole) damaged("it has another size than its dataset's chunks");
+  if (bytes.size() != whole) damaged("its size is not that of the dataset's chunks");
 }
 
 void convert(const ElementType& from, const uint8_t* stored, int64_t n, torch::ScalarType to, void* out) {

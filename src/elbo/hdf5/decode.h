@@ -1,4 +1,4 @@
-// From the bytes of a chunk as they are stored to numbers.
+// Decoding of stored chunks: filters and element types.
 #pragma once
 #include <torch/types.h>
 
@@ -9,16 +9,16 @@
 
 namespace elbo {
 
-// Undoes the filters of a piece. `bytes` holds what the file has, and afterwards bytes_of_piece() bytes,
-// elements as the file has them. Throws std::runtime_error with the reason for bytes that are damaged.
-// Thread-safe.
-void undo_filters(const Storage& storage, uint32_t skipped, std::vector<uint8_t>& bytes);
+// Decodes the filters of a chunk in place: `bytes` is the stored chunk, and afterwards its
+// storage.chunk_bytes() bytes of elements in the file's type. Throws std::runtime_error with the reason if
+// they are damaged. Thread-safe.
+void undo_filters(const Storage& storage, uint32_t filter_mask, std::vector<uint8_t>& bytes);
 
-// n elements as the file has them → float32, int64 (from integers only) or uint8 (from unsigned bytes only),
-// as the library converts them.
+// Converts n elements to float32, int64 (from integers only) or uint8 (from unsigned bytes only), as the HDF5
+// library does.
 void convert(const ElementType& from, const uint8_t* stored, int64_t n, torch::ScalarType to, void* out);
 
-// Whether elements are in memory as in the file, so that they need no conversion.
+// Whether the representation in memory equals that in the file, so that no conversion is needed.
 bool same_representation(const ElementType& from, torch::ScalarType to);
 
 }  // namespace elbo

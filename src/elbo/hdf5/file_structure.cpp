@@ -4,7 +4,7 @@ namespace elbo {
 
 Superblock read_superblock(const RawFile& file) {
   constexpr std::string_view signature = "\211HDF\r\n\032\n";
-  for (uint64_t at = 0;; at = at == 0 ? 512 : 2 * at) {  // behind a user block, whose size is a power of two
+  for (uint64_t at = 0;; at = at == 0 ? 512 : 2 * at) {  // after a user block, whose size is a power of two
     if (!file.holds(at, 64)) throw Unreadable("no superblock");
     Cursor cursor(file, at, 64);
     if (!cursor.begins_with(signature)) continue;
@@ -24,7 +24,7 @@ Superblock read_superblock(const RawFile& file) {
       throw Unreadable(fmt::format("superblock version {}", version));
     }
     for (const int size : {result.offset_size, result.length_size})
-      if (size != 2 && size != 4 && size != 8) throw Unreadable("addresses of an unknown size");
+      if (size != 2 && size != 4 && size != 8) throw Unreadable("addresses have an unknown size");
     result.base = cursor.number(result.offset_size);
     return result;
   }

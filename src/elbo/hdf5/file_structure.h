@@ -1,4 +1,4 @@
-// The bytes of an HDF5 file's own structures, taken in order and never beyond the file.
+// Bounds-checked reading of an HDF5 file's own structures.
 #pragma once
 #include <fmt/format.h>
 
@@ -12,18 +12,18 @@
 
 namespace elbo {
 
-// What the file's structures do not allow to be read; caught where the reading began.
+// A structure that is unsupported or invalid. Caught by the function that started reading.
 struct Unreadable : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Bytes of the file from one place on, taken little-endian and in order.
+// Reads a range of the file in order; integers are little-endian.
 class Cursor {
  public:
   Cursor(const RawFile& file, uint64_t address, uint64_t size) : address_(address) {
-    if (size > (uint64_t{1} << 30)) throw Unreadable("a structure of impossible size");
-    if (!file.holds(address, size)) throw Unreadable("a structure that lies behind the end of the file");
-    bytes_.resize(size);  // no sooner: a damaged file asks for any size
+    if (size > (uint64_t{1} << 30)) throw Unreadable("a structure has an invalid size");
+    if (!file.holds(address, size)) throw Unreadable("a structure is beyond the end of the file");
+    bytes_.resize(size);  // after the checks, because the size in a damaged file may be anything
     file.read(address, size, bytes_.data());
   }
   uint64_t number(int size) {
@@ -36,7 +36,7 @@ class Cursor {
   void expect(std::string_view signature) {
     require(signature.size());
     if (std::memcmp(bytes_.data() + at_, signature.data(), signature.size()) != 0)
-      throw Unreadable(fmt::format("a structure without its signature {}", signature));
+      throw Unreadable(fmt::format("a structure lacks its signature {}", signature));
     at_ += signature.size();
   }
   bool begins_with(std::string_view signature) const {
@@ -48,19 +48,19 @@ class Cursor {
     at_ += size;
   }
   size_t at() const { return at_; }
-  uint64_t place() const { return address_ + at_; }  // in the file, of what comes next
+  uint64_t address() const { return address_ + at_; }  // of the next byte, in the file
   size_t left() const { return bytes_.size() - at_; }
 
  private:
   void require(size_t size) const {
-    if (left() < size) throw Unreadable("a structure that is cut short");
+    if (left() < size) throw Unreadable("a structure is truncated");
   }
   uint64_t address_;
   std::vector<uint8_t> bytes_;
   size_t at_ = 0;
 };
 
-// Sizes of addresses and lengths, and what addresses are counted from.
+// Sizes of addresses and lengths in bytes, and the base address that addresses are relative to.
 struct Superblock {
   int offset_size = 8, length_size = 8;
   uint64_t base = 0;

@@ -11,14 +11,14 @@
 namespace elbo::hdf5 {
 namespace {
 
-// "file write failed: time = …, error message = 'No space left on device', …" goes on for lines; what
-// happened and the system's word for it are enough.
-std::string essence(const std::string& description) {
+// Shortens "file write failed: time = …, error message = 'No space left on device', …" to the failed
+// operation and the system's message.
+std::string shorten(const std::string& description) {
   constexpr std::string_view begin = "error message = '";
-  const size_t time = description.find(": time ="), word = description.find(begin);
-  if (time == std::string::npos || word == std::string::npos)
+  const size_t time = description.find(": time ="), message = description.find(begin);
+  if (time == std::string::npos || message == std::string::npos)
     return description.substr(0, description.find('\n'));
-  const size_t first = word + begin.size();
+  const size_t first = message + begin.size();
   return fmt::format("{} ({})", description.substr(0, time),
                      description.substr(first, description.find('\'', first) - first));
 }
@@ -40,7 +40,7 @@ std::string describe_type(hid_t type) {
     case H5T_ENUM:
       return "enumeration";
     case H5T_VLEN:
-      return "lists of varying length";
+      return "variable-length lists";
     case H5T_REFERENCE:
       return "reference";
     default:
@@ -73,10 +73,10 @@ std::vector<int64_t> dimensions(hid_t space) {
 
 std::unique_lock<std::recursive_mutex> lock() {
   static std::recursive_mutex mutex;
-  // HDF5 would print a page for every failure, where last_reason() tells it in a line; and at the process's
-  // exit it would visit files that are closed already, which crashes after a failed write.
+  // Turns off HDF5's error output, which last_reason() replaces, and its exit handler, which crashes after a
+  // failed write because it visits closed files.
   static const bool prepared = H5dont_atexit() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
-  if (!prepared) fail("HDF5 could not be started");
+  if (!prepared) fail("HDF5 could not be initialised");
   return std::unique_lock(mutex);
 }
 
@@ -93,7 +93,7 @@ std::string last_reason() {
       H5E_DEFAULT, H5E_WALK_UPWARD,
       [](unsigned, const H5E_error2_t* error, void* out) -> herr_t {
         auto& text = *static_cast<std::string*>(out);
-        const std::string line = essence(error->desc == nullptr ? "" : error->desc);
+        const std::string line = shorten(error->desc == nullptr ? "" : error->desc);
         if (!line.empty() && text.find(line) == std::string::npos) text += (text.empty() ? "" : "; ") + line;
         return text.size() < 60 ? 0 : 1;
       },
@@ -120,9 +120,9 @@ Handle open_file(const std::string& path) {
   const auto guard = lock();
   require_readable_file(path);
   if (H5Fis_hdf5(path.c_str()) <= 0)
-    usage_error("{}: is not an HDF5 file; elbo convert makes one from other formats", path);
+    usage_error("{}: is not an HDF5 file; elbo convert creates one from other formats", path);
   const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
-  if (file < 0) usage_error("{}: is damaged or cut short ({}); copy or make it anew", path, last_reason());
+  if (file < 0) usage_error("{}: is damaged or truncated ({}); copy or create it again", path, last_reason());
   return {file, H5Fclose};
 }
 
@@ -132,10 +132,10 @@ Handle create_file(const std::string& path, uint64_t user_block) {
   if (user_block > 0 && H5Pset_userblock(properties.get(), user_block) < 0)
     fail("{}: could not set a user block: {}", path, last_reason());
   const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_EXCL, properties.get(), H5P_DEFAULT);
-  if (file < 0) fail("{}: cannot be made: {}", path, last_reason());
-  Handle made(file, H5Fclose);
-  made.incomplete_ = std::make_shared<bool>(false);
-  return made;
+  if (file < 0) fail("{}: cannot be created: {}", path, last_reason());
+  Handle created(file, H5Fclose);
+  created.incomplete_ = std::make_shared<bool>(false);
+  return created;
 }
 
 void write_out(const Handle& file, const std::string& path) {
@@ -147,7 +147,7 @@ void write_out(const Handle& file, const std::string& path) {
 
 bool exists(const Handle& location, const std::string& path) {
   const auto guard = lock();
-  // H5Lexists wants every group on the way to be there.
+  // H5Lexists requires that all intermediate groups exist.
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string prefix = path.substr(0, end);
     if (prefix != "/" && H5Lexists(location.get(), prefix.c_str(), H5P_DEFAULT) <= 0) return false;
@@ -182,9 +182,9 @@ Handle open_group(const Handle& location, const std::string& path) {
 Handle create_group(const Handle& location, const std::string& path) {
   const auto guard = lock();
   const Handle parents(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
-  check(H5Pset_create_intermediate_group(parents.get(), 1), location.get(), "prepare a group");
+  check(H5Pset_create_intermediate_group(parents.get(), 1), location.get(), "set link creation properties");
   return made_in(location, H5Gcreate2(location.get(), path.c_str(), parents.get(), H5P_DEFAULT, H5P_DEFAULT),
-                 H5Gclose, "make a group");
+                 H5Gclose, "create a group");
 }
 
 std::vector<std::string> list(const Handle& location, const std::string& group) {

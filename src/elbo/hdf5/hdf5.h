@@ -1,6 +1,6 @@
-// HDF5's C library behind move-only handles. Every call is checked: an Error carries HDF5's own reason. The
-// library is not thread-safe: the functions here take lock(), and so does who passes a handle to the library
-// itself.
+// Move-only handles for HDF5's C library. Every call is checked, and an Error contains HDF5's own reason. The
+// library is not thread-safe: the functions here take lock(); callers that pass a handle to the library
+// directly must hold it.
 #pragma once
 #include <hdf5.h>
 #include <torch/types.h>
@@ -15,10 +15,10 @@
 
 namespace elbo::hdf5 {
 
-// One lock for the whole library. Recursive: a function that locks may call another.
+// The lock of the library. Recursive, so that a function that holds it can call another that takes it.
 std::unique_lock<std::recursive_mutex> lock();
 
-// An identifier and how to close it.
+// Owns an HDF5 identifier and closes it.
 class Handle {
  public:
   Handle() = default;
@@ -49,7 +49,7 @@ class Handle {
   std::shared_ptr<bool> incomplete_;
 };
 
-// The reason of HDF5's last failure, innermost first, in one line.
+// The reason of HDF5's last failure in one line, innermost first.
 std::string last_reason();
 
 struct DatasetInfo {
@@ -63,14 +63,15 @@ struct DatasetInfo {
     H5Z_filter_t id = 0;
     std::string name;
   };
-  std::vector<FilterInfo> filters;  // in the order of writing
+  std::vector<FilterInfo> filters;  // in the order in which a writer applies them
   bool numeric() const { return type_class == H5T_INTEGER || type_class == H5T_FLOAT; }
   bool bytes() const { return type_class == H5T_INTEGER && type_size == 1 && !is_signed; }
-  int64_t row_elements() const;  // numbers of a row, of the first dimension
+  int64_t row_elements() const;  // elements of a row (an index of the first dimension)
 };
 
-Handle open_file(const std::string& path);  // read-only; usage Errors: missing, a folder, not HDF5, cut short
-// New file, refuses to replace; user_block: bytes kept free at its start (0 or a power of two ≥ 512).
+// Read-only. Throws a usage Error if the file is missing, a folder, not HDF5, or truncated.
+Handle open_file(const std::string& path);
+// A new file; throws Error if it exists. user_block: bytes reserved at its start (0 or a power of two ≥ 512).
 Handle create_file(const std::string& path, uint64_t user_block = 0);
 // Writes what is still in memory of a file from create_file() and of everything open in it. Throws Error
 // where that fails, or has failed for an object of this file that is closed already. To be called before the
@@ -80,29 +81,30 @@ bool exists(const Handle& location, const std::string& path);
 bool is_group(const Handle& location, const std::string& path);
 Handle open_dataset(const Handle& location, const std::string& path);
 Handle open_group(const Handle& location, const std::string& path);
-Handle create_group(const Handle& location, const std::string& path);             // and those above it
+Handle create_group(const Handle& location, const std::string& path);             // and its parents
 std::vector<std::string> list(const Handle& location, const std::string& group);  // names, sorted
 DatasetInfo describe(const Handle& dataset);
 
-// Rows [first, first + count) of the first dimension, converted by HDF5 to `type` of memory.
+// Reads rows [first, first + count), converted by HDF5 to `memory_type`.
 void read_rows(const Handle& dataset, int64_t first, int64_t count, hid_t memory_type, void* out);
 
-torch::Tensor read_tensor(
-    const Handle& dataset);  // the whole dataset: float32, float64, int64, int32 or uint8 as stored
-// Contiguous tensors of those types, int16 and int8. chunk_rows > 0: chunked and, where deflate > 0,
-// compressed (shuffle + deflate level).
+// The whole dataset as float32, float64, int64, int32 or uint8, the type closest to the stored one.
+torch::Tensor read_tensor(const Handle& dataset);
+// Writes a contiguous tensor of those types, int16 or int8. chunk_rows > 0: chunked and, with deflate > 0,
+// compressed (shuffle + deflate of that level).
 Handle write_tensor(const Handle& location, const std::string& path, const torch::Tensor& tensor,
                     int64_t chunk_rows = 0, unsigned deflate = 0);
-// An extendible dataset of rows (0, …), for converters that stream; append() adds rows to it.
+// Creates an extendible dataset (0, …) for streaming; append() adds rows to it.
 Handle create_rows(const Handle& location, const std::string& path, const std::vector<int64_t>& row_shape,
                    torch::ScalarType type, int64_t chunk_rows, unsigned deflate);
 void append(const Handle& dataset, const torch::Tensor& rows);
-// UTF-8 texts of any length, a dataset (N); h5py reads them as str.
+// Writes a dataset (N) of variable-length UTF-8 strings; h5py reads them as str.
 Handle write_texts(const Handle& location, const std::string& path, const std::vector<std::string>& texts);
 
-// A dataset (N) of texts, whatever their length is stored as. Throws a usage Error for one of something else.
+// Reads a dataset (N) of strings of fixed or variable length. Throws a usage Error if it is anything else.
 std::vector<std::string> read_texts(const Handle& dataset);
 
+// An attribute must not exist yet. read_… return nothing if it is missing, not a scalar, or of another type.
 void write_attribute(const Handle& object, const std::string& name, const std::string& value);
 void write_attribute(const Handle& object, const std::string& name, int64_t value);
 void write_attribute(const Handle& object, const std::string& name, double value);

@@ -15,7 +15,7 @@
 namespace elbo {
 namespace {
 
-int64_t time_of_change(const struct stat& status) {
+int64_t modification_time(const struct stat& status) {
   return int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
 }
 
@@ -29,10 +29,10 @@ RawFile::RawFile(std::string path) : path_(std::move(path)) {
   if (::fstat(descriptor_, &status) != 0) {
     const int error = errno;
     ::close(descriptor_);
-    fail("{}: its size cannot be asked for: {}", path_, std::strerror(error));
+    fail("{}: cannot query its size: {}", path_, std::strerror(error));
   }
   size_ = static_cast<uint64_t>(status.st_size);
-  changed_ = time_of_change(status);
+  modified_ = modification_time(status);
 }
 
 RawFile::~RawFile() { ::close(descriptor_); }
@@ -41,7 +41,7 @@ void RawFile::read(uint64_t address, uint64_t size, void* out) const {
   if (read_from_cache(address, size, out)) return;
   constexpr uint64_t neighbourhood = uint64_t{256} << 10;
   const uint64_t first = address / neighbourhood * neighbourhood;
-  // A hint: where it is not taken, reading is right all the same.
+  // Only a hint; its failure does not matter.
   ::posix_fadvise(descriptor_, static_cast<off_t>(first),
                   static_cast<off_t>(address - first + size + neighbourhood), POSIX_FADV_WILLNEED);
   auto* target = static_cast<char*>(out);
@@ -50,14 +50,14 @@ void RawFile::read(uint64_t address, uint64_t size, void* out) const {
                                 static_cast<off_t>(address));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail("{}: cannot be read at byte {}: {}", path_, address, std::strerror(errno));
-    if (got == 0) fail("{}: ends at byte {}, where data are expected: it was cut short", path_, address);
+    if (got == 0) fail("{}: is truncated: it ends at byte {}, but data are expected there", path_, address);
     target += got;
     address += static_cast<uint64_t>(got);
     size -= static_cast<uint64_t>(got);
   }
 }
 
-// False where not all bytes are at hand, or the file system cannot tell.
+// False if some bytes are not in the page cache, or the file system does not support RWF_NOWAIT.
 bool RawFile::read_from_cache(uint64_t address, uint64_t size, void* out) const {
   const iovec target{out, size};
   return ::preadv2(descriptor_, &target, 1, static_cast<off_t>(address), RWF_NOWAIT) ==
@@ -66,10 +66,9 @@ bool RawFile::read_from_cache(uint64_t address, uint64_t size, void* out) const 
 
 void RawFile::require_unchanged() const {
   struct stat status = {};
-  if (::fstat(descriptor_, &status) != 0)
-    fail("{}: its size cannot be asked for: {}", path_, std::strerror(errno));
-  if (static_cast<uint64_t>(status.st_size) != size_ || time_of_change(status) != changed_)
-    fail("{}: changed while it was read; train on a file that nobody writes to", path_);
+  if (::fstat(descriptor_, &status) != 0) fail("{}: cannot query its size: {}", path_, std::strerror(errno));
+  if (static_cast<uint64_t>(status.st_size) != size_ || modification_time(status) != modified_)
+    fail("{}: changed while it was read; do not write to a file during training", path_);
 }
 
 }  // namespace elbo

@@ -1,4 +1,4 @@
-// A file that any number of threads read at once, at any place.
+// Positional reads of a file. Thread-safe.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -7,7 +7,7 @@ namespace elbo {
 
 class RawFile {
  public:
-  explicit RawFile(std::string path);  // throws a usage Error where it cannot be opened
+  explicit RawFile(std::string path);  // throws a usage Error if it cannot be opened
   ~RawFile();
   RawFile(const RawFile&) = delete;
   RawFile& operator=(const RawFile&) = delete;
@@ -15,11 +15,11 @@ class RawFile {
   // Whether bytes [address, address + size) were part of the file when it was opened.
   bool holds(uint64_t address, uint64_t size) const { return address <= size_ && size <= size_ - address; }
 
-  // Throws Error where not all bytes can be read. What is not in the system's page cache is fetched together
-  // with its neighbourhood, which in the order of training is wanted soon.
+  // Throws Error unless all bytes can be read. Data outside of the page cache are read ahead together with
+  // their neighbourhood, because training soon reads rows nearby.
   void read(uint64_t address, uint64_t size, void* out) const;
 
-  // Throws Error if the file is not the one that was opened: its size or its time of change differ.
+  // Throws Error if the size or the modification time has changed since the file was opened.
   void require_unchanged() const;
 
   const std::string& path() const { return path_; }
@@ -30,7 +30,7 @@ class RawFile {
   std::string path_;
   int descriptor_ = -1;
   uint64_t size_ = 0;
-  int64_t changed_ = 0;  // nanoseconds
+  int64_t modified_ = 0;  // modification time, nanoseconds
 };
 
 }  // namespace elbo

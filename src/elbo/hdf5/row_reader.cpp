@@ -8,8 +8,8 @@
 #include <stdexcept>
 
 #include "elbo/base/error.h"
-#include "elbo/hdf5/decode.h"
 #include "elbo/hdf5/check.h"
+#include "elbo/hdf5/decode.h"
 #include "elbo/hdf5/storage.h"
 
 namespace elbo {
@@ -24,16 +24,17 @@ class LibraryReader final : public RowReader {
       hdf5::read_rows(dataset_, first, count, type_, out);
     } catch (const Error&) {
       if (found_->missing_filter.empty()) throw;
-      // Not sooner: a chunk may be stored without the filter.
+      // Only now, because a chunk may be stored without the filter.
       usage_error(
-          "{}: was written with the filter {}, which the HDF5 library here has not got; name the folder of "
-          "its plugin in HDF5_PLUGIN_PATH, or store the file anew where it was made: h5repack -f GZIP=4 OLD "
-          "NEW",
+          "{}: HDF5 filter {} is not installed; set HDF5_PLUGIN_PATH to the folder of its plugin, or rewrite "
+          "the file where the filter is installed: h5repack -f GZIP=4 OLD NEW",
           hdf5::name_of(dataset_.get()), found_->missing_filter);
     }
   }
-  bool rows_lie_apart() const override { return false; }
-  std::string access_method() const override { return "through the HDF5 library, because " + found_->why_not; }
+  bool has_random_access() const override { return false; }
+  std::string access_method() const override {
+    return "through the HDF5 library, because " + found_->why_not;
+  }
 
  private:
   hdf5::Handle dataset_;
@@ -63,11 +64,11 @@ class DirectReader final : public RowReader {
     const int64_t rows = storage_->chunk.front();
     auto* target = static_cast<uint8_t*>(out);
     for (int64_t row = first; row < first + count;) {
-      const int64_t group = row / rows;  // of chunks that hold the same rows
+      const int64_t group = row / rows;  // the chunks that share their rows
       int64_t n = std::min((group + 1) * rows, first + count) - row;
-      if (rows_lie_apart()) {
-        n = std::min(rows_behind_one_another(group, first + count) - row, first + count - row);
-        read_apart(group, row - group * rows, n, target);
+      if (has_random_access()) {
+        n = std::min(end_of_contiguous(group, first + count) - row, first + count - row);
+        read_unfiltered(group, row - group * rows, n, target);
       } else {
         read_from_chunks(group, row - group * rows, n, target);
       }
@@ -75,33 +76,34 @@ class DirectReader final : public RowReader {
       row += n;
     }
   }
-  bool rows_lie_apart() const override { return whole_rows_ && storage_->filters.empty(); }
+  bool has_random_access() const override { return whole_rows_ && storage_->filters.empty(); }
   std::string access_method() const override { return "directly"; }
 
  private:
-  const StoredPiece& piece(int64_t index) const { return storage_->pieces[static_cast<size_t>(index)]; }
+  const StoredChunk& chunk_at(int64_t index) const { return storage_->chunks[static_cast<size_t>(index)]; }
 
-  // The row behind those that follow the chunk's first one without a gap in the file: small chunks are read
-  // many at once.
-  int64_t rows_behind_one_another(int64_t chunk, int64_t end) const {
+  // The end of the rows, from the chunk's first, that are contiguous in the file: one read covers many small
+  // chunks.
+  int64_t end_of_contiguous(int64_t chunk, int64_t end) const {
     const int64_t rows = storage_->chunk.front();
-    if (piece(chunk).address == StoredPiece::nowhere) return (chunk + 1) * rows;
-    while ((chunk + 1) * rows < end && piece(chunk + 1).address == piece(chunk).address + piece(chunk).size)
+    if (chunk_at(chunk).address == StoredChunk::unallocated) return (chunk + 1) * rows;
+    while ((chunk + 1) * rows < end &&
+           chunk_at(chunk + 1).address == chunk_at(chunk).address + chunk_at(chunk).size)
       ++chunk;
     return (chunk + 1) * rows;
   }
 
-  // Rows [at, at + n) from a chunk on that holds nothing but whole rows, unfiltered.
-  void read_apart(int64_t chunk, int64_t at, int64_t n, uint8_t* out) const {
-    const StoredPiece& from = piece(chunk);
+  // Reads rows [at, at + n), counted from the first of `chunk`. Chunks hold whole rows, unfiltered.
+  void read_unfiltered(int64_t chunk, int64_t at, int64_t n, uint8_t* out) const {
+    const StoredChunk& from = chunk_at(chunk);
     const auto bytes = static_cast<uint64_t>(n * row_bytes_);
-    if (as_stored_ && from.address != StoredPiece::nowhere) {
+    if (as_stored_ && from.address != StoredChunk::unallocated) {
       fetch(from.address + static_cast<uint64_t>(at * row_bytes_), bytes, out, chunk);
       return;
     }
     thread_local std::vector<uint8_t> stored;
     stored.resize(bytes);
-    if (from.address == StoredPiece::nowhere) {
+    if (from.address == StoredChunk::unallocated) {
       fill(stored);
     } else {
       fetch(from.address + static_cast<uint64_t>(at * row_bytes_), bytes, stored.data(), chunk);
@@ -109,7 +111,7 @@ class DirectReader final : public RowReader {
     convert(storage_->type, stored.data(), n * row_elements_, type_, out);
   }
 
-  // Rows [at, at + n) of the chunks of a group, put together where they hold parts of rows.
+  // Reads rows [at, at + n) of a group of chunks. Assembles them if a chunk holds parts of rows.
   void read_from_chunks(int64_t group, int64_t at, int64_t n, uint8_t* out) const {
     thread_local std::vector<uint8_t> rows, bytes;
     const uint8_t* stored = nullptr;
@@ -120,7 +122,7 @@ class DirectReader final : public RowReader {
       rows.resize(static_cast<size_t>(n * row_bytes_));
       for (int64_t i = 0; i < chunks_of_rows_; ++i) {
         load(group * chunks_of_rows_ + i, bytes);
-        place(bytes.data() + at * bytes_of_row_in_chunk(), n, i, rows.data());
+        scatter(bytes.data() + at * chunk_row_bytes(), n, i, rows.data());
       }
       stored = rows.data();
     }
@@ -131,31 +133,30 @@ class DirectReader final : public RowReader {
     }
   }
 
-  int64_t bytes_of_row_in_chunk() const {
-    return static_cast<int64_t>(storage_->bytes_of_piece()) / storage_->chunk.front();
+  int64_t chunk_row_bytes() const {
+    return static_cast<int64_t>(storage_->chunk_bytes()) / storage_->chunk.front();
   }
 
-  // A chunk's elements as stored, without filters.
+  // A chunk's elements in the file's type, filters decoded.
   void load(int64_t index, std::vector<uint8_t>& bytes) const {
-    const StoredPiece& from = piece(index);
-    if (from.address == StoredPiece::nowhere) {
-      bytes.resize(storage_->bytes_of_piece());
+    const StoredChunk& from = chunk_at(index);
+    if (from.address == StoredChunk::unallocated) {
+      bytes.resize(storage_->chunk_bytes());
       fill(bytes);
       return;
     }
-    require_in_file(from.address, from.size, index);  // before memory is taken for it
+    require_in_file(from.address, from.size, index);  // before allocating memory
     bytes.resize(from.size);
     fetch(from.address, from.size, bytes.data(), index);
     try {
-      undo_filters(*storage_, from.skipped, bytes);
+      undo_filters(*storage_, from.filter_mask, bytes);
     } catch (const std::runtime_error& reason) {
       fail("{}: the chunk of rows {} cannot be read: {}", name_, rows_of(index), reason.what());
     }
   }
 
-  // Copies what chunk `number` of a group has of n rows (in the dataset's order of elements) to its place in
-  // them.
-  void place(const uint8_t* chunk, int64_t n, int64_t number, uint8_t* rows) const {
+  // Copies the part of n rows that chunk `number` of a group holds to its position in the rows.
+  void scatter(const uint8_t* chunk, int64_t n, int64_t number, uint8_t* rows) const {
     const size_t rank = storage_->shape.size();
     std::vector<int64_t> first(rank, 0);  // in the row
     for (size_t d = rank; d-- > 1;) {
@@ -164,7 +165,7 @@ class DirectReader final : public RowReader {
     }
     const std::function<void(size_t, const uint8_t*, uint8_t*, int64_t, int64_t)> copy =
         [&](size_t d, const uint8_t* from, uint8_t* to, int64_t from_stride, int64_t to_stride) {
-          // strides: bytes of one step along dimension d - 1
+          // strides: bytes between neighbours along dimension d - 1
           const int64_t size = d == 0 ? n : std::min(storage_->chunk[d], storage_->shape[d] - first[d]);
           const int64_t from_step = d == 0 ? from_stride : from_stride / storage_->chunk[d];
           const int64_t to_step = d == 0 ? to_stride : to_stride / storage_->shape[d];
@@ -176,7 +177,7 @@ class DirectReader final : public RowReader {
           for (int64_t i = 0; i < size; ++i)
             copy(d + 1, from + i * from_step, to + i * to_step, from_step, to_step);
         };
-    copy(0, chunk, rows, bytes_of_row_in_chunk(), row_bytes_);
+    copy(0, chunk, rows, chunk_row_bytes(), row_bytes_);
   }
 
   void fill(std::vector<uint8_t>& bytes) const {
@@ -191,7 +192,7 @@ class DirectReader final : public RowReader {
 
   void require_in_file(uint64_t address, uint64_t size, int64_t index) const {
     if (!file_->holds(address, size))
-      fail("{}: the chunk of rows {} lies behind the end of the file: it was cut short", name_,
+      fail("{}: the chunk of rows {} is beyond the end of the file: the file is truncated", name_,
            rows_of(index));
   }
 
@@ -208,7 +209,7 @@ class DirectReader final : public RowReader {
   int64_t item_bytes_;
   bool as_stored_;
   int64_t row_elements_ = 1, row_bytes_ = 0, chunks_of_rows_ = 1;
-  bool whole_rows_ = false;  // a chunk holds nothing but whole rows
+  bool whole_rows_ = false;  // chunks hold whole rows
 };
 
 }  // namespace

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "elbo/base/error.h"
-#include "elbo/hdf5/chunk_index.h"
 #include "elbo/hdf5/check.h"
+#include "elbo/hdf5/chunk_index.h"
 
 namespace elbo {
 namespace {
@@ -41,7 +41,7 @@ std::optional<ElementType> floating_type(hid_t type) {
   return std::nullopt;
 }
 
-// None for integers of 24 bits, numbers with padding and the like.
+// None for unsupported types, e.g. integers of 24 bits or with padding.
 std::optional<ElementType> element_type(hid_t type) {
   const size_t size = H5Tget_size(type);
   if (H5Tget_offset(type) != 0 || H5Tget_precision(type) != 8 * size) return std::nullopt;
@@ -63,7 +63,7 @@ std::optional<ElementType> element_type(hid_t type) {
   return found;
 }
 
-// None for a filter that only the library knows.
+// None for a filter that only the library supports.
 std::optional<Filter> known_filter(H5Z_filter_t id) {
   switch (id) {
     case H5Z_FILTER_DEFLATE:
@@ -82,15 +82,15 @@ std::optional<Filter> known_filter(H5Z_filter_t id) {
 std::vector<uint8_t> fill_value(hid_t properties, hid_t type, const Handle& dataset) {
   std::vector<uint8_t> fill(H5Tget_size(type), 0);
   H5D_fill_value_t state = H5D_FILL_VALUE_UNDEFINED;
-  check(H5Pfill_value_defined(properties, &state), dataset.get(), "ask for its fill value");
+  check(H5Pfill_value_defined(properties, &state), dataset.get(), "query its fill value");
   if (state != H5D_FILL_VALUE_UNDEFINED)
     check(H5Pget_fill_value(properties, type, fill.data()), dataset.get(), "read its fill value");
   return fill;
 }
 
-// Whether all but the first dimension are as long as they can get: only then do indexes of new files number
-// chunks as Storage does.
-bool only_rows_may_come(hid_t space, size_t rank) {
+// Whether only the first dimension can grow: otherwise chunk indexes of newer files number the chunks
+// differently from Storage.
+bool only_rows_can_grow(hid_t space, size_t rank) {
   std::vector<hsize_t> now(rank), limit(rank);
   H5Sget_simple_extent_dims(space, now.data(), limit.data());
   return std::equal(now.begin() + 1, now.end(), limit.begin() + 1);
@@ -102,7 +102,7 @@ uint64_t header_address(const Handle& dataset) {
   return info.addr;
 }
 
-// Bytes before the file's base address, which the library leaves out of chunks' addresses in some versions.
+// Bytes before the file's base address. Some versions of the library do not include them in chunk addresses.
 uint64_t user_block(const Handle& dataset) {
   const Handle file = checked(H5Iget_file_id(dataset.get()), H5Fclose, dataset.get(), "find its file");
   const Handle creation =
@@ -122,124 +122,126 @@ std::vector<hsize_t> first_element(const Storage& storage, uint64_t chunk) {
   return first;
 }
 
-// Whether the library finds as many chunks, and the first ones where they were read to be. It goes through
-// them one by one.
-bool is_index_of_library(const Handle& dataset, const Storage& storage) {
+// Compares the number of chunks, and the first of them, with the library, which finds chunks by a linear
+// search.
+bool index_agrees(const Handle& dataset, const Storage& storage) {
   hsize_t count = 0;
   const Handle space = checked(H5Dget_space(dataset.get()), H5Sclose, dataset.get(), "read its shape");
   check(H5Dget_num_chunks(dataset.get(), space.get(), &count), dataset.get(), "count its chunks");
   const auto found = std::ranges::count_if(
-      storage.pieces, [](const StoredPiece& piece) { return piece.address != StoredPiece::nowhere; });
+      storage.chunks, [](const StoredChunk& chunk) { return chunk.address != StoredChunk::unallocated; });
   bool agrees = static_cast<hsize_t>(found) == count;
   const uint64_t block = user_block(dataset);
   for (hsize_t i = 0; agrees && i < std::min<hsize_t>(count, 4); ++i) {
     std::vector<hsize_t> first(storage.shape.size());
-    unsigned skipped = 0;
+    unsigned filter_mask = 0;
     haddr_t address = 0;
     hsize_t size = 0;
-    check(H5Dget_chunk_info(dataset.get(), space.get(), i, first.data(), &skipped, &address, &size),
-          dataset.get(), "ask for a chunk");
+    check(H5Dget_chunk_info(dataset.get(), space.get(), i, first.data(), &filter_mask, &address, &size),
+          dataset.get(), "query a chunk");
     uint64_t index = 0;
     for (size_t d = 0; d < first.size(); ++d)
       index = index * static_cast<uint64_t>(storage.chunks_along(d)) +
               first[d] / static_cast<uint64_t>(storage.chunk[d]);
-    const StoredPiece& piece = storage.pieces[index];
-    agrees = (piece.address == address || piece.address == address + block) && piece.size == size &&
-             piece.skipped == skipped;
+    const StoredChunk& chunk = storage.chunks[index];
+    agrees = (chunk.address == address || chunk.address == address + block) && chunk.size == size &&
+             chunk.filter_mask == filter_mask;
   }
   return agrees;
 }
 
-// Whether the library reads the same stored bytes of some chunks, which it finds at once by their place.
-bool are_chunks_of_library(const RawFile& file, const Handle& dataset, const Storage& storage) {
+// Compares the stored bytes of some chunks with those that the library reads, which it finds quickly by their
+// position.
+bool samples_agree(const RawFile& file, const Handle& dataset, const Storage& storage) {
   constexpr uint64_t samples = 16;
   for (uint64_t i = 0; i < samples; ++i) {
-    const uint64_t index = i * (storage.pieces.size() - 1) / (samples - 1);
-    const StoredPiece& piece = storage.pieces[index];
+    const uint64_t index = i * (storage.chunks.size() - 1) / (samples - 1);
+    const StoredChunk& chunk = storage.chunks[index];
     const std::vector<hsize_t> first = first_element(storage, index);
     hsize_t size = 0;
-    const bool there = H5Dget_chunk_storage_size(dataset.get(), first.data(), &size) >= 0 && size > 0;
-    if (there != (piece.address != StoredPiece::nowhere)) return false;
-    if (!there) continue;
-    if (size != piece.size || !file.holds(piece.address, size)) return false;
+    const bool allocated = H5Dget_chunk_storage_size(dataset.get(), first.data(), &size) >= 0 && size > 0;
+    if (allocated != (chunk.address != StoredChunk::unallocated)) return false;
+    if (!allocated) continue;
+    if (size != chunk.size || !file.holds(chunk.address, size)) return false;
     std::vector<uint8_t> theirs(size), ours(size);
-    uint32_t skipped = 0;
-    check(H5Dread_chunk(dataset.get(), H5P_DEFAULT, first.data(), &skipped, theirs.data()), dataset.get(),
+    uint32_t filter_mask = 0;
+    check(H5Dread_chunk(dataset.get(), H5P_DEFAULT, first.data(), &filter_mask, theirs.data()), dataset.get(),
           "read a chunk");
-    file.read(piece.address, size, ours.data());
-    if (skipped != piece.skipped || theirs != ours) return false;
+    file.read(chunk.address, size, ours.data());
+    if (filter_mask != chunk.filter_mask || theirs != ours) return false;
   }
   return true;
 }
 
-// Of a dataset whose rows are in its header: whether the library reads the same ones.
-bool are_rows_of_library(const RawFile& file, const Handle& dataset, const Storage& storage) {
+// For a compact dataset: compares all of its bytes with those that the library reads.
+bool compact_data_agree(const RawFile& file, const Handle& dataset, const Storage& storage) {
   const Handle type = checked(H5Dget_type(dataset.get()), H5Tclose, dataset.get(), "read its type");
-  std::vector<uint8_t> theirs(storage.bytes_of_piece()), ours(theirs.size());
+  std::vector<uint8_t> theirs(storage.chunk_bytes()), ours(theirs.size());
   check(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, theirs.data()), dataset.get(),
         "read its rows");
-  file.read(storage.pieces.front().address, ours.size(), ours.data());
+  file.read(storage.chunks.front().address, ours.size(), ours.data());
   return theirs == ours;
 }
 
-// Where the few chunks of a dataset are not those that the library finds, the file is damaged, and the
-// library is not to be trusted with it: it takes what a chunk should hold for what it holds. An index of many
-// chunks, of which only some are looked at, may be of a kind that is not known here.
-bool agrees_with_library(const RawFile& file, const Handle& dataset, const Storage& storage, bool in_header) {
+// If the complete index of few chunks differs from the library's, the file is damaged, and the library would
+// read beyond its chunks. If samples of an index of many chunks differ, the index may be of an unsupported
+// kind.
+bool agrees_with_library(const RawFile& file, const Handle& dataset, const Storage& storage, bool compact) {
   constexpr uint64_t few = 10'000;
-  if (in_header) return are_rows_of_library(file, dataset, storage);
-  if (storage.pieces.size() > few) return are_chunks_of_library(file, dataset, storage);
-  if (!is_index_of_library(dataset, storage))
-    usage_error("{}: its index of chunks contradicts itself; the file is damaged",
-                hdf5::name_of(dataset.get()));
+  if (compact) return compact_data_agree(file, dataset, storage);
+  if (storage.chunks.size() > few) return samples_agree(file, dataset, storage);
+  if (!index_agrees(dataset, storage))
+    usage_error("{}: its chunk index is inconsistent; the file is damaged", hdf5::name_of(dataset.get()));
   return true;
 }
 
-// What goes through ComputeOnRoot: pieces behind a mark, or why there are none.
+// The text that ComputeOnRoot transports: a mark followed by the chunks, or the reason why there are none.
 constexpr char found_mark = '\0';
 
-std::string find_pieces(const RawFile& file, const Handle& dataset, Storage storage, bool in_header) {
+std::string find_chunks(const RawFile& file, const Handle& dataset, Storage storage, bool compact) {
   std::string why_not;
-  std::optional<std::vector<StoredPiece>> pieces =
+  std::optional<std::vector<StoredChunk>> chunks =
       read_chunk_index(file, header_address(dataset), storage, why_not);
-  if (!pieces) return why_not;
-  storage.pieces = std::move(*pieces);
-  if (!agrees_with_library(file, dataset, storage, in_header))
-    return "its index reads otherwise than the library says";
-  std::string text(1 + storage.pieces.size() * sizeof(StoredPiece), found_mark);
-  std::memcpy(text.data() + 1, storage.pieces.data(), text.size() - 1);
+  if (!chunks) return why_not;
+  storage.chunks = std::move(*chunks);
+  if (!agrees_with_library(file, dataset, storage, compact))
+    return "its chunk index, read directly, differs from the library's";
+  std::string text(1 + storage.chunks.size() * sizeof(StoredChunk), found_mark);
+  std::memcpy(text.data() + 1, storage.chunks.data(), text.size() - 1);
   return text;
 }
 
-std::vector<StoredPiece> pieces_in(std::string_view text) {
-  std::vector<StoredPiece> pieces((text.size() - 1) / sizeof(StoredPiece));
-  std::memcpy(pieces.data(), text.data() + 1, pieces.size() * sizeof(StoredPiece));
-  return pieces;
+std::vector<StoredChunk> chunks_in(std::string_view text) {
+  std::vector<StoredChunk> chunks((text.size() - 1) / sizeof(StoredChunk));
+  std::memcpy(chunks.data(), text.data() + 1, chunks.size() * sizeof(StoredChunk));
+  return chunks;
 }
 
-// A contiguous dataset; throws where the file is too short for it.
-StoredPiece whole_piece(const RawFile& file, const Handle& dataset, const Storage& storage) {
+// A contiguous dataset as one chunk. Throws a usage Error if the file is too short for it.
+StoredChunk contiguous_chunk(const RawFile& file, const Handle& dataset, const Storage& storage) {
   const haddr_t address = H5Dget_offset(dataset.get());
   const bool written = address != HADDR_UNDEF;
-  if (written && !(storage.bytes() < 1e18 && file.holds(address, storage.bytes_of_piece())))
+  if (written && !(storage.bytes() < 1e18 && file.holds(address, storage.chunk_bytes())))
     usage_error(
-        "{}: should have {:g} bytes from {} on, which the file has not; it was cut short or is damaged",
+        "{}: {:g} bytes are expected from byte {} on, but the file ends before; it is truncated or damaged",
         hdf5::name_of(dataset.get()), storage.bytes(), address);
-  return {
-      .address = written ? address : StoredPiece::nowhere, .size = storage.bytes_of_piece(), .skipped = 0};
+  return {.address = written ? address : StoredChunk::unallocated,
+          .size = storage.chunk_bytes(),
+          .filter_mask = 0};
 }
 
-// Adds filters and sizes of chunks to `storage`; returns why the library has to read them, or nothing.
+// Sets the filters and the chunk shape of `storage`. Returns the reason if only the library can read them,
+// else "".
 std::string describe_chunks(const hdf5::DatasetInfo& info, hid_t properties, hid_t space, Storage& storage) {
   unsigned options = 0;
   if (H5Pget_chunk_opts(properties, &options) < 0 || options != 0)
-    return "its chunks at the borders are stored otherwise";
+    return "its chunks at the edges are stored without filters";
   for (const hdf5::DatasetInfo::FilterInfo& filter : info.filters) {
     const std::optional<Filter> known = known_filter(filter.id);
-    if (!known) return fmt::format("its filter {} is one that only the library knows", filter.name);
+    if (!known) return fmt::format("only the library supports its filter {}", filter.name);
     storage.filters.push_back(*known);
   }
-  if (!only_rows_may_come(space, info.shape.size())) return "more of its dimensions than the first can grow";
+  if (!only_rows_can_grow(space, info.shape.size())) return "more dimensions than the first can grow";
   storage.chunk = info.chunk;
   return "";
 }
@@ -250,10 +252,10 @@ std::string missing_filter(const hdf5::DatasetInfo& info) {
   return "";
 }
 
-// The library copies as many bytes as there should be, whether they are there or not.
-void require_rows_in_header(const Handle& dataset, const Storage& storage) {
+// Without this check, the library reads beyond the header of a damaged file.
+void require_compact_data(const Handle& dataset, const Storage& storage) {
   if (static_cast<double>(H5Dget_storage_size(dataset.get())) < storage.bytes())
-    usage_error("{}: should have {:g} bytes, but only {} are stored; it is damaged",
+    usage_error("{}: {:g} bytes are expected, but only {} are stored; the file is damaged",
                 hdf5::name_of(dataset.get()), storage.bytes(), H5Dget_storage_size(dataset.get()));
 }
 
@@ -265,13 +267,13 @@ double Storage::bytes() const {
   return bytes;
 }
 
-uint64_t Storage::bytes_of_piece() const {
+uint64_t Storage::chunk_bytes() const {
   auto bytes = static_cast<uint64_t>(type.size);
   for (const int64_t size : chunk) bytes *= static_cast<uint64_t>(size);
   return bytes;
 }
 
-FoundStorage find_storage(const RawFile& file, const Handle& dataset, const ComputeOnRoot& once) {
+FoundStorage find_storage(const RawFile& file, const Handle& dataset, const ComputeOnRoot& compute_on_root) {
   const auto guard = hdf5::lock();
   const Handle type = checked(H5Dget_type(dataset.get()), H5Tclose, dataset.get(), "read its type");
   const Handle space = checked(H5Dget_space(dataset.get()), H5Sclose, dataset.get(), "read its shape");
@@ -279,18 +281,18 @@ FoundStorage find_storage(const RawFile& file, const Handle& dataset, const Comp
       checked(H5Dget_create_plist(dataset.get()), H5Pclose, dataset.get(), "read its layout");
   const hdf5::DatasetInfo info = hdf5::describe(dataset);
   const std::optional<ElementType> element = element_type(type.get());
-  if (!element) return {{}, fmt::format("its type {} is one that only the library converts", info.type_name)};
+  if (!element) return {{}, fmt::format("only the library converts its type {}", info.type_name)};
   Storage storage{.type = *element,
                   .shape = info.shape,
                   .chunk = info.shape,
                   .filters = {},
                   .fill = fill_value(properties.get(), type.get(), dataset),
-                  .pieces = {}};
+                  .chunks = {}};
   const H5D_layout_t layout = H5Pget_layout(properties.get());
   switch (layout) {
     case H5D_CONTIGUOUS:
-      if (H5Pget_external_count(properties.get()) != 0) return {{}, "it lies in external files"};
-      storage.pieces = {whole_piece(file, dataset, storage)};
+      if (H5Pget_external_count(properties.get()) != 0) return {{}, "its data are in external files"};
+      storage.chunks = {contiguous_chunk(file, dataset, storage)};
       return {std::move(storage), ""};
     case H5D_CHUNKED:
       if (std::string why_not = describe_chunks(info, properties.get(), space.get(), storage);
@@ -298,14 +300,15 @@ FoundStorage find_storage(const RawFile& file, const Handle& dataset, const Comp
         return {{}, std::move(why_not), missing_filter(info)};
       break;
     case H5D_COMPACT:
-      require_rows_in_header(dataset, storage);
+      require_compact_data(dataset, storage);
       break;
     default:
-      return {{}, "its layout (virtual) is one that only the library reads"};
+      return {{}, "only the library reads virtual datasets"};
   }
-  const std::string text = once([&] { return find_pieces(file, dataset, storage, layout == H5D_COMPACT); });
+  const std::string text =
+      compute_on_root([&] { return find_chunks(file, dataset, storage, layout == H5D_COMPACT); });
   if (text.front() != found_mark) return {{}, text};
-  storage.pieces = pieces_in(text);
+  storage.chunks = chunks_in(text);
   return {std::move(storage), ""};
 }
 

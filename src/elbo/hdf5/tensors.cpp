@@ -22,16 +22,17 @@ Handle make_space(at::IntArrayRef shape, const Handle& location) {
   const std::vector<hsize_t> sizes = sizes_of(shape);
   const hid_t space = sizes.empty() ? H5Screate(H5S_SCALAR)
                                     : H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr);
-  return checked(space, H5Sclose, location.get(), "describe a shape");
+  return checked(space, H5Sclose, location.get(), "create a dataspace");
 }
 
 Handle make_layout(at::IntArrayRef row, int64_t chunk_rows, unsigned deflate, const Handle& location) {
-  Handle layout = checked(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, location.get(), "describe a layout");
+  Handle layout =
+      checked(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, location.get(), "create dataset creation properties");
   if (chunk_rows == 0) return layout;
   std::vector<hsize_t> chunk{static_cast<hsize_t>(chunk_rows)};
   chunk.insert(chunk.end(), row.begin(), row.end());
   check(H5Pset_chunk(layout.get(), static_cast<int>(chunk.size()), chunk.data()), location.get(),
-        "set a chunk");
+        "set the chunk shape");
   if (deflate > 0) {
     check(H5Pset_shuffle(layout.get()), location.get(), "set the shuffle filter");
     check(H5Pset_deflate(layout.get(), deflate), location.get(), "set the deflate filter");
@@ -42,17 +43,17 @@ Handle make_layout(at::IntArrayRef row, int64_t chunk_rows, unsigned deflate, co
 Handle make_dataset(const Handle& location, const std::string& path, torch::ScalarType type,
                     const Handle& space, const Handle& layout) {
   const Handle parents(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
-  check(H5Pset_create_intermediate_group(parents.get(), 1), location.get(), "prepare a dataset");
+  check(H5Pset_create_intermediate_group(parents.get(), 1), location.get(), "set link creation properties");
   return made_in(location,
                  H5Dcreate2(location.get(), path.c_str(), memory_type(type), space.get(), parents.get(),
                             layout.get(), H5P_DEFAULT),
-                 H5Dclose, "make a dataset");
+                 H5Dclose, "create a dataset");
 }
 
-// Selects rows [first, first + count) of `space`, and returns the space of so many rows in memory.
+// Selects rows [first, first + count) of the file's `space`; returns the memory space for them.
 Handle select_rows(const Handle& dataset, const Handle& space, int64_t first, int64_t count) {
   std::vector<hsize_t> extent(static_cast<size_t>(std::max(0, H5Sget_simple_extent_ndims(space.get()))));
-  if (extent.empty()) fail("{}: is a single value; expected rows", name_of(dataset.get()));
+  if (extent.empty()) fail("{}: is a scalar; expected rows", name_of(dataset.get()));
   H5Sget_simple_extent_dims(space.get(), extent.data(), nullptr);
   std::vector<hsize_t> start(extent.size(), 0);
   start.front() = static_cast<hsize_t>(first);
@@ -60,7 +61,7 @@ Handle select_rows(const Handle& dataset, const Handle& space, int64_t first, in
   check(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, extent.data(), nullptr),
         dataset.get(), "select rows");
   return checked(H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr), H5Sclose,
-                 dataset.get(), "describe rows");
+                 dataset.get(), "create a dataspace");
 }
 
 }  // namespace
@@ -82,7 +83,7 @@ hid_t memory_type(torch::ScalarType type) {
     case torch::kUInt8:
       return H5T_NATIVE_UINT8;
     default:
-      fail("HDF5 files of elbo hold no {}", torch::toString(type));
+      fail("{} tensors cannot be stored in HDF5 files", torch::toString(type));
   }
 }
 
@@ -125,7 +126,7 @@ Handle create_rows(const Handle& location, const std::string& path, const std::v
   now.insert(now.end(), row_shape.begin(), row_shape.end());
   limit.insert(limit.end(), row_shape.begin(), row_shape.end());
   const Handle space = checked(H5Screate_simple(static_cast<int>(now.size()), now.data(), limit.data()),
-                               H5Sclose, location.get(), "describe a shape");
+                               H5Sclose, location.get(), "create a dataspace");
   return make_dataset(location, path, type, space, make_layout(row_shape, chunk_rows, deflate, location));
 }
 
@@ -134,7 +135,7 @@ void append(const Handle& dataset, const torch::Tensor& rows) {
   const int64_t before = describe(dataset).shape.front();
   std::vector<hsize_t> size = sizes_of(rows.sizes());
   size.front() += static_cast<hsize_t>(before);
-  check(H5Dset_extent(dataset.get(), size.data()), dataset.get(), "make room for rows");
+  check(H5Dset_extent(dataset.get(), size.data()), dataset.get(), "extend it");
   const Handle space = checked(H5Dget_space(dataset.get()), H5Sclose, dataset.get(), "read its shape");
   const Handle memory = select_rows(dataset, space, before, rows.size(0));
   check(H5Dwrite(dataset.get(), memory_type(rows.scalar_type()), memory.get(), space.get(), H5P_DEFAULT,

@@ -35,7 +35,7 @@ Dataset open_data(RunConfig& config, const Environment& environment, Communicato
   }
   DataOptions options = config.data;
   if (stage && !options.stage.empty()) options.path = staged(options, environment, host);
-  Ranks ranks{.once = compute_on_root(host), .share = {}, .timeout = config.run.timeout};
+  Ranks ranks{.compute_on_root = compute_on_root(host), .share = {}, .timeout = config.run.timeout};
   torch::Tensor most = torch::tensor(int64_t{environment.local_size()});
   host.all_reduce(most, ReduceOp::max);
   if (most.item<int64_t>() > 1)

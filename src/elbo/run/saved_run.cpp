@@ -135,8 +135,8 @@ SavedRun open_run(Communicator& comm, const std::string& directory, const std::s
   run.config = saved_config(run.checkpoint.config, directory);
   if (!data_path.empty()) run.config->data.path = data_path;
   if (need == DataNeed::rows) {
-    run.dataset =
-        std::make_unique<Dataset>(run.config->data, Ranks{.once = compute_on_root(comm), .share = {}});
+    run.dataset = std::make_unique<Dataset>(run.config->data,
+                                            Ranks{.compute_on_root = compute_on_root(comm), .share = {}});
   }
   run.model = build(run);
   if (run.dataset) require_same_rows(run);
