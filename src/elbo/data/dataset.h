@@ -26,7 +26,8 @@ struct DataOptions {
   void bind(OptionTable& table);         // under data.*
 };
 
-// A power of two, at most a sixteenth of the free memory: each rank of a host keeps two shuffle buffers.
+// A power of two from 64 MiB to 16 GiB, at most a sixteenth of the free memory if that is above 64 MiB: each
+// rank of a host keeps two shuffle buffers.
 int64_t default_shuffle_buffer_bytes();
 
 // The rows of a split. Thread-safe.

@@ -27,6 +27,8 @@ struct LoaderOptions {
 
 class Loader {
  public:
+  // Reads and validates a split that fits the shuffle buffer; starts the thread. `source` must outlive the
+  // loader.
   Loader(const RowSource& source, LoaderOptions options);
   // Stops the thread. If that hangs in a read, its source cannot be destroyed: the process then prints an
   // error and exits with status 1.
