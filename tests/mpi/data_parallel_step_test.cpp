@@ -44,7 +44,7 @@ Batch data(int64_t step, int64_t index) {
 
 RankStatus quiet() { return {}; }
 
-// A step with workers and replicas of its own.
+// A step with its own workers and replicas.
 struct Trained {
   Trained(Communicator& comm, int count, const std::string& name) : workers(count) {
     std::vector<std::shared_ptr<Model>> replicas;

@@ -126,7 +126,7 @@ ExitCode train(const Environment& environment, const Words& words) {
   TrainFlags flags;
   OptionTable table = flags.table();
   CommandLine line = parse_command_line(words, [&](const std::string& key) {
-    return table.knows(key) ? table.kind(key) : run_option_kind(key);
+    return table.has(key) ? table.kind(key) : run_option_kind(key);
   });
   if (line.help) {
     print_help(train_command(), table);
@@ -136,7 +136,7 @@ ExitCode train(const Environment& environment, const Words& words) {
   }
   const StopRequest stop;
   std::erase_if(line.settings, [&](const Setting& setting) {
-    if (!table.knows(setting.first)) return false;
+    if (!table.has(setting.first)) return false;
     table.set(setting, "--");
     return true;
   });
