@@ -317,9 +317,8 @@ ExitCode measure(const Environment& environment, const RunDescription& run,
 ExitCode bench_scale(const Environment& environment, const Words& words) {
   BenchScaleOptions options;
   OptionTable table = options.table();
-  const CommandLine line = parse_command_line(words, [&](const std::string& key) {
-    return table.has(key) ? table.kind(key) : run_option_kind(key);
-  });
+  const CommandLine line = parse_command_line(
+      words, [&](const std::string& key) { return table.has(key) ? table.kind(key) : run_option_kind(key); });
   if (line.help) {
     print_help(bench_command(), table);
     return ExitCode::ok;

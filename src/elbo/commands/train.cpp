@@ -125,9 +125,8 @@ RunConfig defaults(const CommandLine& line) {
 ExitCode train(const Environment& environment, const Words& words) {
   TrainFlags flags;
   OptionTable table = flags.table();
-  CommandLine line = parse_command_line(words, [&](const std::string& key) {
-    return table.has(key) ? table.kind(key) : run_option_kind(key);
-  });
+  CommandLine line = parse_command_line(
+      words, [&](const std::string& key) { return table.has(key) ? table.kind(key) : run_option_kind(key); });
   if (line.help) {
     print_help(train_command(), table);
     fmt::print("\n{}\n* decides results: a run is resumed with the same value\n",

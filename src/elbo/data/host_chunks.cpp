@@ -176,7 +176,8 @@ int32_t HostChunks::claim(ChunkCache::Name name) {
     const int32_t index = head_->hand;
     head_->hand = static_cast<int32_t>((index + 1) % count_);
     Slot& candidate = slot(index);
-    if (candidate.pins.load(std::memory_order_acquire) > 0 || candidate.state == Slot::State::loading) continue;
+    if (candidate.pins.load(std::memory_order_acquire) > 0 || candidate.state == Slot::State::loading)
+      continue;
     if (candidate.state == Slot::State::ready && std::exchange(candidate.used, false)) continue;
     remove(index);
     candidate.state = Slot::State::loading;
