@@ -18,7 +18,7 @@ torch::Tensor values_of(int64_t microbatch) {
   return noise.normal({elements}) * 100;
 }
 
-// Each worker's sums of its microbatch_count.
+// Each worker's sums of its microbatches.
 std::vector<GradientAccumulator> accumulated(const std::vector<IndexRange>& workers) {
   std::vector<GradientAccumulator> result;
   for (const IndexRange& own : workers) {
