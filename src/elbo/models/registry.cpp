@@ -6,29 +6,53 @@
 
 namespace elbo {
 
+// Each is defined in models/NAME.cpp.
+std::unique_ptr<ModelSpec> vae_spec();
+std::unique_ptr<ModelSpec> autoencoder_spec();
+std::unique_ptr<ModelSpec> beta_vae_spec();
+std::unique_ptr<ModelSpec> cvae_spec();
+std::unique_ptr<ModelSpec> denoising_vae_spec();
+std::unique_ptr<ModelSpec> beta_tc_vae_spec();
+std::unique_ptr<ModelSpec> iwae_spec();
+std::unique_ptr<ModelSpec> miwae_spec();
+std::unique_ptr<ModelSpec> info_vae_spec();
+std::unique_ptr<ModelSpec> wae_mmd_spec();
+std::unique_ptr<ModelSpec> dip_vae_spec();
+std::unique_ptr<ModelSpec> factor_vae_spec();
+std::unique_ptr<ModelSpec> sequence_vae_spec();
+std::unique_ptr<ModelSpec> vq_vae_spec();
+std::unique_ptr<ModelSpec> aae_spec();
+std::unique_ptr<ModelSpec> gan_spec();
+std::unique_ptr<ModelSpec> vae_gan_spec();
+std::unique_ptr<ModelSpec> vrnn_spec();
+std::unique_ptr<ModelSpec> hierarchical_vae_spec();
+std::unique_ptr<ModelSpec> iaf_vae_spec();
+std::unique_ptr<ModelSpec> vamp_vae_spec();
+
 std::vector<std::unique_ptr<ModelSpec>> builtin_models() {
   std::vector<std::unique_ptr<ModelSpec>> models;
-  models.push_back(vae_spec());
-  models.push_back(autoencoder_spec());
-  models.push_back(beta_vae_spec());
-  models.push_back(cvae_spec());
-  models.push_back(denoising_vae_spec());
-  models.push_back(beta_tc_vae_spec());
-  models.push_back(iwae_spec());
-  models.push_back(miwae_spec());
-  models.push_back(info_vae_spec());
-  models.push_back(wae_mmd_spec());
-  models.push_back(dip_vae_spec());
-  models.push_back(factor_vae_spec());
-  models.push_back(sequence_vae_spec());
-  models.push_back(vq_vae_spec());
-  models.push_back(aae_spec());
-  models.push_back(gan_spec());
-  models.push_back(vae_gan_spec());
-  models.push_back(vrnn_spec());
-  models.push_back(hierarchical_vae_spec());
-  models.push_back(iaf_vae_spec());
-  models.push_back(vamp_vae_spec());
+  for (const auto make : {vae_spec,
+                          autoencoder_spec,
+                          beta_vae_spec,
+                          cvae_spec,
+                          denoising_vae_spec,
+                          beta_tc_vae_spec,
+                          iwae_spec,
+                          miwae_spec,
+                          info_vae_spec,
+                          wae_mmd_spec,
+                          dip_vae_spec,
+                          factor_vae_spec,
+                          sequence_vae_spec,
+                          vq_vae_spec,
+                          aae_spec,
+                          gan_spec,
+                          vae_gan_spec,
+                          vrnn_spec,
+                          hierarchical_vae_spec,
+                          iaf_vae_spec,
+                          vamp_vae_spec})
+    models.push_back(make());
   return models;
 }
 
