@@ -90,18 +90,19 @@ TEST_F(AudioTest, FramesAloneAreRows) {
 
 TEST_F(AudioTest, WhatIsWrongIsNamed) {
   const std::string a = sound("a.wav", tone(440, 100)), b = sound("b.wav", tone(440, 100), 11025);
-  EXPECT_THAT(refusal_of("audio", {a, b}), HasSubstr("b.wav: has 11025 samples a second, which 8000"));
-  EXPECT_THAT(refusal_of("audio", {a}, {{"rate", "3000"}}), HasSubstr("(--rate) does not divide"));
+  EXPECT_THAT(refusal_of("audio", {a, b}),
+              HasSubstr("b.wav: has the sample rate 11025, which is not a multiple of 8000"));
+  EXPECT_THAT(refusal_of("audio", {a}, {{"rate", "3000"}}), HasSubstr("is not a multiple of 3000 (--rate)"));
   EXPECT_THAT(refusal_of("audio", {write("c.wav", "rubbish")}),
-              HasSubstr("c.wav: is damaged or no recording"));
+              HasSubstr("c.wav: is damaged or not a sound file"));
   std::filesystem::resize_file(a, 144);
   EXPECT_THAT(refusal_of("audio", {a}), HasSubstr("a.wav: is cut short"));
   EXPECT_THAT(refusal_of("audio", {b}, {{"label", "name_field:1"}}), HasSubstr("has 1 parts"));
   EXPECT_THAT(refusal_of("audio", {b}, {{"label", "speaker"}}),
               HasSubstr("expected folder, name_field:K or none"));
-  EXPECT_THAT(refusal_of("audio", {b}, {{"test_pattern", "x*"}}), HasSubstr("no file's name matches"));
+  EXPECT_THAT(refusal_of("audio", {b}, {{"test_pattern", "x*"}}), HasSubstr("matches no file name"));
   std::filesystem::create_directory(path("empty"));
-  EXPECT_THAT(refusal_of("audio", {path("empty")}), HasSubstr("holds no recordings"));
+  EXPECT_THAT(refusal_of("audio", {path("empty")}), HasSubstr("holds no sound files"));
 }
 
 }  // namespace

@@ -71,8 +71,8 @@ TEST_F(CsvTest, WhatIsWrongIsNamed) {
   const auto refusal = [&](const std::string& text, const std::vector<Setting>& settings = {}) {
     return refusal_of("csv", {write("a.csv", text)}, settings);
   };
-  EXPECT_THAT(refusal("a,b\n1,2\n3\n"), HasSubstr("a.csv, line 3: has 1 fields; expected 2, as line 1 has"));
-  EXPECT_THAT(refusal("a,b\n1,\"2\n"), HasSubstr("line 2: a quote is opened and not closed"));
+  EXPECT_THAT(refusal("a,b\n1,2\n3\n"), HasSubstr("a.csv, line 3: has 1 fields; expected 2 as in line 1"));
+  EXPECT_THAT(refusal("a,b\n1,\"2\n"), HasSubstr("line 2: a quoted field is not closed"));
   EXPECT_THAT(refusal("a,b\n1,\"2\"3\n"), HasSubstr("'3' follows a closing quote"));
   EXPECT_THAT(refusal("a,b\n1,inf\n"), HasSubstr("line 2: column 'b' holds inf"));
   EXPECT_THAT(refusal(""), HasSubstr("is empty"));
@@ -82,7 +82,7 @@ TEST_F(CsvTest, WhatIsWrongIsNamed) {
               HasSubstr("line 3: column 'a' holds -1"));
   EXPECT_THAT(refusal("a\n1\n2\n", {{"window", "2"}, {"stride", "1"}, {"test_fraction", "0.1"}}),
               HasSubstr("overlap"));
-  EXPECT_THAT(refusal("a\n1\n2\n", {{"window", "3"}}), HasSubstr("would hold no rows"));
+  EXPECT_THAT(refusal("a\n1\n2\n", {{"window", "3"}}), HasSubstr("would have no rows"));
 }
 
 }  // namespace

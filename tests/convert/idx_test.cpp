@@ -40,7 +40,7 @@ TEST_F(ConvertIdxTest, DamagedFilesAreRefusedAndLeaveNothing) {
   const std::string images = idx({10, 4, 4}, 160);
   EXPECT_THAT(refusal_of("idx", {write("a", "hello, world")}), HasSubstr("is not an IDX file"));
   EXPECT_THAT(refusal_of("idx", {write("b", images.substr(0, 100))}), HasSubstr("cut short"));
-  EXPECT_THAT(refusal_of("idx", {write("c", images + "x")}), HasSubstr("goes on behind"));
+  EXPECT_THAT(refusal_of("idx", {write("c", images + "x")}), HasSubstr("has data after"));
   EXPECT_THAT(refusal_of("idx", {write("d", images), write("e", idx({9}, 9))}),
               HasSubstr("9 labels for the 10 images"));
   EXPECT_THAT(refusal_of("idx", {write("f", idx({9}, 9))}), HasSubstr("no images"));

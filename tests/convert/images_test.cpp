@@ -68,13 +68,13 @@ TEST_F(ImagesTest, DamagedPicturesAreRefusedOrLeftOut) {
 }
 
 TEST_F(ImagesTest, WhatIsWrongIsNamed) {
-  EXPECT_THAT(refusal_of("images", {path("none")}), HasSubstr("is no folder"));
+  EXPECT_THAT(refusal_of("images", {path("none")}), HasSubstr("is not a folder"));
   plain("set/1.png", 2, 2, 1), plain("set/2.png", 2, 3, 1);
   EXPECT_THAT(refusal_of("images", {path("set")}), HasSubstr("2.png: has 2 x 3 pixels"));
   plain("set/a/3.png", 2, 2, 1);
-  EXPECT_THAT(refusal_of("images", {path("set")}), HasSubstr("1.png: lies in no sub-folder"));
+  EXPECT_THAT(refusal_of("images", {path("set")}), HasSubstr("1.png: is not in a sub-folder"));
   plain("set/test/3.png", 2, 2, 1);
-  EXPECT_THAT(refusal_of("images", {path("set")}), HasSubstr("lies beside"));
+  EXPECT_THAT(refusal_of("images", {path("set")}), HasSubstr("next to a split folder"));
   EXPECT_THAT(refusal_of("images", {path("set/a")}, {{"size", "0x4"}}), HasSubstr("--size=0x4"));
   std::string huge = "\x89PNG\r\n\x1a\n";
   huge += std::string("\0\0\0\x0dIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08\0\0\0\0", 21) + "\xd3\xd9\x7a\x6a";

@@ -64,7 +64,7 @@ TEST_F(MadeTest, PicturesInTheOrderOfTheirNumbersBecomeClips) {
   std::filesystem::remove(out());
   EXPECT_THAT(refusal_of("video", {path("film")}, {{"stride", "1"}, {"test_fraction", "0.1"}}),
               HasSubstr("overlap"));
-  EXPECT_THAT(refusal_of("video", {path("film")}, {{"frames", "20"}}), HasSubstr("would hold no rows"));
+  EXPECT_THAT(refusal_of("video", {path("film")}, {{"frames", "20"}}), HasSubstr("would have no rows"));
 }
 
 TEST_F(MadeTest, KeysOfAPianoAreRowsOfSteps) {

@@ -70,10 +70,10 @@ TEST_F(NpyTest, RowsAndLabelsBecomeADataSet) {
 }
 
 TEST_F(NpyTest, WhatIsNotAnArrayOfNumbersIsRefused) {
-  EXPECT_THAT(refusal_of("npy", {write("a.npy", "hello, world")}), HasSubstr("is not an array of NumPy"));
+  EXPECT_THAT(refusal_of("npy", {write("a.npy", "hello, world")}), HasSubstr("is not a NumPy array"));
   EXPECT_THAT(refusal_of("npy", {write("b.npy", npy("<U5", "(2,)", ""))}), HasSubstr("type '<U5'"));
   EXPECT_THAT(refusal_of("npy", {write("c.npy", npy("<f4", "(2,)", "1234"))}), HasSubstr("is cut short"));
-  EXPECT_THAT(refusal_of("npy", {write("d.npy", npy("|u1", "(2,)", "123"))}), HasSubstr("goes on behind"));
+  EXPECT_THAT(refusal_of("npy", {write("d.npy", npy("|u1", "(2,)", "123"))}), HasSubstr("has data after"));
   EXPECT_THAT(refusal_of("npy", {write("e.npy", npy("|u1", "(2, 0)", ""))}), HasSubstr("is empty"));
   EXPECT_THAT(refusal_of("npy", {write("f.npy", npy("|u1", "()", "1"))}), HasSubstr("is a single value"));
   EXPECT_THAT(refusal_of("npy", {write("g.npy", npy("|u1", "(2, 99999999999)", "1"))}),

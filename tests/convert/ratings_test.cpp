@@ -56,9 +56,10 @@ TEST_F(RatingsTest, WhatIsWrongIsNamed) {
     return refusal_of("ratings", {write("a.csv", text)}, settings);
   };
   EXPECT_THAT(refusal("a\n"), HasSubstr("its first line has one field"));
-  EXPECT_THAT(refusal("who,what\n1,2\n"), HasSubstr("--user=COLUMN names it"));
+  EXPECT_THAT(refusal("who,what\n1,2\n"), HasSubstr("set --user to one of"));
   EXPECT_THAT(refusal("user,item,rating\n1,2,good\n"), HasSubstr("line 2: the rating is 'good'"));
-  EXPECT_THAT(refusal("user,item\n1,2\n", {{"values", "rating"}}), HasSubstr("has no column of ratings"));
+  EXPECT_THAT(refusal("user,item\n1,2\n", {{"values", "rating"}}),
+              HasSubstr("has no column with a usual name for ratings"));
   EXPECT_THAT(refusal("user,item\n1,\n"), HasSubstr("line 2: has no item"));
   EXPECT_THAT(refusal("user,item\n1,2\n", {{"minimum_user", "2"}}), HasSubstr("no interaction is left"));
 }

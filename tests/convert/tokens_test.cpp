@@ -61,12 +61,12 @@ TEST_F(TokensTest, WhatIsWrongIsNamed) {
   EXPECT_THAT(refusal_of("text", {write("b.txt", "\n\n")}), HasSubstr("b.txt: has no lines"));
   EXPECT_THAT(refusal_of("text", {write("test.txt", "a\n")}), HasSubstr("no training lines"));
   EXPECT_THAT(refusal_of("text", {write("c.txt", "abc\n")}, {{"length", "2"}}),
-              HasSubstr("expected 3 at least"));
+              HasSubstr("expected at least 3"));
   EXPECT_THAT(
       refusal_of("text", {write("d.txt", "abcdef\n")}, {{"tokens", "byte_pairs"}, {"vocabulary", "8"}}),
-      HasSubstr("the characters of the text alone are 6"));
+      HasSubstr("has 6 different characters"));
   EXPECT_THAT(refusal_of("smiles", {write("d.smi", "CC\nC[N\n")}),
-              HasSubstr("d.smi, line 2: 'C[N' is no SMILES"));
+              HasSubstr("d.smi, line 2: 'C[N' is not a SMILES string"));
   EXPECT_THAT(refusal_of("smiles", {write("e.smi", "CJ\n")}), HasSubstr("'J' (character 2)"));
   EXPECT_THAT(refusal_of("smiles", {write("f.smi", std::string("C\0\n", 3))}),
               HasSubstr("(byte 2 of the line is 0x00)"));

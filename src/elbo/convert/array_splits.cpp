@@ -9,7 +9,7 @@
 namespace elbo {
 namespace {
 
-// The shape of a row as it is written.
+// The shape of a row in the data set.
 std::vector<int64_t> row_shape(const ArraySplit& arrays, bool channels_last) {
   std::vector<int64_t> row(arrays.x.shape().begin() + 1, arrays.x.shape().end());
   if (!channels_last) return row;
@@ -19,7 +19,7 @@ std::vector<int64_t> row_shape(const ArraySplit& arrays, bool channels_last) {
   return {row[2], row[0], row[1]};
 }
 
-// Where the user does not say it: bytes of two dimensions and all of three with 1 or 3 channels are images.
+// --kind=auto: bytes with two dimensions, and rows with three dimensions and 1 or 3 channels, are images.
 std::string kind_of(const std::vector<int64_t>& row, torch::ScalarType type) {
   if (row.size() <= 1) return "tabular";
   if (row.size() == 2) return type == torch::kUInt8 ? "image" : "sequence";
@@ -32,11 +32,11 @@ void require_fit(const std::vector<ArraySplit>& arrays) {
     const bool same_row = std::equal(first.x.shape().begin() + 1, first.x.shape().end(),
                                      each.x.shape().begin() + 1, each.x.shape().end());
     if (!same_row || first.x.type() != each.x.type())
-      usage_error("{}: has rows of another shape or type than {}; expected all splits alike", each.x.name(),
-                  first.x.name());
+      usage_error("{}: the shape or type of its rows differs from {}; expected the same for all splits",
+                  each.x.name(), first.x.name());
     if (!each.label) continue;
     if (each.label->rows() != each.x.rows())
-      usage_error("{}: holds {} labels for the {} rows of {}; expected as many", each.label->name(),
+      usage_error("{}: holds {} labels for the {} rows of {}; expected one label per row", each.label->name(),
                   each.label->rows(), each.x.rows(), each.x.name());
     const bool real = torch::isFloatingType(each.label->type());
     if (each.label->shape().size() > (real ? 2U : 1U))
@@ -68,7 +68,7 @@ void ArrayOptions::bind(OptionTable& table) {
   table.add_choice("kind", kind, {"auto", "image", "tabular", "sequence", "tokens", "audio"},
                    "what the rows are; auto: decided by their shape");
   table.add("channels_last", channels_last,
-            "rows are (height, width, channels), and become (channels, height, width)");
+            "rows are (height, width, channels) and are transposed to (channels, height, width)");
   splits.bind(table);
 }
 

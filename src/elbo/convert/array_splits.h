@@ -1,4 +1,4 @@
-// Arrays of rows and of labels, a pair a split, become a data set: what npy and npz share.
+// Shared by npy and npz: arrays of rows and labels, one pair per split, become a data set.
 #pragma once
 #include <optional>
 #include <string>
@@ -17,12 +17,12 @@ struct ArrayOptions {
 };
 
 struct ArraySplit {
-  std::string split;  // "" where the input does not name it
+  std::string split;  // "" if the input does not name a split
   NpyReader x;
   std::optional<NpyReader> label;
 };
 
-// Throws usage Errors naming the arrays that do not fit one another.
+// Throws a usage Error that names the arrays whose shapes or types differ.
 void convert_arrays(std::vector<ArraySplit> arrays, const ArrayOptions& options, const Target& target);
 
 }  // namespace elbo

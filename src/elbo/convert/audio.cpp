@@ -1,4 +1,4 @@
-// Recordings as rows of samples or of spectra.
+// Sound files as rows of samples or spectra.
 #include <fmt/format.h>
 #include <fnmatch.h>
 #include <torch/types.h>
@@ -29,12 +29,12 @@ struct AudioOptions {
     table.add("rate", rate,
               "samples a second, an integer fraction of that of the files; 0: that of the files",
               Range::between(0, 384000));
-    table.add("frame", frame, "samples of a frame", Range::between(1, 1 << 20));
+    table.add("frame", frame, "samples per frame", Range::between(1, 1 << 20));
     table.add("hop", hop, "samples from one frame to the next; 0: a frame, or half a frame for log_mel",
               Range::between(0, 1 << 20));
-    table.add("mels", mels, "bands of log_mel", Range::between(1, 1024));
+    table.add("mels", mels, "number of mel bands of log_mel", Range::between(1, 1024));
     table.add("frames", frames,
-              "frames of a row; longer recordings become several rows; 0: each frame is a row",
+              "frames per row; longer recordings become several rows; 0: each frame is a row",
               Range::between(0, 1 << 20));
     table.add("label", label,
               "class of a file; folder: the name of its folder; name_field:K: part K, from 0, of its name "
@@ -53,30 +53,30 @@ std::vector<FolderFile> find_files(const std::vector<std::string>& inputs) {
       continue;
     }
     const std::vector<FolderFile> found = files_of_splits(input, is_sound_file);
-    if (found.empty()) usage_error("{}: holds no recordings; expected files named .wav or .flac", input);
+    if (found.empty()) usage_error("{}: holds no sound files; expected files named .wav or .flac", input);
     files.insert(files.end(), found.begin(), found.end());
   }
   return files;
 }
 
-// The part of a file's name that is its label.
+// Takes the label from a part of the file's name.
 void label_by_name(FolderFile& file, const std::string& asked) {
   const std::string number = asked.substr(asked.find(':') + 1);
   size_t field = 0;
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), field);
   if (error != std::errc() || end != number.data() + number.size())
-    usage_error("--label={}: expected a number from 0 behind the colon", asked);
+    usage_error("--label={}: expected a number, from 0, after the colon", asked);
   const std::vector<std::string> parts = split(fs::path(file.path).stem().string(), '_');
   if (field >= parts.size())
-    usage_error("--label={}: the name of {} has {} parts; expected more, separated by '_'", asked, file.path,
-                parts.size());
+    usage_error("--label={}: the name of {} has {} parts separated by '_'; expected at least {}", asked,
+                file.path, parts.size(), field + 1);
   file.label = parts[field];
 }
 
 void find_labels(std::vector<FolderFile>& files, const std::string& asked) {
   if (asked == "folder") {
     for (const FolderFile& file : files)
-      if (file.label.empty()) usage_error("--label=folder: {} lies in no sub-folder", file.path);
+      if (file.label.empty()) usage_error("--label=folder: {} is not in a sub-folder", file.path);
   } else if (asked.starts_with("name_field:")) {
     for (FolderFile& file : files) label_by_name(file, asked);
   } else if (asked != "none") {
@@ -97,32 +97,33 @@ void find_splits(std::vector<FolderFile>& files, const AudioOptions& options) {
     if (file.split.empty() || file.split == "train") {
       file.split = rule.split_of(divided++);
     } else if (options.splits.divides()) {
-      usage_error("{}: is of the {} split by its name; expected no --validation_fraction and --test_fraction",
-                  file.path, file.split);
+      usage_error(
+          "{}: belongs to the {} split by its name; leave out --validation_fraction and "
+          "--test_fraction",
+          file.path, file.split);
     }
   }
   if (!options.test_pattern.empty() && matched == 0)
-    usage_error("--test_pattern={}: no file's name matches; the first is {}", options.test_pattern,
+    usage_error("--test_pattern={}: matches no file name; the first file is {}", options.test_pattern,
                 files.front().path);
   for (const auto& [name, fraction] :
        {std::pair{"validation", options.splits.validation_fraction}, {"test", options.splits.test_fraction}})
     if (fraction > 0 && std::ranges::find(files, name, &FolderFile::split) == files.end())
-      usage_error("--{}_fraction={}: no recording falls to it; expected a larger share", name, fraction);
+      usage_error("--{}_fraction={}: selects no recording; expected a larger fraction", name, fraction);
 }
 
-// Refuses what would have to be resampled in between.
+// The samples at `rate`. Throws a usage Error unless it divides the rate of the recording.
 torch::Tensor at_rate(const Recording& recording, int64_t& rate, const std::string& path,
                       const std::string& first) {
   if (rate == 0) rate = recording.rate;
   if (recording.rate % rate != 0)
     usage_error(
-        "{}: has {} samples a second, which {} ({}) does not divide; resample it first, as with sox or "
-        "ffmpeg",
-        path, recording.rate, rate, first.empty() ? "--rate" : "that of " + first);
+        "{}: has the sample rate {}, which is not a multiple of {} ({}); resample it with sox or ffmpeg",
+        path, recording.rate, rate, first.empty() ? "--rate" : "the rate of " + first);
   return decimate(recording.samples, recording.rate / rate);
 }
 
-// (rows, frames, features), and how many frames of each row are of the recording: the rest is silence.
+// (rows, frames, features), and the length of each row in frames. Padding is silence.
 std::pair<torch::Tensor, torch::Tensor> rows_of(const torch::Tensor& samples, int64_t rate,
                                                 const AudioOptions& options) {
   const int64_t step = options.step(), per_row = std::max<int64_t>(1, options.frames);

@@ -27,7 +27,7 @@ void merge(std::vector<std::string>& pieces, const Merge& pair) {
   pieces = std::move(merged);
 }
 
-// How often each pair stands in the words, kept while words change.
+// The count of each pair in all words, updated as words change.
 class PairCounts {
  public:
   void add(const std::vector<std::string>& pieces, size_t word, int64_t count) {
@@ -47,13 +47,13 @@ class PairCounts {
       queue_.emplace(entry.count, pair);
     }
   }
-  // The most frequent pair, its count and the words in which it stands or stood.
+  // The most frequent pair, its count, and all words that contain it or did so earlier.
   std::tuple<Merge, int64_t, std::set<size_t>> top() {
     while (!queue_.empty()) {
       const auto [count, pair] = queue_.top();
       const Entry& entry = entries_[pair];
       if (entry.count == count) return {pair, count, entry.words};
-      queue_.pop();  // counted since
+      queue_.pop();  // the count is out of date
     }
     return {};
   }
@@ -85,8 +85,8 @@ std::vector<Merge> learn_merges(const std::unordered_map<std::string, int64_t>& 
   }
   if (static_cast<int64_t>(symbols.size()) > most_symbols)
     usage_error(
-        "--vocabulary: the characters of the text alone are {}, four tokens are special; expected more",
-        symbols.size());
+        "--vocabulary: the text has {} different characters, and 4 tokens are special; expected at least {}",
+        symbols.size(), symbols.size() + 4);
   std::vector<Merge> merges;
   while (static_cast<int64_t>(symbols.size()) < most_symbols) {
     const auto [pair, count, places] = pairs.top();
@@ -108,7 +108,7 @@ BytePairs::BytePairs(const std::vector<Merge>& merges) {
 }
 
 const std::vector<std::string>& BytePairs::pieces_of(const std::string& word) {
-  if (const auto found = known_.find(word); found != known_.end()) return found->second;
+  if (const auto found = cache_.find(word); found != cache_.end()) return found->second;
   std::vector<std::string> pieces = letters_of(word);
   while (true) {
     auto first = ranks_.end();
@@ -119,7 +119,7 @@ const std::vector<std::string>& BytePairs::pieces_of(const std::string& word) {
     if (first == ranks_.end()) break;
     merge(pieces, first->first);
   }
-  return known_.emplace(word, std::move(pieces)).first->second;
+  return cache_.emplace(word, std::move(pieces)).first->second;
 }
 
 }  // namespace elbo

@@ -20,7 +20,7 @@ class File final : public ByteSource {
  public:
   explicit File(const std::string& path) : path_(path) {
     require_readable_file(path);
-    file_.reset(gzopen(path.c_str(), "rb"));  // reads what is not compressed, too
+    file_.reset(gzopen(path.c_str(), "rb"));  // also reads uncompressed files
     if (!file_) fail("{}: cannot be opened", path);
     gzbuffer(file_.get(), 1U << 18);
   }
@@ -32,7 +32,7 @@ class File final : public ByteSource {
       int status = Z_OK;
       gzerror(file_.get(), &status);
       if (got < 0 || (status != Z_OK && status != Z_STREAM_END))
-        usage_error("{}: is cut short or damaged; copy or download it anew", path_);
+        usage_error("{}: is cut short or damaged; copy or download it again", path_);
       if (got == 0) break;
       done += static_cast<size_t>(got);
     }
@@ -59,7 +59,7 @@ Archive open_archive(const std::string& path) {
   zip_error_init_with_code(&error, code);
   const std::string reason = zip_error_strerror(&error);
   zip_error_fini(&error);
-  usage_error("{}: is not a zip archive, or damaged ({}); copy or make it anew", path, reason);
+  usage_error("{}: is not a zip archive or is damaged ({}); copy or create it again", path, reason);
 }
 
 class ZipMember final : public ByteSource {
@@ -75,7 +75,7 @@ class ZipMember final : public ByteSource {
     while (done < bytes) {
       const zip_int64_t got = zip_fread(file_.get(), static_cast<char*>(out) + done, bytes - done);
       if (got < 0)
-        usage_error("{}: is damaged ({}); copy or make it anew", name_, zip_file_strerror(file_.get()));
+        usage_error("{}: is damaged ({}); copy or create it again", name_, zip_file_strerror(file_.get()));
       if (got == 0) break;
       done += static_cast<size_t>(got);
     }

@@ -21,7 +21,7 @@ struct Standardization {
   torch::Tensor mean, scale;  // (features) float64
 };
 
-// Over the lines of the training rows; features that are texts stay as they are.
+// Computed from the lines of training rows. Text features are not standardised.
 Standardization standardization_of(const CsvPlan& plan, const SplitOptions& options) {
   const std::vector<bool> numeric = plan.numeric();
   const SplitRule rule(options);
@@ -33,7 +33,7 @@ Standardization standardization_of(const CsvPlan& plan, const SplitOptions& opti
     if (rule.split_of(divided++) != "train") return;
     for (const Line& line : row) {
       ++count;
-      // Welford 1962: no sum of squares, which would lose the digits of a small deviation.
+      // Welford 1962. A sum of squares would lose the digits of a small deviation.
       for (size_t i = 0; i < mean.size(); ++i) {
         const double difference = line.values[i] - mean[i];
         mean[i] += difference / count;
@@ -49,7 +49,7 @@ Standardization standardization_of(const CsvPlan& plan, const SplitOptions& opti
   return {torch::tensor(mean, torch::kFloat64), torch::tensor(scale, torch::kFloat64)};
 }
 
-// Collects rows until they are worth a tensor.
+// Collects rows and writes them in batches.
 class CsvSink {
  public:
   CsvSink(RowWriter& out, const CsvPlan& plan, int64_t window, std::optional<Standardization> standardization)
@@ -94,12 +94,12 @@ void convert_csv(const std::vector<std::string>& inputs, const Target& target, c
   if (options.separator != "tab" && (options.separator.size() != 1 || options.separator == "\""))
     usage_error("--separator={}: expected one character other than a quote, or tab", options.separator);
   const std::string separator = options.separator == "tab" ? "\t" : options.separator;
-  if (options.stride > 0 && options.window == 0)
-    usage_error("--stride: needs --window=T, lines that make a row");
+  if (options.stride > 0 && options.window == 0) usage_error("--stride: needs --window=T, the lines per row");
   if (options.stride > 0 && options.stride < options.window && options.splits.divides())
     usage_error(
-        "--stride={}: windows of {} lines overlap, and the same lines would be trained on and tested with; "
-        "expected --stride={}, or files named train, validation and test in place of fractions",
+        "--stride={}: windows of {} lines overlap, so splits would share lines; expected --stride={}, or "
+        "files "
+        "named train, validation and test instead of fractions",
         options.stride, options.window, options.window);
   const CsvPlan plan(options, {inputs, separator, options.header});
   std::optional<Standardization> standardization;

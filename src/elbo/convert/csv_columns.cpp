@@ -47,7 +47,7 @@ bool is_missing(const std::string& text) {
   return std::ranges::find(words, trim(text)) != words.end();
 }
 
-std::vector<Column> survey(const TableFiles& files) {
+std::vector<Column> scan_columns(const TableFiles& files) {
   std::vector<Column> columns;
   std::vector<std::string> names, fields;
   for (const std::string& path : files.paths) {
@@ -56,7 +56,7 @@ std::vector<Column> survey(const TableFiles& files) {
       names = table.columns();
       for (const std::string& name : names) columns.push_back({.name = name, .values = {}, .first_text = ""});
     } else if (table.columns() != names) {
-      usage_error("{}: has other columns than {}; expected the same ones in the same order", path,
+      usage_error("{}: its columns differ from {}; expected the same columns in the same order", path,
                   files.paths.front());
     }
     const std::string split = split_of_file(path);

@@ -1,4 +1,4 @@
-// What a first pass over tables finds out about their columns.
+// Statistics of the columns of tables, from a first pass over the files.
 #pragma once
 #include <cstdint>
 #include <set>
@@ -12,21 +12,22 @@ namespace elbo {
 struct Column {
   std::string name;
   int64_t numbers = 0, texts = 0, missing = 0;
-  bool whole = true;                       // all numbers are
-  double least = 0, largest = 0, sum = 0;  // of the numbers; the sum: in training files
+  bool whole = true;  // all numbers are integers
+  double least = 0, largest = 0;
+  double sum = 0;  // over training files
   int64_t summed = 0;
-  std::set<std::string> values;  // as they are written, up to one more than most_values
-  std::string first_text;        // and where it stands
+  std::set<std::string> values;  // different values as written, at most most_values + 1 of them
+  std::string first_text;        // and its file and line
   bool is_text() const { return texts > 0; }
   double mean() const { return summed == 0 ? 0 : sum / static_cast<double>(summed); }
 };
 
-constexpr size_t most_values = 1000;  // different texts of a column
+constexpr size_t most_values = 1000;  // of different texts in a column
 
-// "", "NA", "NaN", "null", "None", "?" and the like.
+// Whether the field is "", "NA", "NaN", "null", "None", "?" or a similar word.
 bool is_missing(const std::string& text);
 
-// How the files of a table are read.
+// The files of a table and their format.
 struct TableFiles {
   std::vector<std::string> paths;
   std::string separator = ",";
@@ -34,7 +35,7 @@ struct TableFiles {
   TableReader open(const std::string& path) const { return {path, separator, header}; }
 };
 
-// Reads all files once. Throws usage Errors: columns that differ between files, numbers that are not finite.
-std::vector<Column> survey(const TableFiles& files);
+// Reads all files once. Throws a usage Error if columns differ between files or a number is not finite.
+std::vector<Column> scan_columns(const TableFiles& files);
 
 }  // namespace elbo

@@ -55,7 +55,7 @@ void CsvOptions::bind(OptionTable& table) {
 }
 
 CsvPlan::CsvPlan(const CsvOptions& options, TableFiles files)
-    : options_(options), files_(std::move(files)), columns_(survey(files_)) {
+    : options_(options), files_(std::move(files)), columns_(scan_columns(files_)) {
   std::vector<std::string> names;
   names.reserve(columns_.size());
   for (const Column& column : columns_) names.push_back(column.name);
@@ -106,7 +106,7 @@ Feature CsvPlan::feature_of(size_t index) const {
   }
   if (column.values.size() > most_values)
     usage_error(
-        "{}: column '{}' holds more than {} different texts (the first is {}); leave it out with --drop={}",
+        "{}: column '{}' holds more than {} different texts (the first is {}); drop it with --drop={}",
         files_.paths.front(), column.name, most_values, column.first_text, column.name);
   return {index,
           options_.categories == "one_hot" ? Meaning::one_hot : Meaning::code,
@@ -132,7 +132,7 @@ void CsvPlan::read_file(const std::string& path, const Take& take) const {
   std::vector<std::string> fields;
   std::optional<Line> before;
   std::deque<Line> lines;
-  size_t to_skip = 0;  // where windows lie apart
+  size_t to_skip = 0;  // lines between windows
   while (table.next(fields)) {
     std::optional<Line> line = parse(fields, table);
     if (!line) continue;
@@ -155,7 +155,7 @@ void CsvPlan::read_file(const std::string& path, const Take& take) const {
   }
 }
 
-// Nothing: the line is left out.
+// None if the line is left out.
 std::optional<Line> CsvPlan::parse(const std::vector<std::string>& fields, const TableReader& table) const {
   Line line;
   for (const Feature& feature : features_) {
@@ -185,8 +185,9 @@ std::optional<Line> CsvPlan::parse(const std::vector<std::string>& fields, const
 
 void CsvPlan::refuse_missing(size_t column, const TableReader& table) const {
   const bool numeric = !columns_[column].is_text() && !(label_ && label_->column == column);
-  usage_error("{}, line {}: column '{}' has no value; --missing=drop leaves such lines out{}", table.name(),
-              table.line(), columns_[column].name, numeric ? ", --missing=mean fills them in" : "");
+  usage_error("{}, line {}: column '{}' has no value; use --missing=drop to leave such lines out{}",
+              table.name(), table.line(), columns_[column].name,
+              numeric ? ", or --missing=mean to fill them" : "");
 }
 
 Line CsvPlan::change(const Line& before, const Line& now, const TableReader& table) const {
@@ -198,7 +199,7 @@ Line CsvPlan::change(const Line& before, const Line& now, const TableReader& tab
       result.values[place] = value - old;
     if (feature.meaning == Meaning::number && options_.transform == "log_returns") {
       if (value <= 0 || old <= 0)
-        usage_error("{}, line {}: column '{}' holds {}; log returns are of numbers above 0", table.name(),
+        usage_error("{}, line {}: column '{}' holds {}; log returns need positive numbers", table.name(),
                     table.line(), name_of(feature), value <= 0 ? value : old);
       result.values[place] = std::log(value / old);
     }

@@ -1,4 +1,4 @@
-// How the columns of a table become features and a label.
+// The mapping from the columns of a table to features and a label.
 #pragma once
 #include <deque>
 #include <functional>
@@ -27,14 +27,14 @@ enum class Meaning { number, code, one_hot };
 struct Feature {
   size_t column;
   Meaning meaning;
-  std::vector<std::string> names;  // of texts, sorted
+  std::vector<std::string> names;  // categories, sorted
   size_t width() const { return meaning == Meaning::one_hot ? names.size() : 1; }
 };
 
 struct LabelColumn {
   size_t column = 0;
   bool real = false;
-  std::vector<std::string> names;  // of classes; empty where the numbers themselves are the classes
+  std::vector<std::string> names;  // of classes; empty if the numbers are the classes
 };
 
 struct Line {
@@ -44,17 +44,17 @@ struct Line {
 
 class CsvPlan {
  public:
-  // Reads all files once. Throws usage Errors: columns that are not there, that hold no values or too many
-  // texts.
+  // Reads all files once. Throws a usage Error for a column that does not exist, has no values or too many
+  // categories.
   CsvPlan(const CsvOptions& options, TableFiles files);
   const std::optional<LabelColumn>& label() const { return label_; }
   const std::vector<Feature>& features() const { return features_; }
   const std::string& name_of(const Feature& feature) const { return columns_[feature.column].name; }
   std::vector<std::string> feature_names() const;
-  std::vector<bool> numeric() const;  // which of the features are numbers, rather than texts
+  std::vector<bool> numeric() const;  // for each feature, whether it is a number and not a category
 
-  // Reads all files and gives every row, as the lines that it is made of, to `take`, together with the split
-  // that its file names. Throws usage Errors that name the line.
+  // Reads all files and calls `take` for every row, with its lines and the split that the file's name gives.
+  // Throws a usage Error that names the line.
   using Take = std::function<void(const std::deque<Line>& row, const std::string& split)>;
   void read(const Take& take) const;
 

@@ -53,7 +53,7 @@ void CsvReader::read_quoted(std::string& field) {
   while (true) {
     const int c = get();
     if (c < 0 || field.size() > longest_field)
-      usage_error("{}, line {}: a quote is opened and not closed", name(), line_);
+      usage_error("{}, line {}: a quoted field is not closed", name(), line_);
     if (c == '\n') ++next_line_;
     if (c == '"') {
       if (peek() != '"') return;
@@ -63,7 +63,7 @@ void CsvReader::read_quoted(std::string& field) {
   }
 }
 
-// Half of a doubled separator belongs to the field.
+// Half of a double separator is part of the field.
 bool CsvReader::take_separator() {
   if (peek() != separator_) return false;
   get();
@@ -78,9 +78,8 @@ bool CsvReader::read_field(std::string& field) {
     read_quoted(field);
     if (peek() == '\r') get();
     if (const int c = peek(); c >= 0 && c != separator_ && c != '\n')
-      usage_error(
-          "{}, line {}: '{}' follows a closing quote; expected a quote inside of a field to be doubled",
-          name(), next_line_, static_cast<char>(c));
+      usage_error("{}, line {}: '{}' follows a closing quote; a quote inside a field must be doubled", name(),
+                  next_line_, static_cast<char>(c));
     return take_separator();
   }
   for (int c = peek(); c >= 0 && c != '\n'; c = peek()) {
@@ -111,7 +110,7 @@ TableReader::TableReader(const std::string& path, const std::string& separator, 
   first_line_ = reader_.line();
   for (const std::string& field : first_)
     if (std::ranges::any_of(field, [](unsigned char c) { return c < 0x20 && std::isspace(c) == 0; }))
-      usage_error("{}: its first line holds bytes that are no text; expected a table", path);
+      usage_error("{}: its first line is not text; expected a table", path);
   if (header == "yes" || (header == "auto" && looks_like_header(first_))) {
     for (const std::string& field : first_) columns_.push_back(trim(field));
     first_.clear();
@@ -127,7 +126,7 @@ bool TableReader::next(std::vector<std::string>& fields) {
   }
   if (!reader_.next(fields)) return false;
   if (fields.size() != columns_.size())
-    usage_error("{}, line {}: has {} fields; expected {}, as line {} has", name(), line(), fields.size(),
+    usage_error("{}, line {}: has {} fields; expected {} as in line {}", name(), line(), fields.size(),
                 columns_.size(), first_line_);
   return true;
 }
@@ -154,7 +153,7 @@ size_t find_column(const std::vector<std::string>& columns, const std::string& n
   std::vector<std::string> listed(
       columns.begin(), columns.begin() + static_cast<int64_t>(std::min<size_t>(columns.size(), 20)));
   if (listed.size() < columns.size()) listed.emplace_back("…");
-  usage_error("--{}={}: there is no such column{}; the columns are {}", option, name,
+  usage_error("--{}={}: no such column{}; the columns are {}", option, name,
               nearest.empty() ? "" : fmt::format(", did you mean {}?", nearest), join(listed, ", "));
 }
 

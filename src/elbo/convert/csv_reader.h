@@ -1,4 +1,4 @@
-// Records of separated values (RFC 4180), and the tables that are made of them.
+// Records of separated values (RFC 4180), and tables of them.
 #pragma once
 #include <memory>
 #include <string>
@@ -8,21 +8,21 @@
 
 namespace elbo {
 
-// Records one by one: fields may stand in quotes and hold separators, line ends and doubled quotes there.
+// Reads records one by one. Quoted fields may contain separators, line ends and doubled quotes.
 class CsvReader {
  public:
   // separator: one character, or the same one twice ("::").
   CsvReader(std::unique_ptr<ByteSource> source, const std::string& separator);
-  // False at the end; empty lines are passed over. Throws a usage Error naming the line for quotes that do
-  // not match, and for a field of more than 64 MiB.
+  // False at the end; empty lines are skipped. Throws a usage Error that names the line for unbalanced quotes
+  // and for a field of more than 64 MiB.
   bool next(std::vector<std::string>& fields);
-  int64_t line() const { return line_; }  // where the last record begins, from 1
+  int64_t line() const { return line_; }  // the first line of the last record, from 1
   const std::string& name() const { return source_->name(); }
 
  private:
   int get();  // -1 at the end
   int peek();
-  bool read_field(std::string& field);  // true: a separator came behind it
+  bool read_field(std::string& field);  // true: a separator followed
   bool take_separator();
   void read_quoted(std::string& field);
   std::unique_ptr<ByteSource> source_;
@@ -36,7 +36,7 @@ class CsvReader {
 // A file with named columns. Every record has as many fields as the first.
 class TableReader {
  public:
-  // header: "yes", "no" (the columns are called 1, 2, …), or "auto": the first line is one if its fields
+  // header: "yes", "no" (columns are named 1, 2, …), or "auto": the first line is a header if its fields
   // differ and none is empty or a number.
   TableReader(const std::string& path, const std::string& separator, const std::string& header);
   const std::vector<std::string>& columns() const { return columns_; }
@@ -51,11 +51,11 @@ class TableReader {
   int64_t first_line_ = 0;
 };
 
-// The number that a text is: decimal, finite or not, with blanks around it.
+// Parses a decimal number, finite or not, with optional blanks around it. False if the text is not one.
 bool parse_real(const std::string& text, double& value);
 
-// Where `name` stands among the columns; by number, from 1, if there is no such name. Throws a usage Error
-// for the option that named it.
+// The index of the column with this name, or else with this number, from 1. Throws a usage Error for
+// `option`.
 size_t find_column(const std::vector<std::string>& columns, const std::string& name,
                    const std::string& option);
 

@@ -28,8 +28,8 @@ void remove_and_end(int signal) {
 }
 
 fs::path prepared(const std::string& out) {
-  if (out.empty()) usage_error("--out: names no file; expected one to write, as --out=DATA.h5");
-  std::error_code ignored;  // whatever else is wrong with the path, making the file says so
+  if (out.empty()) usage_error("--out: is missing; expected the file to write, such as --out=DATA.h5");
+  std::error_code ignored;  // creating the file reports other errors of the path
   if (fs::exists(fs::symlink_status(out, ignored)))
     usage_error("--out={}: exists already; choose another name, or remove it first", out);
   make_parent(out);
@@ -76,7 +76,7 @@ void DatasetWriter::append(const std::string& path, const torch::Tensor& rows) {
   if (stream.waiting_rows >= stream.chunk_rows) flush(path, stream);
 }
 
-// Whole chunks only, so that none is compressed twice, but for the last.
+// Writes whole chunks only, so that no chunk but the last is compressed twice.
 void DatasetWriter::flush(const std::string& path, Stream& stream) {
   if (stream.waiting_rows == 0) return;
   const torch::Tensor rows = torch::cat(stream.waiting);
@@ -111,7 +111,7 @@ hdf5::Handle DatasetWriter::open(const std::string& path) {
 void DatasetWriter::commit() {
   for (auto& [path, stream] : streams_) flush(path, stream);
   if (std::ranges::all_of(streams_, [](const auto& each) { return each.second.rows == 0; }))
-    usage_error("{}: would hold no rows; the input has none that are wanted", out_);
+    usage_error("{}: would have no rows; no row of the input was selected", out_);
   hdf5::write_out(file_, out_);
   streams_.clear();
   file_ = {};

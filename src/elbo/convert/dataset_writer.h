@@ -1,5 +1,5 @@
-// The file that a converter writes: datasets that grow row by row in bounded memory, and appear whole or not
-// at all.
+// The file that a converter writes. Datasets grow row by row in bounded memory; the file appears complete or
+// not at all.
 #pragma once
 #include <torch/types.h>
 
@@ -17,10 +17,10 @@
 
 namespace elbo {
 
-// What every format is told about its result.
+// The options that all formats share.
 struct Target {
   std::string out;                    // file to write; must not exist
-  std::string name, source, license;  // root attributes; an empty name is the file's
+  std::string name, source, license;  // root attributes; an empty name means that of the file
   void bind(OptionTable& table);
 };
 
@@ -33,22 +33,23 @@ class RemovedWhenInterrupted {
   std::optional<SignalHandler> handler_;  // once the path is known to it
 };
 
-// Chunks hold about 256 KiB of whole rows, shuffled and deflated. Not thread-safe; one at a time a process.
+// Chunks hold about 256 KiB of whole rows, shuffled and deflated. Not thread-safe. At most one exists in a
+// process.
 class DatasetWriter {
  public:
   // kind: image, tabular, sequence, tokens, audio or interactions. Throws a usage Error if the file exists.
   DatasetWriter(const Target& target, const std::string& kind);
-  // Adds rows (n, …) to the dataset at `path`, which the first of them shape.
+  // Adds rows (n, …) to the dataset at `path`. The first call decides the shape and type.
   void append(const std::string& path, const torch::Tensor& rows);
   int64_t rows(const std::string& path) const;
   void write(const std::string& path, const torch::Tensor& tensor);  // a whole dataset
   void write_texts(const std::string& path, const std::vector<std::string>& texts);
-  // `path` is a dataset or a group that has been written to.
+  // `path`: an existing dataset or group.
   template <typename Value>
   void attribute(const std::string& path, const std::string& name, const Value& value) {
     hdf5::write_attribute(open(path), name, value);
   }
-  // Puts the file in place. Without it nothing is left behind.
+  // Moves the file to its place. Without this call, no file remains.
   void commit();
 
  private:

@@ -11,7 +11,7 @@ namespace elbo {
 namespace fs = std::filesystem;
 namespace {
 
-// A class may be called test_pattern: only a name that is one word names a split.
+// Only a single word names a split: a class may be called test_pattern.
 std::string split_of_folder(const std::string& name) {
   const bool word = std::ranges::all_of(name, [](unsigned char c) { return std::isalnum(c) != 0; });
   return word ? split_named(name) : "";
@@ -31,14 +31,16 @@ void add_files(const fs::path& root, const std::string& split,
 
 std::vector<FolderFile> files_of_splits(const std::string& folder,
                                         const std::function<bool(const std::string&)>& wanted) {
-  if (!fs::is_directory(folder)) usage_error("{}: is no folder; expected one", folder);
+  if (!fs::is_directory(folder)) usage_error("{}: is not a folder", folder);
   std::vector<fs::path> splits, others;
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.is_directory())
       (split_of_folder(entry.path().filename()).empty() ? others : splits).push_back(entry.path());
   if (!splits.empty() && !others.empty())
     usage_error(
-        "{}: lies beside {}; expected folders of splits alone (train, validation, test), or of classes alone",
+        "{} and {}: a class folder next to a split folder; expected either splits (train, validation, test) "
+        "or "
+        "classes",
         others.front().string(), splits.front().string());
   std::vector<FolderFile> files;
   if (splits.empty()) add_files(folder, "", wanted, files);
@@ -53,7 +55,7 @@ std::vector<std::string> classes_of(const std::vector<FolderFile>& files, const 
     if (!file.label.empty()) labels.push_back(file.label);
   if (!labels.empty() && labels.size() < files.size()) {
     const auto bare = std::ranges::find(files, "", &FolderFile::label);
-    usage_error("{}: lies in no sub-folder of {}, while others do; expected a sub-folder for each class",
+    usage_error("{}: is not in a sub-folder of {}, but other files are; expected a sub-folder for each class",
                 bare->path, folder);
   }
   return sorted_classes(std::move(labels));

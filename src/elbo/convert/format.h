@@ -1,4 +1,5 @@
-// The formats that elbo converts from: one table. A format is one file: its options, and how it is read.
+// The table of formats that `elbo convert` reads. Each format is one .cpp file with its options and its
+// reader.
 #pragma once
 #include <functional>
 #include <memory>
@@ -17,12 +18,11 @@ struct Format {
   std::string takes;           // "X.npy [LABELS.npy]"
   std::string summary;         // one line
   size_t least = 1, most = 1;  // inputs
-  // Adds the format's own options to the table; what it returns knows their values.
+  // Adds the format's options to the table and returns a conversion that uses their values.
   std::function<Conversion(OptionTable& table)> bind;
 };
 
-// A `bind` for a format whose Options bind themselves, for what convert(inputs, target, options) does with
-// them.
+// The `bind` of a format with the function convert(inputs, target, options) and a struct Options with bind().
 template <typename Options>
 auto with_options(void (*convert)(const std::vector<std::string>&, const Target&, const Options&),
                   const Options& defaults = {}) {
@@ -35,7 +35,7 @@ auto with_options(void (*convert)(const std::vector<std::string>&, const Target&
   };
 }
 
-// One for each format, each defined in the .cpp of its name.
+// Each is defined in the .cpp file of its name.
 Format idx_format();
 Format npy_format();
 Format npz_format();
@@ -54,7 +54,7 @@ Format video_format();
 Format piano_rolls_format();
 
 std::vector<Format> all_formats();
-// Throws a usage Error that names the nearest format.
+// Throws a usage Error that suggests the format with the nearest name.
 Format find_format(const std::string& name);
 
 }  // namespace elbo

@@ -1,4 +1,4 @@
-// IDX files (the format of MNIST and its relatives: LeCun, Cortes & Burges 1998).
+// IDX files, the format of MNIST (LeCun, Cortes & Burges 1998).
 
 #include <torch/types.h>
 #include <zlib.h>
@@ -27,13 +27,12 @@ class IdxFile {
  public:
   explicit IdxFile(const std::string& path) : path_(path) {
     require_readable_file(path);
-    file_.reset(gzopen(path.c_str(), "rb"));  // reads what is not compressed, too
+    file_.reset(gzopen(path.c_str(), "rb"));  // also reads uncompressed files
     if (!file_) fail("{}: cannot be opened", path);
     std::array<uint8_t, 4> magic{};
     read(magic.data(), magic.size());
     if (magic[0] != 0 || magic[1] != 0 || magic[3] == 0)
-      usage_error("{}: is not an IDX file; expected it to begin with two zero bytes, a type and a rank",
-                  path);
+      usage_error("{}: is not an IDX file; expected two zero bytes, a type and a rank at its start", path);
     if (magic[2] != 0x08)
       usage_error("{}: holds elements of type 0x{:02x}; expected unsigned bytes (0x08)", path, magic[2]);
     for (int i = 0; i < magic[3]; ++i) {
@@ -43,7 +42,7 @@ class IdxFile {
                                uint32_t{size[3]}});
     }
     for (const int64_t size : shape_)
-      if (size == 0) usage_error("{}: holds nothing: one of its sizes is 0", path);
+      if (size == 0) usage_error("{}: is empty: one of its sizes is 0", path);
   }
 
   const std::vector<int64_t>& shape() const { return shape_; }
@@ -61,7 +60,7 @@ class IdxFile {
 
   void require_end() {
     if (gzgetc(file_.get()) != -1)
-      usage_error("{}: goes on behind the {} rows that its header names; it is damaged", path_, rows());
+      usage_error("{}: is damaged: it has data after the {} rows of its header", path_, rows());
   }
 
  private:
@@ -73,7 +72,7 @@ class IdxFile {
     while (bytes > 0) {
       const auto piece = static_cast<unsigned>(std::min<size_t>(bytes, size_t{1} << 30));
       const int got = gzread(file_.get(), out, piece);
-      if (got <= 0) usage_error("{}: is cut short or damaged; copy or download it anew", path_);
+      if (got <= 0) usage_error("{}: is cut short or damaged; copy or download it again", path_);
       out += got;
       bytes -= static_cast<size_t>(got);
     }
@@ -94,7 +93,8 @@ std::vector<int64_t> row_shape(const IdxFile& images) {
   const std::vector<int64_t>& shape = images.shape();
   double bytes = 1;
   for (size_t i = 1; i < shape.size(); ++i) bytes *= static_cast<double>(shape[i]);
-  if (bytes > 1e9) usage_error("{}: says that an image has {:g} bytes; it is damaged", images.path(), bytes);
+  if (bytes > 1e9)
+    usage_error("{}: is damaged: its header claims {:g} bytes per image", images.path(), bytes);
   if (shape.size() == 3) return {1, shape[1], shape[2]};
   if (shape.size() == 4) return {shape[1], shape[2], shape[3]};
   usage_error("{}: has {} dimensions; expected images (3 or 4) or labels (1)", images.path(), shape.size());
@@ -106,12 +106,12 @@ struct Inputs {
 
 void convert_split(RowWriter& out, const std::string& split, Inputs& inputs) {
   if (!inputs.images)
-    usage_error("{}: holds labels for which there are no images; name the {} images, too",
+    usage_error("{}: holds labels, but no images were given; add the {} images",
                 inputs.labels ? inputs.labels->path() : "the command line", split);
   IdxFile& images = *inputs.images;
   if (inputs.labels && inputs.labels->rows() != images.rows())
-    usage_error("{}: holds {} labels for the {} images of {}; expected as many", inputs.labels->path(),
-                inputs.labels->rows(), images.rows(), images.path());
+    usage_error("{}: holds {} labels for the {} images of {}; expected one label per image",
+                inputs.labels->path(), inputs.labels->rows(), images.rows(), images.path());
   const std::vector<int64_t> row = row_shape(images);
   const int64_t piece = std::max<int64_t>(1, idx_piece_bytes / (row[0] * row[1] * row[2]));
   for (int64_t done = 0; done < images.rows();) {
@@ -133,7 +133,7 @@ void convert_idx(const std::vector<std::string>& inputs, const Target& target, c
     Inputs& split = is_test ? test : train;
     std::optional<IdxFile>& place = file.holds_labels() ? split.labels : split.images;
     if (place)
-      usage_error("{}: {} gives the {} {} already; expected one file of each", path, place->path(),
+      usage_error("{}: {} already has the {} {}; expected one file of each", path, place->path(),
                   is_test ? "test" : "train", file.holds_labels() ? "labels" : "images");
     place.emplace(std::move(file));
   }
@@ -148,13 +148,12 @@ void convert_idx(const std::vector<std::string>& inputs, const Target& target, c
 }  // namespace
 
 Format idx_format() {
-  return {
-      .name = "idx",
-      .takes = "IMAGES [LABELS] …",
-      .summary = "MNIST and its relatives, gzipped or not; files named t10k… or …test… become the test split",
-      .least = 1,
-      .most = 4,
-      .bind = with_options(convert_idx)};
+  return {.name = "idx",
+          .takes = "IMAGES [LABELS] …",
+          .summary = "files in the format of MNIST, gzipped or not; t10k… and …test… become the test split",
+          .least = 1,
+          .most = 4,
+          .bind = with_options(convert_idx)};
 }
 
 }  // namespace elbo

@@ -23,13 +23,13 @@ constexpr int64_t most_pixels = int64_t{64} * 1000 * 1000;
 std::string ending_of(const std::string& path) { return lower_case(std::filesystem::path(path).extension()); }
 
 [[noreturn]] void damaged(const std::string& path, const std::string& reason) {
-  usage_error("{}: is damaged or no picture ({}); mend it, or leave it out", path, reason);
+  usage_error("{}: is damaged or not an image ({}); repair it, or leave it out", path, reason);
 }
 
 void check_size(const std::string& path, int64_t height, int64_t width) {
   if (height < 1 || width < 1 || height > most_pixels / width)
-    usage_error("{}: says that it has {} x {} pixels; expected at most {} million in all", path, height,
-                width, most_pixels / 1000000);
+    usage_error("{}: has {} x {} pixels; expected at most {} million", path, height, width,
+                most_pixels / 1000000);
 }
 
 // (height, width, 4) bytes: red, green, blue, alpha.
@@ -58,7 +58,7 @@ torch::Tensor read_jpeg(const std::string& path) {
     damaged(path, tjGetErrorStr2(decoder.get()));
   check_size(path, height, width);
   torch::Tensor pixels = torch::empty({height, width, 3}, torch::kUInt8);
-  // A file that is cut short is a warning to the library, which makes up the rest.
+  // For a truncated file the library returns a warning and fills the missing part.
   if (tjDecompress2(decoder.get(), data, bytes.size(), pixels.mutable_data_ptr<uint8_t>(), width, 0, height,
                     TJPF_RGB, TJFLAG_ACCURATEDCT) != 0)
     damaged(path, tjGetErrorStr2(decoder.get()));
@@ -75,7 +75,7 @@ torch::Tensor to_bytes(const torch::Tensor& image) { return image.clamp(0, 255).
 
 torch::Tensor resize(const torch::Tensor& image, int64_t height, int64_t width) {
   if (image.size(1) == height && image.size(2) == width) return image;
-  // align_corners=False, so that a shrunk image is the mean of what each of its pixels covers
+  // align_corners=False: a pixel of a smaller image is the mean of the area that it covers.
   const torch::Tensor resized =
       at::_upsample_bilinear2d_aa(image.unsqueeze(0).to(torch::kFloat32), {height, width}, false);
   return to_bytes(resized.squeeze(0));
@@ -112,7 +112,7 @@ std::pair<int64_t, int64_t> ImageSize::pixels() const {
     int64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > 4096)
-      usage_error("--size={}: expected pixels from 1 to 4096, as 64 or 48x64", size);
+      usage_error("--size={}: expected 1 to 4096 pixels, such as 64 or 48x64", size);
     return value;
   };
   const size_t cross = size.find('x');
@@ -153,7 +153,7 @@ torch::Tensor OneSize::operator()(const torch::Tensor& image, const std::string&
     width_ = image.size(2);
   }
   if (image.size(1) != height_ || image.size(2) != width_)
-    usage_error("{}: has {} x {} pixels, {} has {} x {}; --size=HEIGHTxWIDTH brings them to one size", path,
+    usage_error("{}: has {} x {} pixels, but {} has {} x {}; use --size=HEIGHTxWIDTH to resize them", path,
                 image.size(1), image.size(2), first_, height_, width_);
   return image;
 }

@@ -1,4 +1,4 @@
-// A folder of pictures: its sub-folders are classes, and perhaps splits above them.
+// A folder of images. Sub-folders are classes, optionally inside folders of splits.
 #include <torch/types.h>
 
 #include <algorithm>
@@ -31,7 +31,7 @@ void convert_images(const std::vector<std::string>& inputs, const Target& target
   const std::string& folder = inputs.front();
   if (options.channels == 2) usage_error("--channels=2: expected 1 (grey) or 3 (colour)");
   const std::vector<FolderFile> files = files_of_splits(folder, is_image_file);
-  if (files.empty()) usage_error("{}: holds no pictures; expected files named .png, .jpg or .jpeg", folder);
+  if (files.empty()) usage_error("{}: holds no images; expected files named .png, .jpg or .jpeg", folder);
   const std::vector<std::string> classes = classes_of(files, folder);
   DatasetWriter out(target, "image");
   RowWriter rows(out, options.splits);
@@ -42,7 +42,7 @@ void convert_images(const std::vector<std::string>& inputs, const Target& target
     try {
       image = read_image(file.path, options.channels);
     } catch (const Error& error) {
-      if (!options.skip_damaged) usage_error("{} (--skip_damaged does)", error.what());
+      if (!options.skip_damaged) usage_error("{} with --skip_damaged", error.what());
       log::warning("{}", error.what());
       ++skipped;
       continue;
@@ -53,7 +53,7 @@ void convert_images(const std::vector<std::string>& inputs, const Target& target
           "label", torch::full({1}, std::ranges::find(classes, file.label) - classes.begin(), torch::kInt32));
     rows.append(row, file.split);
   }
-  if (skipped > 0) log::warning("{} of {} pictures are left out", skipped, files.size());
+  if (skipped > 0) log::warning("{} of {} images were left out", skipped, files.size());
   rows.name_classes(classes);
   rows.finish();
   out.commit();
@@ -65,7 +65,7 @@ Format images_format() {
   return {
       .name = "images",
       .takes = "FOLDER",
-      .summary = "PNG and JPEG files; sub-folders are classes, above them perhaps train, validation and test",
+      .summary = "PNG and JPEG files; sub-folders are classes, optionally inside train, validation and test",
       .least = 1,
       .most = 1,
       .bind = with_options(convert_images)};

@@ -1,4 +1,5 @@
-// Digits that move over a square and bounce off its sides (Srivastava, Mansimov & Salakhutdinov 2015).
+// Moving MNIST: digits that move in a square and bounce off its sides (Srivastava, Mansimov & Salakhutdinov
+// 2015).
 #include <fmt/format.h>
 #include <torch/types.h>
 
@@ -33,13 +34,13 @@ struct MovingDigitsOptions {
   }
 };
 
-// One coordinate of a moving digit, in [0, 1]. Behind a side the digit is where its mirror image would be.
-double bounced(double place) {
-  const double folded = std::abs(std::remainder(place, 2.0));
+// Reflects a coordinate at 0 and 1.
+double bounced(double position) {
+  const double folded = std::abs(std::remainder(position, 2.0));
   return std::min(folded, 1.0);
 }
 
-// (frames, 1, size, size): where digits overlap the brighter pixel shows.
+// (frames, 1, size, size): the maximum of overlapping digits.
 torch::Tensor sequence_of(const torch::Tensor& digits, const torch::Tensor& draws,
                           const MovingDigitsOptions& options) {
   torch::Tensor result = torch::zeros({options.frames, 1, options.size, options.size}, torch::kUInt8);
@@ -48,9 +49,9 @@ torch::Tensor sequence_of(const torch::Tensor& digits, const torch::Tensor& draw
     const auto draw = [&](int64_t i) { return double{draws[digit][i].item<float>()}; };
     const double angle = 2 * std::numbers::pi * draw(3);
     for (int64_t frame = 0; frame < options.frames; ++frame) {
-      const double access_method = options.speed * static_cast<double>(frame);
+      const double distance = options.speed * static_cast<double>(frame);
       const auto pixel = [&](double start, double direction, int64_t space) {
-        return std::llround(bounced(start + access_method * direction) * static_cast<double>(space));
+        return std::llround(bounced(start + distance * direction) * static_cast<double>(space));
       };
       torch::Tensor part = result[frame][0]
                                .narrow(0, pixel(draw(1), std::sin(angle), options.size - height), height)
@@ -63,20 +64,19 @@ torch::Tensor sequence_of(const torch::Tensor& digits, const torch::Tensor& draw
 
 void make_split(RowWriter& out, const Dataset& source, const std::string& split, int64_t count,
                 const MovingDigitsOptions& options) {
-  const RowSource& pictures = source.split(split);
-  const auto available = static_cast<double>(pictures.rows());
+  const RowSource& images = source.split(split);
+  const auto available = static_cast<double>(images.rows());
   for (int64_t row = 0; row < count; ++row) {
     RandomGenerator noise(Key(static_cast<uint64_t>(options.seed))
                               .with("moving digits")
                               .with(split)
                               .with(static_cast<uint64_t>(row)));
-    const torch::Tensor draws = noise.uniform({options.digits, 4});  // which picture, y, x, angle
+    const torch::Tensor draws = noise.uniform({options.digits, 4});  // image, y, x, angle
     std::vector<int64_t> ids;
     ids.reserve(static_cast<size_t>(options.digits));
     for (int64_t i = 0; i < options.digits; ++i)
-      ids.push_back(
-          std::min(pictures.rows() - 1, static_cast<int64_t>(draws[i][0].item<float>() * available)));
-    const torch::Tensor digits = (pictures.read(ids).x * 255).round().to(torch::kUInt8);
+      ids.push_back(std::min(images.rows() - 1, static_cast<int64_t>(draws[i][0].item<float>() * available)));
+    const torch::Tensor digits = (images.read(ids).x * 255).round().to(torch::kUInt8);
     out.append({{"x", sequence_of(digits, draws, options).unsqueeze(0)}}, split);
   }
 }
@@ -89,12 +89,12 @@ void convert_moving_digits(const std::vector<std::string>& inputs, const Target&
   const Dataset source(data);
   const std::vector<int64_t>& shape = source.shape().x;
   if (source.shape().kind != "image" || shape[0] != 1)
-    usage_error("{}: its rows are not grey pictures; expected those of digits, as datasets/mnist.h5", path);
+    usage_error("{}: its rows are not grey images; expected digits, such as datasets/mnist.h5", path);
   if (shape[1] > options.size || shape[2] > options.size)
-    usage_error("--size={}: the pictures of {} have {} x {} pixels; expected at least as many", options.size,
-                path, shape[1], shape[2]);
+    usage_error("--size={}: the images of {} have {} x {} pixels; expected at least {}", options.size, path,
+                shape[1], shape[2], std::max(shape[1], shape[2]));
   if (options.n_test > 0 && !source.has("test"))
-    usage_error("--n_test={}: {} has no test pictures; --n_test=0 makes none", options.n_test, path);
+    usage_error("--n_test={}: {} has no test split; use --n_test=0", options.n_test, path);
   DatasetWriter out(target, "sequence");
   RowWriter rows(out, {});
   make_split(rows, source, "train", options.n, options);
@@ -108,7 +108,7 @@ void convert_moving_digits(const std::vector<std::string>& inputs, const Target&
 Format moving_digits_format() {
   return {.name = "moving_digits",
           .takes = "DATA.h5",
-          .summary = "sequences of pictures in which digits of a data set move and bounce",
+          .summary = "sequences of images in which digits of a data set move and bounce",
           .least = 1,
           .most = 1,
           .bind = with_options(convert_moving_digits)};

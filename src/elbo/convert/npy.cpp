@@ -1,4 +1,4 @@
-// NumPy's .npy files: rows, and perhaps their labels.
+// NumPy's .npy files: rows, and optionally their labels.
 #include <algorithm>
 
 #include "elbo/base/error.h"
@@ -19,7 +19,7 @@ void convert_npy(const std::vector<std::string>& inputs, const Target& target, c
     } else if (!found->label) {
       found->label.emplace(std::move(reader));
     } else {
-      usage_error("{}: is a third file of one split; expected rows and then labels", path);
+      usage_error("{}: is a third file of the same split; expected rows, then labels", path);
     }
   }
   convert_arrays(std::move(arrays), options, target);
@@ -28,14 +28,15 @@ void convert_npy(const std::vector<std::string>& inputs, const Target& target, c
 }  // namespace
 
 Format npy_format() {
-  return {.name = "npy",
-          .takes = "X.npy [LABELS.npy] …",
-          .summary =
-              "arrays of NumPy, the first axis counts rows; files named train, validation or test give the "
-              "splits, each its rows and then its labels",
-          .least = 1,
-          .most = 6,
-          .bind = with_options(convert_npy)};
+  return {
+      .name = "npy",
+      .takes = "X.npy [LABELS.npy] …",
+      .summary =
+          "NumPy arrays (rows, …); files named train, validation or test give the splits, each with rows, "
+          "then labels",
+      .least = 1,
+      .most = 6,
+      .bind = with_options(convert_npy)};
 }
 
 }  // namespace elbo

@@ -23,13 +23,12 @@ namespace {
 constexpr size_t longest_header = size_t{1} << 20;
 constexpr double largest_row = 1 << 30;
 constexpr int64_t npy_piece_bytes = int64_t{1024} * 1024;
-constexpr int64_t column_piece_bytes = int64_t{64} * 1024 * 1024;  // every piece visits all columns
+constexpr int64_t column_piece_bytes = int64_t{64} * 1024 * 1024;  // each piece reads from all columns
 
 std::string field(const std::string& header, const std::string& pattern, const std::string& name) {
   std::smatch match;
   if (!std::regex_search(header, match, std::regex(pattern)))
-    usage_error("{}: is not an array of NumPy: its header does not tell descr, fortran_order and shape",
-                name);
+    usage_error("{}: is not a NumPy array: its header lacks descr, fortran_order or shape", name);
   return match[1];
 }
 
@@ -50,7 +49,7 @@ torch::Tensor widened(const std::vector<uint8_t>& bytes, const std::vector<int64
     From value;
     std::memcpy(&value, bytes.data() + static_cast<size_t>(i) * sizeof value, sizeof value);
     if (value > static_cast<From>(std::numeric_limits<To>::max()))
-      usage_error("{}: holds {}, which is more than 64-bit numbers with a sign hold", name, value);
+      usage_error("{}: holds {}, which does not fit in a signed 64-bit integer", name, value);
     out[i] = static_cast<To>(value);
   }
   return result;
@@ -65,21 +64,20 @@ NpyReader::NpyReader(std::unique_ptr<ByteSource> source) : source_(std::move(sou
 
 void NpyReader::read_bytes(void* out, size_t bytes) {
   if (source_->read(out, bytes) != bytes)
-    usage_error("{}: is cut short; copy or make it anew", source_->name());
+    usage_error("{}: is cut short; copy or create it again", source_->name());
 }
 
 void NpyReader::read_header() {
   std::array<uint8_t, 8> magic{};
   if (source_->read(magic.data(), magic.size()) != magic.size() ||
       std::memcmp(magic.data(), "\x93NUMPY", 6) != 0)
-    usage_error("{}: is not an array of NumPy; expected what numpy.save() writes", name());
+    usage_error("{}: is not a NumPy array; expected a file written by numpy.save()", name());
   if (magic[6] < 1 || magic[6] > 3)
-    usage_error("{}: is of version {} of NumPy's format; expected 1 to 3", name(), magic[6]);
+    usage_error("{}: has version {} of NumPy's format; expected 1 to 3", name(), magic[6]);
   std::array<uint8_t, 4> size{};
   read_bytes(size.data(), magic[6] == 1 ? 2 : 4);
   const size_t length = size[0] | size_t{size[1]} << 8 | size_t{size[2]} << 16 | size_t{size[3]} << 24;
-  if (length > longest_header)
-    usage_error("{}: says that its header has {} bytes; it is damaged", name(), length);
+  if (length > longest_header) usage_error("{}: is damaged: it claims a header of {} bytes", name(), length);
   std::string header(length, '\0');
   read_bytes(header.data(), length);
   read_type(field(header, "'descr' *: *('[^']*'|\\[)", name()));
@@ -95,8 +93,7 @@ void NpyReader::read_header() {
   }
   if (shape_.empty()) usage_error("{}: is a single value; expected rows", name());
   if (row > largest_row)
-    usage_error("{}: says that a row has {}; expected at most {}", name(), human_bytes(row),
-                human_bytes(largest_row));
+    usage_error("{}: a row has {}; expected at most {}", name(), human_bytes(row), human_bytes(largest_row));
   row_bytes_ = static_cast<int64_t>(row);
 }
 
@@ -141,7 +138,7 @@ void NpyReader::copy_to_temporary_file() {
     const auto bytes = static_cast<size_t>(std::min(left, static_cast<double>(npy_piece_bytes)));
     read_bytes(piece.data(), bytes);
     if (std::fwrite(piece.data(), 1, bytes, copy_.get()) != bytes)
-      fail("{}: its temporary copy cannot be written to {}: {}; TMPDIR names another place", name(),
+      fail("{}: its temporary copy cannot be written to {}: {}; set TMPDIR to another folder", name(),
            std::filesystem::temp_directory_path().string(), std::strerror(errno));
     left -= static_cast<double>(bytes);
   }
@@ -156,7 +153,7 @@ torch::Tensor NpyReader::next(int64_t rows) {
     next_row_ += rows;
     return decode(std::move(bytes), shape);
   }
-  // The first index runs fastest: a column of these rows is one piece of the file.
+  // The first index varies fastest: a column of these rows is contiguous in the file.
   const size_t column = static_cast<size_t>(rows) * size_;
   for (size_t i = 0; i < bytes.size() / column; ++i) {
     const int64_t place =
@@ -185,7 +182,7 @@ torch::Tensor NpyReader::decode(std::vector<uint8_t> bytes, const std::vector<in
 void NpyReader::require_end() {
   uint8_t more = 0;
   if (source_->read(&more, 1) != 0)
-    usage_error("{}: goes on behind the {} rows that its header names; it is damaged", name(), rows());
+    usage_error("{}: is damaged: it has data after the {} rows of its header", name(), rows());
 }
 
 }  // namespace elbo

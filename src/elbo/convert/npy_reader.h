@@ -1,4 +1,4 @@
-// One array in NumPy's format (numpy.lib.format, versions 1.0 to 3.0), row by row.
+// Reads one array in NumPy's format (numpy.lib.format, versions 1.0 to 3.0) row by row.
 #pragma once
 #include <torch/types.h>
 
@@ -14,17 +14,17 @@ namespace elbo {
 
 class NpyReader {
  public:
-  // Throws usage Errors that name the source: not NumPy's format, elements that are not numbers, no rows.
+  // Throws a usage Error that names the source if it is not in NumPy's format, not numeric or has no rows.
   explicit NpyReader(std::unique_ptr<ByteSource> source);
   const std::string& name() const { return source_->name(); }
   const std::vector<int64_t>& shape() const { return shape_; }  // (rows, …)
   int64_t rows() const { return shape_.front(); }
-  // What its elements become: bool uint8; uint16 int32; uint32 and uint64 int64; float16 float32.
+  // The type of the tensors: bool → uint8; uint16 → int32; uint32, uint64 → int64; float16 → float32.
   torch::ScalarType type() const { return type_; }
-  // How many rows are best read at a time.
+  // The number of rows that next() reads efficiently.
   int64_t rows_per_piece() const;
   torch::Tensor next(int64_t rows);  // (rows, …) of type()
-  void require_end();                // throws a usage Error if bytes follow the last row
+  void require_end();                // throws a usage Error if data follow the last row
 
  private:
   struct Close {
@@ -43,8 +43,7 @@ class NpyReader {
   bool swapped_ = false, columns_first_ = false;
   torch::ScalarType type_ = torch::kFloat32;
   int64_t row_bytes_ = 0, next_row_ = 0;
-  // An array in Fortran's order has its rows everywhere: they are picked from a copy that can be read
-  // anywhere.
+  // In Fortran order the elements of a row are spread over the file: they are read from a seekable copy.
   std::unique_ptr<std::FILE, Close> copy_;
 };
 

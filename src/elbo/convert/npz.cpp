@@ -35,7 +35,7 @@ std::string without_split(const std::string& name) {
   return join(parts, "_");
 }
 
-// Split → array, for the arrays that are called `wanted`, or as the first of the usual names that is there.
+// Split → array, for arrays named `wanted`, or named by the first of the usual names that exists.
 std::map<std::string, std::string> find_arrays(const std::vector<std::string>& names,
                                                const std::string& wanted,
                                                const std::vector<std::string>& usual) {
@@ -54,7 +54,7 @@ std::vector<std::string> arrays_in(const std::string& path) {
   std::vector<std::string> names;
   for (const std::string& member : zip_members(path))
     if (member.ends_with(ending)) names.push_back(member.substr(0, member.size() - ending.size()));
-  if (names.empty()) usage_error("{}: holds no arrays; expected what numpy.savez() writes", path);
+  if (names.empty()) usage_error("{}: holds no arrays; expected a file written by numpy.savez()", path);
   return names;
 }
 
@@ -64,8 +64,8 @@ void convert_npz(const std::vector<std::string>& inputs, const Target& target, c
   const auto xs = find_arrays(names, options.x, usual_rows());
   const auto labels = find_arrays(names, options.label, usual_labels());
   if (xs.empty())
-    usage_error("{}: has no array {}; name the rows with --x=NAME (it holds {})", path,
-                options.x.empty() ? "called " + join(usual_rows(), ", ") : options.x, join(names, ", "));
+    usage_error("{}: has no array {}; set --x=NAME to one of {}", path,
+                options.x.empty() ? "named " + join(usual_rows(), ", ") : options.x, join(names, ", "));
   if (!options.label.empty() && labels.empty())
     usage_error("--label={}: {} has no such array; it holds {}", options.label, path, join(names, ", "));
   const auto open = [&](const std::string& name) {
@@ -85,7 +85,7 @@ void convert_npz(const std::vector<std::string>& inputs, const Target& target, c
 Format npz_format() {
   return {.name = "npz",
           .takes = "FILE.npz",
-          .summary = "an archive of NumPy; arrays called x_train, x_test (or train_x …) give the splits",
+          .summary = "a NumPy archive; arrays named x_train, x_test (or train_x …) give the splits",
           .least = 1,
           .most = 1,
           .bind = with_options(convert_npz)};

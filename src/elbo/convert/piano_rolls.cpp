@@ -1,4 +1,4 @@
-// Pieces of music as the keys of a piano that sound at each step.
+// Pieces of music as piano rolls: the keys that sound at each step.
 #include <fmt/format.h>
 #include <torch/types.h>
 
@@ -14,7 +14,7 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t keys = 88, lowest_key = 21;  // MIDI's numbers of a piano's keys
+constexpr int64_t keys = 88, lowest_key = 21;  // MIDI numbers of the keys of a piano
 
 struct PianoRollsOptions {
   int64_t frames = 0, stride = 0;
@@ -37,14 +37,14 @@ Json parse(const std::string& path) {
   }
 }
 
-// (steps, 88) bytes, 255 where a key sounds: bytes of rows stand for 0 … 1 (docs/data_format.md). `where`
-// names the piece in messages.
+// (steps, 88) uint8, 255 where a key sounds: bytes are scaled to [0, 1] in training (docs/data_format.md).
+// `where` names the piece in messages.
 torch::Tensor roll_of(const Json& piece, const std::string& where) {
-  if (!piece.is_array() || piece.empty()) usage_error("{}: is no list of steps", where);
+  if (!piece.is_array() || piece.empty()) usage_error("{}: is not a list of steps", where);
   torch::Tensor roll = torch::zeros({static_cast<int64_t>(piece.size()), keys}, torch::kUInt8);
   auto pressed = roll.accessor<uint8_t, 2>();
   for (size_t step = 0; step < piece.size(); ++step) {
-    if (!piece[step].is_array()) usage_error("{}, step {}: is no list of pitches", where, step);
+    if (!piece[step].is_array()) usage_error("{}, step {}: is not a list of pitches", where, step);
     for (const Json& pitch : piece[step]) {
       const double key = pitch.is_number() ? pitch.get<double>() - lowest_key : -1;
       if (!(key >= 0 && key < keys && key == std::floor(key)))
@@ -63,7 +63,8 @@ struct Piece {
 
 std::vector<Piece> read_pieces(const std::string& path) {
   const Json all = parse(path);
-  if (!all.is_object()) usage_error("{}: is no object; expected {{\"train\": [pieces], \"test\": …}}", path);
+  if (!all.is_object())
+    usage_error("{}: is not an object; expected {{\"train\": [pieces], \"test\": …}}", path);
   std::vector<Piece> pieces;
   for (const auto& [name, list] : all.items()) {
     const std::string split = split_named(name);
@@ -103,15 +104,15 @@ void convert_piano_rolls(const std::vector<std::string>& inputs, const Target& t
 }  // namespace
 
 Format piano_rolls_format() {
-  return {
-      .name = "piano_rolls",
-      .takes = "FILE.json",
-      .summary =
-          "music, {\"train\": [[[pitch, …] a step, …] a piece, …], \"valid\": …, \"test\": …}: the 88 keys "
-          "at each step",
-      .least = 1,
-      .most = 1,
-      .bind = with_options(convert_piano_rolls)};
+  return {.name = "piano_rolls",
+          .takes = "FILE.json",
+          .summary =
+              "music as {\"train\": [[[pitch, …] per step, …] per piece, …], \"valid\": …, \"test\": …}; "
+              "rows are "
+              "piano rolls",
+          .least = 1,
+          .most = 1,
+          .bind = with_options(convert_piano_rolls)};
 }
 
 }  // namespace elbo

@@ -1,4 +1,4 @@
-// Who used what: interactions of users and items as sparse rows, one a user.
+// Interactions of users and items as sparse rows, one per user.
 #include <fmt/format.h>
 #include <torch/types.h>
 
@@ -51,7 +51,7 @@ struct Interaction {
   double time;
 };
 
-// Numbers for names, in the order in which they come.
+// Numbers names in the order of their first occurrence.
 class Numbering {
  public:
   int32_t operator()(const std::string& name) {
@@ -66,11 +66,11 @@ class Numbering {
   std::vector<std::string> names_;
 };
 
-// "user_id:token", as RecBole writes it, is user_id.
+// RecBole writes "user_id:token" for user_id.
 std::string plain_name(const std::string& column) { return lower_case(column.substr(0, column.find(':'))); }
 
-// Where the wanted column is: as the user says, by a usual name, or in files without names at its usual
-// place.
+// The index of a column: the one that the user names, one with a usual name, or the usual position in files
+// without a header.
 std::optional<size_t> place_of(const TableReader& table, const std::string& asked, const std::string& option,
                                const std::vector<std::string>& usual, size_t usual_place) {
   const std::vector<std::string>& columns = table.columns();
@@ -92,8 +92,8 @@ Places find_places(const TableReader& table, const RatingsOptions& options) {
       place_of(table, options.item, "item",
                {"item", "item_id", "itemid", "iid", "movie", "movie_id", "movieid", "product_id"}, 1);
   if (!user || !item)
-    usage_error("{}: no column is called like {}; --{}=COLUMN names it (the columns are {})", table.name(),
-                user ? "an item" : "a user", user ? "item" : "user", join(table.columns(), ", "));
+    usage_error("{}: has no column with a usual name for {}; set --{} to one of {}", table.name(),
+                user ? "items" : "users", user ? "item" : "user", join(table.columns(), ", "));
   return {*user, *item, place_of(table, options.rating, "rating", {"rating", "score", "stars"}, 2),
           place_of(table, options.time, "time", {"time", "timestamp", "date", "ts"}, 3)};
 }
@@ -106,7 +106,7 @@ double number_in(const TableReader& table, const std::string& field, const char*
   return value;
 }
 
-// How fields are separated: what the first line holds.
+// The separator of fields: the first of the usual ones that occurs in the first line.
 std::string separator_of(const std::string& path) {
   LineReader lines(open_bytes(path));
   std::string first;
@@ -131,8 +131,9 @@ Interactions read_interactions(const std::string& path, const RatingsOptions& op
   const bool needs_rating = options.values == "rating" || options.minimum_rating != 0;
   if (needs_rating && !places.rating)
     usage_error(
-        "{}: has no column of ratings, which --values=rating and --minimum_rating need; --rating=COLUMN "
-        "names it",
+        "{}: has no column with a usual name for ratings, which --values=rating and --minimum_rating need; "
+        "set "
+        "--rating=COLUMN",
         path);
   Interactions result;
   Numbering users, items;
@@ -151,12 +152,12 @@ Interactions read_interactions(const std::string& path, const RatingsOptions& op
   return result;
 }
 
-// One number for a user and an item.
+// A key for a pair of user and item.
 uint64_t pair_of(const Interaction& each) {
   return uint64_t{static_cast<uint32_t>(each.user)} << 32U | static_cast<uint32_t>(each.item);
 }
 
-// By user, then by time and place in the file; of a pair that comes again the last is kept.
+// Sorts by user, then by time and position in the file. Of repeated pairs of user and item, the last is kept.
 void sort_by_user(std::vector<Interaction>& all) {
   std::ranges::stable_sort(all, [](const Interaction& a, const Interaction& b) {
     return a.user != b.user ? a.user < b.user : a.time < b.time;
@@ -164,14 +165,14 @@ void sort_by_user(std::vector<Interaction>& all) {
   std::unordered_map<uint64_t, size_t> last;
   for (size_t i = 0; i < all.size(); ++i) last[pair_of(all[i])] = i;
   if (last.size() == all.size()) return;
-  log::info("{} interactions come again; the last of each is kept", all.size() - last.size());
+  log::info("{} repeated interactions were left out; the last of each is kept", all.size() - last.size());
   size_t kept = 0;
   for (size_t i = 0; i < all.size(); ++i)
     if (last[pair_of(all[i])] == i) all[kept++] = all[i];
   all.resize(kept);
 }
 
-// Leaves out the users with too few interactions, and numbers anew the items that are left.
+// Leaves out users with too few interactions and renumbers the remaining items.
 void require_enough(Interactions& interactions, const RatingsOptions& options) {
   std::vector<int64_t> counts(interactions.users.size(), 0);
   for (const Interaction& each : interactions.all) ++counts[static_cast<size_t>(each.user)];
@@ -180,14 +181,14 @@ void require_enough(Interactions& interactions, const RatingsOptions& options) {
                 [&](const Interaction& each) { return counts[static_cast<size_t>(each.user)] < least; });
   const int64_t few = std::ranges::count_if(counts, [&](int64_t count) { return count < least; });
   if (few > 0)
-    log::info("{} of {} users have fewer than {} interactions and are left out", few, counts.size(), least);
+    log::info("{} of {} users have fewer than {} interactions and were left out", few, counts.size(), least);
   Numbering items;
   for (Interaction& each : interactions.all)
     each.item = items(interactions.items[static_cast<size_t>(each.item)]);
   interactions.items = items.names();
 }
 
-// Rows of one split while they are written.
+// The rows of one split that were written so far.
 struct WrittenRows {
   std::vector<int64_t> offsets{0}, held_offsets{0};
   std::vector<std::string> users;
@@ -214,12 +215,12 @@ class SparseWriter {
     rows.users.push_back(user);
   }
 
-  // Offsets, users and items. Throws a usage Error for a split that was asked for and has no users.
+  // Writes offsets, users and items. Throws a usage Error if a requested split has no users.
   void finish(const std::vector<std::string>& items) {
     for (const auto& [split, fraction] : {std::pair{"validation", options_.splits.validation_fraction},
                                           {"test", options_.splits.test_fraction}})
       if (fraction > 0 && !splits_.contains(split))
-        usage_error("--{}_fraction={}: no user falls to it; expected a larger share", split, fraction);
+        usage_error("--{}_fraction={}: selects no user; expected a larger fraction", split, fraction);
     std::vector<std::string> users;
     for (const char* split : {"train", "validation", "test"}) {
       const auto found = splits_.find(split);
@@ -264,8 +265,7 @@ void convert_ratings(const std::vector<std::string>& inputs, const Target& targe
     writer.add(rule.split_of(row++), interactions.users[static_cast<size_t>(begin->user)], {begin, end});
     begin = end;
   }
-  if (row == 0)
-    usage_error("{}: no interaction is left; expected weaker --minimum_rating or --minimum_user", path);
+  if (row == 0) usage_error("{}: no interaction is left; reduce --minimum_rating or --minimum_user", path);
   writer.finish(interactions.items);
   out.commit();
 }

@@ -18,7 +18,7 @@ std::string first_column(const std::string& line) {
 
 bool is_header(const std::string& column) { return lower_case(column).find("smiles") != std::string::npos; }
 
-// The molecules of the files: a line with the word SMILES in the place of one names the columns.
+// The molecules of the files. A line whose first column contains the word SMILES is a header.
 Lines molecules_of(const std::vector<std::string>& inputs) {
   return [lines = lines_of_files(inputs)](const std::function<void(const TextLine&)>& take) {
     lines([&](const TextLine& line) {

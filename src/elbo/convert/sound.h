@@ -1,4 +1,4 @@
-// Recordings, and what is computed of them.
+// Sound files and their features.
 #pragma once
 #include <torch/types.h>
 
@@ -8,23 +8,26 @@
 namespace elbo {
 
 struct Recording {
-  torch::Tensor samples;  // (n) float32 in [-1, 1], the mean of its channels
-  int64_t rate = 0;       // samples a second
+  torch::Tensor samples;  // (n) float32 in [-1, 1], the mean over channels
+  int64_t rate = 0;       // Hz
 };
 
-bool is_sound_file(const std::string& path);  // by its ending: .wav, .flac
+bool is_sound_file(const std::string& path);  // by its extension: .wav, .flac
 
-// Throws a usage Error naming the file: damaged, cut short, empty, or of more than 100 million samples.
+// Throws a usage Error that names the file if it is damaged, truncated, empty or has more than 100 million
+// samples.
 Recording read_sound(const std::string& path);
 
-// Every factor-th sample behind a low-pass filter (a windowed sinc) that keeps nine tenths of the new band.
+// Every factor-th sample after a low-pass filter, a windowed sinc with its cutoff at 0.9 of the new Nyquist
+// frequency.
 torch::Tensor decimate(const torch::Tensor& samples, int64_t factor);
 
-// ITU-T G.711's curve with mu = 255 at 256 even steps: bytes, silence is 128.
+// Mu-law companding (ITU-T G.711, mu = 255) to 256 levels: uint8, silence is 128.
 torch::Tensor mu_law(const torch::Tensor& samples);
 
-// Natural logarithms, from 1e-5 up, of the power of Hann-windowed frames (n, frame) in `mels` triangular
-// bands that are even on the mel scale 2595 lg(1 + f / 700), from 0 to half the rate: (n, mels).
+// The natural logarithm of the power of Hann-windowed frames in triangular mel bands, frames (n, frame) → (n,
+// mels). Power is clamped to at least 1e-5. Bands are equally spaced on the mel scale 2595 lg(1 + f / 700),
+// from 0 to half the rate.
 torch::Tensor log_mel(const torch::Tensor& frames, int64_t rate, int64_t mels);
 
 }  // namespace elbo

@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t stratum = 100;
 constexpr size_t most_class_names = 2000;
-constexpr double quiet_seconds = 2;  // what takes less has no progress line
+constexpr double quiet_seconds = 2;  // no progress line before
 
 constexpr const char *train = "train", *validation = "validation", *test = "test";
 
@@ -72,11 +72,15 @@ SplitRule::SplitRule(const SplitOptions& options)
       seed_(static_cast<uint64_t>(options.seed)) {
   for (const double fraction : {options.validation_fraction, options.test_fraction})
     if (std::abs(fraction * stratum - static_cast<double>(percent(fraction))) > 1e-6)
-      usage_error("{}: is no share in whole percents; expected one, as 0.1 or 0.15", fraction);
+      usage_error(
+          "--validation_fraction, --test_fraction: {} is not a whole percentage; expected one such as "
+          "0.1 or 0.15",
+          fraction);
   if (validation_ + test_ > 90)
     usage_error(
         "--validation_fraction={} --test_fraction={}: leave too little for training; expected a sum of at "
-        "most 0.9",
+        "most "
+        "0.9",
         options.validation_fraction, options.test_fraction);
 }
 
@@ -91,16 +95,16 @@ std::string SplitRule::split_of(int64_t row) const {
 RowWriter::RowWriter(DatasetWriter& writer, const SplitOptions& options)
     : writer_(writer), options_(options), rule_(options), start_(now()) {}
 
-void RowWriter::append(const Rows& rows, const std::string& given) {
+void RowWriter::append(const Rows& rows, const std::string& named) {
   const int64_t count = rows.front().second.size(0);
   for (const auto& [name, tensor] : rows)
     if (name == "label") check_label(tensor);
   written_ += count;
-  if (!given.empty() && given != train) {
-    if ((given == test && options_.test_fraction > 0) ||
-        (given == validation && options_.validation_fraction > 0))
-      usage_error("--{}_fraction: the input has a {} split of its own; leave the option out", given, given);
-    write(given, rows);
+  if (!named.empty() && named != train) {
+    if ((named == test && options_.test_fraction > 0) ||
+        (named == validation && options_.validation_fraction > 0))
+      usage_error("--{}_fraction: the input already has a {} split; leave the option out", named, named);
+    write(named, rows);
   } else if (!options_.divides()) {
     write(train, rows);
     divided_ += count;
@@ -142,8 +146,9 @@ void RowWriter::finish() {
   for (const auto& [split, fraction] :
        {std::pair{validation, options_.validation_fraction}, {test, options_.test_fraction}})
     if (fraction > 0 && rows_[split] == 0)
-      usage_error("--{}_fraction={}: no row falls to it, {} rows are too few; expected a larger share", split,
-                  fraction, written_);
+      usage_error(
+          "--{}_fraction={}: selects none of the {} rows, which are too few; expected a larger fraction",
+          split, fraction, written_);
   classes_ = std::max(classes_, static_cast<int64_t>(class_names_.size()));
   for (const auto& [split, rows] : rows_) {
     const std::string label = fmt::format("/{}/label", split);

@@ -1,4 +1,4 @@
-// Which split a row belongs to: what its file or folder is called says it, or else its number and the seed.
+// The split of each row: given by the name of its file or folder, or chosen by the seed.
 #pragma once
 #include <torch/types.h>
 
@@ -13,11 +13,11 @@
 
 namespace elbo {
 
-// "train", "validation" or "test" where a part of the name is one of these words or a common short form of
-// it ("mnist_test.npy", "valid.csv.gz"), otherwise "".
+// "train", "validation" or "test" if a part of the name is one of these words or a common short form
+// ("mnist_test.npy", "valid.csv.gz"), otherwise "".
 std::string split_named(const std::string& name);
 
-// The part of a path that split_named() looks at: the file's name up to its first dot.
+// split_named() of the file's name up to its first dot.
 std::string split_of_file(const std::string& path);
 
 struct SplitOptions {
@@ -27,31 +27,31 @@ struct SplitOptions {
   bool divides() const { return validation_fraction > 0 || test_fraction > 0; }
 };
 
-// Of every hundred consecutive rows the same number goes to each split, chosen by key.
+// Stratified: of every hundred consecutive rows, each split gets the same number, chosen by the seed.
 class SplitRule {
  public:
-  // Throws a usage Error unless something is left for training.
+  // Throws a usage Error for fractions that are not whole percents or leave less than 10 % for training.
   explicit SplitRule(const SplitOptions& options);
   std::string split_of(int64_t row) const;
 
  private:
-  int64_t validation_, test_;  // rows of a hundred
+  int64_t validation_, test_;  // percent
   uint64_t seed_;
 };
 
 // A tensor for each dataset of a split's group, all with the same first dimension.
 using Rows = std::vector<std::pair<std::string, torch::Tensor>>;
 
-// Sends rows to the splits, and tells people how far it is.
+// Writes rows to their splits and reports progress.
 class RowWriter {
  public:
   RowWriter(DatasetWriter& writer, const SplitOptions& options);
-  // `given`: the split that the input names; "" and "train" are divided by the options. Integer labels must
-  // not be negative. Throws a usage Error naming the row.
-  void append(const Rows& rows, const std::string& given = "");
-  // Throws a usage Error for more names than an attribute of HDF5 holds.
+  // named: the split that the input names; rows of "" and "train" are split by the options. Throws a usage
+  // Error that names the row if an integer label is negative.
+  void append(const Rows& rows, const std::string& named = "");
+  // Throws a usage Error for more names than an HDF5 attribute can hold.
   void name_classes(std::vector<std::string> names);
-  // Marks the labels with their classes. Throws a usage Error for a split that was asked for and got nothing.
+  // Writes the attributes of labels. Throws a usage Error if a requested split has no rows.
   void finish();
 
  private:
@@ -68,7 +68,7 @@ class RowWriter {
   double start_;
 };
 
-// Sorted names as classes: by value where all of them are whole numbers, otherwise by their bytes.
+// The different names, sorted: by value if all are integers, otherwise by their bytes.
 std::vector<std::string> sorted_classes(std::vector<std::string> names);
 
 }  // namespace elbo

@@ -1,4 +1,4 @@
-// Sprites with known factors of variation, on the grid of dSprites (Matthey et al. 2017), drawn anew.
+// Sprites with known factors of variation, on the grid of factors of dSprites (Matthey et al. 2017).
 #include <torch/types.h>
 
 #include <algorithm>
@@ -96,7 +96,7 @@ void convert_sprites(const std::vector<std::string>& /*none*/, const Target& tar
 Format sprites_format() {
   return {.name = "sprites",
           .takes = "",
-          .summary = "draws 3 shapes x 6 scales x 40 orientations x 32 x 32 places, the factors known",
+          .summary = "generates 3 shapes x 6 scales x 40 orientations x 32 x 32 positions with their factors",
           .least = 0,
           .most = 0,
           .bind = with_options(convert_sprites)};

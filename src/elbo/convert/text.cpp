@@ -1,4 +1,4 @@
-// Texts, a sentence a line, as rows of tokens.
+// Text, one sentence per line, as rows of tokens.
 #include "elbo/base/text.h"
 
 #include <fmt/format.h>
@@ -74,7 +74,7 @@ Format text_format() {
   return {.name = "text",
           .takes = "FILE…",
           .summary =
-              "texts in UTF-8, a sentence a line, gzipped or not; files named train, validation or test give "
+              "UTF-8 text, one sentence per line, gzipped or not; files named train, validation or test give "
               "the splits",
           .least = 1,
           .most = 1000,

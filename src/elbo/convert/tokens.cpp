@@ -15,7 +15,7 @@
 namespace elbo {
 namespace {
 
-// Bytes of the code point that begins at `place`; 0: none does.
+// The size in bytes of the code point at `place`; 0 if there is none.
 size_t code_point(const std::string& text, size_t place) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(i < text.size() ? text[i] : '\0'); };
   const unsigned char first = byte(place);
@@ -53,7 +53,7 @@ size_t smiles_token(const std::string& text, size_t place) {
   return std::strchr("BCNOSPFIbcnosp*()=#$-:/\\.~@+?>0123456789", c) != nullptr ? 1 : 0;
 }
 
-// The most frequent tokens behind the special ones.
+// The special tokens, then the most frequent others.
 class Vocabulary {
  public:
   Vocabulary(const std::unordered_map<std::string, int64_t>& counts, int64_t most) {
@@ -72,7 +72,7 @@ class Vocabulary {
     return found == numbers_.end() ? int32_t{unk_token} : found->second;
   }
   const std::vector<std::string>& names() const { return names_; }
-  torch::ScalarType type() const {  // the smallest that holds the numbers
+  torch::ScalarType type() const {  // the smallest that can hold the numbers
     return names_.size() <= 256 ? torch::kUInt8 : names_.size() <= 32768 ? torch::kInt16 : torch::kInt32;
   }
 
@@ -81,7 +81,7 @@ class Vocabulary {
   std::unordered_map<std::string, int32_t> numbers_;
 };
 
-// Collects rows until they are worth a tensor.
+// Collects rows and writes them in batches.
 class TokenSink {
  public:
   TokenSink(RowWriter& out, int64_t length, torch::ScalarType type)
@@ -118,7 +118,7 @@ std::vector<std::string> characters_of(const std::string& line) {
   for (size_t place = 0; place < line.size();) {
     const size_t size = code_point(line, place);
     if (size == 0)
-      usage_error("is not UTF-8 (byte {} of the line is 0x{:02x}); iconv makes it so", place + 1,
+      usage_error("is not UTF-8 (byte {} of the line is 0x{:02x}); convert it with iconv", place + 1,
                   static_cast<unsigned char>(line[place]));
     result.push_back(line.substr(place, size));
     place += size;
@@ -128,7 +128,7 @@ std::vector<std::string> characters_of(const std::string& line) {
 
 std::vector<std::string> words_of(const std::string& line) {
   std::vector<std::string> result;
-  characters_of(line);  // refuses what is not UTF-8
+  characters_of(line);  // throws if it is not UTF-8
   for (size_t place = 0; place < line.size();) {
     size_t end = place + 1;
     if (belongs_to_word(line[place]))
@@ -142,12 +142,12 @@ std::vector<std::string> words_of(const std::string& line) {
 
 std::vector<std::string> smiles_of(const std::string& line) {
   std::vector<std::string> result;
-  characters_of(line);  // refuses what is not UTF-8, and NUL, which ends texts in the file
+  characters_of(line);  // throws if it is not UTF-8
   for (size_t place = 0; place < line.size();) {
     const size_t size = smiles_token(line, place);
     if (size == 0)
-      usage_error("'{}' is no SMILES: '{}' (character {}) begins no atom, bond or ring", line, line[place],
-                  place + 1);
+      usage_error("'{}' is not a SMILES string: '{}' (character {}) does not start an atom, bond or ring",
+                  line, line[place], place + 1);
     result.push_back(line.substr(place, size));
     place += size;
   }
@@ -190,9 +190,9 @@ void convert_tokens(const Lines& lines, const Tokenizer& tokenizer, const std::s
                     const TokenOptions& options, const Target& target,
                     const std::function<void(DatasetWriter&)>& finish) {
   if (options.length == 1 || options.length == 2)
-    usage_error("--length={}: expected 3 at least, as <bos> and <eos> are two tokens", options.length);
+    usage_error("--length={}: expected at least 3, as <bos> and <eos> are two tokens", options.length);
   if (options.vocabulary > 0 && options.vocabulary < 5)
-    usage_error("--vocabulary={}: expected 5 at least, as four tokens are special", options.vocabulary);
+    usage_error("--vocabulary={}: expected at least 5, as four tokens are special", options.vocabulary);
   std::unordered_map<std::string, int64_t> counts;
   int64_t longest = 0;
   lines([&](const TextLine& line) {
@@ -223,8 +223,8 @@ void convert_tokens(const Lines& lines, const Tokenizer& tokenizer, const std::s
   });
   sink.flush();
   rows.finish();
-  if (dropped > 0) log::info("{} lines of more than {} tokens are left out", dropped, length - 2);
-  if (cut > 0) log::info("{} lines of more than {} tokens are cut", cut, length - 2);
+  if (dropped > 0) log::info("{} lines of more than {} tokens were left out", dropped, length - 2);
+  if (cut > 0) log::info("{} lines of more than {} tokens were cut", cut, length - 2);
   out.write_texts("/vocabulary", vocabulary.names());
   out.attribute("/", "tokens", tokens);
   if (finish) finish(out);

@@ -1,4 +1,4 @@
-// Lines of text as tokens, and tokens as numbers.
+// Tokenizers, and lines of text as rows of token numbers.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -10,13 +10,13 @@
 
 namespace elbo {
 
-// Code points of UTF-8. Throws a usage Error for bytes that are none, or are NUL.
+// The code points of a line. Throws a usage Error for invalid UTF-8 and for NUL.
 std::vector<std::string> characters_of(const std::string& line);
-// Runs of letters, digits, apostrophes, underscores and anything beyond ASCII; every other mark by itself.
-// Blanks only separate.
+// Words are runs of letters, digits, apostrophes, underscores and non-ASCII characters. Every other character
+// but blanks is a token.
 std::vector<std::string> words_of(const std::string& line);
-// Atoms (Cl, Br and bracketed ones are one token), bonds, branches, ring numbers (%12 is one): the tokens of
-// Schwaller et al. 2019. Throws a usage Error for what is no SMILES.
+// The tokens of Schwaller et al. 2019: atoms (Cl, Br and bracketed atoms are one token), bonds, branches and
+// ring numbers (%12 is one token). Throws a usage Error for a line that is not a SMILES string.
 std::vector<std::string> smiles_of(const std::string& line);
 
 struct TokenOptions {
@@ -30,17 +30,16 @@ struct TextLine {
   std::string text, split;
 };
 
-// What reads all lines of all inputs, once for each call.
+// Reads all lines of all inputs in each call.
 using Lines = std::function<void(const std::function<void(const TextLine&)>& take)>;
 using Tokenizer = std::function<std::vector<std::string>(const std::string& line)>;
 
-// Reads lines of files, the empty ones left out, with the split that each file's name names. What `take`
-// throws gets file and line in front. Throws a usage Error for a file without lines.
+// The lines of files without empty ones, with the split that the file's name gives. An Error of `take` is
+// prefixed with file and line. Throws a usage Error for a file without lines.
 Lines lines_of_files(const std::vector<std::string>& paths);
 
-// Writes rows <bos> tokens <eos> <pad> … and the vocabulary, which is counted over all lines but those of
-// files named validation or test. `tokens` is what the root attribute of that name says. More is written by
-// `finish`.
+// Writes rows <bos> tokens <eos> <pad> … and the vocabulary, which is counted over training lines. `tokens`
+// is the value of the root attribute of that name. `finish` may write more datasets.
 void convert_tokens(const Lines& lines, const Tokenizer& tokenizer, const std::string& tokens,
                     const TokenOptions& options, const Target& target,
                     const std::function<void(DatasetWriter&)>& finish = {});

@@ -1,4 +1,4 @@
-// Pictures of a video, a folder each, as clips.
+// Frames of videos, one folder per video, as clips.
 #include <torch/types.h>
 
 #include <algorithm>
@@ -60,12 +60,12 @@ void convert_video(const std::vector<std::string>& inputs, const Target& target,
   const int64_t stride = options.stride == 0 ? options.frames : options.stride;
   if (stride < options.frames && options.splits.divides())
     usage_error(
-        "--stride={}: clips of {} pictures overlap, and the same pictures would be trained on and tested "
-        "with; "
-        "expected --stride={}, or folders train, validation and test in place of fractions",
+        "--stride={}: clips of {} frames overlap, so splits would share frames; expected --stride={}, or "
+        "folders "
+        "train, validation and test instead of fractions",
         stride, options.frames, options.frames);
   std::vector<FolderFile> files = files_of_splits(folder, is_image_file);
-  if (files.empty()) usage_error("{}: holds no pictures; expected files named .png, .jpg or .jpeg", folder);
+  if (files.empty()) usage_error("{}: holds no images; expected files named .png, .jpg or .jpeg", folder);
   const auto video_of = [](const FolderFile& file) { return std::filesystem::path(file.path).parent_path(); };
   std::ranges::stable_sort(files, [&](const FolderFile& a, const FolderFile& b) {
     return video_of(a) != video_of(b) ? video_of(a) < video_of(b) : comes_before(a.path, b.path);
@@ -74,7 +74,7 @@ void convert_video(const std::vector<std::string>& inputs, const Target& target,
   RowWriter rows(out, options.splits);
   OneSize one_size(options.size);
   std::vector<torch::Tensor> clip;
-  int64_t to_skip = 0;  // where clips lie apart
+  int64_t to_skip = 0;  // frames between clips
   for (size_t i = 0; i < files.size(); ++i) {
     if (i > 0 && video_of(files[i]) != video_of(files[i - 1])) clip.clear(), to_skip = 0;
     if (to_skip > 0) {
@@ -98,8 +98,8 @@ Format video_format() {
       .name = "video",
       .takes = "FOLDER",
       .summary =
-          "clips out of a video's pictures (PNG, JPEG) in the order of their names; each folder is a video, "
-          "above them perhaps train, validation and test",
+          "clips of video frames (PNG, JPEG) in the order of their names; each folder is a video, optionally "
+          "inside train, validation and test",
       .least = 1,
       .most = 1,
       .bind = with_options(convert_video)};
