@@ -66,7 +66,7 @@ TEST(Aae, WithLabelsAPartIsDrawnFromIfItIsNamed) {
   EXPECT_TRUE(model->conditional());
   RandomGenerator noise(Key(1));
   const torch::Tensor label = torch::full({500}, 2, torch::kInt64);
-  // The petal of class 2 of 3 is at an angle of 4π/3, at a mean distance of 1.4
+  // The petal of class 2 of 3 lies at an angle of 4π/3, at a mean distance of 1.4
   // (src/elbo/nn/planar_priors.h).
   const torch::Tensor mean = model->prior_sample(500, label, noise).mean(0);
   EXPECT_NEAR(mean[0].item<double>(), 1.4 * std::cos(4 * std::numbers::pi / 3), 0.1);
@@ -119,7 +119,7 @@ TEST(Aae, WithLabelsEachClassHasItsPetal) {
   Batch batch = rows("tabular", 120);
   batch.label = batch.ids.remainder(3);
   batch.x.zero_();
-  batch.x.narrow(1, 0, 2).copy_(petals((batch.label + 1).remainder(3), 3, init));
+  batch.x.narrow(1, 0, 2).copy_(gaussian_mixture((batch.label + 1).remainder(3), 3, init));
   learn(*model, batch, 1200, 0.002);
   const torch::NoGradGuard no_grad;
   const torch::Tensor z = model->encode(batch).z;

@@ -42,7 +42,7 @@ TEST_P(SequenceVae, TheProbabilitiesOfAllSequencesSumToOne) {
                                         i.div(5, "floor").remainder(5), i.div(25, "floor")},
                                        1)
                               .to(torch::kFloat32);
-  const torch::Tensor features = decoder->forward(elements->seen(elements->before(x, {})), z);
+  const torch::Tensor features = decoder->forward(elements->embed(elements->decoder_inputs(x, {})), z);
   EXPECT_NEAR(elements->log_prob(features, x, {}).exp().sum().item<double>(), 1, 1e-5);
 }
 
@@ -56,7 +56,7 @@ TEST_P(SequenceVae, FeaturesDependOnEarlierElementsAloneAndAreThoseOfOneStepAtAT
   const torch::Tensor moved = (decoder->forward(changed, z) - features).abs().sum({0, 2});
   EXPECT_LT(moved.narrow(0, 0, 5).max().item<double>(), 1e-5);
   EXPECT_GT(moved[5].item<double>(), 1e-3);
-  torch::Tensor state = decoder->start(z);
+  torch::Tensor state = decoder->initial_state(z);
   for (int64_t step = 0; step < 9; ++step)
     EXPECT_TRUE(torch::allclose(decoder->step(before.select(1, step), z, state), features.select(1, step),
                                 1e-4, 1e-5));

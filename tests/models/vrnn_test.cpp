@@ -156,7 +156,7 @@ TEST_P(LinearGaussian, ContinuationsAreDrawnFromWhatTheFilterPredicts) {
   constexpr int64_t n = 20000;
   Batch same{data.x.narrow(0, 0, 1).expand({n, time, d}), {}, torch::arange(n)};
   RandomGenerator noise(Key(5));
-  const torch::Tensor x = continue_from(*model, same, {.given = 1, .drawn = true}, noise);
+  const torch::Tensor x = continue_from(*model, same, {.prefix_length = 1, .sample = true}, noise);
   ASSERT_TRUE(x.defined());
   EXPECT_TRUE(torch::equal(x.select(1, 0), same.x.select(1, 0)));
   const torch::Tensor filtered = (variance / r * data.x[0][0].matmul(emission)).unsqueeze(0);
@@ -191,7 +191,7 @@ TEST(EverySequenceModel, ContinuesWhatIsGivenAndDrawsByTheSeed) {
     for (const char* data : {"tokens", "sequence", "video"})
       for (const bool drawn : {false, true}) {
         const auto tested = small_model(name, data);
-        const Continuation how{.given = 2, .drawn = drawn};
+        const Continuation how{.prefix_length = 2, .sample = drawn};
         Batch batch = rows(data, 7);
         if (batch.length.defined()) {  // no <eos> within what is given
           batch.length.fill_(8);
@@ -220,7 +220,7 @@ TEST(EverySequenceModel, ContinuesFromTheFirstElementAndFromAllButTheLast) {
           batch.x.narrow(1, 1, 6).fill_(5);
         }
         RandomGenerator noise(Key(2));
-        const torch::Tensor x = continue_from(*tested, batch, {.given = given}, noise);
+        const torch::Tensor x = continue_from(*tested, batch, {.prefix_length = given}, noise);
         ASSERT_EQ(x.sizes(), batch.x.sizes()) << name << data << given;
         EXPECT_TRUE(torch::equal(x.narrow(1, 0, given), batch.x.narrow(1, 0, given)))
             << name << data << given;
@@ -237,8 +237,8 @@ TEST(EverySequenceModel, SeesNothingBehindWhatIsGiven) {
     other.x = batch.x.clone();
     other.x.narrow(1, 5, 3).fill_(9);
     RandomGenerator one(Key(2)), two(Key(2));
-    EXPECT_TRUE(torch::equal(continue_from(*tested, batch, {.given = 5}, one),
-                             continue_from(*tested, other, {.given = 5}, two)));
+    EXPECT_TRUE(torch::equal(continue_from(*tested, batch, {.prefix_length = 5}, one),
+                             continue_from(*tested, other, {.prefix_length = 5}, two)));
   }
 }
 

@@ -13,8 +13,8 @@ TEST(Mixtures, TheDensityIntegratesToOneOverALine) {
   RandomGenerator noise(Key(1));
   const DiagonalNormal components{3 * noise.normal({5, 1}), noise.normal({5, 1})};
   const torch::Tensor z = torch::arange(-30, 30, 1e-3).unsqueeze(1);
-  EXPECT_NEAR(mixture_log_density(components, z).exp().sum(0, false, torch::kFloat64).item<double>() * 1e-3,
-              1, 1e-4);
+  EXPECT_NEAR(mixture_log_prob(components, z).exp().sum(0, false, torch::kFloat64).item<double>() * 1e-3, 1,
+              1e-4);
 }
 
 TEST(Mixtures, TheDensityIntegratesToOneOverAPlane) {
@@ -22,7 +22,7 @@ TEST(Mixtures, TheDensityIntegratesToOneOverAPlane) {
   const DiagonalNormal components{2 * noise.normal({4, 2}), noise.normal({4, 2})};
   const torch::Tensor line = torch::arange(-15, 15, 0.05);
   const std::vector<torch::Tensor> grid = torch::meshgrid({line, line}, "ij");
-  const torch::Tensor density = mixture_log_density(components, torch::stack(grid, 2)).exp();
+  const torch::Tensor density = mixture_log_prob(components, torch::stack(grid, 2)).exp();
   EXPECT_NEAR(density.sum(torch::kFloat64).item<double>() * 0.05 * 0.05, 1, 1e-4);
 }
 
@@ -30,7 +30,7 @@ TEST(Mixtures, TheDensityIsTheMeanOfThoseOfTheComponents) {
   RandomGenerator noise(Key(3));
   const DiagonalNormal components{noise.normal({3, 2}), noise.normal({3, 2})};
   const torch::Tensor z = noise.normal({4, 2});
-  const torch::Tensor found = mixture_log_density(components, z);
+  const torch::Tensor found = mixture_log_prob(components, z);
   for (int64_t row = 0; row < 4; ++row) {
     double density = 0;
     for (int64_t k = 0; k < 3; ++k) {
@@ -48,7 +48,7 @@ TEST(Mixtures, TheDensityIsTheMeanOfThoseOfTheComponents) {
 
 TEST(Mixtures, TheDensityFarFromAllComponentsIsFinite) {
   const DiagonalNormal components{torch::zeros({2, 1}), torch::zeros({2, 1})};
-  EXPECT_NEAR(mixture_log_density(components, torch::full({1, 1}, 100.0)).item<double>(),
+  EXPECT_NEAR(mixture_log_prob(components, torch::full({1, 1}, 100.0)).item<double>(),
               -5000 - 0.5 * std::log(2 * std::numbers::pi), 1e-2);
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 TEST(UniformParts, AreAllAsProbable) {
   RandomGenerator noise(Key(1));
-  const torch::Tensor counts = uniform_parts(30000, 3, noise).bincount();
+  const torch::Tensor counts = uniform_components(30000, 3, noise).bincount();
   ASSERT_EQ(counts.size(0), 3);
   EXPECT_LT((counts - 10000).square().sum().item<double>() / 10000,
             13.8);  // χ² of 2 degrees, one in a thousand
@@ -20,7 +20,7 @@ TEST(UniformParts, AreAllAsProbable) {
 TEST(Petals, EachIsAGaussianInItsDirection) {
   RandomGenerator noise(Key(2));
   for (const int64_t part : {0, 3, 7}) {
-    const torch::Tensor z = petals(torch::full({50000}, part), 10, noise).to(torch::kFloat64);
+    const torch::Tensor z = gaussian_mixture(torch::full({50000}, part), 10, noise).to(torch::kFloat64);
     const double angle = 2 * std::numbers::pi * static_cast<double>(part) / 10;
     const double c = std::cos(angle), s = std::sin(angle);
     const torch::Tensor mean = torch::tensor({1.4 * c, 1.4 * s}, torch::kFloat64);
@@ -36,7 +36,7 @@ TEST(Petals, EachIsAGaussianInItsDirection) {
 TEST(SwissRoll, LiesOnItsSpiralWithTheDensityOfItsRadius) {
   RandomGenerator noise(Key(3));
   const int64_t n = 40000;
-  const torch::Tensor z = swiss_roll(uniform_parts(n, 10, noise), 10, noise).to(torch::kFloat64);
+  const torch::Tensor z = swiss_roll(uniform_components(n, 10, noise), 10, noise).to(torch::kFloat64);
   const torch::Tensor radius = z.norm(2, 1);
   const torch::Tensor angle = radius * (4 * std::numbers::pi / 3);
   EXPECT_TRUE(torch::allclose(z, torch::stack({radius * angle.cos(), radius * angle.sin()}, 1), 0, 1e-4));

@@ -16,7 +16,7 @@ namespace {
 template <typename Forward>
 void expect_rounded_products(torch::nn::Module& layer, Forward&& forward) {
   const torch::Tensor exact = forward();
-  const ProductPrecision precision(torch::kBFloat16);
+  const MatmulPrecision precision(torch::kBFloat16);
   const torch::Tensor rounded = forward();
   EXPECT_EQ(rounded.scalar_type(), torch::kFloat32);
   EXPECT_FALSE(torch::equal(exact, rounded));
@@ -48,13 +48,13 @@ TEST(Precision, LayersMultiplyRoundedNumbersAndReturnFloat32) {
 
 TEST(Precision, IsOfOneThreadAndEndsWithItsObject) {
   {
-    const ProductPrecision precision(torch::kBFloat16);
+    const MatmulPrecision precision(torch::kBFloat16);
     torch::ScalarType elsewhere = torch::kBFloat16;
-    std::thread([&] { elsewhere = ProductPrecision::current(); }).join();
+    std::thread([&] { elsewhere = MatmulPrecision::current(); }).join();
     EXPECT_EQ(elsewhere, torch::kFloat32);
-    EXPECT_EQ(ProductPrecision::current(), torch::kBFloat16);
+    EXPECT_EQ(MatmulPrecision::current(), torch::kBFloat16);
   }
-  EXPECT_EQ(ProductPrecision::current(), torch::kFloat32);
+  EXPECT_EQ(MatmulPrecision::current(), torch::kFloat32);
 }
 
 }  // namespace

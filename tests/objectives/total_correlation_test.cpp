@@ -30,7 +30,7 @@ TEST(TotalCorrelation, ItsThreePartsSumToTheKlOfTheDraw) {
   const Correlated rows(50);
   for (const auto estimator : {DensityEstimator::weighted, DensityEstimator::stratified}) {
     const KlParts parts = kl_parts(rows.posterior, rows.z, estimator, 1000);
-    const torch::Tensor drawn = rows.posterior.log_prob(rows.z) - standard_normal_log_density(rows.z);
+    const torch::Tensor drawn = rows.posterior.log_prob(rows.z) - standard_normal_log_prob(rows.z);
     EXPECT_TRUE(torch::allclose(parts.mutual_information + parts.total_correlation + parts.dimension_wise,
                                 drawn, 1e-4, 1e-4));
   }

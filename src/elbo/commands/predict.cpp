@@ -67,7 +67,8 @@ void predict(const PredictOptions& options, const RunInUse& used) {
   const RowSource& source = used.rows();
   RandomGenerator noise(Key(static_cast<uint64_t>(options.seed)).with("predict"));
   const auto predict = [&](const Batch& batch, int64_t given) {
-    return run.model->continue_from(batch, {.given = given, .drawn = options.elements == "drawn"}, noise);
+    return run.model->continue_from(batch, {.prefix_length = given, .sample = options.elements == "drawn"},
+                                    noise);
   };
   if (!predict(run.rows(source, 0, 1), 1))
     usage_error("{}: {} is not autoregressive; expected a run of sequence_vae or vrnn", run.directory,

@@ -1,5 +1,5 @@
-// The adversarial autoencoder of Makhzani et al. 2016: an autoencoder whose codes an adversary makes follow a
-// prior that only has to be drawn from.
+// The adversarial autoencoder of Makhzani et al. 2016: a discriminator matches the distribution of codes to a
+// prior, of which only samples are needed.
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -30,35 +30,36 @@ struct AaeOptions : GaussianVaeOptions {
   }
 };
 
-// What z is made to follow. Its parts are the classes where labels guide the codes.
+// The prior of z. With use_labels, its components are the classes.
 class Prior {
  public:
   Prior(const AaeOptions& options, int64_t classes)
-      : name_(options.prior), latent_(options.latent), parts_(options.use_labels ? classes : unguided_parts) {
+      : name_(options.prior),
+        latent_(options.latent),
+        components_(options.use_labels ? classes : default_components) {
     if (name_ != "normal" && latent_ != 2)
-      usage_error("model.prior={}: is a distribution of the plane; needs model.latent=2, not {}", name_,
-                  latent_);
+      usage_error("model.prior={}: is two-dimensional; expected model.latent=2, not {}", name_, latent_);
     if (!options.use_labels) return;
     if (classes == 0)
-      usage_error("model.use_labels=true: needs a data set whose rows have classes, this one has none");
+      usage_error("model.use_labels=true: needs a data set with class labels, and this one has none");
     if (name_ == "normal")
       usage_error(
-          "model.use_labels=true: model.prior=normal has no parts that classes could have; choose mixture or "
+          "model.use_labels=true: model.prior=normal has no components to assign classes to; use mixture or "
           "swiss_roll");
   }
-  int64_t parts() const { return parts_; }
+  int64_t components() const { return components_; }
 
-  // part (n): of each draw → (n, latent).
-  torch::Tensor sample(const torch::Tensor& part, RandomGenerator& noise) const {
-    if (name_ == "mixture") return petals(part, parts_, noise);
-    if (name_ == "swiss_roll") return swiss_roll(part, parts_, noise);
-    return noise.normal({part.size(0), latent_});
+  // component (n) int64: of each sample → (n, latent).
+  torch::Tensor sample(const torch::Tensor& component, RandomGenerator& noise) const {
+    if (name_ == "mixture") return gaussian_mixture(component, components_, noise);
+    if (name_ == "swiss_roll") return swiss_roll(component, components_, noise);
+    return noise.normal({component.size(0), latent_});
   }
 
  private:
-  static constexpr int64_t unguided_parts = 10;
+  static constexpr int64_t default_components = 10;
   std::string name_;
-  int64_t latent_, parts_;
+  int64_t latent_, components_;
 };
 
 class Aae : public Model {
@@ -66,10 +67,10 @@ class Aae : public Model {
   Aae(const ModelContext& context, const AaeOptions& options, RandomGenerator& init)
       : latent_(options.latent),
         gaussian_(options.encoder == "gaussian"),
-        guided_(options.use_labels),
+        uses_labels_(options.use_labels),
         discriminator_lr_factor_(options.discriminator.lr_factor),
         prior_(options, context.data.classes) {
-    require_quantities(context.data, context.name);
+    require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
     likelihood_ = make_likelihood(options.likelihood, context.data.is_image());
     encoder_ =
@@ -77,9 +78,9 @@ class Aae : public Model {
     decoder_ = register_module(
         "decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));
     register_module("likelihood", likelihood_);
-    discriminator_ = register_module("discriminator",
-                                     std::make_shared<Discriminator>(latent_ + (guided_ ? prior_.parts() : 0),
-                                                                     options.discriminator, 1, init));
+    discriminator_ = register_module(
+        "discriminator", std::make_shared<Discriminator>(latent_ + (uses_labels_ ? prior_.components() : 0),
+                                                         options.discriminator, 1, init));
   }
 
   std::vector<Phase> phases() const override {
@@ -94,8 +95,7 @@ class Aae : public Model {
     return reconstruct(batch, code(batch, noise));
   }
 
-  // -log p(x|z) and how the code looks to the discriminator. There is no bound, because nothing but draws is
-  // known of q(z).
+  // -log p(x|z) and the generator's loss. There is no bound, because only samples of q(z) are available.
   LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override {
     const torch::Tensor z = code(batch, noise);
     LossTerms terms = reconstruct(batch, z);
@@ -116,11 +116,11 @@ class Aae : public Model {
     return likelihood_->mean(decoder_->forward(z));
   }
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& label, RandomGenerator& noise) override {
-    const bool chosen = guided_ && label.defined();
-    const torch::Tensor part = chosen ? label : uniform_parts(n, prior_.parts(), noise);
-    return prior_.sample(part, noise);
+    const bool conditioned = uses_labels_ && label.defined();
+    const torch::Tensor component = conditioned ? label : uniform_components(n, prior_.components(), noise);
+    return prior_.sample(component, noise);
   }
-  bool conditional() const override { return guided_; }
+  bool conditional() const override { return uses_labels_; }
   int64_t latent_size() const override { return latent_; }
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 
@@ -130,11 +130,11 @@ class Aae : public Model {
     return gaussian_ ? DiagonalNormal::of(output).sample(noise) : output;
   }
 
-  // Of the prior against q(z), (b); with labels, of the joint distributions with them.
+  // The logit (b) of the prior against q(z); with labels, of their joint distributions with the label.
   torch::Tensor logit(const torch::Tensor& z, const torch::Tensor& label) {
-    if (!guided_) return discriminator_->forward(z).squeeze(1);
-    const torch::Tensor known = torch::one_hot(label, prior_.parts()).to(z.scalar_type());
-    return discriminator_->forward(torch::cat({z, known}, 1)).squeeze(1);
+    if (!uses_labels_) return discriminator_->forward(z).squeeze(1);
+    const torch::Tensor one_hot = torch::one_hot(label, prior_.components()).to(z.scalar_type());
+    return discriminator_->forward(torch::cat({z, one_hot}, 1)).squeeze(1);
   }
 
   LossTerms reconstruct(const Batch& batch, const torch::Tensor& z) {
@@ -147,14 +147,15 @@ class Aae : public Model {
   LossTerms discriminator_terms(const Batch& batch, RandomGenerator& noise) {
     torch::Tensor fake, real;
     {
-      const torch::NoGradGuard constant;
+      const torch::NoGradGuard no_grad;
       fake = code(batch, noise);
-      const torch::Tensor part = guided_ ? batch.label : uniform_parts(batch.size(), prior_.parts(), noise);
-      real = prior_.sample(part, noise);
+      const torch::Tensor component =
+          uses_labels_ ? batch.label : uniform_components(batch.size(), prior_.components(), noise);
+      real = prior_.sample(component, noise);
     }
-    const torch::Tensor logit_of_real = logit(real, batch.label);
+    const torch::Tensor real_logit = logit(real, batch.label);
     LossTerms terms;
-    terms.loss = discriminator_loss(logit_of_real, logit(fake, batch.label));
+    terms.loss = discriminator_loss(real_logit, logit(fake, batch.label));
     terms.add_metric("discriminator", terms.loss);
     return terms;
   }
@@ -167,7 +168,7 @@ class Aae : public Model {
   }
 
   int64_t latent_;
-  bool gaussian_, guided_;
+  bool gaussian_, uses_labels_;
   double discriminator_lr_factor_;
   Prior prior_;
   std::shared_ptr<Encoder> encoder_;
@@ -180,7 +181,7 @@ class Aae : public Model {
 
 std::unique_ptr<ModelSpec> aae_spec() {
   return std::make_unique<SpecOf<Aae, AaeOptions>>(
-      "aae", "adversarial autoencoder: codes follow a prior that is drawn from, with labels if wanted",
+      "aae", "adversarial autoencoder: a discriminator matches codes to a prior, with labels if wanted",
       "Makhzani, Shlens, Jaitly, Goodfellow & Frey, Adversarial Autoencoders, ICLR workshop 2016");
 }
 

@@ -1,4 +1,4 @@
-// Alone in its file: where a program defines all_models() itself, the linker does not take this one.
+// In a file of its own: where a program defines all_models(), the linker does not use this one.
 #include "elbo/models/builtin_models.h"
 
 namespace elbo {

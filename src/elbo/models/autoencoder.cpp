@@ -1,5 +1,5 @@
-// The deterministic autoencoder: -log p(x|z) at z = encoder(x) and nothing else. With a gaussian likelihood
-// of fixed variance that is the squared error but for a factor and a constant; with bernoulli it is the
+// The deterministic autoencoder: the loss is -log p(x|z) at z = encoder(x). With a gaussian likelihood of
+// fixed variance it is the squared error up to a factor and a constant; with bernoulli it is the
 // cross-entropy.
 #include <torch/types.h>
 
@@ -13,24 +13,28 @@ class Autoencoder : public Model {
  public:
   Autoencoder(const ModelContext& context, const GaussianVaeOptions& options, RandomGenerator& init)
       : latent_(options.latent) {
-    require_quantities(context.data, context.name);
+    require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
     likelihood_ = make_likelihood(options.likelihood, context.data.is_image());
     encoder_ = register_module("encoder", make_encoder(context.network, row, latent_, init));
-    decoder_ =
-        register_module("decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));
+    decoder_ = register_module(
+        "decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));
     register_module("likelihood", likelihood_);
   }
 
-  LossTerms objective(const StepContext&, const Batch& batch, RandomGenerator&) override { return reconstruct(batch); }
+  LossTerms objective(const StepContext&, const Batch& batch, RandomGenerator&) override {
+    return reconstruct(batch);
+  }
   LossTerms evaluate(const Batch& batch, RandomGenerator&) override { return reconstruct(batch); }
-  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override { return std::nullopt; }
+  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override {
+    return std::nullopt;
+  }
 
   Latent encode(const Batch& batch) override { return {encoder_->forward(batch.x)}; }
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
     return likelihood_->mean(decoder_->forward(z));
   }
-  // N(0, I), though nothing has made the codes follow it: what such samples show is why one wants a prior.
+  // N(0, I), although the objective does not match codes to it.
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
     return noise.normal({n, latent_});
   }
@@ -39,9 +43,9 @@ class Autoencoder : public Model {
 
  private:
   LossTerms reconstruct(const Batch& batch) {
-    const torch::Tensor decoded = decoder_->forward(encoder_->forward(batch.x));
+    const torch::Tensor params = decoder_->forward(encoder_->forward(batch.x));
     LossTerms terms;
-    terms.loss = -likelihood_->log_prob(decoded, batch.x);
+    terms.loss = -likelihood_->log_prob(params, batch.x);
     terms.add_metric("reconstruction", terms.loss);
     return terms;
   }

@@ -1,5 +1,5 @@
 // The β-TCVAE of Chen et al. 2018: the KL term in three parts with a weight for each, so that the total
-// correlation can be pressed alone.
+// correlation can be penalised alone.
 #include "elbo/models/gaussian_vae.h"
 #include "elbo/models/spec.h"
 #include "elbo/objectives/total_correlation.h"

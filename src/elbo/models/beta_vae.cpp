@@ -1,5 +1,5 @@
-// The β-VAE of Higgins et al. 2017, and its form with a capacity that rises (Burgess et al. 2018). With β = 1
-// it is the vae to the bit.
+// The β-VAE of Higgins et al. 2017, and its form with a rising capacity (Burgess et al. 2018). With β = 1 it
+// is bit-identical to vae.
 #include "elbo/models/gaussian_vae.h"
 #include "elbo/models/spec.h"
 
@@ -36,7 +36,7 @@ class BetaVae : public GaussianVae {
 
 std::unique_ptr<ModelSpec> beta_vae_spec() {
   return std::make_unique<SpecOf<BetaVae, BetaVaeOptions>>(
-      "beta_vae", "VAE with a weighted KL term, or one that is led to a capacity",
+      "beta_vae", "VAE with a weighted KL term, or a KL term with a target capacity",
       "Higgins et al., beta-VAE, ICLR 2017; Burgess et al., Understanding disentangling in beta-VAE, 2018");
 }
 

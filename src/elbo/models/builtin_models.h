@@ -1,5 +1,5 @@
-// For programs that are linked to elbo's libraries and have variants of their own (docs/own_variant): they
-// define all_models(), which all commands read, as these and theirs.
+// The variants of elbo, for programs that add their own (docs/own_variant): they define all_models(), the
+// table that all commands use, as these variants and theirs.
 #pragma once
 #include <memory>
 #include <vector>

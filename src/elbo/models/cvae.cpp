@@ -1,5 +1,5 @@
-// The conditional VAE (Sohn, Lee & Yan 2015; Kingma et al. 2014, model M2 with labels that are known):
-// encoder and decoder see the label beside x and z. The bound is on log p(x | label).
+// The conditional VAE (Sohn, Lee & Yan 2015; Kingma et al. 2014, model M2 with observed labels): encoder and
+// decoder are conditioned on the label. The bound is on log p(x | label).
 #include <torch/types.h>
 
 #include "elbo/base/error.h"
@@ -13,8 +13,9 @@ int64_t condition_features(const ModelContext& context) {
   const DataShape& data = context.data;
   if (!data.has_labels())
     usage_error(
-        "model.name={}: needs labels or attributes to be the condition, this data set has none; name them "
-        "with data.label, or use vae",
+        "model.name={}: needs labels or attributes as condition, and this data set has none; set data.label, "
+        "or "
+        "use vae",
         context.name);
   return data.classes > 0 ? data.classes : data.label_features;
 }
@@ -47,7 +48,7 @@ class Cvae : public GaussianVae {
 
 std::unique_ptr<ModelSpec> cvae_spec() {
   return std::make_unique<SpecOf<Cvae, WeightedVaeOptions>>(
-      "cvae", "VAE whose encoder and decoder are told the label or attributes of the row",
+      "cvae", "conditional VAE: encoder and decoder see the label or attributes of the row",
       "Sohn, Lee & Yan, Learning Structured Output Representation using Deep Conditional Generative Models, "
       "NeurIPS 2015");
 }

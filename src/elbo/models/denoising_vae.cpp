@@ -1,6 +1,5 @@
-// The denoising VAE of Im et al. 2017: in training the encoder sees x corrupted, and the decoder is held
-// against x as it is. Evaluation and use corrupt nothing: `elbo reconstruct RUN NOISY.h5` restores rows that
-// are noisy already.
+// The denoising VAE of Im et al. 2017: in training the encoder sees a corrupted x, and the likelihood is that
+// of the clean x. Evaluation corrupts nothing: `elbo reconstruct RUN NOISY.h5` restores noisy rows.
 #include "elbo/models/gaussian_vae.h"
 #include "elbo/models/spec.h"
 #include "elbo/nn/corruption.h"

@@ -1,5 +1,5 @@
-// DIP-VAE I and II (Kumar, Sattigeri & Balakrishnan 2018): the covariance of the inferred z is drawn to the
-// identity. Covariances are those of the microbatch.
+// DIP-VAE I and II (Kumar, Sattigeri & Balakrishnan 2018): a penalty on the distance between the covariance
+// of z and the identity, estimated within the microbatch.
 #include <torch/types.h>
 
 #include "elbo/models/gaussian_vae.h"
@@ -51,7 +51,7 @@ class DipVae : public GaussianVae {
 
 std::unique_ptr<ModelSpec> dip_vae_spec() {
   return std::make_unique<SpecOf<DipVae, DipVaeOptions>>(
-      "dip_vae", "VAE whose latent dimensions are made uncorrelated: disentangling",
+      "dip_vae", "VAE with a penalty on correlations of latent dimensions: disentangling",
       "Kumar, Sattigeri & Balakrishnan, Variational Inference of Disentangled Latent Concepts, ICLR 2018");
 }
 

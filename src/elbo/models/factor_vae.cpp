@@ -1,5 +1,5 @@
-// The FactorVAE of Kim & Mnih 2018: the bound less γ times the total correlation of q(z), which a
-// discriminator estimates that tells z from z with permuted dimensions.
+// The FactorVAE of Kim & Mnih 2018: the ELBO minus γ times the total correlation of q(z). A discriminator
+// between z and z with permuted dimensions estimates the total correlation.
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -33,12 +33,13 @@ class FactorVae : public GaussianVae {
             std::make_shared<Discriminator>(options.latent, options.discriminator, 2, init))) {}
 
   std::vector<Phase> phases() const override {
-    return {{"model", own_modules()},
+    return {{"model", module_names()},
             {.name = "discriminator", .modules = {"discriminator"}, .lr_factor = discriminator_lr_factor_}};
   }
 
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
-    return step_context.phase == "discriminator" ? discriminator_terms(batch, noise) : bound(batch, noise, gamma_);
+    return step_context.phase == "discriminator" ? discriminator_terms(batch, noise)
+                                                 : bound(batch, noise, gamma_);
   }
   LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override { return bound(batch, noise, 0); }
 
@@ -55,12 +56,12 @@ class FactorVae : public GaussianVae {
     return terms;
   }
 
-  // The paper permutes the codes of a second batch; here both are draws for the same rows, and the permuted
-  // ones are draws of their own. Rows are coupled, so the loss is their sum.
+  // The paper permutes the codes of a second batch. Here they are a second sample for the same rows. Rows are
+  // coupled by the permutation, so the loss is their sum.
   LossTerms discriminator_terms(const Batch& batch, RandomGenerator& noise) {
     torch::Tensor z, permuted;
     {
-      const torch::NoGradGuard constant;
+      const torch::NoGradGuard no_grad;
       const DiagonalNormal posterior = infer(batch);
       z = posterior.sample(noise);
       permuted = permute_dimensions(posterior.sample(noise), noise);
@@ -81,7 +82,7 @@ class FactorVae : public GaussianVae {
 
 std::unique_ptr<ModelSpec> factor_vae_spec() {
   return std::make_unique<SpecOf<FactorVae, FactorVaeOptions>>(
-      "factor_vae", "VAE whose posterior's total correlation is penalised, by a discriminator's estimate",
+      "factor_vae", "VAE with a penalty on the total correlation of z, estimated by a discriminator",
       "Kim & Mnih, Disentangling by Factorising, ICML 2018");
 }
 

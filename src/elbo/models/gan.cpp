@@ -1,6 +1,6 @@
-// The generative adversarial network of Goodfellow et al. 2014, whose generator is the network that decodes
-// in the other variants. An encoder beside the game learns to find z in G(z) (the latent regressor of
-// Donahue, Krähenbühl & Darrell 2017), so that rows have codes; generator and discriminator do not see it.
+// The generative adversarial network of Goodfellow et al. 2014. The generator is the decoder of the other
+// variants. An encoder learns to predict z from G(z) (the latent regressor of Donahue, Krähenbühl & Darrell
+// 2017), so that rows can be encoded; it does not influence generator and discriminator.
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -26,13 +26,13 @@ class Gan : public Model {
       : latent_(options.latent),
         r1_penalty_(options.discriminator.r1_penalty),
         discriminator_lr_factor_(options.discriminator.lr_factor) {
-    require_quantities(context.data, context.name);
+    require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
     likelihood_ =
         make_likelihood(adversarial_likelihood(options.likelihood, context.name), context.data.is_image());
     encoder_ = register_module("encoder", make_encoder(context.network, row, latent_, init));
-    decoder_ =
-        register_module("decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));
+    decoder_ = register_module(
+        "decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));
     register_module("likelihood", likelihood_);
     discriminator_ = register_module("discriminator", make_encoder(context.network, row, 1, init));
   }
@@ -43,7 +43,7 @@ class Gan : public Model {
             {"encoder", {"encoder"}}};
   }
 
-  // The loss of the phase's module, reported by its name.
+  // The loss of the phase's module, with a metric of its name.
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
     const torch::Tensor z = prior_sample(batch.size(), {}, noise);
     LossTerms terms;
@@ -54,19 +54,21 @@ class Gan : public Model {
     return terms;
   }
 
-  // -log p(x|z) at the code that the encoder finds, beside the losses of discriminator and encoder. There is
-  // no bound: a GAN has no density.
+  // -log p(x|z) at z = encoder(x), and the losses of discriminator and encoder. There is no bound: a GAN has
+  // no density.
   LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override {
     const torch::Tensor z = prior_sample(batch.size(), {}, noise);
     LossTerms terms;
     terms.loss = -likelihood_->log_prob(decoder_->forward(encoder_->forward(batch.x)), batch.x);
     terms.add_metric("reconstruction", terms.loss);
-    const torch::Tensor logit_of_real = logit(batch.x);
-    terms.add_metric("discriminator", discriminator_loss(logit_of_real, logit(constant(z))));
+    const torch::Tensor real_logit = logit(batch.x);
+    terms.add_metric("discriminator", discriminator_loss(real_logit, logit(generate_without_gradient(z))));
     terms.add_metric("encoder", code_error(z));
     return terms;
   }
-  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override { return std::nullopt; }
+  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override {
+    return std::nullopt;
+  }
 
   Latent encode(const Batch& batch) override { return {encoder_->forward(batch.x)}; }
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override { return generate(z); }
@@ -77,9 +79,9 @@ class Gan : public Model {
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 
  private:
-  // What is sampled: the likelihood's mean, which for images is in [0, 1].
+  // Samples are the likelihood's mean, which for images is in [0, 1].
   torch::Tensor generate(const torch::Tensor& z) { return likelihood_->mean(decoder_->forward(z)); }
-  torch::Tensor constant(const torch::Tensor& z) {
+  torch::Tensor generate_without_gradient(const torch::Tensor& z) {
     const torch::NoGradGuard no_grad;
     return generate(z);
   }
@@ -87,17 +89,17 @@ class Gan : public Model {
 
   LossTerms discriminator_terms(const Batch& batch, const torch::Tensor& z) {
     const torch::Tensor real = batch.x.detach().requires_grad_(r1_penalty_ > 0);
-    const torch::Tensor logit_of_real = logit(real);
+    const torch::Tensor real_logit = logit(real);
     LossTerms terms;
-    terms.loss = discriminator_loss(logit_of_real, logit(constant(z)));
+    terms.loss = discriminator_loss(real_logit, logit(generate_without_gradient(z)));
     terms.add_metric("discriminator", terms.loss);
-    if (r1_penalty_ > 0) terms.loss = terms.loss + r1_penalty_ * r1_penalty(logit_of_real, real);
+    if (r1_penalty_ > 0) terms.loss = terms.loss + r1_penalty_ * r1_penalty(real_logit, real);
     return terms;
   }
 
   // |E(G(z)) - z|², (b).
   torch::Tensor code_error(const torch::Tensor& z) {
-    return (encoder_->forward(constant(z)) - z).square().sum(1);
+    return (encoder_->forward(generate_without_gradient(z)) - z).square().sum(1);
   }
 
   int64_t latent_;
@@ -112,7 +114,7 @@ class Gan : public Model {
 
 std::unique_ptr<ModelSpec> gan_spec() {
   return std::make_unique<SpecOf<Gan, GanOptions>>(
-      "gan", "generative adversarial network, to compare with; an encoder learns to invert the generator",
+      "gan", "generative adversarial network, for comparison; an encoder learns to invert the generator",
       "Goodfellow et al., Generative Adversarial Nets, NIPS 2014");
 }
 

@@ -16,37 +16,37 @@ void WeightedVaeOptions::bind(OptionTable& table) {
   kl.bind(table);
 }
 
-void require_quantities(const DataShape& data, const std::string& model) {
+void require_numeric_rows(const DataShape& data, const std::string& model) {
   if (data.tokens > 0)
-    usage_error(
-        "model.name={}: needs rows of quantities, this data set has tokens, whose numbers are names; use "
-        "sequence_vae",
-        model);
+    usage_error("model.name={}: needs numeric rows, and this data set has tokens; use sequence_vae", model);
 }
 
 LikelihoodOptions adversarial_likelihood(LikelihoodOptions options, const std::string& model) {
   if (options.name == "discretized_logistic" || options.name == "multinomial")
     usage_error(
-        "model.likelihood={}: its mean has no slope everywhere, or another scale than rows, so {} would not "
-        "learn from it; use bernoulli, gaussian, laplace or categorical",
+        "model.likelihood={}: its mean is not differentiable everywhere or not on the scale of the data, so "
+        "{} "
+        "cannot learn from it; use bernoulli, gaussian, laplace or categorical",
         options.name, model);
   if (options.variance == "auto") options.variance = "fixed";
   if (options.variance != "fixed")
-    usage_error("model.likelihood_variance={}: {} does not maximise p(x|z) and would not learn it; use fixed",
-                options.variance, model);
+    usage_error(
+        "model.likelihood_variance={}: {} does not maximise p(x|z), so it cannot learn a variance; use "
+        "fixed",
+        options.variance, model);
   return options;
 }
 
-GaussianVae::GaussianVae(const ModelContext& context, const GaussianVaeOptions& options, RandomGenerator& init,
-                         int64_t condition_features)
+GaussianVae::GaussianVae(const ModelContext& context, const GaussianVaeOptions& options,
+                         RandomGenerator& init, int64_t condition_features)
     : latent_(options.latent) {
-  require_quantities(context.data, context.name);
+  require_numeric_rows(context.data, context.name);
   const std::vector<int64_t>& row = context.data.x;
   likelihood_ = make_likelihood(options.likelihood, context.data.is_image());
   encoder_ =
       register_module("encoder", make_encoder(context.network, row, 2 * latent_, init, condition_features));
-  decoder_ = register_module(
-      "decoder", make_decoder(context.network, row, latent_ + condition_features, likelihood_->param_channels(), init));
+  decoder_ = register_module("decoder", make_decoder(context.network, row, latent_ + condition_features,
+                                                     likelihood_->param_channels(), init));
   register_module("likelihood", likelihood_);
 }
 
@@ -61,10 +61,10 @@ torch::Tensor GaussianVae::decoded(const torch::Tensor& z, const torch::Tensor& 
 }
 
 torch::Tensor GaussianVae::reconstruction(const torch::Tensor& z, const Batch& batch) {
-  return -likelihood_->log_prob(decoded(z, batch.label), batch.x);
+  return -likelihood_->log_prob(decoder_output(z, batch.label), batch.x);
 }
 
-torch::Tensor GaussianVae::log_prior(const torch::Tensor& z) { return standard_normal_log_density(z); }
+torch::Tensor GaussianVae::log_prior(const torch::Tensor& z) { return standard_normal_log_prob(z); }
 
 torch::Tensor GaussianVae::log_weights_at(const DiagonalNormal& posterior, const torch::Tensor& z,
                                           const Batch& batch) {
@@ -72,14 +72,16 @@ torch::Tensor GaussianVae::log_weights_at(const DiagonalNormal& posterior, const
   return log_p - posterior.log_prob(z) - reconstruction(z.flatten(0, 1), batch).view({z.size(0), -1});
 }
 
-LossTerms GaussianVae::objective(const StepContext&, const Batch& batch, RandomGenerator& noise) { return evaluate(batch, noise); }
+LossTerms GaussianVae::objective(const StepContext&, const Batch& batch, RandomGenerator& noise) {
+  return evaluate(batch, noise);
+}
 
 LossTerms GaussianVae::evaluate(const Batch& batch, RandomGenerator& noise) {
   return weighted_bound(infer(batch), batch, noise, {}, 0);
 }
 
-LossTerms GaussianVae::weighted_bound(const DiagonalNormal& posterior, const Batch& batch, RandomGenerator& noise,
-                                  const KlOptions& kl, int64_t step) {
+LossTerms GaussianVae::weighted_bound(const DiagonalNormal& posterior, const Batch& batch,
+                                      RandomGenerator& noise, const KlOptions& kl, int64_t step) {
   const torch::Tensor nats = reconstruction(posterior.sample(noise), batch);
   return negative_elbo(nats, posterior.kl_to_standard(), kl, step);
 }
@@ -95,7 +97,7 @@ Latent GaussianVae::encode(const Batch& batch) {
 }
 
 torch::Tensor GaussianVae::decode(const torch::Tensor& z, const torch::Tensor& label) {
-  return likelihood_->mean(decoded(z, label));
+  return likelihood_->mean(decoder_output(z, label));
 }
 
 }  // namespace elbo

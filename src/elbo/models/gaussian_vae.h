@@ -1,5 +1,5 @@
-// What most variants share: one vector of latent variables with the prior N(0, I) and a diagonal Gaussian
-// posterior, encoder and decoder networks, a likelihood.
+// The base of most variants: a latent vector with the prior N(0, I) and a diagonal Gaussian posterior,
+// encoder and decoder networks, and a likelihood.
 #pragma once
 #include <torch/types.h>
 
@@ -23,25 +23,25 @@ struct GaussianVaeOptions {
   void bind(OptionTable& table);  // model.latent and model.likelihood*
 };
 
-// For variants whose KL term has a weight of its own.
+// For variants with a weighted KL term.
 struct WeightedVaeOptions : GaussianVaeOptions {
   KlOptions kl;
   void bind(OptionTable& table);
 };
 
-// Throws a usage Error for rows of tokens, whose numbers are names and not quantities.
-void require_quantities(const DataShape& data, const std::string& model);
+// Throws a usage Error for rows of tokens, which are categories and not quantities.
+void require_numeric_rows(const DataShape& data, const std::string& model);
 
-// For models whose likelihood's mean is judged by an adversary: an automatic variance is fixed, as only
-// maximising p(x|z) would teach a scale. Throws a usage Error for a learned or predicted one, and for
-// likelihoods whose mean an adversary cannot improve.
+// The options for models whose decoder learns from a discriminator, through the likelihood's mean: an
+// automatic variance is fixed, as the scale has no gradient. Throws a usage Error for a learned or predicted
+// variance and for likelihoods whose mean is not differentiable or not on the scale of x.
 LikelihoodOptions adversarial_likelihood(LikelihoodOptions options, const std::string& model);
 
-// Objective and evaluation are the bound of Kingma & Welling 2014, eq. 10; variants override what they
-// change. Its modules are encoder, decoder, likelihood, in this order.
+// Objective and evaluation are -ELBO (Kingma & Welling 2014, eq. 10); variants override what they change. The
+// modules are encoder, decoder, likelihood, registered in this order.
 class GaussianVae : public Model {
  public:
-  // condition_features: numbers that encoder and decoder see besides x and z, see condition().
+  // condition_features: size of the condition, which encoder and decoder see in addition to x and z.
   GaussianVae(const ModelContext& context, const GaussianVaeOptions& options, RandomGenerator& init,
               int64_t condition_features = 0);
 
@@ -57,24 +57,24 @@ class GaussianVae : public Model {
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 
  protected:
-  // What a label says to the networks, (b, condition_features); undefined for models without a condition.
+  // The condition that a label becomes, (b, condition_features); undefined for unconditional models.
   virtual torch::Tensor condition(const torch::Tensor& /*label*/) const { return {}; }
 
   DiagonalNormal infer(const torch::Tensor& x, const torch::Tensor& label);
   DiagonalNormal infer(const Batch& batch) { return infer(batch.x, batch.label); }
-  // The decoder's output, (n, maps, …row). z (n, latent), where n is a multiple of the number of labels: k
-  // draws of z for each row may lie behind one another.
-  torch::Tensor decoded(const torch::Tensor& z, const torch::Tensor& label);
+  // The likelihood's parameters, (n, param_channels, …row). z (n, latent), where n is a multiple of the
+  // number of labels, for several samples of z per row.
+  torch::Tensor decoder_output(const torch::Tensor& z, const torch::Tensor& label);
   virtual torch::Tensor log_prior(const torch::Tensor& z);  // (…, n, latent) → (…, n)
-  // -log p(x|z), (n): z as above.
+  // -log p(x|z), (n): z as for decoder_output().
   torch::Tensor reconstruction(const torch::Tensor& z, const Batch& batch);
-  // -ELBO with a weighted KL term, at one draw from the posterior (Kingma & Welling 2014, eq. 10).
-  LossTerms weighted_bound(const DiagonalNormal& posterior, const Batch& batch, RandomGenerator& noise, const KlOptions& kl,
-                       int64_t step);
-  // log p(x,z)/q(z|x) at z (k, b, latent) drawn from the posterior → (k, b).
+  // -ELBO with a weighted KL term, at one sample of the posterior (Kingma & Welling 2014, eq. 10).
+  LossTerms weighted_bound(const DiagonalNormal& posterior, const Batch& batch, RandomGenerator& noise,
+                           const KlOptions& kl, int64_t step);
+  // log p(x,z)/q(z|x) at samples z (k, b, latent) of the posterior → (k, b).
   torch::Tensor log_weights_at(const DiagonalNormal& posterior, const torch::Tensor& z, const Batch& batch);
 
-  static std::vector<std::string> own_modules() { return {"encoder", "decoder", "likelihood"}; }
+  static std::vector<std::string> module_names() { return {"encoder", "decoder", "likelihood"}; }
 
  private:
   int64_t latent_;

@@ -1,5 +1,5 @@
-// Latent variables in levels, each drawn given those above it: the ladder VAE of Sønderby et al. 2016, or a
-// residual top-down one as in Child 2021. z is all levels behind one another, the top first.
+// Hierarchical latent variables, each level conditioned on those above: the ladder VAE of Sønderby et al.
+// 2016, or a residual top-down VAE (Child 2021). z is the concatenation of all levels, top first.
 #include <torch/types.h>
 
 #include <functional>
@@ -36,15 +36,15 @@ class HierarchicalVae : public Model {
  public:
   HierarchicalVae(const ModelContext& context, const HierarchicalVaeOptions& options, RandomGenerator& init)
       : levels_(options.latents.rbegin(), options.latents.rend()), kl_(options.kl) {
-    require_quantities(context.data, context.name);
+    require_numeric_rows(context.data, context.name);
     if (levels_.size() < 2)
-      usage_error("model.latents: expected the dimensions of two levels or more; for one, use vae");
+      usage_error("model.latents: expected the dimensions of at least 2 levels; for one level, use vae");
     const std::vector<int64_t>& row = context.data.x;
     const HierarchyShape shape{options.latents, options.width, find_activation(context.network.activation)};
     likelihood_ = make_likelihood(options.likelihood, context.data.is_image());
     encoder_ = register_module("encoder", make_encoder(context.network, row, options.width, init));
     hierarchy_ = register_module("hierarchy", make_hierarchy(options.kind, shape, init));
-    decoder_ = register_module("decoder", make_decoder(context.network, row, hierarchy_->bottom_size(),
+    decoder_ = register_module("decoder", make_decoder(context.network, row, hierarchy_->output_size(),
                                                        likelihood_->param_channels(), init));
     register_module("likelihood", likelihood_);
   }
@@ -57,54 +57,55 @@ class HierarchicalVae : public Model {
   }
 
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
-    const Inferred found = infer(batch.x, k, [&](const DiagonalNormal& q) { return q.sample(noise); });
-    torch::Tensor log_weight = log_likelihood(found.state, batch.x);
+    const Inferred inferred = infer(batch.x, k, [&](const DiagonalNormal& q) { return q.sample(noise); });
+    torch::Tensor log_weight = log_likelihood(inferred.state, batch.x);
     for (size_t i = 0; i < levels_.size(); ++i)
-      log_weight = log_weight + found.prior[i].log_prob(found.z[i]) - found.posterior[i].log_prob(found.z[i]);
+      log_weight = log_weight + inferred.prior[i].log_prob(inferred.z[i]) -
+                   inferred.posterior[i].log_prob(inferred.z[i]);
     return log_weight.view({k, -1});
   }
 
   // Each level's posterior given the means of those above it.
   Latent encode(const Batch& batch) override {
-    const Inferred found = infer(batch.x, 1, [](const DiagonalNormal& q) { return q.mean; });
+    const Inferred inferred = infer(batch.x, 1, [](const DiagonalNormal& q) { return q.mean; });
     std::vector<torch::Tensor> logvars;
     logvars.reserve(levels_.size());
-    for (const DiagonalNormal& posterior : found.posterior) logvars.push_back(posterior.logvar);
-    return {torch::cat(found.z, 1), torch::cat(logvars, 1), found.kl()};
+    for (const DiagonalNormal& posterior : inferred.posterior) logvars.push_back(posterior.logvar);
+    return {torch::cat(inferred.z, 1), torch::cat(logvars, 1), inferred.kl()};
   }
 
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
-    torch::Tensor state = hierarchy_->top_state(z.size(0));
+    torch::Tensor state = hierarchy_->initial_state(z.size(0));
     const std::vector<torch::Tensor> parts = z.split_with_sizes(levels_, 1);
-    for (size_t i = 0; i < levels_.size(); ++i) state = hierarchy_->levels()[i]->below(state, parts[i]);
+    for (size_t i = 0; i < levels_.size(); ++i) state = hierarchy_->levels()[i]->next_state(state, parts[i]);
     return likelihood_->mean(decoder_->forward(state));
   }
 
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
-    torch::Tensor state = hierarchy_->top_state(n);
+    torch::Tensor state = hierarchy_->initial_state(n);
     std::vector<torch::Tensor> z;
     for (const auto& level : hierarchy_->levels()) {
       z.push_back(level->prior(state).sample(noise));
-      state = level->below(state, z.back());
+      state = level->next_state(state, z.back());
     }
     return torch::cat(z, 1);
   }
 
-  // Levels below keep the ε that they were drawn with, z = μ + σε of their priors, and so follow the new
-  // level as far as their priors depend on it.
+  // Levels below keep their ε in z = μ + σε, with μ and σ of their new priors.
   torch::Tensor resample(const torch::Tensor& z, int64_t level, RandomGenerator& noise) override {
-    torch::Tensor old_state = hierarchy_->top_state(z.size(0)), state = old_state;
+    torch::Tensor old_state = hierarchy_->initial_state(z.size(0)), state = old_state;
     const std::vector<torch::Tensor> old = z.split_with_sizes(levels_, 1);
-    std::vector<torch::Tensor> drawn(old);
+    std::vector<torch::Tensor> parts(old);
     for (size_t i = 0; i < levels_.size(); ++i) {
       StochasticLevel& here = *hierarchy_->levels()[i];
-      const auto place = static_cast<int64_t>(i);
-      if (place == level) drawn[i] = here.prior(state).sample(noise);
-      if (place > level) drawn[i] = here.prior(state).at(here.prior(old_state).standardized(old[i]));
-      state = here.below(state, drawn[i]);
-      old_state = here.below(old_state, old[i]);
+      const auto index = static_cast<int64_t>(i);
+      if (index == level) parts[i] = here.prior(state).sample(noise);
+      if (index > level)
+        parts[i] = here.prior(state).reparameterize(here.prior(old_state).standardized(old[i]));
+      state = here.next_state(state, parts[i]);
+      old_state = here.next_state(old_state, old[i]);
     }
-    return torch::cat(drawn, 1);
+    return torch::cat(parts, 1);
   }
 
   std::vector<int64_t> levels() const override { return levels_; }
@@ -112,13 +113,13 @@ class HierarchicalVae : public Model {
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 
  private:
-  // All levels on the way down, top first; rows are k draws for each x behind one another.
+  // All levels, top first, for k samples of each row: (k·b, …).
   struct Inferred {
     std::vector<DiagonalNormal> prior, posterior;
     std::vector<torch::Tensor> z;
-    torch::Tensor state;  // what the decoder sees
+    torch::Tensor state;  // the decoder's input
 
-    // (n, latent): of each dimension, given what was drawn above it.
+    // (n, latent): the KL of each dimension, given the samples of the levels above.
     torch::Tensor kl() const {
       std::vector<torch::Tensor> parts;
       parts.reserve(z.size());
@@ -129,18 +130,18 @@ class HierarchicalVae : public Model {
 
   Inferred infer(const torch::Tensor& x, int64_t k,
                  const std::function<torch::Tensor(const DiagonalNormal&)>& choose) {
-    const std::vector<torch::Tensor> evidence = hierarchy_->evidence(encoder_->forward(x));
-    Inferred found;
-    found.state = hierarchy_->top_state(k * x.size(0));
+    const std::vector<torch::Tensor> bottom_up = hierarchy_->bottom_up(encoder_->forward(x));
+    Inferred inferred;
+    inferred.state = hierarchy_->initial_state(k * x.size(0));
     for (size_t i = 0; i < levels_.size(); ++i) {
       StochasticLevel& level = *hierarchy_->levels()[i];
-      const DiagonalNormal prior = level.prior(found.state);
-      found.prior.push_back(prior);
-      found.posterior.push_back(level.posterior(prior, found.state, evidence[i].repeat({k, 1})));
-      found.z.push_back(choose(found.posterior.back()));
-      found.state = level.below(found.state, found.z.back());
+      const DiagonalNormal prior = level.prior(inferred.state);
+      inferred.prior.push_back(prior);
+      inferred.posterior.push_back(level.posterior(prior, inferred.state, bottom_up[i].repeat({k, 1})));
+      inferred.z.push_back(choose(inferred.posterior.back()));
+      inferred.state = level.next_state(inferred.state, inferred.z.back());
     }
-    return found;
+    return inferred;
   }
 
   torch::Tensor log_likelihood(const torch::Tensor& state, const torch::Tensor& x) {
@@ -148,9 +149,9 @@ class HierarchicalVae : public Model {
   }
 
   LossTerms bound(const Batch& batch, const KlOptions& kl, int64_t step, RandomGenerator& noise) {
-    const Inferred found = infer(batch.x, 1, [&](const DiagonalNormal& q) { return q.sample(noise); });
-    const torch::Tensor nats = -log_likelihood(found.state, batch.x);
-    return negative_elbo(nats, found.kl(), kl, step);
+    const Inferred inferred = infer(batch.x, 1, [&](const DiagonalNormal& q) { return q.sample(noise); });
+    const torch::Tensor nats = -log_likelihood(inferred.state, batch.x);
+    return negative_elbo(nats, inferred.kl(), kl, step);
   }
 
   std::vector<int64_t> levels_;  // dimensions, top first
@@ -165,7 +166,7 @@ class HierarchicalVae : public Model {
 
 std::unique_ptr<ModelSpec> hierarchical_vae_spec() {
   return std::make_unique<SpecOf<HierarchicalVae, HierarchicalVaeOptions>>(
-      "hierarchical_vae", "latent variables in levels, each drawn given those above it",
+      "hierarchical_vae", "hierarchical latent variables, each level conditioned on those above",
       "Sønderby et al., Ladder Variational Autoencoders, NIPS 2016; Child, Very Deep VAEs Generalize "
       "Autoregressive Models, ICLR 2021");
 }

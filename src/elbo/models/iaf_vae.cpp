@@ -1,6 +1,6 @@
-// Posteriors that a normalising flow makes out of a diagonal normal: inverse autoregressive (Kingma et al.
-// 2016) or planar (Rezende & Mohamed 2015). Their divergence from the prior N(0, I) has no closed form: the
-// bound takes log q(z|x) - log p(z) at the draw.
+// A VAE whose posterior is a normalising flow of a diagonal normal: inverse autoregressive (Kingma et al.
+// 2016) or planar (Rezende & Mohamed 2015). Its KL from the prior N(0, I) has no closed form: the bound uses
+// log q(z|x) - log p(z) at the sample.
 #include <torch/types.h>
 
 #include "elbo/models/gaussian_vae.h"
@@ -31,7 +31,7 @@ class IafVae : public Model {
  public:
   IafVae(const ModelContext& context, const IafVaeOptions& options, RandomGenerator& init)
       : latent_(options.latent), kl_(options.kl) {
-    require_quantities(context.data, context.name);
+    require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
     const FlowShape shape{options.latent, options.flows, options.flow_hidden,
                           find_activation(context.network.activation)};
@@ -52,11 +52,11 @@ class IafVae : public Model {
   }
 
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
-    const Drawn drawn = draw(infer(batch.x), k, noise);
-    return (log_likelihood(drawn.z, batch.x) - drawn.kl()).view({k, -1});
+    const Sample sample = sample_posterior(infer(batch.x), k, noise);
+    return (log_likelihood(sample.z, batch.x) - sample.kl()).view({k, -1});
   }
 
-  // The flow applied to the base's mean: a typical point, though not the posterior's mean.
+  // The flow applied to the mean of the base distribution, which is not the posterior's mean.
   Latent encode(const Batch& batch) override {
     const Inferred found = infer(batch.x);
     return {flow_->forward(found.base.mean, found.context).z};
@@ -72,13 +72,13 @@ class IafVae : public Model {
 
  private:
   struct Inferred {
-    DiagonalNormal base;    // before the flow
-    torch::Tensor context;  // (b, context), what the flow sees of x
+    DiagonalNormal base;    // the distribution before the flow
+    torch::Tensor context;  // (b, context): the condition of the flow
   };
-  // k draws for each row, behind one another: (k·b, …).
-  struct Drawn {
+  // k samples for each row: (k·b, …).
+  struct Sample {
     torch::Tensor z, log_q;
-    torch::Tensor kl() const { return log_q - standard_normal_log_density(z); }  // its estimate at this draw
+    torch::Tensor kl() const { return log_q - standard_normal_log_prob(z); }  // an estimate from this sample
   };
 
   Inferred infer(const torch::Tensor& x) {
@@ -87,10 +87,10 @@ class IafVae : public Model {
             output.narrow(1, 2 * latent_, flow_->context_size())};
   }
 
-  Drawn draw(const Inferred& found, int64_t k, RandomGenerator& noise) {
+  Sample sample_posterior(const Inferred& found, int64_t k, RandomGenerator& noise) {
     const torch::Tensor start = found.base.sample(noise, k);
-    const FlowOutput flowed = flow_->forward(start.flatten(0, 1), found.context.repeat({k, 1}));
-    return {flowed.z, found.base.log_prob(start).flatten() - flowed.log_det};
+    const FlowOutput output = flow_->forward(start.flatten(0, 1), found.context.repeat({k, 1}));
+    return {output.z, found.base.log_prob(start).flatten() - output.log_det};
   }
 
   torch::Tensor log_likelihood(const torch::Tensor& z, const torch::Tensor& x) {
@@ -98,9 +98,9 @@ class IafVae : public Model {
   }
 
   LossTerms bound(const Batch& batch, const KlOptions& kl, int64_t step, RandomGenerator& noise) {
-    const Drawn drawn = draw(infer(batch.x), 1, noise);
-    const torch::Tensor nats = -log_likelihood(drawn.z, batch.x);
-    return negative_elbo(nats, drawn.kl().unsqueeze(1), kl, step);
+    const Sample sample = sample_posterior(infer(batch.x), 1, noise);
+    const torch::Tensor nats = -log_likelihood(sample.z, batch.x);
+    return negative_elbo(nats, sample.kl().unsqueeze(1), kl, step);
   }
 
   int64_t latent_;
@@ -115,7 +115,7 @@ class IafVae : public Model {
 
 std::unique_ptr<ModelSpec> iaf_vae_spec() {
   return std::make_unique<SpecOf<IafVae, IafVaeOptions>>(
-      "iaf_vae", "posteriors out of normalising flows, inverse autoregressive or planar",
+      "iaf_vae", "VAE whose posterior is a normalising flow, inverse autoregressive or planar",
       "Kingma et al., Improving Variational Inference with Inverse Autoregressive Flow, NIPS 2016; Rezende & "
       "Mohamed, Variational Inference with Normalizing Flows, ICML 2015");
 }

@@ -1,5 +1,5 @@
-// The InfoVAE of Zhao, Song & Ermon 2019, eq. 6: the KL of each posterior with the weight 1-α, and the
-// divergence of all posteriors together from the prior, as an MMD, with the weight α+λ-1.
+// The InfoVAE of Zhao, Song & Ermon 2019, eq. 6: the KL of each posterior with the weight 1-α, and the MMD
+// between the aggregate posterior and the prior with the weight α+λ-1.
 #include <torch/types.h>
 
 #include "elbo/base/error.h"
@@ -27,8 +27,8 @@ class InfoVae : public GaussianVae {
       : GaussianVae(context, options, init), options_(options) {
     if (options.alpha + options.lambda < 1)
       usage_error(
-          "model.lambda={:g}: the weight alpha + lambda - 1 of the MMD would be below 0; expected {:g} "
-          "at least",
+          "model.lambda={:g}: the weight alpha + lambda - 1 of the MMD would be negative; expected at least "
+          "{:g}",
           options.lambda, 1 - options.alpha);
   }
 

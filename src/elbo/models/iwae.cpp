@@ -35,9 +35,9 @@ LossTerms Iwae::objective(const StepContext&, const Batch& batch, RandomGenerato
   const DiagonalNormal posterior = infer(batch);
   const torch::Tensor log_weights = doubly_reparameterized(posterior, batch, noise);
   LossTerms terms = bound_terms(log_weights);
-  const torch::Tensor shares = log_weights.detach().softmax(0);
-  const torch::Tensor surrogate = -(shares * log_weights).sum(0).mean(0);
-  // The surrogate has the gradient, the bound the value.
+  const torch::Tensor normalized = log_weights.detach().softmax(0);
+  const torch::Tensor surrogate = -(normalized * log_weights).sum(0).mean(0);
+  // The gradient of the surrogate with the value of the bound.
   terms.loss = surrogate + (terms.loss - surrogate).detach();
   return terms;
 }
@@ -45,12 +45,12 @@ LossTerms Iwae::objective(const StepContext&, const Batch& batch, RandomGenerato
 torch::Tensor Iwae::doubly_reparameterized(const DiagonalNormal& posterior, const Batch& batch,
                                            RandomGenerator& noise) {
   const torch::Tensor z = posterior.sample(noise, options_.samples * options_.groups);
-  // The posterior's parameters are reached through z alone, and there each draw counts by the square of its
-  // share: once in the surrogate, once here.
+  // The posterior's parameters get their gradient through z only. There each sample has the square of its
+  // normalised weight: one factor is in the surrogate, one is applied here.
   const DiagonalNormal fixed{posterior.mean.detach(), posterior.logvar.detach()};
   const torch::Tensor log_weights = grouped(log_weights_at(fixed, z, batch));
-  const torch::Tensor shares = log_weights.detach().softmax(0).flatten(0, 1).unsqueeze(-1);
-  z.register_hook([shares](const torch::Tensor& gradient) { return gradient * shares; });
+  const torch::Tensor normalized = log_weights.detach().softmax(0).flatten(0, 1).unsqueeze(-1);
+  z.register_hook([normalized](const torch::Tensor& gradient) { return gradient * normalized; });
   return log_weights;
 }
 
@@ -62,7 +62,7 @@ LossTerms Iwae::evaluate(const Batch& batch, RandomGenerator& noise) {
 
 std::unique_ptr<ModelSpec> iwae_spec() {
   return std::make_unique<SpecOf<Iwae, IwaeOptions>>(
-      "iwae", "VAE trained on the importance-weighted bound of K draws",
+      "iwae", "VAE trained on the importance-weighted bound of K samples",
       "Burda, Grosse & Salakhutdinov, Importance Weighted Autoencoders, ICLR 2016");
 }
 

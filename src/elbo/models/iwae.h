@@ -1,5 +1,5 @@
-// The importance-weighted autoencoder (Burda, Grosse & Salakhutdinov 2016), and its mean over several groups
-// of draws (Rainforth et al. 2018), which is miwae.
+// The importance-weighted autoencoder (Burda, Grosse & Salakhutdinov 2016) and miwae, the mean of its bound
+// over several groups of samples (Rainforth et al. 2018).
 #pragma once
 #include <torch/types.h>
 
@@ -11,8 +11,8 @@
 namespace elbo {
 
 struct IwaeOptions : GaussianVaeOptions {
-  int64_t samples = 5;                // K: draws of z in one bound
-  int64_t groups = 1;                 // M: bounds of which the mean is taken
+  int64_t samples = 5;                // K: samples of z per bound
+  int64_t groups = 1;                 // M: bounds in the mean
   std::string gradient = "standard";  // standard | dreg
   void bind(OptionTable& table);      // all but groups
 };
@@ -22,13 +22,15 @@ class Iwae : public GaussianVae {
   Iwae(const ModelContext& context, const IwaeOptions& options, RandomGenerator& init)
       : GaussianVae(context, options, init), options_(options) {}
 
-  // The bound L_K itself is the loss, in training and in evaluation.
+  // The loss is -L_K, in training and in evaluation.
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override;
   LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override;
 
  private:
-  // The gradient of Tucker et al. 2019, eq. 8, whose signal does not fade as K grows.
-  torch::Tensor doubly_reparameterized(const DiagonalNormal& posterior, const Batch& batch, RandomGenerator& noise);
+  // log weights (K, M, b) with the doubly reparameterised gradient of Tucker et al. 2019, eq. 8, whose
+  // signal-to-noise ratio does not decrease with K.
+  torch::Tensor doubly_reparameterized(const DiagonalNormal& posterior, const Batch& batch,
+                                       RandomGenerator& noise);
   torch::Tensor grouped(const torch::Tensor& log_weights) const;  // (M·K, b) → (K, M, b)
 
   IwaeOptions options_;

@@ -1,5 +1,5 @@
 // The multiply importance-weighted autoencoder of Rainforth et al. 2018, section 4: the mean of M bounds of K
-// draws each, between iwae (M = 1) and vae (K = 1).
+// samples each, between iwae (M = 1) and vae (K = 1).
 #include "elbo/models/iwae.h"
 #include "elbo/models/spec.h"
 

@@ -19,8 +19,9 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
     const bool pictures = data.x.size() == 4;
     if (data.x.size() != 2 && !pictures)
       usage_error(
-          "model.name={}: needs sequences, rows of tokens, (time, features) or (time, channels, height, "
-          "width); use vae",
+          "model.name={}: needs sequences: rows of tokens, (time, features) or (time, channels, height, "
+          "width); "
+          "use vae for other rows",
           context.name);
     if (pictures)
       return make_frame_elements(data.x[0], {data.x[1], data.x[2], data.x[3]}, context.network,
@@ -30,23 +31,24 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
                                make_step_likelihood(options.likelihood, data.bytes_x), init);
   }
   if (options.likelihood.name != "auto")
-    usage_error("model.likelihood={}: tokens have a probability for each of the vocabulary; leave it auto",
+    usage_error("model.likelihood={}: tokens always have a categorical likelihood; use auto",
                 options.likelihood.name);
   if (data.tokens < special_tokens || data.x[0] < 2)
     usage_error(
-        "model.name={}: needs rows of two tokens at least and a vocabulary that begins with <pad>, "
-        "<bos>, <eos>, <unk>; this data set has {} and {}",
+        "model.name={}: needs rows of at least 2 tokens and a vocabulary that begins with <pad>, <bos>, "
+        "<eos>, "
+        "<unk>; this data set has rows of {} tokens and a vocabulary of {}",
         context.name, data.x[0], data.tokens);
   return make_token_elements(data.tokens, data.x[0], options.embedding, features, init);
 }
 
-int64_t steps_of(const SequenceElements& elements, const Batch& batch, int64_t given) {
-  return given - (batch.x.size(1) - elements.steps());
+int64_t prefix_steps(const SequenceElements& elements, const Batch& batch, int64_t prefix_length) {
+  return prefix_length - (batch.x.size(1) - elements.steps());
 }
 
 torch::Tensor next_element(const SequenceElements& elements, const Continuation& continuation,
                            const torch::Tensor& features, RandomGenerator& noise) {
-  return continuation.drawn ? elements.drawn(features, noise) : elements.predict(features);
+  return continuation.sample ? elements.sample(features, noise) : elements.predict(features);
 }
 
 }  // namespace elbo

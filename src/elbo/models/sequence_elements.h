@@ -1,4 +1,4 @@
-// What variants of sequences share: which rows they take, and the elements of those.
+// Shared by the variants for sequences: the elements of their rows.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -16,13 +16,14 @@ struct ElementOptions {
   void bind(OptionTable& table);  // model.embedding and model.likelihood*
 };
 
-// features: numbers from which an element is told. Throws a usage Error for rows that are no sequences.
+// The elements of the data set's rows, predicted from `features` numbers. Throws a usage Error for rows that
+// are not sequences.
 std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, const ElementOptions& options,
                                                 int64_t features, RandomGenerator& init);
 
-// How many steps (SequenceElements::steps) the first `given` elements of a row take.
-int64_t steps_of(const SequenceElements& elements, const Batch& batch, int64_t given);
-// The element that follows from features (n, hidden) when a row is continued.
+// The steps (of SequenceElements::steps()) that a prefix covers.
+int64_t prefix_steps(const SequenceElements& elements, const Batch& batch, int64_t prefix_length);
+// The next element of a continuation, from features (n, hidden).
 torch::Tensor next_element(const SequenceElements& elements, const Continuation& continuation,
                            const torch::Tensor& features, RandomGenerator& noise);
 

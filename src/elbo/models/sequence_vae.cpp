@@ -1,11 +1,9 @@
-// The VAE of sequences of Bowman et al. 2016: one z for a whole sequence, a recurrent encoder, and a decoder
-// that tells each element from z and the elements before it. For rows of tokens (time), where <bos> is given
-// and the elements to <eos> are told, and for rows of quantities (time, features) or
-// pictures (time, channels, height, width), which networks of the section network see and tell. Steps from a
-// row's length on change nothing.
+// The VAE of sequences of Bowman et al. 2016: one z for a sequence, a recurrent encoder, and an
+// autoregressive decoder that predicts each element from z and the elements before it. Rows are tokens
+// (time), vectors (time, features) or images (time, channels, height, width). Padding (step ≥ length) is
+// masked out of every term.
 //
-// Beside reconstruction and kl, rows of tokens report how many tokens were told, so that the perplexity is
-// exp((reconstruction + kl) / tokens).
+// For tokens the metric `tokens` counts predictions: the perplexity is exp((reconstruction + kl) / tokens).
 #include <torch/types.h>
 
 #include "elbo/models/sequence_elements.h"
@@ -68,13 +66,13 @@ class SequenceVae : public Model {
     return bound(batch, {}, {}, 0, noise);
   }
 
-  // One draw after another: the probabilities of a vocabulary take much memory.
+  // One sample at a time, because logits over a vocabulary take much memory.
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
     const DiagonalNormal posterior = infer(batch);
     const torch::Tensor z = posterior.sample(noise, k);
-    std::vector<torch::Tensor> log_densities;
-    for (const torch::Tensor& draw : z.unbind(0)) log_densities.push_back(-reconstruction(draw, batch, {}));
-    return standard_normal_log_density(z) - posterior.log_prob(z) + torch::stack(log_densities);
+    std::vector<torch::Tensor> log_probs;
+    for (const torch::Tensor& sample : z.unbind(0)) log_probs.push_back(-reconstruction(sample, batch, {}));
+    return standard_normal_log_prob(z) - posterior.log_prob(z) + torch::stack(log_probs);
   }
 
   Latent encode(const Batch& batch) override {
@@ -82,21 +80,21 @@ class SequenceVae : public Model {
     return {posterior.mean, posterior.logvar, posterior.kl_to_standard()};
   }
 
-  // Each element in turn from z and those before it: of tokens the most probable, of quantities the mean.
+  // Greedy decoding: the most probable token, or the mean.
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
-    return row_of(z, [&](int64_t, const torch::Tensor& features) { return elements_->predict(features); });
+    return generate(z, [&](int64_t, const torch::Tensor& features) { return elements_->predict(features); });
   }
 
-  // z is drawn from what the encoder says of the elements that are given.
+  // z is a sample of the posterior given the prefix.
   std::optional<torch::Tensor> continue_from(const Batch& batch, const Continuation& continuation,
                                              RandomGenerator& noise) override {
-    Batch beginning = batch;
-    beginning.length =
-        torch::full({batch.size()}, continuation.given, batch.ids.options().device(batch.x.device()));
-    const torch::Tensor z = infer(beginning).sample(noise);
+    Batch prefix = batch;
+    prefix.length =
+        torch::full({batch.size()}, continuation.prefix_length, batch.ids.options().device(batch.x.device()));
+    const torch::Tensor z = infer(prefix).sample(noise);
     const torch::Tensor known = elements_->targets(batch.x);
-    const int64_t known_steps = steps_of(*elements_, batch, continuation.given);
-    return row_of(z, [&](int64_t step, const torch::Tensor& features) {
+    const int64_t known_steps = prefix_steps(*elements_, batch, continuation.prefix_length);
+    return generate(z, [&](int64_t step, const torch::Tensor& features) {
       if (step < known_steps) return known.select(1, step);
       return next_element(*elements_, continuation, features, noise);
     });
@@ -109,32 +107,33 @@ class SequenceVae : public Model {
   std::shared_ptr<const Likelihood> likelihood() const override { return elements_->likelihood(); }
 
  private:
-  // choose(step, features (n, hidden)): the element of each step in turn.
+  // Rows of the elements choose(step, features (n, hidden)).
   template <typename Choose>
-  torch::Tensor row_of(const torch::Tensor& z, const Choose& choose) {
-    torch::Tensor state = decoder_->start(z), element = elements_->first(z.size(0), z.device());
-    std::vector<torch::Tensor> predict;
-    predict.reserve(static_cast<size_t>(elements_->steps()));
+  torch::Tensor generate(const torch::Tensor& z, const Choose& choose) {
+    torch::Tensor state = decoder_->initial_state(z),
+                  element = elements_->initial_input(z.size(0), z.device());
+    std::vector<torch::Tensor> elements;
+    elements.reserve(static_cast<size_t>(elements_->steps()));
     for (int64_t step = 0; step < elements_->steps(); ++step) {
-      element = choose(step, decoder_->step(elements_->seen(element), z, state));
-      predict.push_back(element);
+      element = choose(step, decoder_->step(elements_->embed(element), z, state));
+      elements.push_back(element);
     }
-    return elements_->row(predict);
+    return elements_->assemble(elements);
   }
 
-  // From the encoder's state after the last element that counts; from zeros where none does.
+  // From the encoder's state after the last element that is not padding; from zeros for an empty sequence.
   DiagonalNormal infer(const Batch& batch) {
-    const torch::Tensor nothing = torch::zeros({batch.size(), options_.hidden}, batch.x.device());
-    const torch::Tensor states = encoder_->unroll(elements_->seen(batch.x), nothing);
+    const torch::Tensor zeros = torch::zeros({batch.size(), options_.hidden}, batch.x.device());
+    const torch::Tensor states = encoder_->unroll(elements_->embed(batch.x), zeros);
     if (!batch.length.defined()) return DiagonalNormal::of(posterior_->forward(states.select(1, -1)));
-    const torch::Tensor all = torch::cat({nothing.unsqueeze(1), states}, 1);
+    const torch::Tensor all = torch::cat({zeros.unsqueeze(1), states}, 1);
     const torch::Tensor last = batch.length.view({-1, 1, 1}).expand({-1, 1, options_.hidden});
     return DiagonalNormal::of(posterior_->forward(all.gather(1, last).squeeze(1)));
   }
 
   torch::Tensor reconstruction(const torch::Tensor& z, const Batch& batch, const torch::Tensor& dropped) {
-    const torch::Tensor before = elements_->seen(elements_->before(batch.x, dropped));
-    return -elements_->log_prob(decoder_->forward(before, z), batch.x, batch.length);
+    const torch::Tensor inputs = elements_->embed(elements_->decoder_inputs(batch.x, dropped));
+    return -elements_->log_prob(decoder_->forward(inputs, z), batch.x, batch.length);
   }
 
   // -ELBO (Kingma & Welling 2014, eq. 10).
@@ -143,7 +142,7 @@ class SequenceVae : public Model {
     const DiagonalNormal posterior = infer(batch);
     const torch::Tensor nats = reconstruction(posterior.sample(noise), batch, dropped);
     LossTerms terms = negative_elbo(nats, posterior.kl_to_standard(), kl, step);
-    if (is_text_) terms.add_metric("tokens", elements_->counted(batch.x, batch.length).sum(1));
+    if (is_text_) terms.add_metric("tokens", elements_->mask(batch.x, batch.length).sum(1));
     return terms;
   }
 
@@ -159,7 +158,7 @@ class SequenceVae : public Model {
 
 std::unique_ptr<ModelSpec> sequence_vae_spec() {
   return std::make_unique<SpecOf<SequenceVae, SequenceVaeOptions>>(
-      "sequence_vae", "one z for a sequence of tokens or quantities, an autoregressive decoder",
+      "sequence_vae", "VAE of sequences of tokens or vectors: one z and an autoregressive decoder",
       "Bowman et al., Generating Sentences from a Continuous Space, CoNLL 2016");
 }
 

@@ -1,4 +1,4 @@
-// A ModelSpec out of a variant's options and its model: what variants write in place of a class of their own.
+// A ModelSpec made of a variant's options and its model class.
 #pragma once
 #include <memory>
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace elbo {
 
-// Options: a struct with bind(OptionTable&). Built: a Model that is made of a ModelContext, Options and
-// Noise.
+// Options: a struct with bind(OptionTable&). Built: a Model with a constructor Built(const ModelContext&,
+// const Options&, RandomGenerator&).
 template <typename Built, typename Options>
 class SpecOf final : public ModelSpec {
  public:

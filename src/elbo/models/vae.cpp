@@ -1,6 +1,6 @@
-// The variational autoencoder of Kingma & Welling 2014, with the weight of its KL term (Higgins et al. 2017),
-// warm-up and free bits as settings. With a multinomial likelihood and input dropout it is the Mult-VAE of
-// Liang et al. 2018.
+// The variational autoencoder of Kingma & Welling 2014, with options for the weight of the KL term (Higgins
+// et al. 2017), its warm-up and free bits. With a multinomial likelihood and input dropout it is the Mult-VAE
+// of Liang et al. 2018.
 #include <torch/types.h>
 
 #include "elbo/models/gaussian_vae.h"
@@ -26,12 +26,12 @@ class Vae : public GaussianVae {
       : GaussianVae(context, options, init), kl_(options.kl), input_dropout_(options.input_dropout) {}
 
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
-    return weighted_bound(infer(seen(batch.x, noise), batch.label), batch, noise, kl_, step_context.step);
+    return weighted_bound(infer(dropout(batch.x, noise), batch.label), batch, noise, kl_, step_context.step);
   }
 
  private:
-  // Scaled, so that sums over x keep their expectation (Srivastava et al. 2014).
-  torch::Tensor seen(const torch::Tensor& x, RandomGenerator& noise) const {
+  // Inverted dropout: scaled so that the expectation is x (Srivastava et al. 2014).
+  torch::Tensor dropout(const torch::Tensor& x, RandomGenerator& noise) const {
     if (input_dropout_ == 0) return x;
     return x * (noise.uniform(x.sizes()) >= input_dropout_) / (1 - input_dropout_);
   }

@@ -1,5 +1,5 @@
-// The VAE/GAN of Larsen et al. 2016: rows are reconstructed in the features of a discriminator, which tells
-// them from what the decoder makes. Features are what its last layer sees.
+// The VAE/GAN of Larsen et al. 2016: the reconstruction error is measured in the features of a discriminator
+// between data and decoded rows. Features are the input of its last layer.
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -53,12 +53,12 @@ class VaeGan : public GaussianVae {
 
   // Larsen et al. 2016, algorithm 1.
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
-    if (step_context.phase == "encoder") return bound_in_features(batch, noise);
-    if (step_context.phase == "decoder") return resemble(batch, noise);
+    if (step_context.phase == "encoder") return encoder_terms(batch, noise);
+    if (step_context.phase == "decoder") return generator_terms(batch, noise);
     return discriminator_terms(batch, noise);
   }
 
-  // The bound of the VAE that encoder, decoder and likelihood are, and the error in features at the same z.
+  // -ELBO of the VAE of encoder, decoder and likelihood, and the feature error at the same z.
   LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override {
     const DiagonalNormal posterior = infer(batch);
     const torch::Tensor z = posterior.sample(noise);
@@ -68,22 +68,21 @@ class VaeGan : public GaussianVae {
   }
 
  private:
-  // -log N(D_l(x) | D_l(x̃), s²I) but for a constant, (b), where D_l are the features and s is their scale: 1
-  // in the paper, whose discriminator's features are larger than those under a penalty on its slope.
-  torch::Tensor feature_error(const torch::Tensor& x, const torch::Tensor& features_of_decoded) {
-    const torch::Tensor error = discriminator_->features(x) - features_of_decoded;
+  // -log N(D_l(x) | D_l(x̃), s²I) up to a constant, (b), with features D_l and scale s. The paper has s = 1;
+  // its discriminator has larger features than one with the R1 penalty.
+  torch::Tensor feature_error(const torch::Tensor& x, const torch::Tensor& decoded_features) {
+    const torch::Tensor error = discriminator_->features(x) - decoded_features;
     return 0.5 * (error / feature_scale_).square().sum(1);
   }
 
-  // Codes of the rows, then draws from the prior: (2b, latent). The phases that use them leave the encoder
-  // as it is.
-  torch::Tensor codes_and_draws(const Batch& batch, RandomGenerator& noise) {
+  // Codes of the rows, then samples of the prior: (2b, latent). Without gradients for the encoder.
+  torch::Tensor codes_and_samples(const Batch& batch, RandomGenerator& noise) {
     const torch::NoGradGuard no_grad;
     const torch::Tensor codes = infer(batch).sample(noise);
     return torch::cat({codes, prior_sample(batch.size(), {}, noise)});
   }
 
-  LossTerms bound_in_features(const Batch& batch, RandomGenerator& noise) {
+  LossTerms encoder_terms(const Batch& batch, RandomGenerator& noise) {
     const DiagonalNormal posterior = infer(batch);
     const torch::Tensor decoded = decode(posterior.sample(noise), batch.label);
     const torch::Tensor error = feature_error(batch.x, discriminator_->features(decoded));
@@ -95,32 +94,32 @@ class VaeGan : public GaussianVae {
     return terms;
   }
 
-  // The verdict in the form that does not saturate, on what is decoded from codes and from draws.
-  LossTerms resemble(const Batch& batch, RandomGenerator& noise) {
+  // The non-saturating generator loss on rows decoded from codes and from samples of the prior.
+  LossTerms generator_terms(const Batch& batch, RandomGenerator& noise) {
     const torch::Tensor features =
-        discriminator_->features(decode(codes_and_draws(batch, noise), batch.label));
+        discriminator_->features(decode(codes_and_samples(batch, noise), batch.label));
     const torch::Tensor error = feature_error(batch.x, features.narrow(0, 0, batch.size()));
-    const torch::Tensor verdicts = generator_loss(discriminator_->outputs(features).view({2, -1})).sum(0);
+    const torch::Tensor adversarial = generator_loss(discriminator_->outputs(features).view({2, -1})).sum(0);
     LossTerms terms;
-    terms.loss = gamma_ * error + verdicts;
-    terms.add_metric("generator", verdicts);
+    terms.loss = gamma_ * error + adversarial;
+    terms.add_metric("generator", adversarial);
     return terms;
   }
 
-  // What is decoded from codes is to be told from the rows as well as what is decoded from draws.
+  // Both rows decoded from codes and rows decoded from samples of the prior are fake.
   LossTerms discriminator_terms(const Batch& batch, RandomGenerator& noise) {
     torch::Tensor fake;
     {
       const torch::NoGradGuard no_grad;
-      fake = decode(codes_and_draws(batch, noise), batch.label);
+      fake = decode(codes_and_samples(batch, noise), batch.label);
     }
     const torch::Tensor real = batch.x.detach().requires_grad_(r1_penalty_ > 0);
-    const torch::Tensor logit_of_real = discriminator_->forward(real).squeeze(1);
-    const torch::Tensor logit_of_fakes = discriminator_->forward(fake).view({2, -1});
+    const torch::Tensor real_logit = discriminator_->forward(real).squeeze(1);
+    const torch::Tensor fake_logits = discriminator_->forward(fake).view({2, -1});
     LossTerms terms;
-    terms.loss = torch::softplus(-logit_of_real) + torch::softplus(logit_of_fakes).sum(0);
+    terms.loss = torch::softplus(-real_logit) + torch::softplus(fake_logits).sum(0);
     terms.add_metric("discriminator", terms.loss);
-    if (r1_penalty_ > 0) terms.loss = terms.loss + r1_penalty_ * r1_penalty(logit_of_real, real);
+    if (r1_penalty_ > 0) terms.loss = terms.loss + r1_penalty_ * r1_penalty(real_logit, real);
     return terms;
   }
 

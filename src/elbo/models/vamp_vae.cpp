@@ -1,6 +1,6 @@
-// The VampPrior of Tomczak & Welling 2018: in place of N(0, I) the mixture of the posteriors of K rows that
-// are learnt like all parameters, p(z) = 1/K Σ q(z|u_k) (eq. 9). The divergence from a mixture has no closed
-// form: the bound takes log q(z|x) - log p(z) at the draw.
+// The VampPrior of Tomczak & Welling 2018: the prior is the mixture of the posteriors of K learned
+// pseudo-inputs, p(z) = 1/K Σ q(z|u_k) (eq. 9). The KL from a mixture has no closed form: the bound uses log
+// q(z|x) - log p(z) at the sample.
 #include <torch/types.h>
 
 #include "elbo/models/gaussian_vae.h"
@@ -22,7 +22,7 @@ struct VampVaeOptions : GaussianVaeOptions {
   }
 };
 
-// Rows like those of the data, in [0, 1] for images.
+// Learned rows of the data's shape, in [0, 1] for images.
 class PseudoInputs : public torch::nn::Module {
  public:
   PseudoInputs(int64_t n, const DataShape& data, RandomGenerator& init) : in_unit_interval_(data.is_image()) {
@@ -67,7 +67,7 @@ class VampVae : public GaussianVae {
   }
 
  protected:
-  torch::Tensor log_prior(const torch::Tensor& z) override { return mixture_log_density(components(), z); }
+  torch::Tensor log_prior(const torch::Tensor& z) override { return mixture_log_prob(components(), z); }
 
  private:
   DiagonalNormal components() { return infer(pseudo_inputs_->rows(), {}); }
@@ -88,7 +88,7 @@ class VampVae : public GaussianVae {
 
 std::unique_ptr<ModelSpec> vamp_vae_spec() {
   return std::make_unique<SpecOf<VampVae, VampVaeOptions>>(
-      "vamp_vae", "the prior is a mixture of the posteriors of learnt pseudo-inputs",
+      "vamp_vae", "VAE whose prior is a mixture of the posteriors of learned pseudo-inputs",
       "Tomczak & Welling, VAE with a VampPrior, AISTATS 2018");
 }
 

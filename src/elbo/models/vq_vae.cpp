@@ -1,5 +1,5 @@
 // The vector-quantised autoencoder of van den Oord, Vinyals & Kavukcuoglu 2017: the encoder's vectors are
-// replaced by the nearest ones of a codebook, and an autoregressive prior learns what codes go together.
+// replaced by the nearest vectors of a codebook, and an autoregressive prior is trained on the codes.
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -17,7 +17,7 @@ struct VqVaeOptions {
   CodebookOptions codebook;
   CodePriorOptions prior;
   double commitment = 0.25;  // β of eq. 3
-  int64_t prior_from = 0;    // step at which the prior begins and all else ends; 0: both from the first step
+  int64_t prior_from = 0;  // step at which training changes from the model to the prior; 0: both at all steps
   LikelihoodOptions likelihood;
 
   void bind(OptionTable& table) {
@@ -45,7 +45,7 @@ struct VqVaeOptions {
 class VqVae : public Model {
  public:
   VqVae(const ModelContext& context, const VqVaeOptions& options, RandomGenerator& init) : options_(options) {
-    require_quantities(context.data, context.name);
+    require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
     likelihood_ = make_likelihood(options.likelihood, context.data.is_image());
     const CodeLayout layout = code_layout(context.network, row, options.code);
@@ -74,9 +74,8 @@ class VqVae : public Model {
     codebook_->update_statistics(statistics);
   }
 
-  // -log p(x|c) - log p(c) at the encoder's codes c. Codes are discrete, so p(x) = Σ p(x|c) p(c) over all c
-  // is at least each of its summands: the loss is no less than -log p(x). It is -ELBO for a posterior that
-  // has all its probability at one c, whose entropy is 0.
+  // -log p(x|c) - log p(c) at the encoder's codes c: -ELBO for a deterministic posterior, whose entropy is 0.
+  // As p(x) = Σ p(x|c) p(c) over discrete codes, the loss is an upper bound of -log p(x).
   LossTerms evaluate(const Batch& batch, RandomGenerator&) override {
     const torch::Tensor codes = codebook_->nearest(encoder_->forward(batch.x));
     const torch::Tensor nats = reconstruction(codebook_->vectors(codes), batch);
@@ -85,16 +84,16 @@ class VqVae : public Model {
     terms.loss = nats + nll;
     terms.add_metric("reconstruction", nats);
     terms.add_metric("prior", nll);
-    report_use(terms, codes);
+    add_codebook_usage(terms, codes);
     return terms;
   }
 
-  // The posterior's weights would be p(x, c) at one c, again and again.
+  // The posterior is deterministic: all samples would be equal.
   std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override {
     return std::nullopt;
   }
 
-  // The codes' vectors, one after the other: what lies between two of them can be decoded, too.
+  // The concatenated vectors of the codes. Points between vectors can be decoded, too.
   Latent encode(const Batch& batch) override {
     const torch::Tensor codes = codebook_->nearest(encoder_->forward(batch.x));
     return {codebook_->vectors(codes).flatten(1)};
@@ -113,7 +112,7 @@ class VqVae : public Model {
     return -likelihood_->log_prob(decoder_->forward(z), batch.x);
   }
 
-  // Eq. 3; with moving averages its second term is theirs to minimise (appendix A.1).
+  // Eq. 3. With moving averages, the second term is left to them (appendix A.1).
   LossTerms model_terms(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) {
     const torch::Tensor z = encoder_->forward(batch.x);
     const torch::Tensor codes = codebook_->nearest(z);
@@ -129,7 +128,7 @@ class VqVae : public Model {
     } else {
       terms.statistics = codebook_->statistics(z, codes, step_context.microbatch == 0, noise);
     }
-    report_use(terms, codes);
+    add_codebook_usage(terms, codes);
     return terms;
   }
 
@@ -144,9 +143,9 @@ class VqVae : public Model {
     return terms;
   }
 
-  // Neither is a sum over rows. Each microbatch's value counts once for each of its rows, so what the run
-  // shows is their mean over microbatches, and depends on how many rows these have.
-  void report_use(LossTerms& terms, const torch::Tensor& codes) const {
+  // These metrics are not sums over rows. Multiplied by the rows of the microbatch, they are reported as the
+  // mean over microbatches, which depends on train.microbatch.
+  void add_codebook_usage(LossTerms& terms, const torch::Tensor& codes) const {
     const CodebookUsage use = codebook_usage(codes, codebook_->size());
     const auto rows = static_cast<double>(codes.size(0));
     terms.add_metric("perplexity", use.perplexity * rows);

@@ -1,16 +1,15 @@
 // The variational recurrent network of Chung et al. 2015: a z for each step of a sequence. Prior, encoder,
-// decoder and the recurrence all depend on the state, which has read the elements and the z before:
+// decoder and recurrence depend on the state h_t-1, a function of the previous x and z:
 //
 //   prior      p(z_t | h_t-1)        encoder    q(z_t | x_t, h_t-1)       (eq. 5, 9)
 //   decoder    p(x_t | z_t, h_t-1)   recurrence h_t = f(x_t, z_t, h_t-1)  (eq. 6, 7)
 //
-// where x_t and z_t are seen through networks of their own. Rows are those of sequence_vae; steps from a
-// row's length on change nothing.
+// where x_t and z_t are embedded by networks. Rows are those of sequence_vae. Padding (step ≥ length) is
+// masked out of every term.
 //
-// The model's z (steps·latent) holds those of all steps behind one another. encode() takes the encoder's mean
-// at each step and goes on from it; the variances and KL terms that it tells are those along this path.
-// decode() and prior_sample() let the recurrence read the decoder's own means (of tokens: the most probable),
-// so that z alone tells a row.
+// The model's z (steps·latent) is the concatenation over steps. encode() follows the encoder's means;
+// variances and KL terms are those along this path. decode() and prior_sample() feed back the decoder's means
+// (for tokens: the most probable), so that a row is a function of z.
 #include <torch/types.h>
 
 #include <functional>
@@ -69,32 +68,32 @@ class Vrnn : public Model {
     return bound(batch, {}, 0, noise);
   }
 
-  // One draw after another: the states of all steps take much memory.
+  // One sample at a time, because the states of all steps take much memory.
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
-    const torch::Tensor x = elements_->targets(batch.x), counts = counted(batch);
-    std::vector<torch::Tensor> draws;
-    for (int64_t draw = 0; draw < k; ++draw) {
+    const torch::Tensor x = elements_->targets(batch.x), weights = mask(batch);
+    std::vector<torch::Tensor> log_weights;
+    for (int64_t sample = 0; sample < k; ++sample) {
       const Path path = along(x, epsilon(batch, noise));
       const torch::Tensor log_ratio =
-          path.prior.log_density_of_dimensions(path.z) - path.posterior.log_density_of_dimensions(path.z);
-      draws.push_back((log_ratio * counts).sum({1, 2}) +
-                      elements_->log_prob(path.features, batch.x, batch.length));
+          path.prior.log_prob_per_dimension(path.z) - path.posterior.log_prob_per_dimension(path.z);
+      log_weights.push_back((log_ratio * weights).sum({1, 2}) +
+                            elements_->log_prob(path.features, batch.x, batch.length));
     }
-    return torch::stack(draws);
+    return torch::stack(log_weights);
   }
 
-  // Zeros for the steps that do not count.
+  // Padding has zeros.
   Latent encode(const Batch& batch) override {
     const Path path = along(elements_->targets(batch.x), {});
-    const torch::Tensor counts = counted(batch);
-    const auto flat = [&](const torch::Tensor& steps) { return (steps * counts).flatten(1); };
+    const torch::Tensor weights = mask(batch);
+    const auto flat = [&](const torch::Tensor& steps) { return (steps * weights).flatten(1); };
     return {flat(path.z), flat(path.posterior.logvar), flat(path.posterior.kl_to(path.prior))};
   }
 
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
-    const torch::Tensor of_steps = z.unflatten(1, {elements_->steps(), options_.latent});
-    const auto as_given = [&](int64_t step, const torch::Tensor&) { return of_steps.select(1, step); };
-    return elements_->row(generate(start(z.size(0), z.device()), elements_->steps(), as_given, mean()).x);
+    const torch::Tensor per_step = z.unflatten(1, {elements_->steps(), options_.latent});
+    const auto from_z = [&](int64_t step, const torch::Tensor&) { return per_step.select(1, step); };
+    return elements_->assemble(generate(start(z.size(0), z.device()), elements_->steps(), from_z, mean()).x);
   }
 
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
@@ -104,18 +103,18 @@ class Vrnn : public Model {
 
   std::optional<torch::Tensor> continue_from(const Batch& batch, const Continuation& continuation,
                                              RandomGenerator& noise) override {
-    const int64_t given = steps_of(*elements_, batch, continuation.given);
-    const torch::Tensor x = elements_->targets(batch.x).narrow(1, 0, given);
-    const torch::Tensor eps = epsilon(batch, noise).narrow(1, 0, given);
+    const int64_t prefix = prefix_steps(*elements_, batch, continuation.prefix_length);
+    const torch::Tensor x = elements_->targets(batch.x).narrow(1, 0, prefix);
+    const torch::Tensor eps = epsilon(batch, noise).narrow(1, 0, prefix);
     const auto next = [&](const torch::Tensor& features) {
       return next_element(*elements_, continuation, features, noise);
     };
-    // Of tokens, a beginning of <bos> alone has no step behind it.
-    const torch::Tensor state = given > 0 ? along(x, eps).state : start(batch.size(), batch.x.device());
-    const Generated rest = generate(state, elements_->steps() - given, from_prior(noise), next);
+    // The prefix <bos> has no steps.
+    const torch::Tensor state = prefix > 0 ? along(x, eps).state : start(batch.size(), batch.x.device());
+    const Generated rest = generate(state, elements_->steps() - prefix, from_prior(noise), next);
     std::vector<torch::Tensor> all = x.unbind(1);
     all.insert(all.end(), rest.x.begin(), rest.x.end());
-    return elements_->row(all);
+    return elements_->assemble(all);
   }
 
   bool uses_length() const override { return true; }
@@ -123,19 +122,18 @@ class Vrnn : public Model {
   std::shared_ptr<const Likelihood> likelihood() const override { return elements_->likelihood(); }
 
  private:
-  // What a walk along sequences finds, at each step.
+  // The variables of each step along sequences.
   struct Path {
     DiagonalNormal prior, posterior;  // (b, steps, latent)
     torch::Tensor z;                  // (b, steps, latent)
-    torch::Tensor features;           // (b, steps, hidden), that tell the elements
+    torch::Tensor features;           // (b, steps, hidden), from which elements are predicted
     torch::Tensor state;              // (b, state_size), after the last step
   };
-  // From the number of a step and the state's output before it, (n, latent); from features, an element (n,
-  // …).
+  // (step, the state's output before it) → z (n, latent); features (n, hidden) → element (n, …).
   using ChooseZ = std::function<torch::Tensor(int64_t, const torch::Tensor&)>;
   using ChooseX = std::function<torch::Tensor(const torch::Tensor&)>;
   struct Generated {
-    std::vector<torch::Tensor> z, x;  // of each step, (n, latent) and (n, …)
+    std::vector<torch::Tensor> z, x;  // per step, (n, latent) and (n, …)
   };
 
   torch::Tensor start(int64_t n, torch::Device device) const {
@@ -144,27 +142,27 @@ class Vrnn : public Model {
   torch::Tensor epsilon(const Batch& batch, RandomGenerator& noise) const {
     return noise.normal({batch.size(), elements_->steps(), options_.latent});
   }
-  torch::Tensor counted(const Batch& batch) const {  // (b, steps, 1)
-    return elements_->counted(batch.x, batch.length).unsqueeze(2);
+  torch::Tensor mask(const Batch& batch) const {  // (b, steps, 1)
+    return elements_->mask(batch.x, batch.length).unsqueeze(2);
   }
-  torch::Tensor seen(const torch::Tensor& x) { return activation_(see_x_->forward(elements_->seen(x))); }
+  torch::Tensor embed(const torch::Tensor& x) { return activation_(see_x_->forward(elements_->embed(x))); }
   torch::Tensor features(const torch::Tensor& seen_z, const torch::Tensor& before) {
     return activation_(decoder_->forward(torch::cat({seen_z, before}, -1)));
   }
 
-  // x (b, steps, …), ε (b, steps, latent) of the draws from the posteriors; undefined: their means. What no
-  // later step needs is computed for all of them at once.
+  // x (b, steps, …), ε (b, steps, latent) of the posteriors' samples; undefined: their means. Values that no
+  // later step needs are computed for all steps at once.
   Path along(const torch::Tensor& x, const torch::Tensor& epsilon) {
     torch::Tensor state = start(x.size(0), x.device());
     std::vector<torch::Tensor> before, posteriors, z, seen_z;
-    for (const torch::Tensor& now : seen(x).unbind(1)) {
+    for (const torch::Tensor& element : embed(x).unbind(1)) {
       const auto step = static_cast<int64_t>(z.size());
       before.push_back(cell_->output(state));
-      posteriors.push_back(encoder_->forward(torch::cat({now, before.back()}, 1)));
+      posteriors.push_back(encoder_->forward(torch::cat({element, before.back()}, 1)));
       const DiagonalNormal posterior = DiagonalNormal::of(posteriors.back());
-      z.push_back(epsilon.defined() ? posterior.at(epsilon.select(1, step)) : posterior.mean);
+      z.push_back(epsilon.defined() ? posterior.reparameterize(epsilon.select(1, step)) : posterior.mean);
       seen_z.push_back(activation_(see_z_->forward(z.back())));
-      state = cell_->step(torch::cat({now, seen_z.back()}, 1), state);
+      state = cell_->step(torch::cat({element, seen_z.back()}, 1), state);
     }
     const torch::Tensor all_before = torch::stack(before, 1);
     return {.prior = DiagonalNormal::of(prior_->forward(all_before)),
@@ -174,7 +172,7 @@ class Vrnn : public Model {
             .state = state};
   }
 
-  // So many steps on from `state`.
+  // `steps` steps, starting from `state`.
   Generated generate(torch::Tensor state, int64_t steps, const ChooseZ& choose_z, const ChooseX& choose_x) {
     Generated all;
     for (int64_t step = 0; step < steps; ++step) {
@@ -182,7 +180,7 @@ class Vrnn : public Model {
       all.z.push_back(choose_z(step, before));
       const torch::Tensor seen_z = activation_(see_z_->forward(all.z.back()));
       all.x.push_back(choose_x(features(seen_z, before)));
-      state = cell_->step(torch::cat({seen(all.x.back()), seen_z}, 1), state);
+      state = cell_->step(torch::cat({embed(all.x.back()), seen_z}, 1), state);
     }
     return all;
   }
@@ -195,13 +193,13 @@ class Vrnn : public Model {
     return [this](const torch::Tensor& features) { return elements_->predict(features); };
   }
 
-  // -ELBO, summed over the steps that count (Chung et al. 2015, eq. 11).
+  // -ELBO, summed over the steps that are not padding (Chung et al. 2015, eq. 11).
   LossTerms bound(const Batch& batch, const KlOptions& kl, int64_t step, RandomGenerator& noise) {
     const Path path = along(elements_->targets(batch.x), epsilon(batch, noise));
     const torch::Tensor nats = -elements_->log_prob(path.features, batch.x, batch.length);
-    const torch::Tensor of_steps = path.posterior.kl_to(path.prior) * counted(batch);
-    LossTerms terms = negative_elbo(nats, of_steps.flatten(1), kl, step);
-    if (is_text_) terms.add_metric("tokens", elements_->counted(batch.x, batch.length).sum(1));
+    const torch::Tensor per_step = path.posterior.kl_to(path.prior) * mask(batch);
+    LossTerms terms = negative_elbo(nats, per_step.flatten(1), kl, step);
+    if (is_text_) terms.add_metric("tokens", elements_->mask(batch.x, batch.length).sum(1));
     return terms;
   }
 
@@ -217,7 +215,7 @@ class Vrnn : public Model {
 
 std::unique_ptr<ModelSpec> vrnn_spec() {
   return std::make_unique<SpecOf<Vrnn, VrnnOptions>>(
-      "vrnn", "a z for each step of a sequence, with a prior that depends on the steps before",
+      "vrnn", "recurrent VAE: a z for each step, with a prior conditioned on the previous steps",
       "Chung et al., A Recurrent Latent Variable Model for Sequential Data, NeurIPS 2015");
 }
 

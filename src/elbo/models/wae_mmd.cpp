@@ -1,6 +1,6 @@
-// The Wasserstein autoencoder with an MMD penalty (Tolstikhin et al. 2018, algorithm 2), with a Gaussian
-// encoder: only the aggregate posterior is held to the prior, so there is no bound on log p(x), and
-// evaluation compares reconstructions.
+// The Wasserstein autoencoder with an MMD penalty (Tolstikhin et al. 2018, algorithm 2) and a Gaussian
+// encoder. Only the aggregate posterior is matched to the prior, so there is no bound on log p(x); evaluation
+// is the reconstruction term.
 #include <torch/types.h>
 
 #include "elbo/models/gaussian_vae.h"
@@ -40,7 +40,9 @@ class WaeMmd : public GaussianVae {
     terms.add_metric("reconstruction", terms.loss);
     return terms;
   }
-  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override { return std::nullopt; }
+  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override {
+    return std::nullopt;
+  }
 
  private:
   WaeOptions options_;
@@ -50,7 +52,7 @@ class WaeMmd : public GaussianVae {
 
 std::unique_ptr<ModelSpec> wae_mmd_spec() {
   return std::make_unique<SpecOf<WaeMmd, WaeOptions>>(
-      "wae_mmd", "Wasserstein autoencoder: codes as a whole follow the prior, by MMD",
+      "wae_mmd", "Wasserstein autoencoder: an MMD matches the aggregate posterior to the prior",
       "Tolstikhin, Bousquet, Gelly & Schoelkopf, Wasserstein Auto-Encoders, ICLR 2018");
 }
 

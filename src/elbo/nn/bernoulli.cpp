@@ -12,10 +12,10 @@ namespace elbo {
 namespace {
 
 // e⁻ᵃ for a ≥ 0, to 2 units in the last place (Cody & Waite's reduction, the polynomial of Moshier's Cephes).
-// Below e⁻⁸⁷ the result stays there.
+// The result is at least e⁻⁸⁷.
 [[gnu::always_inline]] inline float exp_of_negative(float a) {
   const float t = a < 87.0F ? -a : -87.0F;
-  constexpr float shift = 0x1.8p23F;  // added, the sum's last bits are the nearest whole number
+  constexpr float shift = 0x1.8p23F;  // the last bits of a sum with it are the nearest integer
   const float shifted = t * 1.44269504F + shift;
   const float n = shifted - shift;
   const float r = (t - n * 0.693359375F) + n * 2.12194440e-4F;
@@ -29,8 +29,8 @@ namespace {
   return mantissa * std::bit_cast<float>((std::bit_cast<uint32_t>(shifted) + 127U) << 23);
 }
 
-// log(1 + e) for e in [0, 1]: twice the area tangent of e/(2 + e) ≤ 1/3, whose series is cut off where its
-// terms fall below 1e-8 of the result.
+// log(1 + e) for e in [0, 1]: 2 artanh(e/(2 + e)), with e/(2 + e) ≤ 1/3. The series ends where its terms fall
+// below 1e-8 of the result.
 [[gnu::always_inline]] inline float log_one_plus(float e) {
   const float s = e / (2.0F + e);
   const float q = s * s;
@@ -55,8 +55,8 @@ struct Element {
   return {(x * logit - positive) - log_one_plus(e), x - sigmoid};
 }
 
-// One row: returns its log density, and writes x - σ(l), the derivative.
-ELBO_VECTORIZE float log_density_of_row(const float* logits, const float* x, int64_t features, float* slope) {
+// One row: returns its log likelihood and writes the derivative x - σ(l).
+ELBO_VECTORIZE float log_prob_of_row(const float* logits, const float* x, int64_t features, float* slope) {
   float sums[lanes] = {};
   int64_t i = 0;
   for (; i + lanes <= features; i += lanes)
@@ -75,26 +75,26 @@ ELBO_VECTORIZE float log_density_of_row(const float* logits, const float* x, int
   return static_cast<float>(sum);
 }
 
-// logits (k, b, features), x (b, features), contiguous → log density (k, b), slope (k, b, features).
+// logits (k, b, features), x (b, features), contiguous → log likelihood (k, b), slope (k, b, features).
 std::pair<torch::Tensor, torch::Tensor> on_cpu(const torch::Tensor& logits, const torch::Tensor& x) {
   const int64_t rows = logits.size(0) * logits.size(1), features = logits.size(2);
-  torch::Tensor density = torch::empty({logits.size(0), logits.size(1)}), slope = torch::empty_like(logits);
+  torch::Tensor log_prob = torch::empty({logits.size(0), logits.size(1)}), slope = torch::empty_like(logits);
   for (int64_t row = 0; row < rows; ++row)
-    density.mutable_data_ptr<float>()[row] =
-        log_density_of_row(logits.const_data_ptr<float>() + row * features,
-                           x.const_data_ptr<float>() + row % x.size(0) * features, features,
-                           slope.mutable_data_ptr<float>() + row * features);
-  return {density, slope};
+    log_prob.mutable_data_ptr<float>()[row] =
+        log_prob_of_row(logits.const_data_ptr<float>() + row * features,
+                        x.const_data_ptr<float>() + row % x.size(0) * features, features,
+                        slope.mutable_data_ptr<float>() + row * features);
+  return {log_prob, slope};
 }
 
-class LogDensity : public torch::autograd::Function<LogDensity> {
+class BernoulliLogProb : public torch::autograd::Function<BernoulliLogProb> {
  public:
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& logits,
                                const torch::Tensor& x) {
     if (logits.is_cpu() && logits.scalar_type() == torch::kFloat32) {
-      auto [density, slope] = on_cpu(logits.contiguous(), x.contiguous());
+      auto [log_prob, slope] = on_cpu(logits.contiguous(), x.contiguous());
       context->save_for_backward({slope});
-      return density;
+      return log_prob;
     }
     context->save_for_backward({x - torch::sigmoid(logits)});
     return (x * logits).sub_(torch::softplus(logits)).sum(-1);
@@ -108,7 +108,7 @@ class LogDensity : public torch::autograd::Function<LogDensity> {
 }  // namespace
 
 torch::Tensor bernoulli_log_prob(const torch::Tensor& logits, const torch::Tensor& x) {
-  return LogDensity::apply(logits, x);
+  return BernoulliLogProb::apply(logits, x);
 }
 
 }  // namespace elbo

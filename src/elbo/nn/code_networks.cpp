@@ -6,8 +6,8 @@
 namespace elbo {
 namespace {
 
-// ReLU, 3×3, ReLU, 1×1, added to the input (van den Oord, Vinyals & Kavukcuoglu 2017, section 4.1), with the
-// network's activation for ReLU.
+// Activation, 3×3, activation, 1×1, added to the input (van den Oord, Vinyals & Kavukcuoglu 2017,
+// section 4.1, with ReLU).
 class ResidualBlock : public torch::nn::Module {
  public:
   ResidualBlock(int64_t channels, Activation activation, RandomGenerator& init)
@@ -26,7 +26,8 @@ class ResidualBlock : public torch::nn::Module {
 
 class ResidualBlocks {
  public:
-  ResidualBlocks(torch::nn::Module& owner, const NetworkOptions& network, int64_t count, RandomGenerator& init) {
+  ResidualBlocks(torch::nn::Module& owner, const NetworkOptions& network, int64_t count,
+                 RandomGenerator& init) {
     for (int64_t i = 0; i < count; ++i)
       blocks_.push_back(
           owner.register_module(fmt::format("block{}", i),
@@ -47,19 +48,19 @@ class GridEncoder : public CodeEncoder {
  public:
   GridEncoder(const NetworkOptions& network, const std::vector<int64_t>& row, const CodeOptions& options,
               RandomGenerator& init)
-      : halvings_(*this, network, row, init),
+      : down_(*this, network, row, init),
         blocks_(*this, network, options.residual_blocks, init),
         last_(register_module("last",
                               std::make_shared<Conv2d>(network.channels.back(), options.dim, 1, 1, 0, init))),
         activation_(find_activation(network.activation)) {}
 
   torch::Tensor forward(const torch::Tensor& x) override {
-    const torch::Tensor h = blocks_.forward(halvings_.forward(x));
+    const torch::Tensor h = blocks_.forward(down_.forward(x));
     return last_->forward(activation_(h)).flatten(2).transpose(1, 2);
   }
 
  private:
-  Halvings halvings_;
+  DownsamplingConvs down_;
   ResidualBlocks blocks_;
   std::shared_ptr<Conv2d> last_;
   Activation activation_;
@@ -74,18 +75,18 @@ class GridDecoder : public CodeDecoder {
         first_(register_module(
             "first", std::make_shared<Conv2d>(options.dim, network.channels.back(), 3, 1, 1, init))),
         blocks_(*this, network, options.residual_blocks, init),
-        doublings_(*this, network, row, param_channels, init) {}
+        up_(*this, network, row, param_channels, init) {}
 
   torch::Tensor forward(const torch::Tensor& z) override {
     const torch::Tensor grid = z.transpose(1, 2).unflatten(2, plane_);
-    return doublings_.forward(blocks_.forward(first_->forward(grid)));
+    return up_.forward(blocks_.forward(first_->forward(grid)));
   }
 
  private:
   Plane plane_;
   std::shared_ptr<Conv2d> first_;
   ResidualBlocks blocks_;
-  Doublings doublings_;
+  UpsamplingConvs up_;
 };
 
 class LineEncoder : public CodeEncoder {
@@ -105,8 +106,8 @@ class LineDecoder : public CodeDecoder {
  public:
   LineDecoder(const NetworkOptions& network, const std::vector<int64_t>& row, const CodeOptions& options,
               int64_t param_channels, RandomGenerator& init)
-      : network_(register_module("network",
-                                 make_decoder(network, row, options.codes * options.dim, param_channels, init))) {}
+      : network_(register_module(
+            "network", make_decoder(network, row, options.codes * options.dim, param_channels, init))) {}
   torch::Tensor forward(const torch::Tensor& z) override { return network_->forward(z.flatten(1)); }
 
  private:
@@ -128,8 +129,10 @@ std::shared_ptr<CodeEncoder> make_code_encoder(const NetworkOptions& network, co
 }
 
 std::shared_ptr<CodeDecoder> make_code_decoder(const NetworkOptions& network, const std::vector<int64_t>& row,
-                                               const CodeOptions& options, int64_t param_channels, RandomGenerator& init) {
-  if (is_convolutional(network, row)) return std::make_shared<GridDecoder>(network, row, options, param_channels, init);
+                                               const CodeOptions& options, int64_t param_channels,
+                                               RandomGenerator& init) {
+  if (is_convolutional(network, row))
+    return std::make_shared<GridDecoder>(network, row, options, param_channels, init);
   return std::make_shared<LineDecoder>(network, row, options, param_channels, init);
 }
 

@@ -1,5 +1,5 @@
-// Encoders that end in several vectors a row, and the decoders that begin with them: a grid of vectors for
-// convolutional networks, a few for the others.
+// Encoders that map a row to several vectors, and their decoders: a grid of vectors for convolutional
+// networks, a fixed number of vectors for the others.
 #pragma once
 #include <torch/nn/module.h>
 
@@ -14,15 +14,15 @@
 namespace elbo {
 
 struct CodeOptions {
-  int64_t codes = 8;  // vectors of a row that no grid describes
+  int64_t codes = 8;  // vectors of a row where the networks are not convolutional
   int64_t dim = 64;
-  int64_t residual_blocks = 2;  // between the strided convolutions and the grid, on either side
+  int64_t residual_blocks = 2;  // between the convolutions and the grid, in the encoder and in the decoder
 };
 
-// Where the vectors of a row stand: a grid of the innermost feature maps' size, or all in one line.
+// How the vectors of a row are arranged: in a grid of the innermost feature maps' size, or in one line.
 struct CodeLayout {
   bool grid = false;
-  Plane plane = {1, 1};  // rows, columns: codes are counted along the rows
+  Plane plane = {1, 1};  // rows, columns; codes are numbered in raster order
   int64_t codes() const { return plane[0] * plane[1]; }
 };
 
@@ -37,14 +37,15 @@ class CodeEncoder : public torch::nn::Module {
 
 class CodeDecoder : public torch::nn::Module {
  public:
-  virtual torch::Tensor forward(const torch::Tensor& z) = 0;  // (b, codes, dim) → (b, maps, …row)
+  virtual torch::Tensor forward(const torch::Tensor& z) = 0;  // (b, codes, dim) → (b, param_channels, …row)
 };
 
-// On grids: strided convolutions, residual blocks, and one linear layer at each place (van den Oord, Vinyals
-// & Kavukcuoglu 2017, section 4.1).
+// Grids: strided convolutions, residual blocks, and a 1×1 convolution (van den Oord, Vinyals & Kavukcuoglu
+// 2017, section 4.1). Both throw a usage Error as make_encoder does.
 std::shared_ptr<CodeEncoder> make_code_encoder(const NetworkOptions& network, const std::vector<int64_t>& row,
                                                const CodeOptions& options, RandomGenerator& init);
 std::shared_ptr<CodeDecoder> make_code_decoder(const NetworkOptions& network, const std::vector<int64_t>& row,
-                                               const CodeOptions& options, int64_t param_channels, RandomGenerator& init);
+                                               const CodeOptions& options, int64_t param_channels,
+                                               RandomGenerator& init);
 
 }  // namespace elbo

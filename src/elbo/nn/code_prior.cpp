@@ -17,14 +17,14 @@ struct Offset {
   int64_t row, column;
 };
 
-// x (b, rows, columns, width) → the same shape: at each place what stands at the offset from it, 0 beyond the
-// border.
+// x (b, rows, columns, width) → the same shape: each position holds the value at its offset, 0 outside of the
+// grid.
 torch::Tensor shifted(const torch::Tensor& x, Offset offset) {
   return torch::constant_pad_nd(x, {0, 0, -offset.column, offset.column, -offset.row, offset.row});
 }
 
-// A convolution over the places at some offsets, written as a linear map of what stands there. The offsets
-// are the mask: what a place may not see has no weight, rather than one that is zero.
+// A masked convolution, written as a linear map of the values at some offsets. The list of offsets is the
+// mask: a masked position has no weight, rather than a weight of zero.
 class MaskedConvolution : public torch::nn::Module {
  public:
   MaskedConvolution(int64_t in, int64_t out, std::vector<Offset> offsets, RandomGenerator& init)
@@ -49,9 +49,9 @@ torch::Tensor gate(const torch::Tensor& features) {
   return torch::tanh(halves[0]) * torch::sigmoid(halves[1]);
 }
 
-// One layer of figure 2 with 3×3 convolutions. The vertical stack at a place knows the rows above the next
-// one, its own included; the horizontal stack, which sees the vertical one of the row above, knows in the
-// first layer what lies before the place (mask A) and from then on its own features, too (mask B).
+// One layer of figure 2 with 3×3 convolutions. The vertical stack sees its own row and the rows above. The
+// horizontal stack sees the vertical stack of the row above and the positions to its left; from the second
+// layer on it sees its own position, too (mask A in the first layer, then mask B).
 class GatedLayer : public torch::nn::Module {
  public:
   GatedLayer(int64_t width, bool first, RandomGenerator& init) : first_(first) {
@@ -72,7 +72,7 @@ class GatedLayer : public torch::nn::Module {
     const torch::Tensor from_left = horizontal_->forward(horizontal);
     const torch::Tensor next = last_->forward(gate(from_above + from_left));
     vertical = gate(rows);
-    // Added to the first layer's input, a place would see its own code.
+    // A residual connection in the first layer would show a position its own code.
     horizontal = first_ ? next : horizontal + next;
   }
 
@@ -106,7 +106,7 @@ class PixelCnn : public CodePrior {
     const int64_t places = plane_[0] * plane_[1];
     torch::Tensor codes = torch::zeros({n, places}, torch::dtype(torch::kInt64).device(noise.device()));
     for (int64_t place = 0; place < places; ++place) {
-      const torch::Tensor next = draw_category(logits(codes).select(1, place), 1, noise);
+      const torch::Tensor next = sample_categorical(logits(codes).select(1, place), 1, noise);
       codes.select(1, place).copy_(next);
     }
     return codes;
@@ -123,7 +123,7 @@ class RecurrentPrior : public CodePrior {
  public:
   RecurrentPrior(const CodePriorOptions& options, int64_t codes, int64_t size, RandomGenerator& init)
       : codes_(codes), width_(options.width) {
-    // One vector more than there are codes stands for the beginning.
+    // The last vector is the start symbol.
     vectors_ = register_module("vectors", std::make_shared<Embedding>(size + 1, width_, init));
     for (int64_t layer = 0; layer < options.layers; ++layer)
       layers_.push_back(
@@ -150,7 +150,7 @@ class RecurrentPrior : public CodePrior {
       torch::Tensor h = vectors_->forward(code);
       for (size_t layer = 0; layer < layers_.size(); ++layer)
         h = hidden[layer] = layers_[layer]->step(h, hidden[layer]);
-      code = draw_category(out_->forward(h), 1, noise);
+      code = sample_categorical(out_->forward(h), 1, noise);
       all.push_back(code);
     }
     return torch::stack(all, 1);

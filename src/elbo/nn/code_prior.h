@@ -1,5 +1,4 @@
-// Autoregressive distributions of a row's codes, p(c) = Π p(cᵢ | c₁ … cᵢ₋₁): what is drawn from in place of
-// N(0, I) where latent variables are discrete.
+// Autoregressive priors of discrete latent codes, p(c) = Π p(cᵢ | c₁ … cᵢ₋₁).
 #pragma once
 #include <torch/nn/module.h>
 #include <torch/types.h>
@@ -21,16 +20,16 @@ struct CodePriorOptions {
 
 class CodePrior : public torch::nn::Module {
  public:
-  // codes (b, codes) int64 → (b, codes, K): logits of each code, which depend on those before it alone.
+  // codes (b, codes) int64 → (b, codes, K): the logits of each code depend only on the codes before it.
   virtual torch::Tensor logits(const torch::Tensor& codes) = 0;
 
   torch::Tensor negative_log_likelihood(const torch::Tensor& codes);  // (b, codes) → (b), nats
-  // (n, codes) int64, one code after the other.
+  // (n, codes) int64, by ancestral sampling.
   virtual torch::Tensor sample(int64_t n, RandomGenerator& noise) = 0;
 };
 
-// For grids a gated PixelCNN (van den Oord et al. 2016, Conditional Image Generation with PixelCNN Decoders)
-// that reads them row by row, for others a GRU (Cho et al. 2014). size: K.
+// For grids a gated PixelCNN in raster order (van den Oord et al. 2016, Conditional Image Generation with
+// PixelCNN Decoders), otherwise a GRU (Cho et al. 2014). size: K, the number of vectors in the codebook.
 std::shared_ptr<CodePrior> make_code_prior(const CodePriorOptions& options, const CodeLayout& layout,
                                            int64_t size, RandomGenerator& init);
 

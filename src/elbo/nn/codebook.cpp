@@ -13,22 +13,23 @@
 namespace elbo {
 namespace {
 
-// Vectors, their gradients or averages, and what a step sums of them.
+// Four values per element: the vectors, their gradients or averages, and the statistics of a step.
 void require_memory(int64_t size, int64_t dim) {
   const double bytes = 4.0 * sizeof(float) * static_cast<double>(size) * static_cast<double>(dim);
   const auto most = static_cast<double>(free_memory());
   if (bytes > most)
     usage_error(
-        "model.codebook_size={}: so many vectors of model.code_dim={} take {} to train, this machine has {} "
-        "free; choose fewer or shorter ones",
+        "model.codebook_size={}: this number of vectors of model.code_dim={} needs {} of memory to train, "
+        "this "
+        "machine has {} free; choose fewer or shorter vectors",
         size, dim, human_bytes(bytes), human_bytes(most));
 }
 
-// Every row meets every vector: what a part of the rows needs at once, 64 MiB.
+// Rows are processed in parts: the distances of a part to all vectors take at most 64 MiB.
 constexpr int64_t distances_at_once = 1 << 24;
 
-// (rows) int64 → (rows, size) float32. Products with it add what belongs to a code in an order that does not
-// depend on the device's scheduling, as scattered additions would.
+// One-hot: (rows) int64 → (rows, size) float32. Sums per code are matrix products with it: unlike scattered
+// additions, their order does not depend on the device's scheduling.
 torch::Tensor indicators(const torch::Tensor& codes, int64_t size) {
   return torch::zeros({codes.size(0), size}, codes.options().dtype(torch::kFloat32))
       .scatter_(1, codes.unsqueeze(1), 1.0);
@@ -48,7 +49,7 @@ void CodebookOptions::bind(OptionTable& table) {
             Range::at_least(0));
 }
 
-// U(-1/√dim, 1/√dim), as the layers' weights: near what an untrained encoder puts out.
+// U(-1/√dim, 1/√dim), as the weights of layers: near the outputs of an untrained encoder.
 Codebook::Codebook(const CodebookOptions& options, int64_t dim, RandomGenerator& init)
     : options_(options), dim_(dim) {
   require_memory(options.size, dim);
@@ -78,12 +79,12 @@ torch::Tensor Codebook::vectors(const torch::Tensor& codes) const {
   return torch::embedding(vectors_, codes);
 }
 
-int64_t Codebook::donated() const {
+int64_t Codebook::candidates() const {
   constexpr int64_t most = 16;
   return options_.restart_below > 0 ? std::min(options_.size, most) : 0;
 }
 
-torch::Tensor Codebook::statistics(const torch::Tensor& z, const torch::Tensor& codes, bool donor,
+torch::Tensor Codebook::statistics(const torch::Tensor& z, const torch::Tensor& codes, bool with_candidates,
                                    RandomGenerator& noise) const {
   const torch::NoGradGuard no_grad;
   const torch::Tensor rows = z.detach().reshape({-1, dim_});
@@ -96,24 +97,24 @@ torch::Tensor Codebook::statistics(const torch::Tensor& z, const torch::Tensor& 
     counts += assigned.sum(0);
     sums += assigned.t().matmul(rows.narrow(0, first, count));
   }
-  torch::Tensor donation = torch::zeros({donated(), dim_}, rows.options());
-  if (donor && donated() > 0) {
-    const torch::Tensor places = (noise.uniform({donated()}) * static_cast<double>(rows.size(0)))
+  torch::Tensor chosen = torch::zeros({candidates(), dim_}, rows.options());
+  if (with_candidates && candidates() > 0) {
+    const torch::Tensor places = (noise.uniform({candidates()}) * static_cast<double>(rows.size(0)))
                                      .to(torch::kInt64)
-                                     .clamp_max(rows.size(0) - 1);  // the product may have been rounded up
-    donation = rows.index_select(0, places);
+                                     .clamp_max(rows.size(0) - 1);  // the product may round up
+    chosen = rows.index_select(0, places);
   }
-  return torch::cat({counts, sums.flatten(), donation.flatten()});
+  return torch::cat({counts, sums.flatten(), chosen.flatten()});
 }
 
 void Codebook::update_statistics(const torch::Tensor& statistics) {
   const torch::NoGradGuard no_grad;
   const std::vector<torch::Tensor> parts =
-      statistics.split_with_sizes({options_.size, options_.size * dim_, donated() * dim_});
+      statistics.split_with_sizes({options_.size, options_.size * dim_, candidates() * dim_});
   const torch::Tensor& counts = parts[0];
   uses_.mul_(options_.decay).add_(counts, 1 - options_.decay);
   sums_.mul_(options_.decay).add_(parts[1].view_as(sums_), 1 - options_.decay);
-  // Where a step did not use a vector, numerator and denominator shrink alike, perhaps to nothing.
+  // A vector that the step did not use stays: numerator and denominator decay alike and may underflow.
   const torch::Tensor used = counts.gt(0).unsqueeze(1);
   vectors_.copy_(torch::where(used, sums_ / uses_.unsqueeze(1), vectors_));
   if (options_.restart_below > 0) restart(parts[2].view({-1, dim_}));
@@ -123,7 +124,7 @@ void Codebook::restart(const torch::Tensor& encodings) {
   const torch::Tensor dead = uses_.lt(options_.restart_below).nonzero().flatten();
   const int64_t count = std::min(dead.size(0), encodings.size(0));
   const torch::Tensor places = dead.narrow(0, 0, count), fresh = encodings.narrow(0, 0, count);
-  const double uses = std::max(1.0, options_.restart_below);  // the new vector gets some time to be used
+  const double uses = std::max(1.0, options_.restart_below);  // a new vector is not restarted at once
   vectors_.index_copy_(0, places, fresh);
   uses_.index_fill_(0, places, uses);
   sums_.index_copy_(0, places, fresh * uses);

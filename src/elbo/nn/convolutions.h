@@ -1,5 +1,4 @@
-// The convolutions that halve an image's sides, and their mirror image: what convolutional networks share,
-// whatever lies between the two.
+// The strided convolutions of convolutional encoders and the transposed convolutions of their decoders.
 #pragma once
 #include <torch/nn/module.h>
 
@@ -16,15 +15,15 @@ namespace elbo {
 
 using Plane = std::array<int64_t, 2>;  // height, width
 
-// The sizes of the feature maps from the image inwards: one more than there are layers. Throws a usage Error
-// for rows that are not (channels, height, width) and for images too small for the depth.
+// The sizes of the feature maps, from the image inwards: layers + 1 of them. Throws a usage Error for rows
+// that are not (channels, height, width) and for images too small for the depth.
 std::vector<Plane> plane_sizes(const NetworkOptions& options, const std::vector<int64_t>& row);
 
-// Strided convolutions with an activation after each, which `owner` registers as conv0, conv1, ….
-class Halvings {
+// Strided convolutions with an activation after each. `owner` registers them as conv0, conv1, ….
+class DownsamplingConvs {
  public:
-  Halvings(torch::nn::Module& owner, const NetworkOptions& options, const std::vector<int64_t>& row,
-           RandomGenerator& init);
+  DownsamplingConvs(torch::nn::Module& owner, const NetworkOptions& options, const std::vector<int64_t>& row,
+                    RandomGenerator& init);
   torch::Tensor forward(const torch::Tensor& x) const;  // (b, …row) → (b, channels.back(), …innermost plane)
 
  private:
@@ -32,18 +31,19 @@ class Halvings {
   Activation activation_;
 };
 
-// Transposed convolutions with an activation before each, likewise: what was halved with a remainder is
-// restored by the output padding.
-class Doublings {
+// Transposed convolutions with an activation before each, registered in the same way. Output padding restores
+// odd sides.
+class UpsamplingConvs {
  public:
-  Doublings(torch::nn::Module& owner, const NetworkOptions& options, const std::vector<int64_t>& row,
-            int64_t param_channels, RandomGenerator& init);
-  torch::Tensor forward(const torch::Tensor& h) const;  // what Halvings gives → (b, maps, …row)
+  UpsamplingConvs(torch::nn::Module& owner, const NetworkOptions& options, const std::vector<int64_t>& row,
+                  int64_t param_channels, RandomGenerator& init);
+  torch::Tensor forward(
+      const torch::Tensor& h) const;  // (b, channels.back(), …innermost plane) → (b, param_channels, …row)
 
  private:
   std::vector<std::shared_ptr<ConvTranspose2d>> convolutions_;
   Activation activation_;
-  int64_t maps_;
+  int64_t param_channels_;
 };
 
 }  // namespace elbo

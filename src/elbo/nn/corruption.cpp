@@ -9,7 +9,7 @@
 namespace elbo {
 namespace {
 
-// A separable Gaussian over 3σ to either side; pixels beyond the border are those at it.
+// A separable Gaussian filter of radius 3σ with replication padding.
 torch::Tensor blurred(const torch::Tensor& images, double sigma) {
   const auto radius = static_cast<int64_t>(std::ceil(3 * sigma));
   const torch::Tensor at = torch::arange(-radius, radius + 1, images.options());
@@ -35,9 +35,9 @@ void CorruptionOptions::bind(OptionTable& table) {
 void check_corruption(const CorruptionOptions& options, const std::vector<int64_t>& row) {
   if (options.kind == "blur" && row.size() != 3)
     usage_error("model.corruption=blur: needs images (channels, height, width); use gaussian or masking");
-  const bool share = options.kind == "masking" || options.kind == "salt_and_pepper";
-  if (share && options.level > 1)
-    usage_error("model.corruption_level={:g}: is a share for {}; expected 1 at most", options.level,
+  const bool is_fraction = options.kind == "masking" || options.kind == "salt_and_pepper";
+  if (is_fraction && options.level > 1)
+    usage_error("model.corruption_level={:g}: a fraction for {}; expected at most 1", options.level,
                 options.kind);
 }
 

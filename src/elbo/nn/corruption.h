@@ -1,4 +1,4 @@
-// Ways to spoil rows, for models that learn to restore them.
+// Corruptions of the encoder's input, for denoising models.
 #pragma once
 #include <torch/types.h>
 
@@ -13,16 +13,17 @@ namespace elbo {
 
 struct CorruptionOptions {
   std::string kind = "gaussian";  // gaussian | masking | salt_and_pepper | blur
-  double level = 0.3;  // gaussian: σ in the unit of x; masking, salt_and_pepper: share of elements; blur: σ
-                       // in pixels
+  // gaussian: σ in units of x; masking, salt_and_pepper: fraction of elements; blur: σ in pixels
+  double level = 0.3;
   void bind(OptionTable& table);  // under model.corruption*
 };
 
-// Throws a usage Error for what rows of this shape cannot suffer: blur needs images, shares are at most 1.
+// Throws a usage Error where the options do not fit rows of this shape: blur needs images, and a fraction is
+// at most 1.
 void check_corruption(const CorruptionOptions& options, const std::vector<int64_t>& row);
 
-// x (b, …row) → likewise. Masked elements are 0, salt and pepper 1 and 0 with equal probability (Vincent et
-// al. 2010, section 3.3); blur is the only one without chance.
+// x (b, …row) → the same shape. masking sets elements to 0; salt_and_pepper sets them to 0 or 1 with equal
+// probability (Vincent et al. 2010, section 3.3); blur is deterministic.
 torch::Tensor corrupt(const torch::Tensor& x, const CorruptionOptions& options, RandomGenerator& noise);
 
 }  // namespace elbo

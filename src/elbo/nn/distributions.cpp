@@ -12,7 +12,7 @@ namespace {
 
 const double log_two_pi = std::log(2.0 * std::numbers::pi);
 
-// Every draw meets every component: what a part of the draws needs at once, 16 MiB.
+// Samples are processed in parts: the densities of a part under all components take at most 16 MiB.
 constexpr int64_t mixture_numbers = 1 << 22;
 
 }  // namespace
@@ -25,10 +25,10 @@ DiagonalNormal DiagonalNormal::of(const torch::Tensor& output) {
 torch::Tensor DiagonalNormal::sample(RandomGenerator& noise) const { return sample(noise, 1).squeeze(0); }
 
 torch::Tensor DiagonalNormal::sample(RandomGenerator& noise, int64_t k) const {
-  return at(noise.normal({k, mean.size(0), mean.size(1)}));
+  return reparameterize(noise.normal({k, mean.size(0), mean.size(1)}));
 }
 
-torch::Tensor DiagonalNormal::at(const torch::Tensor& epsilon) const {
+torch::Tensor DiagonalNormal::reparameterize(const torch::Tensor& epsilon) const {
   return mean + (0.5 * logvar).exp() * epsilon;
 }
 
@@ -37,10 +37,10 @@ torch::Tensor DiagonalNormal::standardized(const torch::Tensor& z) const {
 }
 
 torch::Tensor DiagonalNormal::log_prob(const torch::Tensor& z) const {
-  return log_density_of_dimensions(z).sum(-1);
+  return log_prob_per_dimension(z).sum(-1);
 }
 
-torch::Tensor DiagonalNormal::log_density_of_dimensions(const torch::Tensor& z) const {
+torch::Tensor DiagonalNormal::log_prob_per_dimension(const torch::Tensor& z) const {
   return -0.5 * ((z - mean).square() * (-logvar).exp() + logvar + log_two_pi);
 }
 
@@ -54,11 +54,11 @@ torch::Tensor DiagonalNormal::kl_to_standard() const {
   return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar);
 }
 
-torch::Tensor standard_normal_log_density(const torch::Tensor& z) {
+torch::Tensor standard_normal_log_prob(const torch::Tensor& z) {
   return -0.5 * (z.square() + log_two_pi).sum(-1);
 }
 
-torch::Tensor mixture_log_density(const DiagonalNormal& components, const torch::Tensor& z) {
+torch::Tensor mixture_log_prob(const DiagonalNormal& components, const torch::Tensor& z) {
   const int64_t at_once = std::max<int64_t>(1, mixture_numbers / components.mean.numel());
   std::vector<torch::Tensor> parts;
   for (const torch::Tensor& part : z.flatten(0, -2).split(at_once))
@@ -67,10 +67,10 @@ torch::Tensor mixture_log_density(const DiagonalNormal& components, const torch:
   return torch::cat(parts).view(z.sizes().slice(0, static_cast<size_t>(z.dim() - 1))) - log_count;
 }
 
-torch::Tensor draw_category(const torch::Tensor& logits, int64_t dim, RandomGenerator& noise) {
+torch::Tensor sample_categorical(const torch::Tensor& logits, int64_t dim, RandomGenerator& noise) {
   const torch::Tensor cumulative = logits.softmax(dim).cumsum(dim);
   const torch::Tensor u = noise.uniform(cumulative.select(dim, 0).sizes()).unsqueeze(dim);
-  // The last sum may fall short of 1 by rounding.
+  // Rounding may leave the last cumulative sum below 1.
   return cumulative.le(u).sum(dim).clamp_max(logits.size(dim) - 1);
 }
 

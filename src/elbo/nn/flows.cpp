@@ -25,18 +25,18 @@ class InverseAutoregressive : public Flow {
   }
 
   FlowOutput forward(const torch::Tensor& z, const torch::Tensor& context) override {
-    FlowOutput flowed{z, torch::zeros({z.size(0)}, z.options())};
+    FlowOutput result{z, torch::zeros({z.size(0)}, z.options())};
     for (const auto& network : networks_) {
-      // Its last dimension has seen all others: the next flow begins with it.
-      if (&network != &networks_.front()) flowed.z = flowed.z.flip(1);
-      const torch::Tensor output = network->forward(flowed.z, context);
-      // Gates begin nearly open, at σ(2) = 0.88, as the paper advises for s.
+      // The last dimension depends on all others, so it is the first of the next flow.
+      if (&network != &networks_.front()) result.z = result.z.flip(1);
+      const torch::Tensor output = network->forward(result.z, context);
+      // The gates start nearly open, at σ(2) = 0.88, as the paper recommends for s.
       const torch::Tensor m = output.select(1, 0), s = output.select(1, 1) + 2.0;
       const torch::Tensor gate = torch::sigmoid(s);
-      flowed.z = gate * flowed.z + (1 - gate) * m;
-      flowed.log_det = flowed.log_det + torch::log_sigmoid(s).sum(1);
+      result.z = gate * result.z + (1 - gate) * m;
+      result.log_det = result.log_det + torch::log_sigmoid(s).sum(1);
     }
-    return flowed;
+    return result;
   }
   int64_t context_size() const override { return context_; }
 
@@ -45,33 +45,34 @@ class InverseAutoregressive : public Flow {
   int64_t context_;
 };
 
-// Has no parameters of its own.
+// Has no parameters: they come from the context.
 class Planar : public Flow {
  public:
   Planar(const FlowShape& shape, RandomGenerator&) : latent_(shape.latent), flows_(shape.flows) {}
 
   FlowOutput forward(const torch::Tensor& z, const torch::Tensor& context) override {
-    FlowOutput flowed{z, torch::zeros({z.size(0)}, z.options())};
+    FlowOutput result{z, torch::zeros({z.size(0)}, z.options())};
     for (const torch::Tensor& part : context.chunk(flows_, 1)) {
       const std::vector<torch::Tensor> uwb = part.split_with_sizes({latent_, latent_, 1}, 1);
-      step(flowed, uwb[0], uwb[1], uwb[2]);
+      step(result, uwb[0], uwb[1], uwb[2]);
     }
-    return flowed;
+    return result;
   }
   int64_t context_size() const override { return flows_ * (2 * latent_ + 1); }
 
  private:
-  // u, w (n, latent), b (n, 1). With wᵀû = softplus(wᵀu + c) - 1 > -1 the function is invertible, and its
-  // determinant 1 + (1 - tanh²)·wᵀû is written as a sum of positive numbers. The paper has c = 0; this c
-  // makes û = u where wᵀu = 0, so û stays small as w goes to 0.
-  static void step(FlowOutput& flowed, const torch::Tensor& u, const torch::Tensor& w, const torch::Tensor& b) {
+  // u, w (n, latent), b (n, 1). With wᵀû = softplus(wᵀu + c) - 1 > -1 the function is invertible; its
+  // determinant 1 + (1 - tanh²)·wᵀû is computed as a sum of positive numbers. The paper has c = 0. With this
+  // c, û = u where wᵀu = 0, so û stays small as w goes to 0.
+  static void step(FlowOutput& result, const torch::Tensor& u, const torch::Tensor& w,
+                   const torch::Tensor& b) {
     const torch::Tensor wu = (w * u).sum(1, true), stretch = torch::softplus(wu + log_e_minus_one);
     const torch::Tensor square = w.square().sum(1, true).clamp_min(1e-12);
     const torch::Tensor along = (stretch - 1 - wu) * w;
     const torch::Tensor u_hat = u + along / square;
-    const torch::Tensor t = torch::tanh((w * flowed.z).sum(1, true) + b), bend = t.square();
-    flowed.z = flowed.z + u_hat * t;
-    flowed.log_det = flowed.log_det + (bend + (1 - bend) * stretch).log().squeeze(1);
+    const torch::Tensor t = torch::tanh((w * result.z).sum(1, true) + b), bend = t.square();
+    result.z = result.z + u_hat * t;
+    result.log_det = result.log_det + (bend + (1 - bend) * stretch).log().squeeze(1);
   }
 
   int64_t latent_, flows_;

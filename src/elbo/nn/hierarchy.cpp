@@ -13,7 +13,7 @@
 namespace elbo {
 namespace {
 
-// Above it is nothing: its posterior is the evidence's alone.
+// No level is above it: its prior is N(0, I), and its posterior depends on the bottom-up features only.
 class LadderTop : public StochasticLevel {
  public:
   LadderTop(int64_t latent, const HierarchyShape& shape, RandomGenerator& init)
@@ -25,10 +25,10 @@ class LadderTop : public StochasticLevel {
     return {zeros, zeros};
   }
   DiagonalNormal posterior(const DiagonalNormal&, const torch::Tensor&,
-                           const torch::Tensor& evidence) override {
-    return DiagonalNormal::of(head_->forward(evidence));
+                           const torch::Tensor& bottom_up) override {
+    return DiagonalNormal::of(head_->forward(bottom_up));
   }
-  torch::Tensor below(const torch::Tensor&, const torch::Tensor& z) override { return z; }
+  torch::Tensor next_state(const torch::Tensor&, const torch::Tensor& z) override { return z; }
 
  private:
   std::shared_ptr<Linear> head_;
@@ -46,10 +46,10 @@ class LadderLevel : public StochasticLevel {
     return DiagonalNormal::of(prior_->forward(state));
   }
   DiagonalNormal posterior(const DiagonalNormal& prior, const torch::Tensor&,
-                           const torch::Tensor& evidence) override {
-    return precision_weighted(DiagonalNormal::of(head_->forward(evidence)), prior);
+                           const torch::Tensor& bottom_up) override {
+    return precision_weighted(DiagonalNormal::of(head_->forward(bottom_up)), prior);
   }
-  torch::Tensor below(const torch::Tensor&, const torch::Tensor& z) override { return z; }
+  torch::Tensor next_state(const torch::Tensor&, const torch::Tensor& z) override { return z; }
 
  private:
   std::shared_ptr<Linear> head_;
@@ -59,7 +59,7 @@ class LadderLevel : public StochasticLevel {
 class Ladder : public Hierarchy {
  public:
   Ladder(const HierarchyShape& shape, RandomGenerator& init)
-      : activation_(shape.activation), bottom_size_(shape.latents.front()) {
+      : activation_(shape.activation), output_size_(shape.latents.front()) {
     for (size_t i = 1; i < shape.latents.size(); ++i)
       upwards_.push_back(
           register_module(fmt::format("up{}", i), std::make_shared<Linear>(shape.width, shape.width, init)));
@@ -68,20 +68,20 @@ class Ladder : public Hierarchy {
       append(std::make_shared<LadderLevel>(shape.latents[i + 1], shape.latents[i], shape, init));
   }
 
-  std::vector<torch::Tensor> evidence(const torch::Tensor& features) override {
-    std::vector<torch::Tensor> found{activation_(features)};
-    for (const auto& up : upwards_) found.push_back(activation_(up->forward(found.back())));
-    return {found.rbegin(), found.rend()};
+  std::vector<torch::Tensor> bottom_up(const torch::Tensor& features) override {
+    std::vector<torch::Tensor> levels{activation_(features)};
+    for (const auto& up : upwards_) levels.push_back(activation_(up->forward(levels.back())));
+    return {levels.rbegin(), levels.rend()};
   }
-  torch::Tensor top_state(int64_t n) const override {
+  torch::Tensor initial_state(int64_t n) const override {
     return torch::empty({n, 0}, parameters().front().options());
   }
-  int64_t bottom_size() const override { return bottom_size_; }
+  int64_t output_size() const override { return output_size_; }
 
  private:
   std::vector<std::shared_ptr<Linear>> upwards_;
   Activation activation_;
-  int64_t bottom_size_;
+  int64_t output_size_;
 };
 
 class DeepLevel : public StochasticLevel {
@@ -100,10 +100,10 @@ class DeepLevel : public StochasticLevel {
     return DiagonalNormal::of(prior_->forward(state));
   }
   DiagonalNormal posterior(const DiagonalNormal&, const torch::Tensor& state,
-                           const torch::Tensor& evidence) override {
-    return DiagonalNormal::of(posterior_->forward(torch::cat({state, evidence}, 1)));
+                           const torch::Tensor& bottom_up) override {
+    return DiagonalNormal::of(posterior_->forward(torch::cat({state, bottom_up}, 1)));
   }
-  torch::Tensor below(const torch::Tensor& state, const torch::Tensor& z) override {
+  torch::Tensor next_state(const torch::Tensor& state, const torch::Tensor& z) override {
     return state + update_->forward(torch::cat({state, z}, 1));
   }
 
@@ -123,13 +123,13 @@ class Deep : public Hierarchy {
       append(std::make_shared<DeepLevel>(shape.latents[i], shape, init));
   }
 
-  std::vector<torch::Tensor> evidence(const torch::Tensor& features) override {
-    std::vector<torch::Tensor> found{features};
-    for (const auto& up : upwards_) found.push_back(found.back() + up->forward(found.back()));
-    return {found.rbegin(), found.rend()};
+  std::vector<torch::Tensor> bottom_up(const torch::Tensor& features) override {
+    std::vector<torch::Tensor> levels{features};
+    for (const auto& up : upwards_) levels.push_back(levels.back() + up->forward(levels.back()));
+    return {levels.rbegin(), levels.rend()};
   }
-  torch::Tensor top_state(int64_t n) const override { return top_.expand({n, width_}); }
-  int64_t bottom_size() const override { return width_; }
+  torch::Tensor initial_state(int64_t n) const override { return top_.expand({n, width_}); }
+  int64_t output_size() const override { return width_; }
 
  private:
   std::vector<std::shared_ptr<Mlp>> upwards_;
@@ -167,7 +167,8 @@ std::vector<std::string> hierarchy_names() {
   return names;
 }
 
-std::shared_ptr<Hierarchy> make_hierarchy(const std::string& name, const HierarchyShape& shape, RandomGenerator& init) {
+std::shared_ptr<Hierarchy> make_hierarchy(const std::string& name, const HierarchyShape& shape,
+                                          RandomGenerator& init) {
   for (const NamedHierarchy& hierarchy : hierarchies)
     if (hierarchy.name == name) return hierarchy.make(shape, init);
   usage_error("model.kind={}: expected one of {}", name, join(hierarchy_names(), ", "));

@@ -31,8 +31,8 @@ constexpr NamedActivation activations[] = {
 
 }  // namespace
 
-// A layer that the machine cannot hold is told by the settings that ask for it, before the system ends the
-// process for it. Training keeps a gradient and two numbers of the optimiser for each weight.
+// A layer that does not fit in memory is an error that names the settings, before the system kills the
+// process. Training keeps four values per weight: itself, its gradient and two moments of the optimiser.
 void require_memory(torch::IntArrayRef sizes) {
   double bytes = 4.0 * sizeof(float);
   for (const int64_t size : sizes) bytes *= static_cast<double>(size);
@@ -41,9 +41,9 @@ void require_memory(torch::IntArrayRef sizes) {
   const double all = static_cast<double>(machine.totalram) * machine.mem_unit;
   if (bytes > all)
     usage_error(
-        "network.hidden, network.channels or model.*: a layer of {} weights takes {} to train, this "
-        "machine "
-        "has {}; choose smaller ones",
+        "network.hidden, network.channels or model.*: a layer of {} weights needs {} of memory to train, "
+        "this "
+        "machine has {}; choose smaller layers",
         fmt::join(sizes, "×"), human_bytes(bytes), human_bytes(all));
 }
 
@@ -58,10 +58,11 @@ Linear::Linear(int64_t in, int64_t out, RandomGenerator& init)
       bias_(register_parameter("bias", initial_values({out}, in, init))) {}
 
 torch::Tensor Linear::forward(const torch::Tensor& x) {
-  return in_product_precision(x, weight_, bias_, torch::linear);
+  return in_matmul_precision(x, weight_, bias_, torch::linear);
 }
 
-Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding, RandomGenerator& init)
+Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
+               RandomGenerator& init)
     : weight_(register_parameter("weight",
                                  initial_values({out, in, kernel, kernel}, in * kernel * kernel, init))),
       bias_(register_parameter("bias", initial_values({out}, in * kernel * kernel, init))),
@@ -69,13 +70,13 @@ Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t 
       padding_(padding) {}
 
 torch::Tensor Conv2d::forward(const torch::Tensor& x) {
-  return in_product_precision(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_,
-                              [&](const auto& in, const auto& w, const auto& b) {
-                                return torch::conv2d(in, w, b, stride_, padding_);
-                              });
+  return in_matmul_precision(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_,
+                             [&](const auto& in, const auto& w, const auto& b) {
+                               return torch::conv2d(in, w, b, stride_, padding_);
+                             });
 }
 
-// LibTorch counts the fan-in of a transposed convolution over its outputs; so do we.
+// As in LibTorch, the fan-in of a transposed convolution is counted over its output channels.
 ConvTranspose2d::ConvTranspose2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
                                  std::array<int64_t, 2> output_padding, RandomGenerator& init)
     : weight_(register_parameter("weight",
@@ -86,10 +87,10 @@ ConvTranspose2d::ConvTranspose2d(int64_t in, int64_t out, int64_t kernel, int64_
       output_padding_(output_padding) {}
 
 torch::Tensor ConvTranspose2d::forward(const torch::Tensor& x) {
-  return in_product_precision(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_,
-                              [&](const auto& in, const auto& w, const auto& b) {
-                                return torch::conv_transpose2d(in, w, b, stride_, padding_, output_padding_);
-                              });
+  return in_matmul_precision(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_,
+                             [&](const auto& in, const auto& w, const auto& b) {
+                               return torch::conv_transpose2d(in, w, b, stride_, padding_, output_padding_);
+                             });
 }
 
 std::vector<std::string> activation_names() {

@@ -1,9 +1,8 @@
-// The layers that networks are made of. LibTorch's own draw their first weights from the global generator;
-// these draw them from the Noise that they are given, with the same distribution: U(-1/√fan_in, 1/√fan_in),
-// He et al. 2015 with a = √5.
+// Layers whose initial weights come from a RandomGenerator, not from LibTorch's global generator. The
+// distribution is LibTorch's: U(-1/√fan_in, 1/√fan_in), He et al. 2015 with a = √5.
 //
-// Parameters are stored contiguously in LibTorch's order of dimensions, whatever layout the arithmetic
-// prefers.
+// Parameters are stored contiguously in LibTorch's order of dimensions, whatever memory format the arithmetic
+// uses.
 #pragma once
 #include <torch/nn/module.h>
 #include <torch/types.h>
@@ -17,10 +16,10 @@
 
 namespace elbo {
 
-// U(-1/√fan_in, 1/√fan_in), of `sizes`. Throws a usage Error for a layer that the machine cannot hold.
+// U(-1/√fan_in, 1/√fan_in), of `sizes`. Throws as require_memory() does.
 torch::Tensor initial_values(torch::IntArrayRef sizes, int64_t fan_in, RandomGenerator& init);
 
-// Throws a usage Error where the machine cannot hold so many weights with what training keeps of each.
+// Throws a usage Error where training a weight of `sizes` needs more memory than the machine has.
 void require_memory(torch::IntArrayRef sizes);
 
 class Linear : public torch::nn::Module {
@@ -44,8 +43,7 @@ class Conv2d : public torch::nn::Module {
 
 class ConvTranspose2d : public torch::nn::Module {
  public:
-  // output_padding (rows, columns): which of the sizes that a convolution would map to the input's size is
-  // meant.
+  // output_padding (rows, columns): added to one side of the output, as in torch.nn.ConvTranspose2d.
   ConvTranspose2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
                   std::array<int64_t, 2> output_padding, RandomGenerator& init);
   torch::Tensor forward(const torch::Tensor& x);  // (b, in, h', w') → (b, out, h, w)
@@ -60,6 +58,6 @@ class ConvTranspose2d : public torch::nn::Module {
 using Activation = torch::Tensor (*)(const torch::Tensor&);
 
 std::vector<std::string> activation_names();
-Activation find_activation(const std::string& name);  // throws a usage Error that lists the names
+Activation find_activation(const std::string& name);  // throws a usage Error that lists all names
 
 }  // namespace elbo

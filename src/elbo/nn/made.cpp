@@ -8,8 +8,9 @@
 namespace elbo {
 namespace {
 
-// A unit of degree d sees the first d inputs (Germain et al. 2015, section 4.1). Input i has degree i + 1,
-// the context 0; degrees of hidden units go round from 0, whose units see the context alone, to size - 1.
+// A unit of degree d depends on the first d inputs (Germain et al. 2015, section 4.1). Input i has the degree
+// i + 1, the context 0. The degrees of hidden units cycle through 0 … size - 1; units of degree 0 see only
+// the context.
 torch::Tensor input_degrees(int64_t size, int64_t context) {
   return torch::cat({torch::arange(1, size + 1), torch::zeros({context}, torch::kInt64)});
 }
@@ -27,7 +28,7 @@ MaskedLinear::MaskedLinear(const torch::Tensor& mask, RandomGenerator& init) {
 }
 
 torch::Tensor MaskedLinear::forward(const torch::Tensor& x) {
-  return in_product_precision(x, weight_ * mask_, bias_, torch::linear);
+  return in_matmul_precision(x, weight_ * mask_, bias_, torch::linear);
 }
 
 Made::Made(int64_t size, int64_t context, int64_t param_channels, const std::vector<int64_t>& hidden,

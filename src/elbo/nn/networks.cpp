@@ -27,7 +27,7 @@ std::vector<int64_t> concatenate(int64_t first, const std::vector<int64_t>& midd
 
 std::vector<int64_t> reversed(const std::vector<int64_t>& sizes) { return {sizes.rbegin(), sizes.rend()}; }
 
-torch::Tensor beside(const torch::Tensor& features, const torch::Tensor& context) {
+torch::Tensor with_context(const torch::Tensor& features, const torch::Tensor& context) {
   return context.defined() ? torch::cat({features, context}, 1) : features;
 }
 
@@ -39,7 +39,7 @@ class MlpEncoder : public Encoder {
             "mlp", std::make_shared<Mlp>(concatenate(product(row) + context, options.hidden, outputs),
                                          find_activation(options.activation), init))) {}
   torch::Tensor features(const torch::Tensor& x, const torch::Tensor& context) override {
-    return mlp_->features(beside(x.flatten(1), context));
+    return mlp_->features(with_context(x.flatten(1), context));
   }
   torch::Tensor outputs(const torch::Tensor& features) override { return mlp_->outputs(features); }
 
@@ -61,14 +61,14 @@ class MlpDecoder : public Decoder {
 
  private:
   std::shared_ptr<Mlp> mlp_;
-  std::vector<int64_t> out_sizes_;  // maps, …row
+  std::vector<int64_t> out_sizes_;  // param_channels, …row
 };
 
 class ConvEncoder : public Encoder {
  public:
   ConvEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs,
               int64_t context, RandomGenerator& init)
-      : halvings_(*this, options, row, init) {
+      : down_(*this, options, row, init) {
     const auto [height, width] = plane_sizes(options, row).back();
     const int64_t features = options.channels.back() * height * width;
     mlp_ =
@@ -77,12 +77,12 @@ class ConvEncoder : public Encoder {
   }
 
   torch::Tensor features(const torch::Tensor& x, const torch::Tensor& context) override {
-    return mlp_->features(beside(halvings_.forward(x).flatten(1), context));
+    return mlp_->features(with_context(down_.forward(x).flatten(1), context));
   }
   torch::Tensor outputs(const torch::Tensor& features) override { return mlp_->outputs(features); }
 
  private:
-  Halvings halvings_;
+  DownsamplingConvs down_;
   std::shared_ptr<Mlp> mlp_;
 };
 
@@ -95,10 +95,10 @@ class ConvDecoder : public Decoder {
         mlp_(register_module(
             "mlp", std::make_shared<Mlp>(concatenate(latent, reversed(options.hidden), product(innermost_)),
                                          find_activation(options.activation), init))),
-        doublings_(*this, options, row, param_channels, init) {}
+        up_(*this, options, row, param_channels, init) {}
 
   torch::Tensor forward(const torch::Tensor& z) override {
-    return doublings_.forward(mlp_->forward(z).unflatten(1, innermost_));
+    return up_.forward(mlp_->forward(z).unflatten(1, innermost_));
   }
 
  private:
@@ -109,7 +109,7 @@ class ConvDecoder : public Decoder {
 
   std::vector<int64_t> innermost_;  // channels, height, width
   std::shared_ptr<Mlp> mlp_;
-  Doublings doublings_;
+  UpsamplingConvs up_;
 };
 
 }  // namespace

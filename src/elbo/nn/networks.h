@@ -1,4 +1,4 @@
-// Encoders and decoders whose sizes follow from the data: from a row of the data set to a vector, and back.
+// Encoders from a row of the data set to a vector, and decoders back. Their sizes follow from the data.
 #pragma once
 #include <torch/nn/module.h>
 
@@ -15,21 +15,22 @@ namespace elbo {
 
 struct NetworkOptions {
   std::string kind = "auto";  // auto | mlp | conv; auto is conv for images of at least 16×16, mlp otherwise
-  std::vector<int64_t> hidden = {
-      400};  // widths of the dense layers, from the data inwards; none makes an mlp linear
-  std::vector<int64_t> channels = {
-      32, 64};  // conv: of the layers that halve the image's sides, from the data inwards
+  // Widths of the dense layers, from the data inwards. With none, an mlp is linear.
+  std::vector<int64_t> hidden = {400};
+  // conv: channels of the layers that halve the image's sides, from the data inwards.
+  std::vector<int64_t> channels = {32, 64};
   std::string activation = "relu";
   void bind(OptionTable& table);  // under network.*
 };
 
-// Dense layers with an activation between them: widths[0] → … → widths.back(), the last one linear.
+// Dense layers with an activation between them: widths[0] → … → widths.back(). The last layer is linear.
 class Mlp : public torch::nn::Module {
  public:
   Mlp(const std::vector<int64_t>& widths, Activation activation, RandomGenerator& init);
-  torch::Tensor forward(const torch::Tensor& x);   // (b, widths.front()) → (b, widths.back())
-  torch::Tensor features(const torch::Tensor& x);  // what the last layer sees: (b, the width before the last)
-  torch::Tensor outputs(const torch::Tensor& features);  // what it makes of them
+  torch::Tensor forward(const torch::Tensor& x);  // (b, widths.front()) → (b, widths.back())
+  torch::Tensor features(
+      const torch::Tensor& x);  // the input of the last layer: (b, the width before the last)
+  torch::Tensor outputs(const torch::Tensor& features);  // the last layer: (b, widths.back())
 
  private:
   std::vector<std::shared_ptr<Linear>> layers_;
@@ -38,27 +39,27 @@ class Mlp : public torch::nn::Module {
 
 class Encoder : public torch::nn::Module {
  public:
-  // (b, …row) → (b, outputs). further (b, n): what else is known of the rows, undefined where n is 0.
+  // (b, …row) → (b, outputs). context (b, n): a condition, undefined where n is 0.
   torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& context = {}) {
     return outputs(features(x, context));
   }
-  // (b, …row) → (b, features): the layer before the last, the row itself where there is none.
+  // (b, …row) → (b, features): the input of the last layer; the row itself where there is no other layer.
   virtual torch::Tensor features(const torch::Tensor& x, const torch::Tensor& context = {}) = 0;
   virtual torch::Tensor outputs(const torch::Tensor& features) = 0;  // (b, features) → (b, outputs)
 };
 
 class Decoder : public torch::nn::Module {
  public:
-  virtual torch::Tensor forward(const torch::Tensor& z) = 0;  // (b, latent) → (b, maps, …row)
+  virtual torch::Tensor forward(const torch::Tensor& z) = 0;  // (b, latent) → (b, param_channels, …row)
 };
 
-// Whether the networks for such rows are convolutional: as `kind` says or, for auto, where rows are large
-// images.
+// Whether the networks for rows of this shape are convolutional: decided by `kind`; for auto, by the size of
+// the image.
 bool is_convolutional(const NetworkOptions& options, const std::vector<int64_t>& row);
 
-// The last layer of both is linear: `outputs` and `maps` are parameters of distributions. Both throw a usage
-// Error where the options do not suit the row: conv for what is not (channels, height, width), an image too
-// small for the depth.
+// The last layer of both is linear, as its outputs are parameters of distributions. `context` is the number
+// of values in the condition. Both throw a usage Error where the options do not fit the row: conv for rows
+// that are not (channels, height, width), an image too small for the depth.
 std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::vector<int64_t>& row,
                                       int64_t outputs, RandomGenerator& init, int64_t context = 0);
 std::shared_ptr<Decoder> make_decoder(const NetworkOptions& options, const std::vector<int64_t>& row,

@@ -1,5 +1,4 @@
-// Distributions over the plane that have parts, as priors whose shape can be seen (Makhzani et al. 2016,
-// section 2.1 and figure 4).
+// Two-dimensional prior distributions with components (Makhzani et al. 2016, section 2.1 and figure 4).
 #pragma once
 #include <torch/types.h>
 
@@ -9,15 +8,16 @@
 
 namespace elbo {
 
-// For draws of a part of each: (n) int64 of 0 … parts-1, all as probable.
-torch::Tensor uniform_parts(int64_t n, int64_t parts, RandomGenerator& noise);
+// (n) int64, uniform in 0 … components-1.
+torch::Tensor uniform_components(int64_t n, int64_t components, RandomGenerator& noise);
 
-// Petals around the origin: part i (n) of `parts` is a Gaussian in the direction 2πi/parts, at the distance
-// 1.4, with the standard deviation 0.5 along that direction and 0.1 across → (n, 2).
-torch::Tensor petals(const torch::Tensor& part, int64_t parts, RandomGenerator& noise);
+// Samples of a mixture of Gaussians arranged around the origin, component (n) int64 → (n, 2). Component i has
+// its mean at the distance 1.4 in the direction 2πi/components, and the standard deviations 0.5 along that
+// direction and 0.1 across it.
+torch::Tensor gaussian_mixture(const torch::Tensor& component, int64_t components, RandomGenerator& noise);
 
-// Two turns of a spiral: the radius is 3√u and the angle 4π√u with u uniform in [0, 1);
-// part i (n) is the section with u in [i, i+1)/parts → (n, 2).
-torch::Tensor swiss_roll(const torch::Tensor& part, int64_t parts, RandomGenerator& noise);
+// Samples of a spiral of two turns, component (n) int64 → (n, 2): the radius is 3√u and the angle 4π√u. In
+// component i, u is uniform in [i, i+1)/components.
+torch::Tensor swiss_roll(const torch::Tensor& component, int64_t components, RandomGenerator& noise);
 
 }  // namespace elbo

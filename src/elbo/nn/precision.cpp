@@ -5,13 +5,13 @@
 namespace elbo {
 namespace {
 
-// Of each worker thread its own: the layers of a replica are called by one thread, from deep inside a model.
+// One per worker thread: a replica's layers are called by one thread, deep inside a model.
 thread_local torch::ScalarType precision = torch::kFloat32;
 
 }  // namespace
 
-ProductPrecision::ProductPrecision(torch::ScalarType type) : before_(std::exchange(precision, type)) {}
-ProductPrecision::~ProductPrecision() { precision = before_; }
-torch::ScalarType ProductPrecision::current() { return precision; }
+MatmulPrecision::MatmulPrecision(torch::ScalarType type) : before_(std::exchange(precision, type)) {}
+MatmulPrecision::~MatmulPrecision() { precision = before_; }
+torch::ScalarType MatmulPrecision::current() { return precision; }
 
 }  // namespace elbo

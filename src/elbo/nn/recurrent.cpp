@@ -17,58 +17,59 @@ Embedding::Embedding(int64_t tokens, int64_t width, RandomGenerator& init) {
       register_parameter("weight", init.normal({tokens, width}).div_(std::sqrt(static_cast<double>(width))));
 }
 
-torch::Tensor Embedding::forward(const torch::Tensor& numbers) const {
-  return torch::embedding(weight_, numbers);
+torch::Tensor Embedding::forward(const torch::Tensor& tokens) const {
+  return torch::embedding(weight_, tokens);
 }
 
-RecurrentCell::RecurrentCell(int64_t in, int64_t hidden, int64_t gates, int64_t memories, RandomGenerator& init)
+RecurrentCell::RecurrentCell(int64_t in, int64_t hidden, int64_t gates, int64_t parts, RandomGenerator& init)
     : hidden_(hidden),
-      memories_(memories),
+      state_parts_(parts),
       weight_ih_(register_parameter("weight_ih", initial_values({gates * hidden, in}, hidden, init))),
       weight_hh_(register_parameter("weight_hh", initial_values({gates * hidden, hidden}, hidden, init))),
       bias_ih_(register_parameter("bias_ih", initial_values({gates * hidden}, hidden, init))),
       bias_hh_(register_parameter("bias_hh", initial_values({gates * hidden}, hidden, init))) {}
 
-torch::Tensor RecurrentCell::projected(const torch::Tensor& x) const {
-  return in_product_precision(x, weight_ih_, bias_ih_, torch::linear);
+torch::Tensor RecurrentCell::input_gates(const torch::Tensor& x) const {
+  return in_matmul_precision(x, weight_ih_, bias_ih_, torch::linear);
 }
 
-torch::Tensor RecurrentCell::recurrent(const torch::Tensor& output) const {
-  return in_product_precision(output, weight_hh_, bias_hh_, torch::linear);
+torch::Tensor RecurrentCell::hidden_gates(const torch::Tensor& output) const {
+  return in_matmul_precision(output, weight_hh_, bias_hh_, torch::linear);
 }
 
 torch::Tensor RecurrentCell::unroll(const torch::Tensor& x, const torch::Tensor& state) const {
   std::vector<torch::Tensor> outputs;
   outputs.reserve(static_cast<size_t>(x.size(1)));
   torch::Tensor now = state;
-  // One product for all elements is quicker than one for each.
-  for (const torch::Tensor& element : projected(x).unbind(1)) {
+  // One matrix product for all elements is faster than one per element.
+  for (const torch::Tensor& element : input_gates(x).unbind(1)) {
     now = advance(element, now);
     outputs.push_back(output(now));
   }
   return torch::stack(outputs, 1);
 }
 
-torch::Tensor Gru::advance(const torch::Tensor& projected, const torch::Tensor& state) const {
-  const torch::Tensor from_state = recurrent(state);
+torch::Tensor Gru::advance(const torch::Tensor& from_input, const torch::Tensor& state) const {
+  const torch::Tensor from_hidden = hidden_gates(state);
   const torch::Tensor gates =
-      torch::sigmoid(projected.narrow(1, 0, 2 * hidden()) + from_state.narrow(1, 0, 2 * hidden()));
+      torch::sigmoid(from_input.narrow(1, 0, 2 * hidden()) + from_hidden.narrow(1, 0, 2 * hidden()));
   const torch::Tensor reset = gates.narrow(1, 0, hidden()), keep = gates.narrow(1, hidden(), hidden());
-  const torch::Tensor candidate = torch::tanh(projected.narrow(1, 2 * hidden(), hidden()) +
-                                              reset * from_state.narrow(1, 2 * hidden(), hidden()));
+  const torch::Tensor candidate = torch::tanh(from_input.narrow(1, 2 * hidden(), hidden()) +
+                                              reset * from_hidden.narrow(1, 2 * hidden(), hidden()));
   return candidate + keep * (state - candidate);
 }
 
-torch::Tensor Lstm::advance(const torch::Tensor& projected, const torch::Tensor& state) const {
-  const std::vector<torch::Tensor> gates = (projected + recurrent(output(state))).chunk(4, 1);
-  const torch::Tensor kept = torch::sigmoid(gates[1]) * state.narrow(1, hidden(), hidden());
-  const torch::Tensor memory = kept + torch::sigmoid(gates[0]) * torch::tanh(gates[2]);
-  return torch::cat({torch::sigmoid(gates[3]) * torch::tanh(memory), memory}, 1);
+torch::Tensor Lstm::advance(const torch::Tensor& from_input, const torch::Tensor& state) const {
+  const std::vector<torch::Tensor> gates = (from_input + hidden_gates(output(state))).chunk(4, 1);
+  const torch::Tensor remembered = torch::sigmoid(gates[1]) * state.narrow(1, hidden(), hidden());
+  const torch::Tensor cell_state = remembered + torch::sigmoid(gates[0]) * torch::tanh(gates[2]);
+  return torch::cat({torch::sigmoid(gates[3]) * torch::tanh(cell_state), cell_state}, 1);
 }
 
 std::vector<std::string> cell_names() { return {"gru", "lstm"}; }
 
-std::shared_ptr<RecurrentCell> make_cell(const std::string& name, int64_t in, int64_t hidden, RandomGenerator& init) {
+std::shared_ptr<RecurrentCell> make_cell(const std::string& name, int64_t in, int64_t hidden,
+                                         RandomGenerator& init) {
   if (name == "gru") return std::make_shared<Gru>(in, hidden, init);
   if (name == "lstm") return std::make_shared<Lstm>(in, hidden, init);
   usage_error("model.cell={}: expected one of {}", name, join(cell_names(), ", "));
@@ -81,10 +82,10 @@ CausalConv1d::CausalConv1d(int64_t in, int64_t out, int64_t kernel, int64_t dila
       dilation_(dilation) {}
 
 torch::Tensor CausalConv1d::forward(const torch::Tensor& x) const {
-  return in_product_precision(torch::constant_pad_nd(x, {past_, 0}), weight_, bias_,
-                              [&](const auto& in, const auto& w, const auto& b) {
-                                return torch::conv1d(in, w, b, {1}, torch::IntArrayRef{0}, {dilation_});
-                              });
+  return in_matmul_precision(torch::constant_pad_nd(x, {past_, 0}), weight_, bias_,
+                             [&](const auto& in, const auto& w, const auto& b) {
+                               return torch::conv1d(in, w, b, {1}, torch::IntArrayRef{0}, {dilation_});
+                             });
 }
 
 torch::Tensor step_mask(const torch::Tensor& length, int64_t b, int64_t time, torch::Device device) {

@@ -12,9 +12,9 @@
 namespace elbo {
 namespace {
 
-class Tokens : public SequenceElements {
+class TokenElements : public SequenceElements {
  public:
-  Tokens(int64_t tokens, int64_t time, int64_t width, int64_t hidden, RandomGenerator& init)
+  TokenElements(int64_t tokens, int64_t time, int64_t width, int64_t hidden, RandomGenerator& init)
       : time_(time),
         width_(width),
         embedding_(register_module("embedding", std::make_shared<Embedding>(tokens, width, init))),
@@ -22,25 +22,25 @@ class Tokens : public SequenceElements {
 
   int64_t width() const override { return width_; }
   int64_t steps() const override { return time_ - 1; }
-  torch::Tensor seen(const torch::Tensor& x) const override {
+  torch::Tensor embed(const torch::Tensor& x) const override {
     return embedding_->forward(x.to(torch::kInt64));
   }
-  torch::Tensor before(const torch::Tensor& x, const torch::Tensor& dropped) const override {
-    torch::Tensor fed = x.narrow(1, 0, steps());
-    // Of a row's words; <bos> is none, and is there in generation, too.
+  torch::Tensor decoder_inputs(const torch::Tensor& x, const torch::Tensor& dropped) const override {
+    torch::Tensor inputs = x.narrow(1, 0, steps());
+    // <bos> is never dropped.
     if (dropped.defined())
-      fed = fed.masked_fill(dropped.gt(0).logical_and(fed.ne(static_cast<double>(bos_token))),
-                            static_cast<double>(unk_token));
-    return fed;
+      inputs = inputs.masked_fill(dropped.gt(0).logical_and(inputs.ne(static_cast<double>(bos_token))),
+                                  static_cast<double>(unk_token));
+    return inputs;
   }
-  torch::Tensor counted(const torch::Tensor& x, const torch::Tensor& length) const override {
+  torch::Tensor mask(const torch::Tensor& x, const torch::Tensor& length) const override {
     return step_mask(length, x.size(0), time_, x.device()).narrow(1, 1, steps());
   }
   torch::Tensor targets(const torch::Tensor& x) const override { return x.narrow(1, 1, steps()); }
-  // The vocabulary is what costs: probabilities are computed for the tokens that count alone.
+  // Logits over the vocabulary are the most expensive part: they are computed only where there is no padding.
   torch::Tensor log_prob(const torch::Tensor& features, const torch::Tensor& x,
-                            const torch::Tensor& length) const override {
-    const torch::Tensor counts = counted(x, length);
+                         const torch::Tensor& length) const override {
+    const torch::Tensor counts = mask(x, length);
     const torch::Tensor places = counts.flatten().nonzero().squeeze(1);
     const torch::Tensor logits = output_->forward(features.flatten(0, 1).index_select(0, places));
     const torch::Tensor tokens = targets(x).flatten().index_select(0, places).to(torch::kInt64);
@@ -48,22 +48,22 @@ class Tokens : public SequenceElements {
     return torch::zeros_like(counts).masked_scatter(counts.gt(0), chosen).sum(1);
   }
 
-  torch::Tensor first(int64_t n, torch::Device device) const override {
+  torch::Tensor initial_input(int64_t n, torch::Device device) const override {
     return torch::full({n}, static_cast<double>(bos_token),
                        torch::TensorOptions(torch::kFloat32).device(device));
   }
   torch::Tensor predict(const torch::Tensor& features) const override {
     return output_->forward(features).argmax(1).to(torch::kFloat32);
   }
-  torch::Tensor drawn(const torch::Tensor& features, RandomGenerator& noise) const override {
-    return draw_category(output_->forward(features), 1, noise).to(torch::kFloat32);
+  torch::Tensor sample(const torch::Tensor& features, RandomGenerator& noise) const override {
+    return sample_categorical(output_->forward(features), 1, noise).to(torch::kFloat32);
   }
-  torch::Tensor row(const std::vector<torch::Tensor>& elements) const override {
-    const torch::Tensor predict = torch::stack(elements, 1);
-    const torch::Tensor is_end = predict.eq(static_cast<double>(eos_token)).to(torch::kInt64);
+  torch::Tensor assemble(const std::vector<torch::Tensor>& elements) const override {
+    const torch::Tensor tokens = torch::stack(elements, 1);
+    const torch::Tensor is_end = tokens.eq(static_cast<double>(eos_token)).to(torch::kInt64);
     const torch::Tensor after_end = (is_end.cumsum(1) - is_end).gt(0);
-    return torch::cat({first(predict.size(0), predict.device()).unsqueeze(1),
-                       predict.masked_fill(after_end, static_cast<double>(pad_token))},
+    return torch::cat({initial_input(tokens.size(0), tokens.device()).unsqueeze(1),
+                       tokens.masked_fill(after_end, static_cast<double>(pad_token))},
                       1);
   }
   std::shared_ptr<const Likelihood> likelihood() const override { return nullptr; }
@@ -74,51 +74,52 @@ class Tokens : public SequenceElements {
   std::shared_ptr<Linear> output_;
 };
 
-// Elements of the shape `sizes` that are told by a likelihood; before the first one stand zeros.
-class Quantities : public SequenceElements {
+// Elements of the shape `sizes` with a likelihood. The input of the first step is zeros.
+class NumericElements : public SequenceElements {
  public:
   int64_t steps() const override { return time_; }
-  torch::Tensor before(const torch::Tensor& x, const torch::Tensor& dropped) const override {
-    torch::Tensor fed = torch::cat({torch::zeros_like(x.narrow(1, 0, 1)), x.narrow(1, 0, time_ - 1)}, 1);
-    if (dropped.defined()) fed = fed * (1 - dropped).view(as_steps(dropped));
-    return fed;
+  torch::Tensor decoder_inputs(const torch::Tensor& x, const torch::Tensor& dropped) const override {
+    torch::Tensor inputs = torch::cat({torch::zeros_like(x.narrow(1, 0, 1)), x.narrow(1, 0, time_ - 1)}, 1);
+    if (dropped.defined()) inputs = inputs * (1 - dropped).view(broadcastable(dropped));
+    return inputs;
   }
-  torch::Tensor counted(const torch::Tensor& x, const torch::Tensor& length) const override {
+  torch::Tensor mask(const torch::Tensor& x, const torch::Tensor& length) const override {
     return step_mask(length, x.size(0), time_, x.device());
   }
   torch::Tensor targets(const torch::Tensor& x) const override { return x; }
   torch::Tensor log_prob(const torch::Tensor& features, const torch::Tensor& x,
-                            const torch::Tensor& length) const override {
-    const torch::Tensor of_steps = likelihood_->log_prob(decoded(features.flatten(0, 1)), x.flatten(0, 1));
-    return (of_steps.view({features.size(0), time_}) * counted(x, length)).sum(1);
+                         const torch::Tensor& length) const override {
+    const torch::Tensor per_step = likelihood_->log_prob(decode(features.flatten(0, 1)), x.flatten(0, 1));
+    return (per_step.view({features.size(0), time_}) * mask(x, length)).sum(1);
   }
 
-  torch::Tensor first(int64_t n, torch::Device device) const override {
+  torch::Tensor initial_input(int64_t n, torch::Device device) const override {
     std::vector<int64_t> sizes = sizes_;
     sizes.insert(sizes.begin(), n);
     return torch::zeros(sizes, device);
   }
   torch::Tensor predict(const torch::Tensor& features) const override {
-    return likelihood_->mean(decoded(features));
+    return likelihood_->mean(decode(features));
   }
-  torch::Tensor drawn(const torch::Tensor& features, RandomGenerator& noise) const override {
-    return likelihood_->sample(decoded(features), noise);
+  torch::Tensor sample(const torch::Tensor& features, RandomGenerator& noise) const override {
+    return likelihood_->sample(decode(features), noise);
   }
-  torch::Tensor row(const std::vector<torch::Tensor>& elements) const override {
+  torch::Tensor assemble(const std::vector<torch::Tensor>& elements) const override {
     return torch::stack(elements, 1);
   }
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 
  protected:
   // `likelihood` is the module that the derived class registers.
-  Quantities(int64_t time, std::vector<int64_t> sizes, std::shared_ptr<Likelihood> likelihood)
+  NumericElements(int64_t time, std::vector<int64_t> sizes, std::shared_ptr<Likelihood> likelihood)
       : time_(time), sizes_(std::move(sizes)), likelihood_(std::move(likelihood)) {}
   const std::vector<int64_t>& sizes() const { return sizes_; }
-  const std::shared_ptr<Likelihood>& told_by() const { return likelihood_; }
+  const std::shared_ptr<Likelihood>& likelihood_module() const { return likelihood_; }
 
  private:
-  virtual torch::Tensor decoded(const torch::Tensor& features) const = 0;  // (n, hidden) → (n, maps, …)
-  std::vector<int64_t> as_steps(const torch::Tensor& steps) const {  // (b, steps) beside (b, steps, …)
+  virtual torch::Tensor decode(
+      const torch::Tensor& features) const = 0;  // (n, hidden) → (n, param_channels, …)
+  std::vector<int64_t> broadcastable(const torch::Tensor& steps) const {  // (b, steps) → b, steps, 1, …
     std::vector<int64_t> shape(2 + sizes_.size(), 1);
     shape[0] = steps.size(0), shape[1] = steps.size(1);
     return shape;
@@ -129,54 +130,55 @@ class Quantities : public SequenceElements {
   std::shared_ptr<Likelihood> likelihood_;
 };
 
-class Values : public Quantities {
+class VectorElements : public NumericElements {
  public:
-  Values(int64_t time, int64_t features, int64_t hidden, const std::shared_ptr<Likelihood>& likelihood,
-         RandomGenerator& init)
-      : Quantities(time, {features}, likelihood),
-        output_(register_module("output",
-                                std::make_shared<Linear>(hidden, likelihood->param_channels() * features, init))) {
+  VectorElements(int64_t time, int64_t features, int64_t hidden,
+                 const std::shared_ptr<Likelihood>& likelihood, RandomGenerator& init)
+      : NumericElements(time, {features}, likelihood),
+        output_(register_module(
+            "output", std::make_shared<Linear>(hidden, likelihood->param_channels() * features, init))) {
     register_module("likelihood", likelihood);
   }
   int64_t width() const override { return sizes()[0]; }
-  torch::Tensor seen(const torch::Tensor& x) const override { return x; }
+  torch::Tensor embed(const torch::Tensor& x) const override { return x; }
 
  private:
-  torch::Tensor decoded(const torch::Tensor& features) const override {
-    return output_->forward(features).unflatten(1, {told_by()->param_channels(), sizes()[0]});
+  torch::Tensor decode(const torch::Tensor& features) const override {
+    return output_->forward(features).unflatten(1, {likelihood_module()->param_channels(), sizes()[0]});
   }
 
   std::shared_ptr<Linear> output_;
 };
 
-class Frames : public Quantities {
+class FrameElements : public NumericElements {
  public:
-  Frames(int64_t time, const std::vector<int64_t>& frame, const NetworkOptions& network, int64_t width,
-         int64_t hidden, const std::shared_ptr<Likelihood>& likelihood, RandomGenerator& init)
-      : Quantities(time, frame, likelihood),
+  FrameElements(int64_t time, const std::vector<int64_t>& frame, const NetworkOptions& network, int64_t width,
+                int64_t hidden, const std::shared_ptr<Likelihood>& likelihood, RandomGenerator& init)
+      : NumericElements(time, frame, likelihood),
         width_(width),
         encoder_(register_module("encoder", make_encoder(network, frame, width, init))),
-        decoder_(register_module("decoder", make_decoder(network, frame, hidden, likelihood->param_channels(), init))) {
+        decoder_(register_module("decoder",
+                                 make_decoder(network, frame, hidden, likelihood->param_channels(), init))) {
     register_module("likelihood", likelihood);
   }
   int64_t width() const override { return width_; }
-  torch::Tensor seen(const torch::Tensor& x) const override {
+  torch::Tensor embed(const torch::Tensor& x) const override {
     std::vector<int64_t> shape(x.sizes().begin(), x.sizes().end() - 3);
     shape.push_back(width_);
     return encoder_->forward(x.reshape({-1, sizes()[0], sizes()[1], sizes()[2]})).view(shape);
   }
 
  private:
-  torch::Tensor decoded(const torch::Tensor& features) const override { return decoder_->forward(features); }
+  torch::Tensor decode(const torch::Tensor& features) const override { return decoder_->forward(features); }
 
   int64_t width_;
   std::shared_ptr<Encoder> encoder_;
   std::shared_ptr<Decoder> decoder_;
 };
 
-// z beside every step of (b, steps, width).
-torch::Tensor with_z(const torch::Tensor& before, const torch::Tensor& z) {
-  return torch::cat({before, z.unsqueeze(1).expand({-1, before.size(1), -1})}, 2);
+// inputs (b, steps, width), z (b, latent) → (b, steps, width + latent)
+torch::Tensor with_z(const torch::Tensor& inputs, const torch::Tensor& z) {
+  return torch::cat({inputs, z.unsqueeze(1).expand({-1, inputs.size(1), -1})}, 2);
 }
 
 class GruDecoder : public SequenceDecoder {
@@ -185,13 +187,15 @@ class GruDecoder : public SequenceDecoder {
       : start_(register_module("start", std::make_shared<Linear>(latent, hidden, init))),
         cell_(register_module("cell", std::make_shared<Gru>(width + latent, hidden, init))) {}
 
-  torch::Tensor forward(const torch::Tensor& before, const torch::Tensor& z) const override {
-    return cell_->unroll(with_z(before, z), start(z));
+  torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z) const override {
+    return cell_->unroll(with_z(inputs, z), initial_state(z));
   }
-  torch::Tensor start(const torch::Tensor& z) const override { return torch::tanh(start_->forward(z)); }
-  torch::Tensor step(const torch::Tensor& before, const torch::Tensor& z,
+  torch::Tensor initial_state(const torch::Tensor& z) const override {
+    return torch::tanh(start_->forward(z));
+  }
+  torch::Tensor step(const torch::Tensor& input, const torch::Tensor& z,
                      torch::Tensor& state) const override {
-    state = cell_->step(torch::cat({before, z}, 1), state);
+    state = cell_->step(torch::cat({input, z}, 1), state);
     return state;
   }
 
@@ -214,18 +218,18 @@ class CausalConvDecoder : public SequenceDecoder {
     }
   }
 
-  torch::Tensor forward(const torch::Tensor& before, const torch::Tensor& z) const override {
-    torch::Tensor h = input_->forward(with_z(before, z)).transpose(1, 2);
+  torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z) const override {
+    torch::Tensor h = input_->forward(with_z(inputs, z)).transpose(1, 2);
     for (const auto& convolution : convolutions_) h = h + torch::relu(convolution->forward(h));
     return h.transpose(1, 2);
   }
-  // The state is what was fed, as far back as the network sees.
-  torch::Tensor start(const torch::Tensor& z) const override {
+  // The state: the last inputs, as many as the receptive field holds.
+  torch::Tensor initial_state(const torch::Tensor& z) const override {
     return torch::empty({z.size(0), 0, width_}, z.options());
   }
-  torch::Tensor step(const torch::Tensor& before, const torch::Tensor& z,
+  torch::Tensor step(const torch::Tensor& input, const torch::Tensor& z,
                      torch::Tensor& state) const override {
-    state = torch::cat({state, before.unsqueeze(1)}, 1);
+    state = torch::cat({state, input.unsqueeze(1)}, 1);
     if (state.size(1) > past_ + 1) state = state.narrow(1, state.size(1) - past_ - 1, past_ + 1);
     return forward(state, z).select(1, -1);
   }
@@ -241,13 +245,13 @@ class CausalConvDecoder : public SequenceDecoder {
 
 std::shared_ptr<SequenceElements> make_token_elements(int64_t tokens, int64_t time, int64_t width,
                                                       int64_t hidden, RandomGenerator& init) {
-  return std::make_shared<Tokens>(tokens, time, width, hidden, init);
+  return std::make_shared<TokenElements>(tokens, time, width, hidden, init);
 }
 
 std::shared_ptr<SequenceElements> make_value_elements(int64_t time, int64_t features, int64_t hidden,
                                                       const std::shared_ptr<Likelihood>& likelihood,
                                                       RandomGenerator& init) {
-  return std::make_shared<Values>(time, features, hidden, likelihood, init);
+  return std::make_shared<VectorElements>(time, features, hidden, likelihood, init);
 }
 
 std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::vector<int64_t>& frame,
@@ -255,7 +259,7 @@ std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::v
                                                       int64_t hidden,
                                                       const std::shared_ptr<Likelihood>& likelihood,
                                                       RandomGenerator& init) {
-  return std::make_shared<Frames>(time, frame, network, width, hidden, likelihood, init);
+  return std::make_shared<FrameElements>(time, frame, network, width, hidden, likelihood, init);
 }
 
 std::shared_ptr<Likelihood> make_step_likelihood(const LikelihoodOptions& options, bool bytes) {

@@ -1,5 +1,5 @@
-// Autoregressive models of one sequence given a vector z: what its elements are, and the network that reads
-// those before an element to tell the next.
+// Autoregressive models of a sequence given a vector z: the elements of a sequence, and the decoder network
+// that predicts each element from the elements before it.
 #pragma once
 #include <torch/nn/module.h>
 
@@ -15,70 +15,71 @@
 
 namespace elbo {
 
-// The elements of rows x: how networks see them, which of them are told, and how probable they are. Rows are
-// told in steps(): step s tells one element from those before it.
+// The elements of rows x: their embedding and their likelihood. Step s of steps() predicts one element from
+// the elements before it.
 class SequenceElements : public torch::nn::Module {
  public:
-  virtual int64_t width() const = 0;  // numbers of an element as networks see it
+  virtual int64_t width() const = 0;  // of the embedding of an element
   virtual int64_t steps() const = 0;
-  virtual torch::Tensor seen(const torch::Tensor& x) const = 0;  // (b, time, …) or (b, …) → (…, width)
-  // The element before each step, (b, steps, …). Where `dropped` (b, steps) is 1, it tells nothing: <unk>,
-  // or zeros.
-  virtual torch::Tensor before(const torch::Tensor& x, const torch::Tensor& dropped) const = 0;
+  virtual torch::Tensor embed(const torch::Tensor& x) const = 0;  // (b, time, …) or (b, …) → (…, width)
+  // Teacher forcing: the element before each step, (b, steps, …). Where `dropped` (b, steps) is 1, it is
+  // replaced by <unk> or zeros. Undefined: nothing is dropped.
+  virtual torch::Tensor decoder_inputs(const torch::Tensor& x, const torch::Tensor& dropped) const = 0;
   virtual torch::Tensor targets(const torch::Tensor& x) const = 0;  // the element of each step, (b, steps, …)
-  // 1 for the steps that count, (b, steps).
-  virtual torch::Tensor counted(const torch::Tensor& x, const torch::Tensor& length) const = 0;
-  // log p of the counted elements, features (b, steps, hidden) → (b), in nats.
+  // (b, steps) float32: 0 where the target is padding, else 1. length: as in a Batch.
+  virtual torch::Tensor mask(const torch::Tensor& x, const torch::Tensor& length) const = 0;
+  // log p of the targets that are not padding, features (b, steps, hidden) → (b), in nats.
   virtual torch::Tensor log_prob(const torch::Tensor& features, const torch::Tensor& x,
-                                    const torch::Tensor& length) const = 0;
+                                 const torch::Tensor& length) const = 0;
 
-  // Generation: the element before the first step (n, …); the one that features (n, hidden) tell, the most
-  // probable token or the mean; one drawn with the probabilities that they tell; and the row of those that
-  // were told in turn.
-  virtual torch::Tensor first(int64_t n, torch::Device device) const = 0;
+  // Generation, one step at a time.
+  virtual torch::Tensor initial_input(int64_t n, torch::Device device) const = 0;  // before step 0, (n, …)
+  // features (n, hidden) → (n, …): the most probable token, or the mean.
   virtual torch::Tensor predict(const torch::Tensor& features) const = 0;
-  virtual torch::Tensor drawn(const torch::Tensor& features, RandomGenerator& noise) const = 0;
-  virtual torch::Tensor row(const std::vector<torch::Tensor>& elements) const = 0;
+  virtual torch::Tensor sample(const torch::Tensor& features, RandomGenerator& noise) const = 0;  // (n, …)
+  virtual torch::Tensor assemble(
+      const std::vector<torch::Tensor>& elements) const = 0;  // steps × (n, …) → rows x
 
   virtual std::shared_ptr<const Likelihood> likelihood() const = 0;  // null for tokens
 };
 
-// Tokens (time): a vector for each, a probability for each given features. <bos> is given, the others to
-// <eos> are told; generation takes the most probable token, and <pad> after <eos>.
+// Tokens (time): an embedding and a categorical distribution. The tokens after <bos> are predicted, up to and
+// with <eos>. Generated rows are filled with <pad> after <eos>.
 std::shared_ptr<SequenceElements> make_token_elements(int64_t tokens, int64_t time, int64_t width,
                                                       int64_t hidden, RandomGenerator& init);
-// Rows (time, features): all elements are told, each by its likelihood; generation takes the mean.
+// Rows (time, features): vectors with a likelihood. All of them are predicted.
 std::shared_ptr<SequenceElements> make_value_elements(int64_t time, int64_t features, int64_t hidden,
                                                       const std::shared_ptr<Likelihood>& likelihood,
                                                       RandomGenerator& init);
 
-// Rows (time, channels, height, width): networks of the kind of `network` see a picture as `width` numbers
-// and tell it out of features; likewise all are told.
+// Rows (time, channels, height, width): images. An encoder of the kind `network` embeds an image in `width`
+// numbers, and a decoder maps features to the likelihood's parameters. All images are predicted.
 std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::vector<int64_t>& frame,
                                                       const NetworkOptions& network, int64_t width,
                                                       int64_t hidden,
                                                       const std::shared_ptr<Likelihood>& likelihood,
                                                       RandomGenerator& init);
 
-// Whether likelihoods of rows in [0, 1] are possible for sequences is only known where they are stored as
-// bytes: otherwise it is gaussian or laplace.
+// The likelihood of one element. Likelihoods for data in [0, 1] need sequences stored as bytes, as the range
+// of others is unknown. Throws as make_likelihood does.
 std::shared_ptr<Likelihood> make_step_likelihood(const LikelihoodOptions& options, bool bytes);
 
-// Features of each step from the elements before it and z. No feature depends on a later element.
+// A causal network: the features of a step depend on its input, the inputs before it, and z.
 class SequenceDecoder : public torch::nn::Module {
  public:
-  virtual torch::Tensor forward(const torch::Tensor& before, const torch::Tensor& z) const = 0;
-  // (b, steps, width), (b, latent) → (b, steps, hidden)
+  // inputs (b, steps, width), z (b, latent) → (b, steps, hidden)
+  virtual torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z) const = 0;
 
-  // One step at a time, with equal results: the state before any, and a step that carries it on.
-  virtual torch::Tensor start(const torch::Tensor& z) const = 0;
-  virtual torch::Tensor step(const torch::Tensor& before, const torch::Tensor& z,
-                             torch::Tensor& state) const = 0;  // before (n, width) → (n, hidden)
+  // The same one step at a time: initial_state(z), then step(), which updates the state.
+  virtual torch::Tensor initial_state(const torch::Tensor& z) const = 0;
+  virtual torch::Tensor step(const torch::Tensor& input, const torch::Tensor& z,
+                             torch::Tensor& state) const = 0;  // input (n, width) → (n, hidden)
 };
 
 std::vector<std::string> sequence_decoder_names();
-// gru: a recurrent network whose first state follows from z (Bowman et al. 2016); causal_conv: residual
-// causal convolutions, one for each of `dilations` (Yang et al. 2017). Both see z at every step.
+// gru: a recurrent network whose initial state is a function of z (Bowman et al. 2016); causal_conv: residual
+// causal convolutions, one for each of `dilations` (Yang et al. 2017). Both see z at every step. Throws a
+// usage Error for an unknown name.
 std::shared_ptr<SequenceDecoder> make_sequence_decoder(const std::string& name, int64_t width, int64_t latent,
                                                        int64_t hidden, const std::vector<int64_t>& dilations,
                                                        RandomGenerator& init);

@@ -58,7 +58,7 @@ LossTerms penalized(const torch::Tensor& reconstruction, const torch::Tensor& kl
                     const std::string& name, const torch::Tensor& penalty) {
   LossTerms terms;
   terms.loss = reconstruction.sum() + penalty;
-  // A KL that does not count may be infinite.
+  // A KL with weight 0 may be infinite.
   if (kl_weight != 0) terms.loss = terms.loss + kl_weight * kl.sum();
   terms.add_metric("reconstruction", reconstruction);
   terms.add_metric("kl", kl);
@@ -68,10 +68,10 @@ LossTerms penalized(const torch::Tensor& reconstruction, const torch::Tensor& kl
 
 LossTerms capacity_objective(const torch::Tensor& reconstruction, const torch::Tensor& kl,
                              const CapacityOptions& options, int64_t step) {
-  const double share = options.capacity_steps > step
-                           ? static_cast<double>(step) / static_cast<double>(options.capacity_steps)
-                           : 1.0;
-  const torch::Tensor distance = (kl.mean() - share * options.capacity).abs();
+  const double progress = options.capacity_steps > step
+                              ? static_cast<double>(step) / static_cast<double>(options.capacity_steps)
+                              : 1.0;
+  const torch::Tensor distance = (kl.mean() - progress * options.capacity).abs();
   return penalized(reconstruction, kl, 0, "capacity",
                    options.gamma * static_cast<double>(kl.size(0)) * distance);
 }

@@ -1,4 +1,4 @@
-// What an objective is made of: the scalar that is minimised, and its named parts, in nats.
+// The value of an objective: the loss to minimise, and its named metrics, in nats.
 #pragma once
 #include <torch/types.h>
 
@@ -9,11 +9,11 @@
 namespace elbo {
 
 struct LossTerms {
-  torch::Tensor
-      loss;  // (b) per sample, or a scalar where samples are coupled: then the sum over the microbatch
-  std::vector<std::pair<std::string, torch::Tensor>> parts;  // likewise; reported, never differentiated
-  // (s) float32: sums over the microbatch that Model::absorb() gets, summed over the whole batch. As many
-  // numbers in every call of a phase.
+  // (b) per sample; or, where samples are coupled, a scalar: the sum over the microbatch.
+  torch::Tensor loss;
+  std::vector<std::pair<std::string, torch::Tensor>> parts;  // metrics by name, shaped as loss; detached
+  // (s) float32: sums over the microbatch. Model::update_statistics() receives their sum over the step. s is
+  // the same in every call of a phase.
   torch::Tensor statistics{};
 
   void add_metric(std::string name, const torch::Tensor& value) {

@@ -21,7 +21,7 @@ torch::Tensor kernel_of(const torch::Tensor& distances, const std::string& kerne
   return sum;
 }
 
-// Mean over pairs of different elements.
+// The mean over pairs of different elements.
 torch::Tensor mean_of_pairs(const torch::Tensor& values) {
   const auto n = static_cast<double>(values.size(0));
   return (values.sum() - values.diagonal().sum()) / (n * (n - 1));
@@ -38,7 +38,7 @@ void MmdOptions::bind(OptionTable& table) {
 
 torch::Tensor mmd(const torch::Tensor& a, const torch::Tensor& b, const MmdOptions& options) {
   if (a.size(0) < 2 || b.size(0) < 2)
-    usage_error("train.microbatch=1: samples are compared within a microbatch; expected 2 at least");
+    usage_error("train.microbatch=1: the MMD compares samples within a microbatch; expected at least 2");
   const double variance = options.scale * static_cast<double>(a.size(1));
   const auto kernel = [&](const torch::Tensor& from, const torch::Tensor& to) {
     return kernel_of(squared_distances(from, to), options.kernel, variance);

@@ -132,7 +132,7 @@ MicrobatchReport DataParallelStep::compute_microbatch(size_t phase, int64_t step
                             .with(phases_[phase].name),
                         device_);
   const LossTerms terms = [&] {
-    const ProductPrecision precision(options_.precision);
+    const MatmulPrecision precision(options_.precision);
     return replica.objective({phases_[phase].name, step, microbatch}, batch, noise);
   }();
   // The batch's mean is the sum over microbatches of their sums divided by B: every sample weighs the same.
