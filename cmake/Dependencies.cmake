@@ -1,5 +1,5 @@
-# What elbo needs besides LibTorch, once for its own build and once for programs that are linked to the installed
-# libraries: each defines elbo_needs() before it includes this file.
+# The dependencies besides LibTorch, for elbo's build and for programs that link to the installed libraries. Each of them
+# defines elbo_needs() before it includes this file.
 elbo_needs(MPI COMPONENTS C)
 elbo_needs(HDF5 COMPONENTS C)
 elbo_needs(Boost 1.71 COMPONENTS program_options)

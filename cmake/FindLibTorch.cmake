@@ -1,8 +1,8 @@
-# Finds LibTorch by its files, because the package file of the CUDA wheel demands a CUDA toolkit and fails with C++20.
+# Finds LibTorch by its files, because the CMake package of the CUDA wheel requires a CUDA toolkit and fails with C++20.
 #
-# Looked for in: LibTorch_ROOT, CMAKE_PREFIX_PATH (a libtorch archive, a site-packages folder), the checkout's deps/.
-# Targets:   LibTorch::cpu   the CPU library, all that the program itself links to
-#            LibTorch::cuda  the headers and the small CUDA half (c10_cuda, cudart), where CUDA headers are there
+# Searched in: LibTorch_ROOT, CMAKE_PREFIX_PATH (a libtorch archive, a site-packages folder), the checkout's deps/.
+# Targets:   LibTorch::cpu   the CPU library, the only one that the program links to
+#            LibTorch::cuda  the CUDA headers, c10_cuda and cudart, if CUDA headers are found
 # Variables: LibTorch_VERSION
 set(_elbo_deps "${CMAKE_CURRENT_LIST_DIR}/../deps")
 cmake_path(NORMAL_PATH _elbo_deps)
@@ -18,7 +18,7 @@ foreach(lib torch_cpu c10 c10_cuda)
 endforeach()
 
 if(LibTorch_INCLUDE_DIR)
-  # The numbers moved between files from one release to the next; the first that has them tells.
+  # The header with the version differs between releases.
   foreach(header torch/headeronly/version.h torch/csrc/api/include/torch/version.h)
     if(NOT LibTorch_VERSION AND EXISTS "${LibTorch_INCLUDE_DIR}/${header}")
       file(STRINGS "${LibTorch_INCLUDE_DIR}/${header}" _version REGEX "define TORCH_VERSION_(MAJOR|MINOR|PATCH) [0-9]+")
@@ -29,12 +29,12 @@ if(LibTorch_INCLUDE_DIR)
   endforeach()
 endif()
 
-# CUDA's headers come with wheels of their own; which major version is the folder's name. A wheel of the runtime alone
-# lacks some of them. Those beside LibTorch are of its version and go before a toolkit's.
+# CUDA's headers are in separate wheels, in a folder named by the major version; a wheel of the runtime alone lacks some.
+# Headers beside LibTorch have its version and take precedence over a toolkit's.
 file(GLOB _cuda_homes "${_torch_parent}/nvidia/cu[0-9]*")
 find_path(LibTorch_CUDA_INCLUDE_DIR crt/host_defines.h
           PATHS ${_cuda_homes} ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES include NO_DEFAULT_PATH)
-# find_library wants the unversioned name, which wheels do not have.
+# find_library needs the unversioned name, which wheels do not have.
 file(GLOB _cudart "${_torch_parent}/nvidia/*/lib/libcudart.so*")
 if(NOT _cudart)
   file(GLOB _cudart "${LibTorch_CUDA_INCLUDE_DIR}/../lib/libcudart.so*" "${LibTorch_CUDA_INCLUDE_DIR}/../lib64/libcudart.so*")
@@ -54,8 +54,8 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
     INTERFACE_LINK_LIBRARIES LibTorch::c10)
   target_include_directories(LibTorch::cpu SYSTEM INTERFACE
     "${LibTorch_INCLUDE_DIR}" "${LibTorch_INCLUDE_DIR}/torch/csrc/api/include")
-  # libtorch_cpu of a CUDA wheel needs cudart and cupti, which lie beside it in folders of their own. It finds them
-  # there by itself, only the linker does not.
+  # libtorch_cpu of a CUDA wheel needs cudart and cupti, which are in separate folders beside it. It finds them at run
+  # time; the linker needs -rpath-link.
   set(_rpath_link "")
   foreach(file ${_cudart} ${_cupti})
     get_filename_component(folder "${file}" DIRECTORY)

@@ -1,4 +1,4 @@
-# Finds NCCL by its files: NCCL_ROOT, the wheel's folder beside LibTorch (nvidia/nccl), the checkout's deps/, the system.
+# Finds NCCL in NCCL_ROOT, the wheel's folder beside LibTorch (nvidia/nccl), the checkout's deps/, or the system.
 # Target: NCCL::nccl
 set(_elbo_deps "${CMAKE_CURRENT_LIST_DIR}/../deps")
 cmake_path(NORMAL_PATH _elbo_deps)

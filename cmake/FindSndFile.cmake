@@ -1,4 +1,4 @@
-# Finds libsndfile by its files: Debian's package has no file for CMake.
+# Finds libsndfile by its files: Debian's package has no CMake package.
 # Target: SndFile::sndfile
 find_path(SndFile_INCLUDE_DIR sndfile.h)
 find_library(SndFile_LIBRARY sndfile)

@@ -1,4 +1,4 @@
-# Finds libjpeg-turbo's own interface, by its files: its package file is missing before version 2.1.
+# Finds the TurboJPEG library of libjpeg-turbo by its files: it has no CMake package before version 2.1.
 # Target: TurboJPEG::TurboJPEG
 find_path(TurboJPEG_INCLUDE_DIR turbojpeg.h)
 find_library(TurboJPEG_LIBRARY turbojpeg)

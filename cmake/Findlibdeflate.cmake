@@ -1,4 +1,4 @@
-# Finds libdeflate by its files; its own package file is missing before version 1.15.
+# Finds libdeflate by its files: it has no CMake package before version 1.15.
 # Target: libdeflate::libdeflate
 find_path(libdeflate_INCLUDE_DIR libdeflate.h)
 find_library(libdeflate_LIBRARY deflate)

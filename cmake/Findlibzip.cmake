@@ -1,4 +1,4 @@
-# Finds libzip by its files: Debian's package file names programs that another package holds.
+# Finds libzip by its files: Debian's CMake package requires programs of another Debian package.
 # Target: libzip::zip
 find_path(libzip_INCLUDE_DIR zip.h)
 find_library(libzip_LIBRARY zip)

@@ -1,20 +1,20 @@
 # cmake --install BUILD --prefix P [--component runtime]
 #
-#   bin/elbo                               finds what it needs relative to itself: the tree may be moved
-#   lib/libelbo_cuda.so                    where it was built
-#   lib/elbo/torch, lib/elbo/nvidia        LibTorch and what it loads, laid out as in its wheels (ELBO_BUNDLE_TORCH)
+#   bin/elbo                               finds its libraries by relative paths: the tree may be moved
+#   lib/libelbo_cuda.so                    if it was built
+#   lib/elbo/torch, lib/elbo/nvidia        LibTorch and the libraries that it loads, as in its wheels (ELBO_BUNDLE_TORCH)
 #   share/elbo, share/doc/elbo             configurations, MNIST, documents, scripts, module files; licences
-#   include/elbo, lib/libelbo_*.a, lib/cmake/elbo     component development: for programs of one's own
+#   include/elbo, lib/libelbo_*.a, lib/cmake/elbo     component development: for programs that link to elbo
 include(CMakePackageConfigHelpers)
 cmake_path(GET LibTorch_INCLUDE_DIR PARENT_PATH torch_home)
 cmake_path(GET torch_home PARENT_PATH torch_site)
 cmake_path(IS_PREFIX PROJECT_SOURCE_DIR "${torch_home}" NORMALIZE torch_is_ours)
-option(ELBO_BUNDLE_TORCH "Install LibTorch, too; by default where it lies in the checkout, which may be deleted" ${torch_is_ours})
+option(ELBO_BUNDLE_TORCH "Install LibTorch, too; default: if it is inside the checkout" ${torch_is_ours})
 
 # ---- LibTorch -----------------------------------------------------------------------------------------------------
 file(GLOB torch_libraries "${torch_home}/lib/*.so*")
 list(FILTER torch_libraries EXCLUDE REGEX "/libtorch_python|/libshm")
-# Without its CUDA half LibTorch loads two of NVIDIA's libraries; a CPU-only build has none beside it.
+# LibTorch without CUDA loads two of NVIDIA's libraries; a CPU-only build has none beside it.
 set(nvidia_names libcudart.so* libcupti.so*)
 if(EXISTS "${torch_home}/lib/libtorch_cuda.so")
   set(nvidia_names *.so*)
@@ -57,7 +57,7 @@ else()
 endif()
 
 # ---- Program, libraries, package ----------------------------------------------------------------------------------
-# MPI, HDF5 and others out of modules stay where they are, so their folders are kept.
+# MPI, HDF5 and other libraries from modules are not installed: their folders are kept in the run path.
 set_target_properties(elbo PROPERTIES INSTALL_RPATH "${torch_of_programs}" INSTALL_RPATH_USE_LINK_PATH ON)
 install(TARGETS elbo RUNTIME DESTINATION bin COMPONENT runtime)
 if(TARGET elbo_cuda)
@@ -85,20 +85,20 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/elbo DESTINATION include COMPONENT d
 
 configure_package_config_file(cmake/elboConfig.cmake.in ${PROJECT_BINARY_DIR}/elboConfig.cmake
                               INSTALL_DESTINATION lib/cmake/elbo NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
-# Before 1.0 a minor version may change what others' programs call.
+# Before 1.0 a minor version may change the interface.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/elboConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/elboConfig.cmake ${PROJECT_BINARY_DIR}/elboConfigVersion.cmake
               cmake/Dependencies.cmake cmake/FindLibTorch.cmake cmake/FindSndFile.cmake cmake/FindTurboJPEG.cmake
               cmake/Findlibdeflate.cmake cmake/Findlibzip.cmake
         DESTINATION lib/cmake/elbo COMPONENT development)
 
-# ---- What is read -------------------------------------------------------------------------------------------------
+# ---- Data files ---------------------------------------------------------------------------------------------------
 install(DIRECTORY configs docs DESTINATION share/elbo COMPONENT runtime)
-# Scripts that start elbo stand alone; the others set up a checkout.
+# Only the scripts that start elbo; the others set up a checkout.
 install(DIRECTORY launch DESTINATION share/elbo COMPONENT runtime USE_SOURCE_PERMISSIONS PATTERN __pycache__ EXCLUDE
         PATTERN common.sh EXCLUDE PATTERN setup.sh EXCLUDE PATTERN quickstart.sh EXCLUDE PATTERN wheels.py EXCLUDE)
 install(FILES datasets/mnist.h5 DESTINATION share/elbo/datasets COMPONENT runtime)
-# Module files find the tree from where they lie in it.
+# Module files find the tree relative to their own path.
 install(FILES packaging/modules/elbo.lua DESTINATION share/elbo/modulefiles/elbo RENAME ${PROJECT_VERSION}.lua COMPONENT runtime)
 install(FILES packaging/modules/elbo.tcl DESTINATION share/elbo/modulefiles/elbo RENAME ${PROJECT_VERSION} COMPONENT runtime)
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION share/doc/elbo COMPONENT runtime)

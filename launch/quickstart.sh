@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a bare machine to a trained model: installs what is missing, builds, trains a VAE on the shipped MNIST with two
-# ranks, evaluates it and draws pictures. A second run only trains.
+# From a bare machine to a trained model: installs missing packages, builds elbo, trains a VAE on the shipped MNIST with
+# two ranks, evaluates it and writes images. A second run only trains.
 # shellcheck source=launch/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -20,7 +20,7 @@ done
 
 launch/setup.sh --build "${options[@]}"
 
-# Runs are kept: each start makes a folder of its own.
+# Runs are kept: each start creates a new folder.
 run=runs/quickstart
 for ((number = 2; ; ++number)); do
   [ -e "$run" ] || break
@@ -32,7 +32,7 @@ mpirun --oversubscribe --bind-to none -n 2 build/elbo train configs/mnist_vae.in
   "--train.epochs=$epochs" "--run.directory=$run"
 step "Evaluation: every test image once" "evaluation failed; the line above says why"
 build/elbo evaluate "$run"
-step "Pictures: samples, reconstructions, a walk through latent space" "drawing failed; the line above says why"
+step "Images: samples, reconstructions, interpolations" "writing images failed; the line above says why"
 mkdir -p "$run/samples"
 build/elbo sample "$run" --out="$run/samples/samples.png"
 build/elbo reconstruct "$run" --out="$run/samples/reconstructions.png"
@@ -45,10 +45,10 @@ The run is in $run:
   run.ini                       its configuration, every option resolved
   metrics.jsonl                 loss and terms of every step
   checkpoints/                  the model, readable with h5py
-  evaluation.json               what the test images say
+  evaluation.json               loss and terms on the test images
   samples/*.png                 samples, reconstructions, interpolations
 
-What next:
+Next steps:
   build/elbo train configs/mnist_conv.ini                       a convolutional VAE
   mpirun -n 2 build/elbo train $run/run.ini --train.epochs=10 --resume
                                                                 train this one for longer

@@ -3,8 +3,8 @@
 
 usage: launch/report_sweep.py runs/NAME [--sort=COLUMN]
 
-COLUMN is one of the table's, loss by default; smaller is better. The folder is one that launch/sweep.sh made: its file
-`points` has a line for each run with its settings and, as --run.directory, its folder.
+COLUMN is a column of the table, by default loss; smaller is better. The folder was created by launch/sweep.sh: its file
+`points` has one line per run with its settings and, as --run.directory, its folder.
 """
 import dataclasses
 import html
@@ -17,15 +17,15 @@ import sys
 NOT_MEASURES = {"split", "rows", "step", "fingerprint", "loss", "importance_samples", "kl_per_dim"}
 
 
-# ---- What the runs hold -----------------------------------------------------------------------------------------
+# ---- The runs ---------------------------------------------------------------------------------------------------
 @dataclasses.dataclass
 class Run:
     settings: dict  # key: value, as on the command line
     folder: pathlib.Path
     evaluation: dict = dataclasses.field(default_factory=dict)  # empty until it is evaluated
     training: list = dataclasses.field(default_factory=list)  # (step, loss) of every step
-    held_out: list = dataclasses.field(default_factory=list)  # (step, loss) of evaluations meanwhile
-    rates: list = dataclasses.field(default_factory=list)  # samples a second
+    held_out: list = dataclasses.field(default_factory=list)  # (step, loss) of evaluations during training
+    rates: list = dataclasses.field(default_factory=list)  # samples per second
 
     @property
     def step(self):
@@ -43,14 +43,14 @@ def read_run(line):
     settings = {key: value for key, _, value in words}
     run = Run(settings, pathlib.Path(settings.pop("run.directory")))
     evaluation, newest = run.folder / "evaluation.json", run.folder / "run.ini"
-    # One that is older than run.ini is of an earlier, shorter training.
+    # An evaluation older than run.ini belongs to an earlier, shorter training.
     if evaluation.exists() and evaluation.stat().st_mtime >= newest.stat().st_mtime:
         run.evaluation = json.loads(evaluation.read_text())
     metrics = run.folder / "metrics.jsonl"
     for entry in metrics.read_text().splitlines() if metrics.exists() else []:
         try:
             entry = json.loads(entry)
-        except ValueError:  # the line that is just being written
+        except ValueError:  # a line that is being written
             continue
         if entry["split"] == "train":
             run.rates.append(entry.get("samples_per_s") or 0)
@@ -66,7 +66,7 @@ def differing_keys(runs):
 
 # ---- The table --------------------------------------------------------------------------------------------------
 def make_table(runs):
-    """The names of the columns, and a dictionary for each run; what a run does not have is missing there."""
+    """The names of the columns, and a dictionary for each run with the values that it has."""
     keys = differing_keys(runs)
     measures = list(dict.fromkeys(
         name for run in runs for name, value in run.evaluation.items()
@@ -85,7 +85,7 @@ def make_table(runs):
 
 
 def sort_key(row, column):
-    """Numbers first, by size; then what is missing."""
+    """Numbers first, by value; then missing values."""
     try:
         value = float(row[column])
     except (KeyError, ValueError):
@@ -113,7 +113,7 @@ def tab_separated(columns, rows):
                    for line in [columns, *([row.get(column, "") for column in columns] for row in rows)])
 
 
-# ---- The pictures -----------------------------------------------------------------------------------------------
+# ---- The plots --------------------------------------------------------------------------------------------------
 def color(place, count):
     """From dark blue (the first) through green to orange (the last): readable on white and on black."""
     share = place / max(1, count - 1)
@@ -133,7 +133,7 @@ def number(value):
 
 
 class Plot:
-    """A frame of SVG with a linear scale on each axis."""
+    """An SVG plot with linear axes."""
     WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 860, 380, 62, 40, 12, 12
 
     def __init__(self, x_range, y_range, x_name, y_name, width=WIDTH, height=HEIGHT):
@@ -155,7 +155,7 @@ class Plot:
 
     def y(self, value):
         low, high = self.y_range
-        value = min(max(value, low), high)  # what leaves the frame runs along its border
+        value = min(max(value, low), high)  # clipped to the frame
         return self.TOP + (high - value) / (high - low) * (self.height - self.TOP - self.BOTTOM)
 
     def x_tick(self, value, label):
@@ -177,18 +177,18 @@ class Plot:
 
 
 def smoothed(points, parts=240):
-    """Means over equal stretches of steps: as many points as a picture can show."""
+    """At most `parts` points: means over intervals of equal length."""
     stretch = max(1, math.ceil(len(points) / parts))
     groups = [points[i:i + stretch] for i in range(0, len(points), stretch)]
     return [(statistics.fmean(x for x, _ in group), statistics.fmean(y for _, y in group)) for group in groups]
 
 
 def curves(runs, labels):
-    """Training losses as lines, losses on held-out rows as dots. None where nothing was trained yet."""
+    """Training losses as lines, losses on held-out rows as dots. None if nothing was trained yet."""
     lines = [smoothed(run.training) for run in runs]
     if not any(lines):
         return None
-    # The first steps are far above all others: the frame begins where a twentieth is done.
+    # The first steps are far above all others: the y axis is scaled to the last 95 % of the steps.
     shown = [y for line in lines for _, y in line[len(line) // 20:]]
     shown += [y for run in runs for _, y in run.held_out]
     last = max(run.step for run in runs)
@@ -210,7 +210,7 @@ def value_order(value):
 
 
 def effects(key, runs, labels, rows, column):
-    """The column that runs are sorted by, over the values of one setting."""
+    """The column by which runs are sorted, over the values of one setting."""
     measured = [(place, row[column]) for place, row in enumerate(rows)
                 if key in row and isinstance(row.get(column), (int, float)) and math.isfinite(row[column])]
     if len(measured) < 2:
@@ -246,7 +246,7 @@ td:first-child, th:first-child { width: 1rem; padding-right: 0; } td.text { text
 .mark { display: inline-block; width: .7rem; height: .7rem; border-radius: 50%; } code { font-size: .9em; }
 """
 
-# A run that the mouse is over stands out everywhere.
+# Highlights the run under the mouse in all plots.
 SCRIPT = """
 for (const part of document.querySelectorAll('[data-run], svg .run')) {
   const name = part.dataset.run || [...part.classList].find(c => /^r\\d+$/.test(c));
@@ -279,19 +279,19 @@ def page(name, runs, columns, rows, column):
     same = {key: value for key, value in runs[0].settings.items() if key not in keys}
     finished = sum(bool(run.evaluation) for run in runs)
     parts = [f"<h1>{html.escape(name)}</h1>",
-             f"<p>{finished} of {len(runs)} runs are finished. They stand in the order of their {html.escape(column)}, "
-             "the smallest first, which their colours follow.</p>"]
+             f"<p>{finished} of {len(runs)} runs are finished. Runs and their colours are sorted by {html.escape(column)}, "
+             "smallest first.</p>"]
     if same:
         parts.append("<p>The same for all: " +
                      ", ".join(f"<code>{html.escape(f'{key}={value}')}</code>" for key, value in same.items()) + "</p>")
     parts.append(html_table(columns, rows))
-    picture = curves(runs, labels)
-    if picture:
-        parts.append("<h2>Loss in training</h2><p>Lines: training, means over stretches of steps. Dots: held-out rows.</p>" +
-                     picture)
-    pictures = [picture for picture in (effects(key, runs, labels, rows, column) for key in keys) if picture]
-    if pictures:
-        parts.append(f'<h2>What each setting does to {html.escape(column)}</h2><div class="row">{"".join(pictures)}</div>')
+    plot = curves(runs, labels)
+    if plot:
+        parts.append("<h2>Loss in training</h2><p>Lines: training, averaged over intervals of steps. Dots: held-out rows.</p>" +
+                     plot)
+    plots = [plot for plot in (effects(key, runs, labels, rows, column) for key in keys) if plot]
+    if plots:
+        parts.append(f'<h2>Effect of each setting on {html.escape(column)}</h2><div class="row">{"".join(plots)}</div>')
     return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(name)}</title>'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<style>{STYLE}</style></head><body>{''.join(parts)}<script>{SCRIPT}</script></body></html>\n")
@@ -309,16 +309,16 @@ def main(arguments):
         else:
             folders.append(pathlib.Path(word))
     if len(folders) != 1:
-        print("error: expected one folder of a sweep; launch/report_sweep.py --help says more", file=sys.stderr)
+        print("error: expected one folder of a sweep (see launch/report_sweep.py --help)", file=sys.stderr)
         return 2
     folder = folders[0]
     if not (folder / "points").is_file():
-        print(f"error: {folder}: holds no file `points`; expected a folder that launch/sweep.sh made", file=sys.stderr)
+        print(f"error: {folder}: has no file `points`; expected a folder of launch/sweep.sh", file=sys.stderr)
         return 2
     runs = [read_run(line) for line in (folder / "points").read_text().splitlines()]
     columns, rows = make_table(runs)
     if column not in columns:
-        print(f"error: --sort={column}: is no column; expected one of {', '.join(columns)}", file=sys.stderr)
+        print(f"error: --sort={column}: no such column; expected one of {', '.join(columns)}", file=sys.stderr)
         return 2
     order = sorted(range(len(runs)), key=lambda i: sort_key(rows[i], column))
     runs, rows = [runs[i] for i in order], [rows[i] for i in order]

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Makes a machine with a shell and a package manager able to build and run elbo. What is there already is used.
+# Installs what elbo needs to build and run, on a machine with a shell and a package manager. Installed software is used.
 # shellcheck source=launch/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage="usage: launch/setup.sh [--cuda|--no-cuda] [--cuda-headers] [--tests] [--build]
 
-  --cuda          LibTorch with its CUDA half, though no GPU is seen here (--no-cuda: without, though one is)
-  --cuda-headers  the headers that libelbo_cuda compiles with, though no GPU is seen here
-  --tests         also what the tests and checks need
-  --build         configures and builds build/elbo
+  --cuda          LibTorch with CUDA, even if this machine has no GPU (--no-cuda: without CUDA, even if it has one)
+  --cuda-headers  the headers that libelbo_cuda is compiled with, even if this machine has no GPU
+  --tests         also everything that tests and checks need
+  --build         configure and build build/elbo
 
-A LibTorch of your own is used if LibTorch_ROOT or CMAKE_PREFIX_PATH names it; MPI, HDF5 and Boost from environment
-modules are used as they are. Otherwise Debian's or Ubuntu's packages and PyPI's wheels are, the latter in deps/."
+An existing LibTorch is used if LibTorch_ROOT or CMAKE_PREFIX_PATH names it. MPI, HDF5 and Boost from environment modules
+are used. Everything else comes from packages of Debian or Ubuntu and from PyPI's wheels, which are unpacked in deps/."
 
 cuda=
 cuda_headers=
@@ -30,7 +30,7 @@ for option in "$@"; do
   esac
 done
 
-# ---- What of the machine is missing -------------------------------------------------------------------------------
+# ---- Missing packages ---------------------------------------------------------------------------------------------
 program() { command -v "$1" >/dev/null; }
 daemon() { program "$1" || [ -x "/usr/sbin/$1" ]; }
 header() { printf '#include <%s>' "$1" | c++ -E -x c++ - >/dev/null 2>&1; }
@@ -42,7 +42,7 @@ recent_cmake() {
 own_hdf5() { [ -n "${HDF5_ROOT:-}${HDF5_DIR:-}" ] || program h5cc; }
 own_boost() { [ -n "${BOOST_ROOT:-}${Boost_ROOT:-}" ] || header boost/program_options/version.hpp; }
 
-# A LibTorch that the user names: the folder of a libtorch archive, a site-packages, or PyTorch's cmake_prefix_path.
+# A LibTorch named by the user: the folder of a libtorch archive, a site-packages, or PyTorch's cmake_prefix_path.
 own_torch() {
   local folder
   while IFS= read -r folder; do
@@ -55,7 +55,7 @@ own_torch() {
   return 1
 }
 
-# want PACKAGE PROBE…: notes the package as missing unless it is installed or the probe finds the thing elsewhere.
+# want PACKAGE PROBE…: adds the package to `missing` unless it is installed or the probe succeeds.
 installed=$(dpkg-query -W -f '${Package} ${Status}\n' 2>/dev/null | sed -n 's/ install ok installed$//p' || true)
 missing=()
 want() {
@@ -106,15 +106,15 @@ as_root=()
 [ "$(id -u)" = 0 ] || as_root=(sudo)
 if [ ${#missing[@]} != 0 ]; then
   if ! program apt-get; then
-    fail 2 "this machine has no apt-get; install, or load as modules, what Debian calls: ${missing[*]}"
+    fail 2 "this machine has no apt-get; install, or load as modules, the equivalents of these Debian packages: ${missing[*]}"
   elif [ "$(id -u)" != 0 ] && ! program sudo; then
-    fail 2 "only root can install what is missing; ask an administrator for: apt-get install ${missing[*]}"
+    fail 2 "packages are missing, and only root can install them; ask an administrator for: apt-get install ${missing[*]}"
   fi
   export DEBIAN_FRONTEND=noninteractive
-  step "Packages: reading the system's list" \
-    "the package lists cannot be read (see $log); mend the network or /etc/apt/sources.list and start again"
+  step "Packages: reading the package lists" \
+    "the package lists cannot be read (see $log); check the network and /etc/apt/sources.list, then start again"
   quietly "${as_root[@]}" apt-get update
-  # Older systems know no package of that name: there it comes with clang itself.
+  # On older systems this is part of clang.
   if ! apt-cache show libclang-rt-dev >/dev/null 2>&1; then
     mapfile -t missing < <(printf '%s\n' "${missing[@]}" | grep -vx libclang-rt-dev)
   fi
@@ -134,17 +134,17 @@ if ! own_torch; then
   if [ -n "$cuda_headers" ]; then parts+=(headers); fi
   parts+=(cpu)
 fi
-advice= # wheels.py ends with a sentence of its own
+advice= # wheels.py reports its own errors
 python3 launch/wheels.py "${parts[@]}"
 
 # ---- The program --------------------------------------------------------------------------------------------------
 if [ -n "$build" ]; then
-  # ninja configures again by itself when a CMakeLists.txt changed, but not when a library came.
+  # ninja configures again when a CMakeLists.txt has changed, but not when a library was installed.
   if [ ! -f build/build.ninja ] || [ deps/.installed -nt build/build.ninja ] || [ ${#missing[@]} != 0 ]; then
-    step "Build: configuring build/" "CMake does not find what it needs (see $log); its last message names what to install"
+    step "Build: configuring build/" "CMake did not find a dependency (see $log); its last message says which"
     quietly cmake --preset release
   fi
-  step "Build: compiling build/elbo with $CMAKE_BUILD_PARALLEL_LEVEL jobs, only what changed" \
-    "the compiler's message is in $log; if it was killed, set CMAKE_BUILD_PARALLEL_LEVEL=1 and start again"
+  step "Build: compiling changed files of build/elbo with $CMAKE_BUILD_PARALLEL_LEVEL jobs" \
+    "the build failed (see $log); if the compiler was killed, set CMAKE_BUILD_PARALLEL_LEVEL=1 and start again"
   quietly cmake --build --preset release --target elbo
 fi

@@ -1,30 +1,30 @@
 #!/usr/bin/env bash
 # Trains and evaluates a model at every combination of settings, and compares the runs.
-# It stands alone: an installation has no checkout around it, and paths are the user's.
+# It does not use launch/common.sh: an installation has no checkout, and paths are relative to the user's folder.
 set -euo pipefail
 
 usage="usage: launch/sweep.sh CONFIG.ini|DATA.h5 [--section.key=VALUES …] [OPTION…]
 
 for example: launch/sweep.sh configs/mnist_vae.ini --model.beta=1,4,16 --train.seed=1..3 --train.epochs=5
 
-  --section.key=VALUES  values with commas between them; a..b are the whole numbers from a to b; what stands in brackets is
-                        one value, commas and all: --network.hidden=[400,400],[200]. A key with one value is set everywhere
-  --name=NAME           the runs are in runs/NAME/, each in a folder that its settings name; default: CONFIG's name
-  --at_once=K           runs at the same time: here 1, each with its share of the cores; under --slurm as many as Slurm likes
-  --slurm               as an array of Slurm jobs, by launch/elbo.sbatch, which says what ELBO_LAUNCHER and others mean
-  --sbatch='OPTIONS'    options of sbatch for each of them: --sbatch='--nodes=2 --time=2:00:00'
-  --dry_run             prints the commands of what is not finished, and ends
+  --section.key=VALUES  values separated by commas; a..b are the integers from a to b; brackets make a list one value:
+                        --network.hidden=[400,400],[200]. A key with one value applies to all runs
+  --name=NAME           the runs are in runs/NAME/, each in a folder named by its settings; default: the name of CONFIG
+  --at_once=K           number of runs at the same time: default 1, each with its share of the cores; with --slurm no limit
+  --slurm               run as an array of Slurm jobs with launch/elbo.sbatch, which documents ELBO_LAUNCHER and others
+  --sbatch='OPTIONS'    options of sbatch for each job: --sbatch='--nodes=2 --time=2:00:00'
+  --dry_run             print the commands of unfinished runs and exit
 
-Started again, it skips what is finished, goes on with what is not, and adds what is new. At the end, and whenever
-launch/report_sweep.py runs/NAME is called, runs/NAME holds table.md, table.tsv and report.html: the runs in the order of their
-loss, and their curves. elbo is \$ELBO, else that of the checkout or installation that this script is in, else the one in PATH."
+When it is started again, it skips finished runs, continues unfinished ones, and adds new ones. At the end, and after
+launch/report_sweep.py runs/NAME, runs/NAME has table.md, table.tsv and report.html: the runs sorted by their loss, and their
+curves. elbo is \$ELBO, else that of the checkout or installation that contains this script, else the one in PATH."
 
 fail() {
   printf 'error: %s\n' "$2" >&2
   exit "$1"
 }
 
-# ---- What is asked for --------------------------------------------------------------------------------------------
+# ---- Options ------------------------------------------------------------------------------------------------------
 inputs=()
 settings=()
 name=
@@ -40,7 +40,7 @@ for word in "$@"; do
     --sbatch=*) read -ra sbatch_options <<<"${word#*=}" || true ;;
     --dry_run) dry_run=yes ;;
     --help) printf '%s\n' "$usage"; exit ;;
-    --run.directory=* | --resume | --run.resume=*) fail 2 "$word: a sweep decides that itself; --name=NAME says where the runs are" ;;
+    --run.directory=* | --resume | --run.resume=*) fail 2 "$word: is set by the sweep; use --name=NAME to choose the folder of the runs" ;;
     --?*.?*=*) settings+=("$word") ;;
     -*) fail 2 "unknown option '$word'; launch/sweep.sh --help lists them" ;;
     *) inputs+=("$word") ;;
@@ -52,9 +52,9 @@ input=${inputs[0]}
 name=${name:-$(basename "${input%.*}")}
 [[ $name =~ ^[A-Za-z0-9._-]+$ ]] || fail 2 "--name=$name: expected letters, digits, dots, dashes and underscores"
 [[ $at_once =~ ^([1-9][0-9]*)?$ ]] || fail 2 "--at_once=$at_once: expected a number from 1"
-if [ ${#sbatch_options[@]} != 0 ] && [ -z "$slurm" ]; then fail 2 "--sbatch: is of use with --slurm only; add that, or leave it out"; fi
+if [ ${#sbatch_options[@]} != 0 ] && [ -z "$slurm" ]; then fail 2 "--sbatch: needs --slurm; add it, or leave out --sbatch"; fi
 
-# values_of KEY=VALUES: one value a line. Behind each stands a comma, also behind the last.
+# values_of KEY=VALUES: prints one value per line. A comma must follow each value, including the last.
 values_of() {
   local key=${1%%=*} rest=${1#*=}, value
   while [ -n "$rest" ]; do
@@ -69,16 +69,16 @@ values_of() {
       [ "${BASH_REMATCH[1]}" -le "${BASH_REMATCH[2]}" ] || fail 2 "$key: the range $value is empty; expected the smaller number first"
       seq "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
     elif [[ $value =~ ^[-+.0-9e]+\.\.[-+.0-9e]+$ ]]; then
-      fail 2 "$key: $value is no range of whole numbers; expected one as 1..3, or values with commas between"
+      fail 2 "$key: $value is not a range of integers; expected one such as 1..3, or values separated by commas"
     elif [[ $value =~ ^[^][[:space:]]+$ ]]; then
       printf '%s\n' "$value"
     else
-      fail 2 "$key: '$value' is no value; expected some with commas between, without blanks, lists in brackets as in [400,400],[200]"
+      fail 2 "$key: '$value' is not a value; expected values separated by commas, without blanks, and lists in brackets: [400,400],[200]"
     fi
   done
 }
 
-# The product: of each point the settings, and what names it, the settings that differ.
+# The Cartesian product. Each point has its settings, and a label from the settings that differ.
 points=("")
 labels=("")
 for setting in ${settings[@]+"${settings[@]}"}; do
@@ -101,32 +101,32 @@ for setting in ${settings[@]+"${settings[@]}"}; do
   labels=("${next_labels[@]}")
 done
 same=$(printf '%s\n' "${labels[@]}" | sort | uniq -d | head -n 1)
-[ ${#points[@]} = 1 ] || [ -z "$same" ] || fail 2 "two runs would be named $same; expected every value of a key once"
+[ ${#points[@]} = 1 ] || [ -z "$same" ] || fail 2 "two runs would be named $same; expected different values of a key"
 
 # ---- The programs -------------------------------------------------------------------------------------------------
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 elbo=
 for candidate in ${ELBO:+"$ELBO"} "$here/../build/elbo" "$here/../bin/elbo" "$here/../../../bin/elbo" elbo; do
   if elbo=$(type -P -- "$candidate"); then break; fi
-  if [ "$candidate" = "${ELBO:-}" ]; then fail 2 "ELBO=$ELBO: is no program; build it (launch/setup.sh --build), or unset ELBO"; fi
+  if [ "$candidate" = "${ELBO:-}" ]; then fail 2 "ELBO=$ELBO: is not a program; build it (launch/setup.sh --build), or unset ELBO"; fi
 done
-[ -n "$elbo" ] || fail 2 "elbo is not in $here/../build, $here/../bin or PATH; build it (launch/setup.sh --build), or name it: ELBO=PATH"
-[ -z "$slurm" ] || type -P sbatch >/dev/null || fail 2 "--slurm: there is no sbatch in PATH; start the sweep on a login node of the cluster, or leave --slurm out"
+[ -n "$elbo" ] || fail 2 "elbo is not in $here/../build, $here/../bin or PATH; build it (launch/setup.sh --build), or set ELBO=PATH"
+[ -z "$slurm" ] || type -P sbatch >/dev/null || fail 2 "--slurm: there is no sbatch in PATH; start the sweep on a login node of the cluster, or leave out --slurm"
 
-# ---- What is there already ----------------------------------------------------------------------------------------
+# ---- Existing runs ------------------------------------------------------------------------------------------------
 folder=runs/$name
-list=$folder/points # a line for each run: its settings and its folder
+list=$folder/points # one line per run: its settings and its folder
 lines=()
 if [ -e "$list" ]; then mapfile -t lines <"$list"; fi
 
-# Finished: evaluated after it was last trained, by the configuration and the settings as they are now.
+# Finished: evaluated after the last training, with the present configuration and settings.
 is_finished() {
   local run=$folder/$1
   [ "$run/evaluation.json" -nt "$input" ] && [ "$run/evaluation.json" -nt "$run/run.ini" ] &&
     [[ " ${changed[*]-} " != *" $run/evaluation.json "* ]]
 }
 
-# Numbers of the lines, from 0, that this sweep asks for. Lines keep their numbers: tasks of Slurm may still wait to read theirs.
+# The indices of the lines of this sweep. Lines keep their index, as queued tasks of Slurm will read them later.
 asked=()
 changed=()
 for i in "${!points[@]}"; do
@@ -143,11 +143,11 @@ done
 
 waiting=()
 for i in "${!asked[@]}"; do
-  if is_finished "${labels[i]}"; then printf '%s: is finished\n' "${labels[i]}"; else waiting+=("$i"); fi
+  if is_finished "${labels[i]}"; then printf '%s: finished already\n' "${labels[i]}"; else waiting+=("$i"); fi
 done
 
-# As far as they are not finished, by Slurm or one after the other. What is told to sbatch the second time are the options that a
-# site may demand, such as its account.
+# The Slurm jobs: an array of the unfinished runs, then the report. The report gets the same options, as a site may require
+# some, such as an account.
 if [ -n "$slurm" ]; then
   tasks=
   for i in ${waiting[@]+"${waiting[@]}"}; do tasks+=${tasks:+,}$((asked[i] + 1)); done
@@ -170,7 +170,7 @@ if [ -n "$dry_run" ]; then
   exit
 fi
 
-# A mistake is told here, ahead of all runs. Each value is tried once, with some value of the other keys.
+# Errors in settings are reported here, before any run starts. Each value is checked once, with some value of the other keys.
 declare -A tried=()
 for i in ${waiting[@]+"${waiting[@]}"}; do
   line=${lines[asked[i]]}
@@ -202,7 +202,7 @@ if [ -n "$slurm" ] && [ ${#waiting[@]} != 0 ]; then
   "${after[@]}" "--dependency=afterany:$job" >/dev/null
   printf '%s\n' "${#waiting[@]} runs are queued as the array $job; their logs are $folder/slurm-${job}_*.out" \
     "watch them:   squeue --job=$job" "cancel them:  scancel $job" \
-    "table so far: $here/report_sweep.py $folder     (done at the end by itself)"
+    "table so far: $here/report_sweep.py $folder     (also written at the end)"
   exit
 fi
 
@@ -213,13 +213,13 @@ if [ "$at_once" != 1 ] && [[ ${settings[*]-} != *--train.threads=* ]]; then
   threads=("--train.threads=$(($(nproc) > at_once ? $(nproc) / at_once : 1))")
 fi
 
-# One run, in a process of its own, which passes on the wish to stop.
+# One run, in a separate process, which forwards the request to stop.
 train_and_evaluate() {
   local label=${labels[$1]} log=$folder/${labels[$1]}.log line status=0
   child=
   stop=
   trap 'stop=yes; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true' TERM
-  trap '' INT # elbo hears of it from the terminal, or of TERM from here
+  trap '' INT # elbo gets INT from the terminal, or TERM from here
   read -ra line <<<"${lines[asked[$1]]}"
   until_end "$elbo" train "$input" "${line[@]}" ${threads[@]+"${threads[@]}"} --resume >"$log" 2>&1 || status=$?
   if [ $status = 0 ]; then
@@ -227,13 +227,13 @@ train_and_evaluate() {
   fi
   case $status in
     0) printf '%s: %s\n' "$label" "$(sed -n 's/^loss  */loss /p' "$log")" ;;
-    75 | 143) printf '%s: stopped, and goes on when the sweep is started again\n' "$label" ;;
+    75 | 143) printf '%s: stopped; it continues when the sweep is started again\n' "$label" ;;
     *) printf '%s: failed: %s (%s)\n' "$label" "$(grep -m 1 '^error: ' "$log" || tail -n 1 "$log")" "$log" ;;
   esac
   return $status
 }
 
-# until_end COMMAND…: a signal ends `wait`, but not the command, whose end is waited for.
+# until_end COMMAND…: waits for the end of the command. A signal interrupts `wait`, which is then called again.
 until_end() {
   local status=0
   if [ -n "$stop" ]; then return 75; fi
@@ -257,7 +257,7 @@ stop_all() {
 trap stop_all INT TERM
 failed=0
 running=0
-# One of them ended, or a signal came.
+# Waits until one run has ended or a signal came.
 take_one() {
   local status=0
   wait -n || status=$?
@@ -268,7 +268,7 @@ take_one() {
 for i in ${waiting[@]+"${waiting[@]}"}; do
   [ "$running" -lt "$at_once" ] || take_one
   [ -z "$stopping" ] || break
-  printf '%s: trains; %s.log\n' "${labels[i]}" "$folder/${labels[i]}"
+  printf '%s: training; log in %s.log\n' "${labels[i]}" "$folder/${labels[i]}"
   train_and_evaluate "$i" &
   children+=($!)
   running=$((running + 1))
@@ -276,8 +276,8 @@ done
 while [ "$running" -gt 0 ] && [ -z "$stopping" ]; do take_one; done
 if [ -n "$stopping" ]; then
   wait "${children[@]}" || true
-  printf 'stopped on request; the same command goes on\n' >&2
+  printf 'stopped on request; start the same command again to continue\n' >&2
   exit 75
 fi
 report
-[ $failed = 0 ] || fail 1 "$failed of ${#asked[@]} runs failed, as the lines above say; mend that and start the same command again"
+[ $failed = 0 ] || fail 1 "$failed of ${#asked[@]} runs failed, see the lines above; fix the cause and start the same command again"

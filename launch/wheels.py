@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Puts libraries that PyPI's wheels carry into deps/, laid out as in site-packages. No Python environment is made.
+"""Unpacks libraries from PyPI's wheels into deps/, with the layout of site-packages. No Python environment is created.
 
     launch/wheels.py [--torch=VERSION] [--into=FOLDER] PART…
 
---torch  another LibTorch than the default, of those in NCCL_OF
---into   another folder than deps/
+--torch  the version of LibTorch, one of NCCL_OF
+--into   the folder to use instead of deps/
 
-cpu      LibTorch without its CUDA half, and the two small CUDA libraries that libtorch_cpu is linked to
-headers  what a program needs to compile against CUDA and NCCL
-cuda     the whole of LibTorch, and every NVIDIA library that it loads
+cpu      LibTorch without CUDA, and the two small CUDA libraries that libtorch_cpu is linked to
+headers  the headers of CUDA and NCCL
+cuda     LibTorch with CUDA, and every NVIDIA library that it loads
 lint     clang-format and clang-tidy, in the versions that the checks are written for
-cmake    a recent CMake, for systems whose own is too old
+cmake    a recent CMake, for systems with an old one
 
-FOLDER/.installed names what is there, one wheel a line. pip only fetches the files: this script chooses and places them.
+FOLDER/.installed lists the installed wheels, one per line. pip only downloads the files.
 """
 import argparse
 import os
@@ -26,12 +26,12 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# LibTorch → the NCCL that its wheel asks for. The first one is the default.
+# LibTorch → the NCCL that its wheel requires. The first one is the default.
 NCCL_OF = {"2.14.1": "2.30.7", "2.11.0": "2.28.9"}
-# requirement → what it is to download
+# (requirement, size of the download)
 RUNTIME = [("nvidia-cuda-runtime==13.0.96", "2 MB"), ("nvidia-cuda-cupti==13.0.85", "11 MB")]
 HEADERS = [("nvidia-cuda-crt==13.0.88", "0.1 MB"), ("nvidia-cuda-cccl==13.0.85", "3 MB")]
-# Versions of clang-format differ in what they call formatted; clang-tidy passes over LibTorch's headers only since 21.
+# Versions of clang-format format differently; clang-tidy skips LibTorch's headers only since version 21.
 LINT = [("clang-format==14.0.6", "1 MB"), ("clang-tidy==23.1.4", "46 MB")]
 CMAKE = ("cmake==3.31.6", "28 MB")
 PARTS = ("cpu", "headers", "cuda", "lint", "cmake")
@@ -56,7 +56,7 @@ DEPS = GIVEN.into.resolve()
 STAMP = DEPS / ".installed"
 LOG = DEPS / "setup.log"
 
-# Python, static libraries and device code are of no use to a C++ program that links to shared libraries.
+# A C++ program that links to shared libraries needs no Python files, static libraries and device code.
 UNWANTED = re.compile(r"\.(pyi?|a|bc)$|^torch/(?!include/|lib/|share/)|^(torchgen|functorch)/|/libtorch_python")
 CUDA_HALF = re.compile(r"^torch/lib/libtorch_(cuda|nvshmem)")
 
@@ -71,7 +71,7 @@ def name_of(requirement):
 
 def fetch(requirement, folder):
     """The one wheel that satisfies the requirement, downloaded into the folder."""
-    # Wheels of all Python versions carry the same C++ libraries; taking one version's gives every machine the same files.
+    # Wheels for all versions of Python have the same C++ libraries; with one fixed version, all machines get the same files.
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--python-version=3.11",
                f"--dest={folder}", requirement]
     with open(LOG, "a", encoding="utf-8") as log:
@@ -82,14 +82,14 @@ def fetch(requirement, folder):
 
 
 def unpack(wheel, leave_out, folder):
-    """Extracts into the folder, then moves file by file: a file in deps/ is always whole, also while others compile."""
+    """Extracts into the folder, then moves file by file, so that files in deps/ are always complete."""
     with zipfile.ZipFile(wheel) as archive:
         for entry in archive.infolist():
             if entry.is_dir() or any(pattern.search(entry.filename) for pattern in leave_out):
                 continue
             source = pathlib.Path(archive.extract(entry, folder))
             source.chmod(entry.external_attr >> 16 & 0o777 or 0o644)
-            stamp = time.mktime(entry.date_time + (0, 0, -1))  # an older header does not make ninja compile again
+            stamp = time.mktime(entry.date_time + (0, 0, -1))  # ninja does not recompile for an older header
             os.utime(source, (stamp, stamp))
             target = DEPS / entry.filename
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def unpack(wheel, leave_out, folder):
 
 
 def install(requirement, size="", leave_out=None):
-    """Fetches and unpacks the wheel, less the files that leave_out matches; nothing if deps/ has it, or more of it."""
+    """Downloads and unpacks the wheel without the files that leave_out matches, unless deps/ already has them."""
     line = requirement if leave_out is None else f"{requirement} less {leave_out.pattern}"
     if not {requirement, line}.isdisjoint(installed()):
         return
@@ -114,7 +114,7 @@ def install(requirement, size="", leave_out=None):
 
 
 def nvidia_requirements(package, extras=()):
-    """What the METADATA of an unpacked wheel asks for of NVIDIA's libraries: pairs of requirement and its extras."""
+    """The NVIDIA libraries that the METADATA of an unpacked wheel requires: pairs of requirement and extras."""
     metadata = next(DEPS.glob(package.replace("-", "_") + "-*.dist-info/METADATA"))
     line = re.compile(r"Requires-Dist: ((?:nvidia-|cuda-toolkit)[\w-]*)(?:\[(.*?)\])?([^;]*)(?:.*extra == '(\w+)')?")
     for name, inner, version, extra in line.findall(metadata.read_text(encoding="utf-8")):
@@ -124,7 +124,7 @@ def nvidia_requirements(package, extras=()):
 
 def install_cuda_libraries():
     if not any(name_of(there) == "cuda-toolkit" for there in installed()):
-        print("==> CUDA: NVIDIA's libraries for LibTorch follow, 2 GB to fetch, 5 GB on the disk", flush=True)
+        print("==> CUDA: fetching NVIDIA's libraries for LibTorch, 2 GB to download, 5 GB on disk", flush=True)
     pinned = {name_of(pin) for pin, _ in RUNTIME + HEADERS}
     for requirement, extras in nvidia_requirements("torch"):
         # cuda-toolkit is an empty package whose extras name the libraries.
@@ -154,7 +154,7 @@ def main(parts):
 try:
     main(GIVEN.parts)
 except subprocess.CalledProcessError:
-    sys.exit(f"error: pip could not fetch it (see {os.path.relpath(LOG)}); mend the network or pip's index and start "
-             "again, or set LibTorch_ROOT to a LibTorch that is there")
+    sys.exit(f"error: pip could not fetch it (see {os.path.relpath(LOG)}); check the network and pip's index, and start "
+             "again, or set LibTorch_ROOT to an existing LibTorch")
 except OSError as error:
-    sys.exit(f"error: {error}; make room on the disk, or write access to {os.path.relpath(DEPS)}/, and start again")
+    sys.exit(f"error: {error}; {os.path.relpath(DEPS)}/ needs free space and write access; then start again")

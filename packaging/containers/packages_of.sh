@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# packages_of.sh TREE: the Debian packages without which the installed tree does not run: those that hold the libraries
-# which it loads and does not bring itself, and those of mpirun. One a line.
+# packages_of.sh TREE: prints the Debian packages that the installed tree needs at run time, one per line: those of
+# mpirun, and those of the libraries that it loads and does not include.
 set -euo pipefail
 tree=$(realpath "$1")
 
-# dpkg knows a file by the name that it had in the package, with or without /usr in front.
+# dpkg lists a file by its path in the package, with or without /usr.
 package_of() {
   local name
   for name in "$1" "/usr$1" "${1#/usr}"; do

@@ -1,8 +1,8 @@
--- The module file of an installed elbo for Lmod. It lies in PREFIX/share/elbo/modulefiles/elbo/VERSION.lua and finds
--- PREFIX from there: `module use PREFIX/share/elbo/modulefiles`. Where MPI and HDF5 are modules, name those that elbo
--- was built with: depends_on("openmpi/4.1.6", "hdf5/1.14.3").
+-- The module file of an installed elbo for Lmod: `module use PREFIX/share/elbo/modulefiles`. It is
+-- PREFIX/share/elbo/modulefiles/elbo/VERSION.lua and finds PREFIX by its own path. If MPI and HDF5 are modules, add those
+-- that elbo was built with: depends_on("openmpi/4.1.6", "hdf5/1.14.3").
 help([[elbo trains variational autoencoders, on one core or on many machines. `elbo --help` lists its commands;
-configurations and documents lie in $ELBO_ROOT/share/elbo.]])
+configurations and documents are in $ELBO_ROOT/share/elbo.]])
 whatis("Name: elbo")
 whatis("Version: " .. myModuleVersion())
 whatis("Description: distributed training of variational autoencoders")

@@ -282,7 +282,7 @@ class Interruptions(SlurmTest):
         starts = len(self.nodes_of_starts(job))
         self.assertGreater(starts, 1)
         self.assertEqual(int(self.about(job)["Restarts"]), starts - 1)
-        self.assertEqual(self.log(job).count("stopped ahead of the time limit, with a checkpoint"), starts - 1)
+        self.assertEqual(self.log(job).count("stopped before the time limit, with a checkpoint"), starts - 1)
 
     def steps_in(self, seconds):
         with tempfile.TemporaryDirectory() as directory:

@@ -115,9 +115,9 @@ class Sweep(ProgramTest):
         self.assertEqual([row["state"] for row in self.table()], ["finished", "at step 1"])
 
     def test_mistakes_are_told_in_a_sentence(self):
-        for word, sentence in (("--a.b=3..1", "the range 3..1 is empty"), ("--a.b=1,,2", "'' is no value"),
+        for word, sentence in (("--a.b=3..1", "the range 3..1 is empty"), ("--a.b=1,,2", "'' is not a value"),
                                ("--a.b=1,1", "two runs would be named b=1"), ("--at_once=0", "expected a number from 1"),
-                               ("--colour", "unknown option '--colour'"), ("--run.directory=x", "a sweep decides that itself"),
+                               ("--colour", "unknown option '--colour'"), ("--run.directory=x", "is set by the sweep"),
                                ("--name=a/b", "expected letters"), ("other.ini", "expected one CONFIG.ini")):
             result = self.sweep(word, status=2)
             self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)

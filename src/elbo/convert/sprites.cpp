@@ -38,7 +38,7 @@ Factors factors_of(int64_t image) {
   return factors;
 }
 
-// Whether a point, in units of the radius, lies in the square, the ellipse or the heart.
+// Whether a point, in units of the radius, is inside the square, the ellipse or the heart.
 bool inside(int64_t shape, double x, double y) {
   if (shape == 0) return std::abs(x) <= 0.7 && std::abs(y) <= 0.7;
   if (shape == 1) return x * x + 4 * y * y <= 1;

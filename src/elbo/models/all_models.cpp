@@ -1,4 +1,4 @@
-// In a file of its own: where a program defines all_models(), the linker does not use this one.
+// The only function in this file: if a program defines all_models(), the linker does not use this one.
 #include "elbo/models/builtin_models.h"
 
 namespace elbo {

@@ -10,7 +10,7 @@ class Elbo(CMakePackage, CudaPackage):
     """Distributed training of variational autoencoders: data-parallel over MPI ranks and GPUs, with the same bits for
     every number of ranks, threads and interruptions."""
 
-    # No homepage, url or git: Spack builds from a checkout (spack develop), wherever that was got from.
+    # No homepage, url or git: Spack builds from a checkout (spack develop).
 
     license("Apache-2.0")
 
@@ -35,7 +35,7 @@ class Elbo(CMakePackage, CudaPackage):
     depends_on("libsndfile")
     depends_on("jemalloc")  # training is up to a tenth faster
 
-    # Only the C++ libraries inside of it are used.
+    # Only its C++ libraries are used.
     depends_on("py-torch@2.11:")
     depends_on("py-torch~cuda", when="~cuda")
     depends_on("py-torch+cuda", when="+cuda")
@@ -50,7 +50,7 @@ class Elbo(CMakePackage, CudaPackage):
         args = [
             self.define("ELBO_TESTS", False),
             self.define_from_variant("ELBO_CUDA", "cuda"),
-            # Spack's LibTorch stays where it is.
+            # Spack's LibTorch is not installed again.
             self.define("ELBO_BUNDLE_TORCH", False),
             self.define("LibTorch_ROOT", join_path(torch, self.spec["python"].package.platlib)),
         ]
@@ -60,6 +60,6 @@ class Elbo(CMakePackage, CudaPackage):
         return args
 
     def test_version(self):
-        """the program starts and says which it is"""
+        """elbo --version prints its version"""
         elbo = which(self.prefix.bin.elbo)
         assert str(self.version) in elbo("--version", output=str.split, error=str.split)
