@@ -43,7 +43,7 @@ TEST_F(AudioTest, ChannelsAreAveragedInBothContainers) {
   }
 }
 
-TEST_F(AudioTest, MuLawBendsTheScale) {
+TEST_F(AudioTest, MuLawCompandsTheScale) {
   // ln(1 + 255 / 2) / ln 256 = 0.8758, at 255 steps from -1 to 1: 239.2.
   EXPECT_THAT(numbers(mu_law(torch::tensor({0.0F, 1.0F, -1.0F, 0.5F}))), ElementsAre(128, 255, 0, 239));
 }
@@ -56,7 +56,7 @@ TEST_F(AudioTest, TheBandOfATonePeaks) {
   EXPECT_NEAR(log_mel(torch::zeros({1, 256}), 8000, 10).max().item<double>(), std::log(1e-5), 1e-5);
 }
 
-TEST_F(AudioTest, DecimationKeepsTheNewBandAlone) {
+TEST_F(AudioTest, DecimationKeepsOnlyTheNewBand) {
   const torch::Tensor kept = decimate(tone(500, 4000), 4), lost = decimate(tone(1500, 4000), 4);
   EXPECT_EQ(kept.size(0), 1000);
   EXPECT_NEAR((kept - tone(500, 1000, 2000)).narrow(0, 100, 800).abs().max().item<double>(), 0, 0.01);
@@ -88,7 +88,7 @@ TEST_F(AudioTest, FramesAloneAreRows) {
   EXPECT_EQ(read("/train/x").scalar_type(), torch::kUInt8);
 }
 
-TEST_F(AudioTest, WhatIsWrongIsNamed) {
+TEST_F(AudioTest, ErrorsNameTheirCause) {
   const std::string a = sound("a.wav", tone(440, 100)), b = sound("b.wav", tone(440, 100), 11025);
   EXPECT_THAT(refusal_of("audio", {a, b}),
               HasSubstr("b.wav: has the sample rate 11025, which is not a multiple of 8000"));

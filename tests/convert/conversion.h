@@ -1,4 +1,4 @@
-// Small files of other formats, and what becomes of them.
+// A fixture that converts small files of other formats.
 #pragma once
 #include <gmock/gmock.h>
 #include <zlib.h>
@@ -39,7 +39,7 @@ class ConversionTest : public DataTest {
     run(inputs, target);
   }
 
-  // The message of the usage Error that a conversion ends in; no file may be left.
+  // The message of a conversion's usage Error. The conversion must leave no file.
   std::string refusal_of(const std::string& name, const std::vector<std::string>& inputs,
                          const std::vector<Setting>& settings = {}) const {
     try {
@@ -70,7 +70,7 @@ class ConversionTest : public DataTest {
   }
 };
 
-// The elements of a tensor, in order, for comparison with numbers written out.
+// The elements of a tensor, in order.
 inline std::vector<double> numbers(const torch::Tensor& tensor) {
   const torch::Tensor flat = tensor.to(torch::kFloat64).contiguous().flatten();
   return {flat.const_data_ptr<double>(), flat.const_data_ptr<double>() + flat.numel()};

@@ -57,7 +57,8 @@ TEST_F(CsvTest, WindowsOfChangesBecomeSequences) {
   convert("csv", {file}, {{"transform", "log_returns"}, {"window", "2"}});
   const double step = static_cast<float>(std::log(2.0));
   EXPECT_EQ(kind(), "sequence");
-  EXPECT_EQ(read("/train/x").sizes(), (std::vector<int64_t>{2, 2, 1}));  // the fifth return begins no window
+  EXPECT_EQ(read("/train/x").sizes(),
+            (std::vector<int64_t>{2, 2, 1}));  // the fifth return does not fill a window
   EXPECT_THAT(numbers(read("/train/x")), ElementsAre(step, step, 0, -step));
   std::filesystem::remove(out());
   convert("csv", {file}, {{"transform", "differences"}, {"window", "2"}, {"stride", "1"}});
@@ -67,7 +68,7 @@ TEST_F(CsvTest, WindowsOfChangesBecomeSequences) {
   EXPECT_THAT(numbers(read("/train/x")), ElementsAre(1, 2, 4, 2));
 }
 
-TEST_F(CsvTest, WhatIsWrongIsNamed) {
+TEST_F(CsvTest, ErrorsNameTheirCause) {
   const auto refusal = [&](const std::string& text, const std::vector<Setting>& settings = {}) {
     return refusal_of("csv", {write("a.csv", text)}, settings);
   };

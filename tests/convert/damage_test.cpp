@@ -1,5 +1,5 @@
-// Inputs of every format, cut short or with bits turned over: a sentence that names the input, or a data set.
-// Sanitizers watch.
+// Inputs of every format, truncated or with flipped bits: the result is an error that names the input, or a
+// data set. Run with sanitizers, too.
 #include <random>
 
 #include "conversion.h"
@@ -11,7 +11,7 @@ namespace {
 
 class ConvertDamageTest : public ConversionTest {
  protected:
-  // Converts `name` with input `file` (which `inputs` name or hold) as it is and damaged in many ways.
+  // Converts `file` (one of `inputs`, or inside one) with format `name`, as it is and damaged in many ways.
   void damage(const std::string& name, const std::string& file, const std::vector<std::string>& inputs,
               const std::vector<Setting>& settings = {}) {
     SCOPED_TRACE(name + " of " + file);
@@ -82,7 +82,7 @@ TEST_F(ConvertDamageTest, Lines) {
   EXPECT_GT(predict, 0);
 }
 
-TEST_F(ConvertDamageTest, PicturesAndClips) {
+TEST_F(ConvertDamageTest, ImagesAndClips) {
   for (const std::string name : {"p/a/1.png", "p/a/2.png", "p/b/3.png"})
     samples::write_png(path(name), samples::noise(1));
   damage("images", path("p/a/2.png"), {path("p")});
@@ -97,9 +97,9 @@ TEST_F(ConvertDamageTest, Sounds) {
   EXPECT_GT(predict, 0);
 }
 
-TEST_F(ConvertDamageTest, OthersDataSets) {
+TEST_F(ConvertDamageTest, OtherDataSets) {
   damage("piano_rolls", write("a.json", samples::music()), {path("a.json")}, {{"frames", "2"}});
-  // Without the attribute `kind`: the library searches a damaged heap of texts for ever (1.10.8, H5HG_read).
+  // Without the attribute `kind`: the library loops forever on a damaged global heap (1.10.8, H5HG_read).
   const std::string digits = make("digits.h5", {{"/train/x", torch::full({3, 1, 4, 4}, 100, torch::kUInt8)}});
   damage("moving_digits", digits, {digits}, {{"n", "3"}, {"n_test", "0"}, {"frames", "3"}, {"size", "10"}});
   EXPECT_GT(predict, turns);

@@ -19,7 +19,7 @@ class ImagesTest : public ConversionTest {
   }
 };
 
-TEST_F(ImagesTest, TransparentPixelsLieOverWhiteAndGreyIsLuma) {
+TEST_F(ImagesTest, TransparentPixelsAreCompositedOnWhiteAndGreyIsLuma) {
   const torch::Tensor pixels =
       torch::tensor({255, 0, 0, 255, 0, 0, 0, 0, 0, 0, 0, 51}, torch::kUInt8).reshape({1, 3, 4});
   const std::string file = png("a.png", pixels);
@@ -35,8 +35,8 @@ TEST_F(ImagesTest, JpegIsReadNearlyAsItWasWritten) {
             4);
 }
 
-TEST_F(ImagesTest, PicturesComeToOneSize) {
-  // Two rows of 0 and 200 and two columns of white on either side.
+TEST_F(ImagesTest, ImagesAreResizedToOneSize) {
+  // Two rows, 0 and 200, with two columns of white on each side.
   const torch::Tensor image =
       torch::tensor({255, 0, 200, 255, 255, 0, 200, 255}, torch::kUInt8).reshape({1, 2, 4});
   EXPECT_THAT(numbers(fit_image(image, 2, 2, "crop")), ElementsAre(0, 200, 0, 200));
@@ -57,7 +57,7 @@ TEST_F(ImagesTest, FoldersAreClassesBelowSplits) {
   EXPECT_THAT(numbers(read("/test/label")), ElementsAre(1));
 }
 
-TEST_F(ImagesTest, DamagedPicturesAreRefusedOrLeftOut) {
+TEST_F(ImagesTest, DamagedImagesAreRefusedOrLeftOut) {
   plain("set/1.png", 2, 2, 1);
   write("set/2.png", "\x89PNG\r\n\x1a\nrubbish");
   write("set/3.jpg", samples::jpeg(torch::zeros({32, 32, 3}, torch::kUInt8)).substr(0, 640));
@@ -67,7 +67,7 @@ TEST_F(ImagesTest, DamagedPicturesAreRefusedOrLeftOut) {
   EXPECT_FALSE(has("/train/label"));
 }
 
-TEST_F(ImagesTest, WhatIsWrongIsNamed) {
+TEST_F(ImagesTest, ErrorsNameTheirCause) {
   EXPECT_THAT(refusal_of("images", {path("none")}), HasSubstr("is not a folder"));
   plain("set/1.png", 2, 2, 1), plain("set/2.png", 2, 3, 1);
   EXPECT_THAT(refusal_of("images", {path("set")}), HasSubstr("2.png: has 2 x 3 pixels"));

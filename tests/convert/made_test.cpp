@@ -1,4 +1,4 @@
-// Formats whose rows are put together: moving digits, sprites, clips, piano rolls.
+// Formats that generate or assemble rows: moving digits, sprites, clips, piano rolls.
 #include <png.h>
 
 #include "conversion.h"
@@ -32,7 +32,7 @@ TEST_F(MadeTest, DigitsMoveAndStayWhole) {
   const torch::Tensor x = read("/train/x");
   EXPECT_EQ(x.sizes(), (std::vector<int64_t>{5, 30, 1, 10, 10}));
   EXPECT_EQ(read("/test/x").sizes(), (std::vector<int64_t>{2, 30, 1, 10, 10}));
-  EXPECT_TRUE(((x == 100).flatten(2).sum(2) == 16).all().item<bool>());  // never beyond a side
+  EXPECT_TRUE(((x == 100).flatten(2).sum(2) == 16).all().item<bool>());  // never cut off
   EXPECT_FALSE(x[0][0].equal(x[0][5]));
   EXPECT_FALSE(x[0][0].equal(x[1][0]));
   std::filesystem::remove(out());
@@ -46,8 +46,8 @@ TEST_F(MadeTest, SpritesCoverTheGrid) {
   EXPECT_EQ(factors.sizes(), (std::vector<int64_t>{x.size(0), 5}));
   EXPECT_THAT(numbers(std::get<0>(factors.max(0))),
               ElementsAre(2, 5, testing::Gt(30), testing::Gt(25), testing::Gt(25)));
-  // A square of side 1.4 times the radius, 11 pixels times 0.5 to 1: its area is nearly the count of its
-  // pixels.
+  // A square with a side of 1.4 times the radius, which is 5.5 to 11 pixels. The number of its pixels is
+  // close to its area.
   for (int64_t i = 0; i < x.size(0); ++i) {
     if (factors[i][0].item<int>() != 0) continue;
     const double side = 1.4 * 11 * (0.5 + 0.1 * factors[i][1].item<double>());
@@ -55,7 +55,7 @@ TEST_F(MadeTest, SpritesCoverTheGrid) {
   }
 }
 
-TEST_F(MadeTest, PicturesInTheOrderOfTheirNumbersBecomeClips) {
+TEST_F(MadeTest, ImagesInTheOrderOfTheirNumbersBecomeClips) {
   for (int i = 1; i <= 12; ++i) picture("film/a/frame" + std::to_string(i) + ".png", i);
   picture("film/b/1.png", 50), picture("film/b/2.png", 60);
   convert("video", {path("film")}, {{"channels", "1"}, {"frames", "2"}, {"stride", "5"}});

@@ -40,8 +40,8 @@ TEST_F(NpyTest, EveryTypeAndByteOrderIsRead) {
   EXPECT_THAT(numbers(read_all(npy("|u1", "(2,)", "ab", false, 2))), ElementsAre('a', 'b'));
 }
 
-TEST_F(NpyTest, ColumnsThatComeFirstAreTurnedIntoRows) {
-  // x[i, j, k] = 100 i + 10 j + k of shape (2, 3, 2): the first index runs fastest in the file.
+TEST_F(NpyTest, FortranOrderIsTransposed) {
+  // x[i, j, k] = 100 i + 10 j + k of shape (2, 3, 2): the first index varies fastest in the file.
   std::string elements;
   for (int k = 0; k < 2; ++k)
     for (int j = 0; j < 3; ++j)
@@ -66,7 +66,7 @@ TEST_F(NpyTest, RowsAndLabelsBecomeADataSet) {
   const int64_t sum =
       (read("/train/label").sum() + read("/validation/label").sum() + read("/test/label").sum())
           .item<int64_t>();
-  EXPECT_EQ(sum, 1000 * 2);  // every row is somewhere, once
+  EXPECT_EQ(sum, 1000 * 2);  // every row is in one split
 }
 
 TEST_F(NpyTest, WhatIsNotAnArrayOfNumbersIsRefused) {

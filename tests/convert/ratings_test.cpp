@@ -20,7 +20,7 @@ const std::string typed =
 TEST_F(RatingsTest, UsersAreSparseRows) {
   convert("ratings", {write("a.inter", typed)}, {{"values", "rating"}});
   EXPECT_EQ(kind(), "interactions");
-  // Items are numbered as they come, user by user and by time: c, b, a.
+  // Items are numbered by first occurrence, sorted by user and time: c, b, a.
   EXPECT_THAT(numbers(read("/train/offsets")), ElementsAre(0, 3, 5, 6));
   EXPECT_THAT(numbers(read("/train/indices")), ElementsAre(0, 1, 2, 1, 2, 1));
   EXPECT_THAT(numbers(read("/train/values")), ElementsAre(3, 1, 5, 2, 4, 5));
@@ -29,7 +29,7 @@ TEST_F(RatingsTest, UsersAreSparseRows) {
 
 TEST_F(RatingsTest, TheLastOfEachUserAreHeldOut) {
   convert("ratings", {write("a.inter", typed)}, {{"leave_out", "1"}});
-  EXPECT_THAT(numbers(read("/train/offsets")), ElementsAre(0, 2, 3));  // w has nothing else
+  EXPECT_THAT(numbers(read("/train/offsets")), ElementsAre(0, 2, 3));  // w has no other
   EXPECT_THAT(numbers(read("/train/indices")), ElementsAre(0, 1, 2));
   EXPECT_THAT(numbers(read("/train/values")), ElementsAre(1, 1, 1));
   EXPECT_THAT(numbers(read("/train/held_out/indices")), ElementsAre(2, 1));
@@ -42,7 +42,7 @@ TEST_F(RatingsTest, WeakRatingsAndRareUsersAreLeftOut) {
   EXPECT_EQ(integer_attribute("/train", "features"), 2);
 }
 
-TEST_F(RatingsTest, FilesWithoutNamesAreReadByPlace) {
+TEST_F(RatingsTest, FilesWithoutAHeaderAreReadByPosition) {
   convert("ratings", {write("ratings.dat", "1::7::5::100\n1::7::2::90\n2::8::3::5\n")},
           {{"values", "rating"}});
   EXPECT_THAT(numbers(read("/train/values")), ElementsAre(5, 3));  // the later rating of a pair counts
@@ -51,7 +51,7 @@ TEST_F(RatingsTest, FilesWithoutNamesAreReadByPlace) {
   EXPECT_THAT(numbers(read("/train/indices")), ElementsAre(0, 1));
 }
 
-TEST_F(RatingsTest, WhatIsWrongIsNamed) {
+TEST_F(RatingsTest, ErrorsNameTheirCause) {
   const auto refusal = [&](const std::string& text, const std::vector<Setting>& settings = {}) {
     return refusal_of("ratings", {write("a.csv", text)}, settings);
   };

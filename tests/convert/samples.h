@@ -1,4 +1,4 @@
-// Small files of other formats, made with the libraries that read them.
+// Small files of other formats.
 #pragma once
 #include <png.h>
 #include <sndfile.h>
@@ -48,7 +48,7 @@ inline std::string jpeg(const torch::Tensor& pixels) {
   return result;
 }
 
-// A tone at 8000 samples a second, WAV or FLAC by the name's ending.
+// A tone at 8000 Hz, WAV or FLAC by the extension of the name.
 inline void write_sound(const std::string& path, int64_t samples = 2000) {
   SF_INFO info{};
   info.samplerate = 8000, info.channels = 1;

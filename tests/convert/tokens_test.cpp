@@ -19,7 +19,7 @@ TEST_F(TokensTest, LinesAreCutIntoCharactersWordsAndAtoms) {
 }
 
 TEST_F(TokensTest, MergesAreThoseOfThePaper) {
-  // Sennrich et al. 2016, section 3.2, with the mark of the word's end on its last letter.
+  // Sennrich et al. 2016, section 3.2, with the end-of-word mark on the last letter.
   const std::vector<Merge> merges =
       learn_merges({{"low", 5}, {"lower", 2}, {"newest", 6}, {"widest", 3}}, 17);
   EXPECT_THAT(merges, ElementsAre(Merge{"e", "s"}, Merge{"es", "t</w>"}, Merge{"l", "o"}, Merge{"e", "w"},
@@ -33,7 +33,7 @@ TEST_F(TokensTest, RowsBeginEndAndArePadded) {
   convert("text", {write("train.txt", "a b a\na\n\nc b a d\n"), write("test.txt", "z a\n")},
           {{"length", "5"}, {"longer", "drop"}});
   EXPECT_EQ(kind(), "tokens");
-  // By count, then by bytes, after the four special ones: a is 4, b 5.
+  // By count, then by bytes, after the four special ones: a is 4, b is 5.
   EXPECT_THAT(numbers(read("/train/x")), ElementsAre(1, 4, 5, 4, 2, 1, 4, 2, 0, 0));
   EXPECT_THAT(numbers(read("/train/length")), ElementsAre(5, 3));
   EXPECT_THAT(numbers(read("/test/x")), ElementsAre(1, 3, 4, 2, 0));
@@ -55,7 +55,7 @@ TEST_F(TokensTest, MoleculesAreTheFirstColumn) {
   EXPECT_THAT(numbers(read("/validation/x")), ElementsAre(1, 5, 4, 2));
 }
 
-TEST_F(TokensTest, WhatIsWrongIsNamed) {
+TEST_F(TokensTest, ErrorsNameTheirCause) {
   const std::string text = write("a.txt", "fine\n\xff\n");
   EXPECT_THAT(refusal_of("text", {text}), HasSubstr("a.txt, line 2: is not UTF-8"));
   EXPECT_THAT(refusal_of("text", {write("b.txt", "\n\n")}), HasSubstr("b.txt: has no lines"));

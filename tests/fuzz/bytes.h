@@ -1,4 +1,4 @@
-// What the first bytes of an input choose. Seeds are written by the same tables.
+// The first bytes of an input select options from these tables. Seeds are written with the same tables.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace elbo::fuzz {
 
-// An input, taken byte by byte; zeros follow after its end.
+// Reads an input byte by byte. After its end, all bytes are zero.
 class Bytes {
  public:
   Bytes(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}

@@ -1,4 +1,4 @@
-// What the first byte of an input to the converters chooses.
+// The first byte of an input to the converters selects one of these cases.
 #pragma once
 #include <string>
 #include <vector>
@@ -9,12 +9,12 @@ namespace elbo::fuzz {
 
 struct Case {
   std::string format;
-  std::string file;   // that holds the input's other bytes
-  std::string given;  // to the converter: the file, or a folder that holds it
+  std::string file;   // the file for the other bytes of the input
+  std::string given;  // the converter's input: the file, or the folder that contains it
   std::vector<Setting> settings{};
 };
 
-// All formats that parse bytes themselves. moving_digits reads a data set, through the HDF5 library.
+// All formats that parse files. moving_digits is not among them: it reads a data set with the HDF5 library.
 inline std::vector<Case> cases() {
   return {{"idx", "images", "images"},
           {"npy", "x.npy", "x.npy"},

@@ -1,7 +1,6 @@
-// A file's own structures, and the rows that they lead to. An input: type, filters, rows, features and those
-// of a chunk, the address of the dataset's header (two bytes), the file.
-//
-// Without the HDF5 library: what it does with damaged files is its own (version 1.10 searches some for ever).
+// HDF5 file structures and rows, read without the HDF5 library (version 1.10 loops forever on some damaged
+// files). An input: type, filters, rows, features and those of a chunk, the address of the dataset's header
+// (two bytes), the file.
 #include "elbo/hdf5/chunk_index.h"
 
 #include <fstream>

@@ -1,4 +1,4 @@
-// Files of other formats: a sentence and no file left, or a data set that can be opened. An input: the
+// Files of other formats: the result is an error and no file, or a data set that can be opened. An input: the
 // case, the file.
 #include <torch/types.h>
 

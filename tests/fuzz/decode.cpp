@@ -1,5 +1,5 @@
-// Stored bytes of a chunk. An input: type, filters, the filters left out, elements of the chunk (two bytes),
-// the bytes.
+// The decoder of a chunk. An input: type, filters, filter mask, elements of the chunk (two bytes), stored
+// bytes.
 #include "elbo/hdf5/decode.h"
 
 #include "bytes.h"

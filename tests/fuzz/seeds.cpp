@@ -1,4 +1,4 @@
-// fuzz_seeds FOLDER: inputs for each target, FOLDER/TARGET/NAME, that get beyond every header.
+// fuzz_seeds FOLDER: valid inputs for each target, FOLDER/TARGET/NAME, so that fuzzing gets past the headers.
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <torch/types.h>
@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Form {
-  uint8_t type, pipeline;  // their numbers in the tables
+  uint8_t type, pipeline;  // indices into the tables
   bool newest = false;
   hsize_t rows = 20, chunk_rows = 3;  // of chunk_rows 0: in the dataset's header
   bool extendible = false;
@@ -59,7 +59,7 @@ std::string text_of(std::initializer_list<uint64_t> bytes) {
   return text;
 }
 
-// The file, and its first chunk as it is stored.
+// The file, and the stored bytes of its first chunk.
 void write_data_seeds(const fs::path& folder, const std::string& name, const Form& form) {
   const fs::path path = folder / "data.h5";
   write_dataset(path, form);
@@ -84,7 +84,7 @@ void write_data_seeds(const fs::path& folder, const std::string& name, const For
   fs::remove(path);
 }
 
-// The valid bytes of a case's file.
+// A valid file of a case.
 std::string sample(const fuzz::Case& chosen, const fs::path& folder) {
   const std::string ending = fs::path(chosen.file).extension(), path = folder / ("sample" + ending);
   if (chosen.format == "idx") return samples::idx();
@@ -124,7 +124,7 @@ int main(int count, char** words) {
   write_data_seeds(
       folder, "compressed_extensible_array",
       {.type = 0, .pipeline = 1, .newest = true, .rows = 100, .chunk_rows = 1, .extendible = true});
-  // Two literals, then two references to what is before.
+  // Two literals, then two back-references.
   write_file(folder / "decode/lzf", text_of({0, 6, 2, 11, 0, 1, 'a', 'b', 0x60, 1, 0x60, 0}));
   const std::vector<fuzz::Case> cases = fuzz::cases();
   for (size_t i = 0; i < cases.size(); ++i)

@@ -31,7 +31,7 @@ double discrepancy(const torch::Tensor& a, const torch::Tensor& b) {
   return kernel(a, a) + kernel(b, b) - 2 * kernel(a, b);
 }
 
-// Of codes from the prior before and after a number of steps.
+// The distance of codes from the prior before and after `steps` steps.
 std::pair<double, double> before_and_after(const std::vector<Setting>& settings, int64_t steps) {
   const auto model = small_model("aae", "tabular", settings);
   const Batch batch = rows("tabular", 128);
@@ -58,7 +58,7 @@ TEST(Aae, CodesComeToFollowAMixture) {
   EXPECT_LT(after, 0.2 * before);
 }
 
-TEST(Aae, WithLabelsAPartIsDrawnFromIfItIsNamed) {
+TEST(Aae, WithLabelsAComponentCanBeSampled) {
   const torch::NoGradGuard no_grad;
   const auto model =
       small_model("aae", "labelled_image",
@@ -66,7 +66,7 @@ TEST(Aae, WithLabelsAPartIsDrawnFromIfItIsNamed) {
   EXPECT_TRUE(model->conditional());
   RandomGenerator noise(Key(1));
   const torch::Tensor label = torch::full({500}, 2, torch::kInt64);
-  // The petal of class 2 of 3 lies at an angle of 4π/3, at a mean distance of 1.4
+  // The component of class 2 of 3 is at an angle of 4π/3 and a mean distance of 1.4
   // (src/elbo/nn/planar_priors.h).
   const torch::Tensor mean = model->prior_sample(500, label, noise).mean(0);
   EXPECT_NEAR(mean[0].item<double>(), 1.4 * std::cos(4 * std::numbers::pi / 3), 0.1);
@@ -92,8 +92,8 @@ TEST(Aae, EachPhaseHasOnlyItsPartOfTheLoss) {
   EXPECT_THAT(reached("generator"), testing::ElementsAre("discriminator", "encoder"));
 }
 
-// With its last layer at zero the discriminator gives even chances: log 2 for each verdict.
-TEST(Aae, EvenChancesCostLogTwo) {
+// With its last layer at zero, the discriminator gives the probability 1/2: each loss is log 2.
+TEST(Aae, AConstantDiscriminatorHasTheLossLogTwo) {
   const auto model = small_model("aae", "image");
   {
     const torch::NoGradGuard no_grad;
@@ -108,14 +108,15 @@ TEST(Aae, EvenChancesCostLogTwo) {
   EXPECT_TRUE(torch::allclose(loss("generator"), torch::full({6}, std::log(2.0))));
 }
 
-TEST(Aae, WithLabelsEachClassHasItsPetal) {
+TEST(Aae, WithLabelsEachClassHasAComponent) {
   ModelContext context{.data = {.x = {6}, .kind = "tabular", .classes = 3}, .network = {}, .name = "aae"};
   context.network.hidden = {32};
   RandomGenerator init(Key(1));
   const auto model =
       with_options("aae", {{"model.latent", "2"}, {"model.prior", "mixture"}, {"model.use_labels", "true"}})
           ->build(context, init);
-  // Rows are the flower itself, turned by a petal: to turn it back is to reconstruct and to obey the labels.
+  // Rows are samples of the mixture, rotated by one component: rotating them back satisfies reconstruction
+  // and labels.
   Batch batch = rows("tabular", 120);
   batch.label = batch.ids.remainder(3);
   batch.x.zero_();
@@ -133,7 +134,7 @@ TEST(Aae, WithLabelsEachClassHasItsPetal) {
   }
 }
 
-TEST(Aae, AGaussianEncoderDrawsItsCodes) {
+TEST(Aae, AGaussianEncoderSamplesItsCodes) {
   const auto model = small_model("aae", "image", {{"model.encoder", "gaussian"}});
   const Batch batch = rows("image", 6);
   EXPECT_TRUE(model->encode(batch).logvar.has_value());
@@ -141,7 +142,7 @@ TEST(Aae, AGaussianEncoderDrawsItsCodes) {
   EXPECT_FALSE(torch::equal(model->evaluate(batch, one).loss, model->evaluate(batch, other).loss));
 }
 
-TEST(Aae, RefusesWhatHasNoMeaning) {
+TEST(Aae, RefusesInvalidOptions) {
   EXPECT_THAT(refusal("image", {{"model.prior", "swiss_roll"}}), testing::HasSubstr("model.latent=2"));
   EXPECT_THAT(
       refusal("image", {{"model.latent", "2"}, {"model.prior", "mixture"}, {"model.use_labels", "true"}}),

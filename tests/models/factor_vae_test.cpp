@@ -34,8 +34,8 @@ TEST(FactorVae, TheDiscriminatorsPhaseLeavesTheModelAlone) {
         << parameter.key();
 }
 
-// One dimension has no other to depend on: a permuted code has the distribution of the code, and nothing is
-// better than the even chance, at log 2 a row.
+// With one dimension, permuted codes have the distribution of codes: the best discriminator gives 1/2, with
+// the loss log 2 per row.
 TEST(FactorVae, WithOneDimensionTheDiscriminatorLearnsNothing) {
   const auto model =
       small_model("factor_vae", "tabular", {{"model.latent", "1"}, {"model.discriminator_hidden", "32,32"}});
@@ -50,8 +50,8 @@ TEST(FactorVae, WithOneDimensionTheDiscriminatorLearnsNothing) {
   EXPECT_NEAR(loss, std::log(2.0), 0.01);
 }
 
-// Rows on a circle: codes on one, which two dimensions take, depend on one another; a weight on that makes
-// the model find others.
+// Rows on a circle: two dimensions that encode it depend on each other. A weight on the total correlation
+// reduces this.
 TEST(FactorVae, ALargeGammaLowersTheTotalCorrelation) {
   RandomGenerator noise(Key(6));
   Batch batch = rows("tabular", 128);

@@ -28,21 +28,21 @@ TEST(Gan, EachPlayersGradientIsForItsOwnNetwork) {
         modules.insert(parameter.key().substr(0, parameter.key().find('.')));
     return modules;
   };
-  // The generator's goes through the discriminator, which that phase leaves as it is.
+  // The generator's gradient passes through the discriminator, which its phase does not update.
   EXPECT_THAT(reached("generator"), testing::ElementsAre("decoder", "discriminator"));
   EXPECT_THAT(reached("discriminator"), testing::ElementsAre("discriminator"));
   EXPECT_THAT(reached("encoder"), testing::ElementsAre("encoder"));
 }
 
-TEST(Gan, AnImageThatItsMeanCannotImproveIsRefused) {
+TEST(Gan, RefusesALikelihoodWithoutADifferentiableMean) {
   for (const char* name : {"gan", "vae_gan"})
     for (const char* likelihood : {"discretized_logistic", "multinomial"})
       EXPECT_THROW(small_model(name, "image", {{"model.likelihood", likelihood}}), Error)
           << name << likelihood;
 }
 
-// With its last layer at zero the discriminator gives even chances: log 2 for each verdict.
-TEST(Gan, EvenChancesCostLogTwo) {
+// With its last layer at zero, the discriminator gives the probability 1/2: each loss is log 2.
+TEST(Gan, AConstantDiscriminatorHasTheLossLogTwo) {
   const auto model = small_model("gan", "image");
   {
     const torch::NoGradGuard no_grad;
@@ -55,8 +55,8 @@ TEST(Gan, EvenChancesCostLogTwo) {
       torch::allclose(loss_of(*model, "generator", rows("image", 6)), torch::full({6}, std::numbers::ln2)));
 }
 
-// A linear generator x = Wz + b of z ~ N(0, I) gives N(b, WWᵀ): it is to learn both of N(μ, Σ), of which
-// `samples` are rows.
+// A linear generator x = Wz + b of z ~ N(0, I) gives N(b, WWᵀ): it must learn N(μ, Σ), the distribution of
+// `samples`.
 TEST(Gan, ALinearGeneratorLearnsAGaussian) {
   ModelContext context{.data = {.x = {2}, .kind = "tabular"}, .network = {}, .name = "gan"};
   context.network.kind = "mlp";
@@ -75,7 +75,7 @@ TEST(Gan, ALinearGeneratorLearnsAGaussian) {
       << torch::cov(drawn.t());
 }
 
-TEST(Gan, TheEncoderComesToFindTheCodesOfWhatIsGenerated) {
+TEST(Gan, TheEncoderLearnsToInvertTheGenerator) {
   const auto model = small_model("gan", "tabular", {{"model.latent", "2"}});
   const auto error = [&] {
     const torch::NoGradGuard no_grad;
@@ -89,7 +89,7 @@ TEST(Gan, TheEncoderComesToFindTheCodesOfWhatIsGenerated) {
   EXPECT_LT(error(), 0.5);
 }
 
-TEST(Gan, RefusesAScaleThatNothingWouldTeach) {
+TEST(Gan, RefusesALearnedScale) {
   try {
     small_model("gan", "tabular", {{"model.likelihood_variance", "learned"}});
     FAIL();

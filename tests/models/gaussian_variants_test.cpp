@@ -1,4 +1,4 @@
-// The variants that share GaussianVae, each against what is known of it.
+// The variants derived from GaussianVae, compared with known results.
 #include <gmock/gmock.h>
 #include <torch/types.h>
 #include <torch/utils.h>
@@ -90,7 +90,7 @@ TEST(Cvae, TakesAttributesAndRefusesDataWithout) {
   EXPECT_THAT(refusal_of("cvae", "image"), testing::HasSubstr("label"));
 }
 
-TEST(BetaTcVae, WithWeightsOfOneItsLossIsTheBoundOfTheDraw) {
+TEST(BetaTcVae, WithWeightsOfOneItsLossIsTheBoundAtTheSample) {
   const auto model = small_model("beta_tc_vae", "image", {{"model.beta", "1"}});
   const Batch batch = rows("image", 9);
   RandomGenerator one(Key(5)), two(Key(5));
@@ -98,7 +98,7 @@ TEST(BetaTcVae, WithWeightsOfOneItsLossIsTheBoundOfTheDraw) {
   EXPECT_TRUE(torch::allclose(loss, -weights_of(*model, batch, 1, two)[0], 1e-4, 1e-3));
 }
 
-TEST(Iwae, ItsLossIsTheBoundOfItsDraws) {
+TEST(Iwae, ItsLossIsTheBoundOfItsSamples) {
   const auto model = small_model("iwae", "image");
   const Batch batch = rows("image", 6);
   RandomGenerator one(Key(5)), two(Key(5));
@@ -107,7 +107,7 @@ TEST(Iwae, ItsLossIsTheBoundOfItsDraws) {
   EXPECT_TRUE(torch::allclose(loss, -bound));
 }
 
-// Both gradients have one expectation; the decoder's is the same for the same draws.
+// Both gradients have the same expectation; the decoder's is equal for the same samples.
 TEST(Iwae, TheDoublyReparameterisedGradientHasTheSameMean) {
   Batch many = rows("tabular", 1);
   many.x = many.x.expand({40000, 6});
@@ -125,7 +125,7 @@ TEST(Iwae, TheDoublyReparameterisedGradientHasTheSameMean) {
   }
 }
 
-TEST(Miwae, IsIwaeForOneGroupAndTheBoundForOneDraw) {
+TEST(Miwae, IsIwaeForOneGroupAndTheElboForOneSample) {
   const Batch batch = rows("image", 6);
   const auto one_group = differentiate(
       *small_model("miwae", "image", {{"model.groups", "1"}, {"model.importance_samples", "5"}}), batch);
@@ -148,7 +148,7 @@ TEST(InfoVae, RefusesAWeightBelowZero) {
   EXPECT_THROW(small_model("info_vae", "image", {{"model.lambda", "0.5"}}), Error);
 }
 
-TEST(WaeMmd, DrawsTheCodesToThePrior) {
+TEST(WaeMmd, MatchesTheCodesToThePrior) {
   const auto model = small_model("wae_mmd", "tabular", {{"model.latent", "2"}, {"model.lambda", "1000"}});
   Batch batch = rows("tabular", 128);
   batch.x = batch.x * 5 + 3;
@@ -191,11 +191,11 @@ TEST(DipVae, ItsPenaltyIsTheCovariancesDistanceFromTheIdentity) {
   }
 }
 
-TEST(DenoisingVae, LearnsToRestoreWhatItsInputLost) {
+TEST(DenoisingVae, LearnsToRestoreCorruptedRows) {
   const auto model = small_model("denoising_vae", "image",
                                  {{"model.corruption", "masking"}, {"model.corruption_level", "0.7"}});
   const auto plain = small_model("vae", "image");
-  // Four images, each in many copies: too many to be distinguished by chance in what is left of them.
+  // Many copies of four images, so that corrupted ones cannot be distinguished by chance.
   Batch batch = rows("image", 4);
   batch.x = (batch.x > 0.5).to(torch::kFloat32).repeat({8, 1, 1, 1});
   learn(*model, batch, 300);

@@ -23,8 +23,8 @@ std::shared_ptr<Model> hierarchical(const std::string& kind, const std::string& 
 }
 
 // Two levels of one dimension: z2 ~ N(0, 1), z1 ~ N(a·z2 + c, s), x ~ N(u·z1, σ²I), so x is normal with
-// known covariance. Its posterior is a ladder's: the evidence for z1 is the normal that u and σ make of x.
-// Linear layers out of relu(t) - relu(-t) = t.
+// known covariance. Its posterior is that of a ladder: the bottom-up factor of z1 is the normal given by u, σ
+// and x. Linear layers are made of relu(t) - relu(-t) = t.
 class LinearLadder : public testing::Test {
  protected:
   static constexpr int64_t features = 4;
@@ -144,7 +144,7 @@ TEST(HierarchicalVae, ItsGradientIsThatOfFiniteDifferences) {
   }
 }
 
-TEST(HierarchicalVae, ALevelIsDrawnAnewWithTheLevelsAboveInPlace) {
+TEST(HierarchicalVae, ResamplingALevelKeepsTheLevelsAbove) {
   for (const std::string& kind : hierarchy_names()) {
     const auto model = hierarchical(kind, "image", {{"model.latents", "4,3,2"}});
     const torch::NoGradGuard no_grad;
@@ -158,8 +158,7 @@ TEST(HierarchicalVae, ALevelIsDrawnAnewWithTheLevelsAboveInPlace) {
   }
 }
 
-// Level 1's draw with the numbers that it was first drawn with gives all of z back: the level below has kept
-// its own.
+// Resampling level 1 with its first noise gives the same z: the level below keeps its noise.
 TEST(HierarchicalVae, LevelsBelowKeepTheirNoise) {
   for (const std::string& kind : hierarchy_names()) {
     const auto model = hierarchical(kind, "image", {{"model.latents", "4,3"}});

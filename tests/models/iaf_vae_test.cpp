@@ -31,12 +31,12 @@ TEST_P(IafVae, TheBoundOfOneSampleHasTheElboAsItsMean) {
   EXPECT_TRUE(torch::allclose(weights.mean(0, false, torch::kFloat64), elbo, 0, 0.15));
 }
 
-// E[p(x,z)/q(z|x)] over q is p(x), and so is the mean of p(x|z) over draws from the prior: q's density is
-// that of its samples.
+// E[p(x,z)/q(z|x)] over q is p(x), and so is the mean of p(x|z) over samples of the prior: the density of q
+// is that of its samples.
 TEST_P(IafVae, WeightsAndThePriorGiveOneLikelihood) {
   const auto model = flowing(GetParam());
   const torch::NoGradGuard no_grad;
-  // Far from its beginning, so that the flow bends.
+  // Parameters far from their initial values, so that the flow is not nearly linear.
   for (torch::Tensor& parameter : model->parameters()) parameter.mul_(1.5);
   expect_one_likelihood(*model, rows("tabular", 2), 100000, 0.03);
 }

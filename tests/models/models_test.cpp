@@ -22,7 +22,7 @@ class EveryModel : public testing::TestWithParam<Case> {
   torch::Tensor label(int64_t n) const { return batch(n).label; }
 };
 
-TEST_P(EveryModel, HasTheShapesThatTheInterfaceSays) {
+TEST_P(EveryModel, HasTheShapesOfTheInterface) {
   const auto tested = model();
   const torch::NoGradGuard no_grad;
   RandomGenerator noise(Key(2));
@@ -65,7 +65,7 @@ TEST_P(EveryModel, ItsObjectiveIsPure) {
   EXPECT_TRUE(torch::equal(torch::rand({3}), expected)) << "it draws from the global generator";
 }
 
-TEST_P(EveryModel, IsBuiltFromItsNoiseAlone) {
+TEST_P(EveryModel, IsInitialisedFromItsGeneratorAlone) {
   const auto one = model(), two = model();
   for (size_t i = 0; i < one->parameters().size(); ++i)
     EXPECT_TRUE(torch::equal(one->parameters()[i], two->parameters()[i]));
@@ -94,7 +94,7 @@ TEST_P(EveryModel, EachPhaseReachesTheParametersOfItsModules) {
 TEST_P(EveryModel, Learns) {
   const auto tested = model();
   Batch sixteen = batch(16);
-  // Rows with something in common: what an adversary teaches need not be nearer to rows that are noise.
+  // Rows with structure: adversarial training need not reduce the distance to noise.
   if (small_data(GetParam().data).tokens == 0) sixteen.x = 0.2 * sixteen.x + 0.7;
   const auto loss = [&] {
     const torch::NoGradGuard no_grad;
@@ -124,7 +124,7 @@ TEST(Registry, EveryModelTakesSomeDataAndRefusesTheRestWithTheReason) {
   }
 }
 
-TEST(Registry, AnUnknownModelIsToldWithTheNearest) {
+TEST(Registry, AnUnknownModelIsReportedWithTheNearestName) {
   try {
     find_model("vea");
     FAIL();
@@ -156,8 +156,8 @@ TEST(Vae, TheBoundOfOneSampleHasTheElboAsItsMean) {
 }
 
 // Probabilistic PCA (Tipping & Bishop 1999): x = Wz + b + σε, so log p(x) is the density of N(b, WWᵀ + σ²I),
-// and the posterior is a normal whose mean is linear in x. A VAE without hidden layers is this model; with
-// the posterior's mean set by hand and its covariance diagonal, the weight of every sample is p(x).
+// and the posterior is a normal whose mean is linear in x. A VAE without hidden layers is this model. With
+// the exact posterior, the weight of every sample is p(x).
 class ProbabilisticPca : public testing::Test {
  protected:
   static constexpr int64_t features = 4, latent = 2;

@@ -22,7 +22,7 @@ class SequenceVae : public testing::TestWithParam<std::string> {
   const torch::NoGradGuard no_grad;
 };
 
-TEST_P(SequenceVae, ElementsBeyondTheLengthChangeNothing) {
+TEST_P(SequenceVae, PaddingChangesNothing) {
   for (const char* data : {"tokens", "sequence"}) {
     const auto tested = model(data);
     const auto [batch, other] = rows_that_differ_beyond_their_length(data);
@@ -46,7 +46,7 @@ TEST_P(SequenceVae, TheProbabilitiesOfAllSequencesSumToOne) {
   EXPECT_NEAR(elements->log_prob(features, x, {}).exp().sum().item<double>(), 1, 1e-5);
 }
 
-TEST_P(SequenceVae, FeaturesDependOnEarlierElementsAloneAndAreThoseOfOneStepAtATime) {
+TEST_P(SequenceVae, FeaturesAreCausalAndEqualThoseOfOneStepAtATime) {
   RandomGenerator init(Key(1));
   const auto decoder = make_sequence_decoder(GetParam(), 4, 2, 7, {1, 2}, init);
   const torch::Tensor before = init.normal({3, 9, 4}), z = init.normal({3, 2});
@@ -71,7 +71,7 @@ TEST_P(SequenceVae, GeneratedTokensBeginWithBosAndEndWithPads) {
   EXPECT_TRUE(x.masked_select(ended.gt(0)).eq(0).all().item<bool>());
 }
 
-TEST_P(SequenceVae, WordDropoutIsOfTrainingAlone) {
+TEST_P(SequenceVae, WordDropoutIsOnlyInTraining) {
   const std::vector<Setting> settings{{"model.decoder", GetParam()}, {"model.word_dropout", "1"}};
   const auto plain = small_model("sequence_vae", "tokens", {{"model.decoder", GetParam()}});
   const auto dropped = small_model("sequence_vae", "tokens", settings);

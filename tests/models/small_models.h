@@ -1,4 +1,4 @@
-// Small data of every kind, and models that are made for them.
+// Small data of every kind, and models for them.
 #pragma once
 #include <torch/types.h>
 
@@ -16,7 +16,7 @@ std::vector<std::string> data_names();
 DataShape small_data(const std::string& name);
 Batch rows(const std::string& data, int64_t n, uint64_t seed = 1);
 
-// With its options at `settings`; throws what its build throws.
+// The model with these settings. Throws as ModelSpec::build() does.
 std::unique_ptr<ModelSpec> with_options(const std::string& name, const std::vector<Setting>& settings);
 std::shared_ptr<Model> small_model(const std::string& name, const std::string& data,
                                    const std::vector<Setting>& settings = {});
@@ -25,9 +25,9 @@ struct Case {
   std::string model, data;
 };
 std::ostream& operator<<(std::ostream& out, const Case& tested);
-std::string refusal_of(const std::string& model, const std::string& data);  // "": it is taken
-// Every variant with the kinds of data that it takes. Labels make a difference to conditional models alone,
-// so the others have each kind once.
+std::string refusal_of(const std::string& model, const std::string& data);  // "": accepted
+// Every variant with the kinds of data that it accepts. Only conditional models use labels, so the others
+// have each kind once.
 std::vector<Case> accepted_cases();
 
 // A named part of an objective; a test failure where there is none of the name.
@@ -35,7 +35,7 @@ torch::Tensor part(const LossTerms& terms, const std::string& name);
 
 bool belongs_to(const Phase& phase, const std::string& parameter);
 
-// The given number of steps on one batch with Adam, phase after phase, as the trainer takes them.
+// `steps` steps on one batch with Adam, phase by phase as in the trainer.
 void learn(Model& model, const Batch& batch, int64_t steps, double lr = 0.01);
 
 }  // namespace elbo

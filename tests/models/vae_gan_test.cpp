@@ -40,8 +40,8 @@ TEST(VaeGan, EachPhasesGradientComesFromItsLossesAlone) {
   EXPECT_THAT(reached("discriminator"), testing::ElementsAre("discriminator"));
 }
 
-// A discriminator of zeros has features of zeros and gives even chances.
-TEST(VaeGan, WithoutADiscriminatorOnlyTheKlAndEvenChancesAreLeft) {
+// A discriminator with zero weights has zero features and gives the probability 1/2.
+TEST(VaeGan, WithAConstantDiscriminatorTheLossIsTheKlAndLogTwo) {
   const auto model = small_model("vae_gan", "image", {{"model.gamma", "7"}});
   silence_discriminator(*model);
   const torch::Tensor log_two = torch::full({6}, std::numbers::ln2);
@@ -51,8 +51,8 @@ TEST(VaeGan, WithoutADiscriminatorOnlyTheKlAndEvenChancesAreLeft) {
   EXPECT_TRUE(torch::allclose(of_phase(*model, "discriminator").loss, 3 * log_two));
 }
 
-// Without hidden layers the discriminator's features are the rows themselves, so that the error in features
-// is half the squared error of x: the VAE with a Gaussian likelihood but for a constant.
+// Without hidden layers the discriminator's features are the rows, so the feature error is half the squared
+// error of x: that of a VAE with a Gaussian likelihood, up to a constant.
 TEST(VaeGan, WithRowsAsFeaturesTheEncoderMinimisesAGaussianVaesBound) {
   ModelContext context{.data = {.x = {5}, .kind = "tabular"}, .network = {}, .name = "vae_gan"};
   context.network.kind = "mlp";
@@ -72,12 +72,12 @@ TEST(VaeGan, GammaWeighsTheErrorInFeatures) {
   const auto heavy = small_model("vae_gan", "image", {{"model.gamma", "3"}});
   const LossTerms verdict = of_phase(*light, "decoder"), both = of_phase(*heavy, "decoder");
   EXPECT_TRUE(torch::equal(verdict.loss, part(both, "generator")));
-  // Both phases draw the rows' codes first, so the error is that of the encoder's phase.
+  // Both phases sample the codes first, so the error equals that of the encoder's phase.
   EXPECT_TRUE(torch::allclose(both.loss - part(both, "generator"),
                               3 * part(of_phase(*heavy, "encoder"), "features"), 1e-3, 1e-5));
 }
 
-TEST(VaeGan, RefusesAScaleThatNothingWouldTeach) {
+TEST(VaeGan, RefusesALearnedScale) {
   try {
     small_model("vae_gan", "tabular", {{"model.likelihood_variance", "predicted"}});
     FAIL();

@@ -20,7 +20,7 @@ torch::Tensor kl_term(const LossTerms& terms) {
   return {};
 }
 
-// Of a row whose posterior the prior is: whatever is drawn.
+// For a row whose posterior equals the prior, at every sample.
 TEST(VampVae, TheDivergenceIsZeroWhereTheOnlyPseudoInputIsTheRow) {
   const torch::NoGradGuard no_grad;
   for (const std::string data : {"tabular", "image"}) {
@@ -50,8 +50,8 @@ TEST(VampVae, WithOnePseudoInputTheDivergenceIsThatOfTwoNormalsInExpectation) {
   EXPECT_TRUE(torch::allclose(found, expected, 0.05, 0.03)) << found << expected;
 }
 
-// Means and variances of a mixture out of those of its components, which encode() returns for the same rows.
-TEST(VampVae, DrawsFromThePriorHaveTheMomentsOfTheMixture) {
+// The mean and variance of a mixture from those of its components, which encode() gives for the same rows.
+TEST(VampVae, SamplesOfThePriorHaveTheMomentsOfTheMixture) {
   const torch::NoGradGuard no_grad;
   const auto model = small_model("vamp_vae", "tabular", {{"model.components", "4"}, {"model.latent", "2"}});
   Batch batch = rows("tabular", 4);
@@ -66,7 +66,7 @@ TEST(VampVae, DrawsFromThePriorHaveTheMomentsOfTheMixture) {
   EXPECT_TRUE(torch::allclose(z.var(0), variance, 0.03)) << z.var(0) << variance;
 }
 
-// E[p(x,z)/q(z|x)] over q is p(x), and so is the mean of p(x|z) over draws from the prior.
+// E[p(x,z)/q(z|x)] over q is p(x), and so is the mean of p(x|z) over samples of the prior.
 TEST(VampVae, WeightsAndThePriorGiveOneLikelihood) {
   const torch::NoGradGuard no_grad;
   const auto model =

@@ -13,7 +13,7 @@
 namespace elbo {
 namespace {
 
-// What a parameter or buffer is called, and its values.
+// Names and values of parameters or buffers.
 std::map<std::string, torch::Tensor> buffers(const Model& model) {
   std::map<std::string, torch::Tensor> all;
   for (const auto& buffer : model.named_buffers()) all[buffer.key()] = buffer.value();
@@ -53,7 +53,7 @@ TEST(VqVae, TheLossIsTheThreeTermsOfThePaper) {
   EXPECT_FALSE(terms.statistics.defined());
 }
 
-// With a codebook of one vector the prior is certain, and the bound is log p(x) itself: the likelihood at
+// With a codebook of one vector, the prior has probability 1, and the bound is log p(x): the likelihood at
 // that vector.
 TEST(VqVae, WithOneVectorTheBoundIsExact) {
   const auto model =
@@ -67,7 +67,7 @@ TEST(VqVae, WithOneVectorTheBoundIsExact) {
   EXPECT_TRUE(torch::allclose(terms.loss, -log_prob, 1e-5, 1e-5));
 }
 
-// -log p(x) by the sum over all 4³ codes, which the bound may not be below.
+// -log p(x) by a sum over all 4³ codes, a lower bound of the loss.
 TEST(VqVae, EvaluationIsAnUpperBoundOfTheNegativeLogLikelihood) {
   const auto model =
       small_model("vq_vae", "tabular",

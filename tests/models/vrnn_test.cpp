@@ -23,9 +23,9 @@ torch::Tensor continue_from(Model& model, const Batch& batch, const Continuation
   return model.continue_from(batch, continuation, noise).value_or(torch::Tensor());
 }
 
-// The linear-Gaussian model z_t = A z_t-1 + N(0, Q), x_t = C z_t + N(0, R), z_0 = 0, with two numbers each.
-// With weights set by hand a VRNN is this model: its state is tanh(εz), which for a small ε is εz, its
-// encoder is p(z_t | z_t-1, x_t), and relu(v) - relu(-v) = v carries numbers through the activations.
+// The linear-Gaussian model z_t = A z_t-1 + N(0, Q), x_t = C z_t + N(0, R), z_0 = 0, in two dimensions. With
+// chosen weights a VRNN is this model: its state is tanh(εz), which is εz for a small ε; its encoder is p(z_t
+// | z_t-1, x_t); and relu(v) - relu(-v) = v makes the activations linear.
 class LinearGaussian : public testing::TestWithParam<std::string> {
  protected:
   static constexpr int64_t d = 2, hidden = 2 * d, time = 6;
@@ -73,8 +73,7 @@ class LinearGaussian : public testing::TestWithParam<std::string> {
     data = {torch::stack(x, 1), {}, torch::arange(count)};
   }
 
-  // Gates that forget the state and let the candidate, `of_z` (d, hidden) times what is seen of z, pass
-  // whole.
+  // Gates that forget the state and pass the candidate, `of_z` (d, hidden) times the embedding of z.
   void set_cell(const torch::Tensor& of_z) {
     constexpr double open = 40;
     torch::Tensor weight = weights["cell.weight_ih"], bias = weights["cell.bias_ih"];
@@ -150,9 +149,9 @@ TEST_P(LinearGaussian, WithTheLengthOneEveryWeightIsTheLikelihood) {
     EXPECT_TRUE(torch::allclose(log_weights[draw].to(torch::kFloat64), kalman(1), 0, 1e-4));
 }
 
-// Given x_1 … x_g, the elements that follow have the mean and variance that the filter predicts, but that z_1
-// … z_g are drawn from the encoder, p(z_t | z_t-1, x_t): with g = 1 this is the posterior itself.
-TEST_P(LinearGaussian, ContinuationsAreDrawnFromWhatTheFilterPredicts) {
+// Given x_1 … x_g, the next elements have the mean and variance that the filter predicts, except that z_1 …
+// z_g are sampled from the encoder, p(z_t | z_t-1, x_t): with g = 1 this is the exact posterior.
+TEST_P(LinearGaussian, ContinuationsHaveTheMomentsThatTheFilterPredicts) {
   constexpr int64_t n = 20000;
   Batch same{data.x.narrow(0, 0, 1).expand({n, time, d}), {}, torch::arange(n)};
   RandomGenerator noise(Key(5));
@@ -171,7 +170,7 @@ TEST_P(LinearGaussian, ContinuationsAreDrawnFromWhatTheFilterPredicts) {
 INSTANTIATE_TEST_SUITE_P(Cells, LinearGaussian, testing::Values("gru", "lstm"),
                          [](const auto& tested) { return tested.param; });
 
-TEST(Vrnn, StepsBeyondTheLengthChangeNothing) {
+TEST(Vrnn, PaddingChangesNothing) {
   const torch::NoGradGuard no_grad;
   for (const char* data : {"tokens", "sequence"}) {
     const auto tested = small_model("vrnn", data);
@@ -185,7 +184,7 @@ TEST(Vrnn, StepsBeyondTheLengthChangeNothing) {
   }
 }
 
-TEST(EverySequenceModel, ContinuesWhatIsGivenAndDrawsByTheSeed) {
+TEST(EverySequenceModel, ContinuesAPrefixAndSamplesByTheSeed) {
   const torch::NoGradGuard no_grad;
   for (const char* name : {"vrnn", "sequence_vae"})
     for (const char* data : {"tokens", "sequence", "video"})
@@ -193,7 +192,7 @@ TEST(EverySequenceModel, ContinuesWhatIsGivenAndDrawsByTheSeed) {
         const auto tested = small_model(name, data);
         const Continuation how{.prefix_length = 2, .sample = drawn};
         Batch batch = rows(data, 7);
-        if (batch.length.defined()) {  // no <eos> within what is given
+        if (batch.length.defined()) {  // no <eos> in the prefix
           batch.length.fill_(8);
           batch.x.narrow(1, 1, 6).fill_(5);
         }
@@ -227,8 +226,8 @@ TEST(EverySequenceModel, ContinuesFromTheFirstElementAndFromAllButTheLast) {
       }
 }
 
-// Without noise in the elements, the rest of a row does not depend on its elements.
-TEST(EverySequenceModel, SeesNothingBehindWhatIsGiven) {
+// Without noise in the elements, the continuation does not depend on the elements that it replaces.
+TEST(EverySequenceModel, DoesNotSeeElementsAfterThePrefix) {
   const torch::NoGradGuard no_grad;
   for (const char* name : {"vrnn", "sequence_vae"}) {
     const auto tested = small_model(name, "sequence");

@@ -10,13 +10,13 @@
 namespace elbo {
 namespace {
 
-// Both in double precision, by other formulas than the kernel's.
+// Both in double precision, with other formulas than the kernel.
 double log_prob(double logit, double x) {
   return x * logit - (std::max(logit, 0.0) + std::log1p(std::exp(-std::abs(logit))));
 }
 double sigmoid(double logit) { return 0.5 * (1 + std::tanh(0.5 * logit)); }
 
-TEST(BernoulliLogDensity, AndItsSlopeAreThoseOfDoublePrecisionForEveryLogit) {
+TEST(BernoulliLogProb, AndItsSlopeAreThoseOfDoublePrecisionForEveryLogit) {
   for (double logit = -120; logit <= 120; logit += 0.0625) {
     for (const double x : {0.0, 0.25, 1.0}) {
       const torch::Tensor l =
@@ -32,14 +32,14 @@ TEST(BernoulliLogDensity, AndItsSlopeAreThoseOfDoublePrecisionForEveryLogit) {
   }
 }
 
-TEST(BernoulliLogDensity, OfASmallProbabilityKeepsItsDigits) {
-  // log(1 - p) for p near e⁻²⁰: not 0, and right to float's precision.
+TEST(BernoulliLogProb, OfASmallProbabilityKeepsItsDigits) {
+  // log(1 - p) for p near e⁻²⁰: not 0, and correct to float precision.
   const double density =
       bernoulli_log_prob(torch::full({1, 1, 1}, -20.0F), torch::zeros({1, 1})).item<double>();
   EXPECT_NEAR(density / -std::log1p(std::exp(-20.0)), 1, 1e-6);
 }
 
-TEST(BernoulliLogDensity, SumsRowsOfAnyLengthForSeveralDraws) {
+TEST(BernoulliLogProb, SumsRowsOfAnyLengthForSeveralSamples) {
   RandomGenerator noise(Key(3));
   for (const int64_t features : {1, 15, 16, 17, 784}) {
     const torch::Tensor logits = 4 * noise.normal({3, 2, features}), x = noise.uniform({2, features});
@@ -51,7 +51,7 @@ TEST(BernoulliLogDensity, SumsRowsOfAnyLengthForSeveralDraws) {
   }
 }
 
-TEST(BernoulliLogDensity, OfALogitThatIsNotANumberIsNone) {
+TEST(BernoulliLogProb, IsNanForALogitThatIsNan) {
   const torch::Tensor found = bernoulli_log_prob(torch::full({1, 1, 3}, NAN), torch::zeros({1, 3}));
   EXPECT_TRUE(std::isnan(found.item<double>()));
 }

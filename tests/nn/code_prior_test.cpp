@@ -9,7 +9,7 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t code_count = 3;  // codes to choose from
+constexpr int64_t code_count = 3;  // vectors in the codebook
 
 const std::vector<CodeLayout> layouts = {{true, {2, 3}}, {true, {3, 2}}, {true, {4, 1}}, {false, {1, 5}}};
 
@@ -26,7 +26,7 @@ torch::Tensor all_sequences(int64_t t) {
 
 class EveryPrior : public testing::TestWithParam<CodeLayout> {};
 
-TEST_P(EveryPrior, ACodeDependsOnAllThatComeBeforeItAndOnNothingElse) {
+TEST_P(EveryPrior, ACodeDependsOnAllCodesBeforeItAndOnNoOther) {
   const CodeLayout layout = GetParam();
   const auto prior = small_prior(layout);
   const torch::NoGradGuard no_grad;

@@ -28,7 +28,7 @@ TEST(Codebook, TheNearestVectorIsTheNearestOfAll) {
 }
 
 // f(e) = Σ e³ has the gradient 3e² at the quantised point, whatever z is.
-TEST(Codebook, TheGradientAtTheQuantisedPointIsHandedToTheEncoder) {
+TEST(Codebook, TheStraightThroughGradientReachesTheEncoder) {
   RandomGenerator noise(Key(2));
   const Codebook codebook(ema(8, 0.9), dim, noise);
   const torch::Tensor z = noise.normal({2, 4, dim}).requires_grad_();
@@ -65,7 +65,7 @@ TEST(Codebook, CommitmentAndCodebookLossHaveTheGradientsOfFiniteDifferences) {
   EXPECT_FALSE(z.grad().defined()) << "the codebook loss moves the codebook alone";
 }
 
-// Van den Oord et al. 2017, appendix A.1, written as the sum over steps that its recursion is:
+// Van den Oord et al. 2017, appendix A.1, as a sum over steps instead of a recursion:
 // N = γᵀ + (1-γ) Σ γ^(T-t) n_t, and m in the same way from the first vector.
 TEST(Codebook, MovingAveragesAreTheClosedFormOfThePaper) {
   RandomGenerator noise(Key(4));
@@ -88,7 +88,7 @@ TEST(Codebook, MovingAveragesAreTheClosedFormOfThePaper) {
   EXPECT_TRUE(torch::allclose(values(codebook).to(torch::kFloat64), sums / uses.unsqueeze(1), 1e-5, 1e-6));
 }
 
-TEST(Codebook, AVectorThatIsNeverUsedStaysWhereItIsHoweverLong) {
+TEST(Codebook, AnUnusedVectorDoesNotMove) {
   RandomGenerator noise(Key(5));
   Codebook codebook(ema(2, 0.5), 1, noise);
   const torch::Tensor unused = values(codebook)[1].clone();
@@ -112,7 +112,7 @@ TEST(Codebook, StatisticsOfHalvesAddUpToThoseOfTheWhole) {
   const int64_t averages = 7 * (1 + dim);
   EXPECT_TRUE(torch::equal(whole.narrow(0, 0, averages), (first + second).narrow(0, 0, averages)));
   EXPECT_EQ(whole.narrow(0, 0, 7).sum().item<int64_t>(), 12 * 4);
-  // What codes restart from comes from the donor alone.
+  // Only one half provides candidates for restarts.
   const int64_t donated = whole.numel() - averages;
   EXPECT_TRUE(
       torch::equal((first + second).narrow(0, averages, donated), first.narrow(0, averages, donated)));
@@ -144,7 +144,7 @@ TEST(Codebook, PerplexityIsThatOfTheFrequencies) {
   EXPECT_EQ(uneven.used.item<double>(), 2);
 }
 
-TEST(Codebook, OneLargerThanMemoryIsRefused) {
+TEST(Codebook, RefusesOneLargerThanMemory) {
   RandomGenerator noise(Key(10));
   try {
     const Codebook codebook(ema(1 << 24, 0.9), 1 << 20, noise);

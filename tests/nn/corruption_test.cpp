@@ -22,7 +22,7 @@ TEST(Corruption, GaussianAddsNoiseOfThatDeviation) {
   EXPECT_NEAR(added.std().item<double>(), 0.3, 0.01);
 }
 
-TEST(Corruption, MaskingTakesThatShareAndLeavesTheRest) {
+TEST(Corruption, MaskingZeroesTheGivenFraction) {
   const torch::Tensor x = torch::full({100, 100}, 0.5);
   const torch::Tensor y = corrupted(x, "masking", 0.2);
   EXPECT_NEAR(y.eq(0).to(torch::kFloat32).mean().item<double>(), 0.2, 0.02);
@@ -35,7 +35,7 @@ TEST(Corruption, SaltAndPepperAreAsManyOnesAsZeros) {
   EXPECT_NEAR(y.eq(1).to(torch::kFloat32).mean().item<double>(), 0.2, 0.02);
 }
 
-// A blurred point is the Gaussian around it, which keeps its sum and spreads by its deviation.
+// A blurred point is a Gaussian with the same sum and the given standard deviation.
 TEST(Corruption, BlurSpreadsAPointAsAGaussian) {
   torch::Tensor x = torch::zeros({1, 1, 21, 21});
   x[0][0][10][10] = 1;
@@ -45,7 +45,7 @@ TEST(Corruption, BlurSpreadsAPointAsAGaussian) {
   EXPECT_NEAR((y[12][10] / y[10][10]).item<double>(), std::exp(-0.5 * 4 / 2.25), 1e-5);
 }
 
-TEST(Corruption, RefusesWhatRowsCannotSuffer) {
+TEST(Corruption, RefusesOptionsThatDoNotFitTheRow) {
   EXPECT_THROW(check_corruption({.kind = "blur", .level = 1}, {6}), Error);
   EXPECT_THROW(check_corruption({.kind = "masking", .level = 1.5}, {6}), Error);
   EXPECT_NO_THROW(check_corruption({.kind = "gaussian", .level = 1.5}, {6}));

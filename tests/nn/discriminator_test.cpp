@@ -7,7 +7,7 @@
 namespace elbo {
 namespace {
 
-TEST(Discriminator, KeepsAFifthOfWhatIsBelowZero) {
+TEST(Discriminator, HasANegativeSlopeOfAFifth) {
   RandomGenerator init(Key(1));
   Discriminator discriminator(1, {.hidden = {1}}, 1, init);
   const torch::NoGradGuard no_grad;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t rows = 3;
 
-// In double, and its parameters far from their beginnings, so that it bends.
+// In float64, with parameters far from their initial values, so that the flow is not nearly linear.
 struct Case {
   std::shared_ptr<Flow> flow;
   torch::Tensor context;  // (rows, context)
@@ -51,8 +51,8 @@ TEST_P(Flows, TheLogDeterminantIsThatOfTheNumericJacobian) {
   EXPECT_TRUE(torch::allclose(found, expected, 0, 1e-6)) << found << expected;
 }
 
-// A grid of squares in the plane becomes one of quadrilaterals. Their areas times the density at their
-// middles sum to one, where the areas are measured from their corners.
+// The flow maps a grid of squares to quadrilaterals. Their areas, computed from their corners, times the
+// density at their centres sum to one.
 TEST_P(Flows, TheDensityOfWhatANormalBecomesIntegratesToOne) {
   const torch::NoGradGuard no_grad;
   RandomGenerator noise(Key(2));
@@ -74,7 +74,7 @@ TEST_P(Flows, TheDensityOfWhatANormalBecomesIntegratesToOne) {
   EXPECT_NEAR((log_q.exp().view({n, n}) * area).sum().item<double>(), 1, 1e-3);
 }
 
-// Two points of a line through z that the flow maps to one would give a derivative of 0 between them.
+// If the flow mapped two points on a line through z to one point, a derivative between them would be 0.
 TEST_P(Flows, NoVolumeIsLost) {
   const torch::NoGradGuard no_grad;
   RandomGenerator noise(Key(3));
@@ -97,7 +97,7 @@ TEST(Planar, IsTheIdentityWhereTheContextIsZero) {
   EXPECT_TRUE(torch::allclose(flowed.log_det, torch::zeros({rows}), 0, 1e-6));
 }
 
-// Each output of a Made on inputs that differ in one number: it moves for inputs before it alone.
+// Changes one input of a Made at a time: only later outputs change.
 TEST(Made, AnOutputDependsOnTheInputsBeforeItAndOnTheContext) {
   const torch::NoGradGuard no_grad;
   for (const std::vector<int64_t>& hidden : {std::vector<int64_t>{}, {20}, {17, 23}}) {

@@ -45,7 +45,7 @@ TEST(Normals, TheCombinationTakesPrecisionsThatOverflow) {
   EXPECT_NEAR(both.logvar.item<double>(), -400, 1e-3);
 }
 
-TEST(Normals, StandardizedIsTheInverseOfAt) {
+TEST(Normals, StandardizedIsTheInverseOfReparameterize) {
   RandomGenerator noise(Key(1));
   const DiagonalNormal q{noise.normal({5, 3}), noise.normal({5, 3})};
   const torch::Tensor epsilon = noise.normal({5, 3});

@@ -18,18 +18,18 @@ std::shared_ptr<Likelihood> make(const std::string& name, const std::string& var
   return make_likelihood({.name = name, .variance = variance, .scale = scale, .levels = levels}, true);
 }
 
-// decoded (n, maps, d), x (n, d): the sum over the row of `log_prob(maps of one element, x)`, element by
-// element.
+// Expects the sum over the row of `log_prob(parameters of an element, x)`: decoded (n, param_channels, d), x
+// (n, d).
 void expect_density(const Likelihood& likelihood, const torch::Tensor& decoded, const torch::Tensor& x,
                     const std::function<double(const std::vector<double>&, double)>& log_prob) {
   const torch::Tensor found = likelihood.log_prob(decoded, x);
   for (int64_t row = 0; row < x.size(0); ++row) {
     double expected = 0;
     for (int64_t i = 0; i < x.size(1); ++i) {
-      std::vector<double> param_channels;
-      for (int64_t map = 0; map < decoded.size(1); ++map)
-        param_channels.push_back(decoded[row][map][i].item<double>());
-      expected += log_prob(param_channels, x[row][i].item<double>());
+      std::vector<double> params;
+      for (int64_t i_param = 0; i_param < decoded.size(1); ++i_param)
+        params.push_back(decoded[row][i_param][i].item<double>());
+      expected += log_prob(params, x[row][i].item<double>());
     }
     EXPECT_NEAR(found[row].item<double>(), expected, 1e-4 * std::max(1.0, std::abs(expected)));
   }
@@ -75,14 +75,14 @@ TEST(Gaussian, LearnedBeginsAtTheFixedScaleAndHasAGradient) {
   EXPECT_NEAR(learned->parameters()[0].grad().item<double>(), expected.item<double>(), 1e-3);
 }
 
-TEST(Gaussian, PredictedTakesTheScaleFromTheSecondMap) {
+TEST(Gaussian, PredictedTakesTheScaleFromTheSecondChannel) {
   RandomGenerator noise(Key(3));
   const auto likelihood = make("gaussian", "predicted");
   EXPECT_EQ(likelihood->param_channels(), 2);
   expect_density(*likelihood, noise.normal({3, 2, 5}), noise.normal({3, 5}),
-                 [](const std::vector<double>& param_channels, double x) {
-                   const double log_sigma = std::log1p(std::exp(param_channels[1] + 6)) - 6;
-                   return -0.5 * std::pow((x - param_channels[0]) / std::exp(log_sigma), 2) - log_sigma -
+                 [](const std::vector<double>& params, double x) {
+                   const double log_sigma = std::log1p(std::exp(params[1] + 6)) - 6;
+                   return -0.5 * std::pow((x - params[0]) / std::exp(log_sigma), 2) - log_sigma -
                           0.5 * std::log(2 * std::numbers::pi);
                  });
 }
@@ -95,10 +95,10 @@ TEST(Laplace, IsTheLaplaceDensity) {
                  });
 }
 
-// log p of every level of one element adds up to a probability of one.
-void expect_normalised(const Likelihood& likelihood, const torch::Tensor& param_channels, int64_t levels) {
+// The probabilities of all levels of an element sum to one.
+void expect_normalised(const Likelihood& likelihood, const torch::Tensor& params, int64_t levels) {
   const torch::Tensor x = torch::linspace(0, 1, levels).view({levels, 1});
-  const torch::Tensor decoded = param_channels.view({1, -1, 1}).expand({levels, -1, 1}).contiguous();
+  const torch::Tensor decoded = params.view({1, -1, 1}).expand({levels, -1, 1}).contiguous();
   EXPECT_NEAR(likelihood.log_prob(decoded, x).to(torch::kFloat64).exp().sum().item<double>(), 1, 1e-4);
 }
 
@@ -122,21 +122,21 @@ TEST(DiscretizedLogistic, IsTheMassBetweenTheBordersOfTheBin) {
                  });
 }
 
-TEST(Categorical, IsTheSoftmaxOfItsMaps) {
+TEST(Categorical, IsTheSoftmaxOfItsChannels) {
   RandomGenerator noise(Key(6));
   const auto likelihood = make("categorical", "auto", 1, 8);
   EXPECT_EQ(likelihood->param_channels(), 8);
   expect_normalised(*likelihood, noise.normal({8}), 8);
   const torch::Tensor x = (noise.uniform({3, 4}) * 7).round() / 7;
   expect_density(*likelihood, noise.normal({3, 8, 4}), x,
-                 [](const std::vector<double>& param_channels, double value) {
+                 [](const std::vector<double>& params, double value) {
                    double total = 0;
                    for (const double map : param_channels) total += std::exp(map);
                    return param_channels[static_cast<size_t>(std::lround(value * 7))] - std::log(total);
                  });
 }
 
-TEST(Likelihood, SeveralDrawsOfOneRowAreHeldAgainstIt) {
+TEST(Likelihood, ComparesSeveralSamplesWithOneRow) {
   RandomGenerator noise(Key(7));
   const torch::Tensor decoded = noise.normal({6, 1, 5}), x = noise.uniform({2, 5});
   const torch::Tensor together = make("bernoulli")->log_prob(decoded, x);
@@ -178,7 +178,7 @@ TEST(Likelihood, GradientsAreThoseOfFiniteDifferences) {
   }
 }
 
-TEST(Likelihood, ThoseOfTheUnitIntervalRefuseOtherRows) {
+TEST(Likelihood, SomeRefuseRowsOutsideOfTheUnitInterval) {
   for (const char* name : {"bernoulli", "categorical", "discretized_logistic"})
     EXPECT_THROW(make_likelihood({.name = name}, false), Error) << name;
   EXPECT_FALSE(make_likelihood({}, false)->discrete());  // auto: gaussian

@@ -34,7 +34,7 @@ TEST(Networks, EncoderAndDecoderFollowTheShapeOfTheRow) {
     }
 }
 
-TEST(Networks, ConvolutionsRefuseWhatIsNoImage) {
+TEST(Networks, ConvolutionsRefuseRowsThatAreNotImages) {
   NetworkOptions options;
   options.kind = "conv";
   RandomGenerator init(Key(1));
@@ -70,7 +70,7 @@ TEST(Networks, WithoutHiddenLayersAnMlpIsLinear) {
                               1e-5, 1e-6));
 }
 
-TEST(Layers, StartInTheRangeOfHeAndDependOnTheirNoiseAlone) {
+TEST(Layers, AreInitialisedAsByHeFromTheirGeneratorAlone) {
   RandomGenerator one(Key(1)), same(Key(1));
   Linear layer(100, 50, one), twin(100, 50, same);
   for (const torch::Tensor& parameter : layer.parameters())
@@ -101,7 +101,7 @@ TEST(Layers, ConvolutionsAreThoseOfLibTorch) {
                               1e-4, 1e-5));
 }
 
-TEST(Layers, AnUnknownActivationIsToldWithTheKnownOnes) { EXPECT_THROW(find_activation("rleu"), Error); }
+TEST(Layers, AnUnknownActivationIsAnError) { EXPECT_THROW(find_activation("rleu"), Error); }
 
 TEST(DiagonalNormal, KlIsThatOfKingmaAndWelling) {
   RandomGenerator noise(Key(2));

@@ -9,7 +9,7 @@
 namespace elbo {
 namespace {
 
-TEST(UniformParts, AreAllAsProbable) {
+TEST(UniformComponents, HaveEqualProbability) {
   RandomGenerator noise(Key(1));
   const torch::Tensor counts = uniform_components(30000, 3, noise).bincount();
   ASSERT_EQ(counts.size(0), 3);
@@ -17,7 +17,7 @@ TEST(UniformParts, AreAllAsProbable) {
             13.8);  // χ² of 2 degrees, one in a thousand
 }
 
-TEST(Petals, EachIsAGaussianInItsDirection) {
+TEST(GaussianMixture, EachComponentIsAGaussianInItsDirection) {
   RandomGenerator noise(Key(2));
   for (const int64_t part : {0, 3, 7}) {
     const torch::Tensor z = gaussian_mixture(torch::full({50000}, part), 10, noise).to(torch::kFloat64);
@@ -33,20 +33,20 @@ TEST(Petals, EachIsAGaussianInItsDirection) {
   }
 }
 
-TEST(SwissRoll, LiesOnItsSpiralWithTheDensityOfItsRadius) {
+TEST(SwissRoll, IsASpiralWithTheDensityOfItsRadius) {
   RandomGenerator noise(Key(3));
   const int64_t n = 40000;
   const torch::Tensor z = swiss_roll(uniform_components(n, 10, noise), 10, noise).to(torch::kFloat64);
   const torch::Tensor radius = z.norm(2, 1);
   const torch::Tensor angle = radius * (4 * std::numbers::pi / 3);
   EXPECT_TRUE(torch::allclose(z, torch::stack({radius * angle.cos(), radius * angle.sin()}, 1), 0, 1e-4));
-  // (r/3)² is uniform: Kolmogorov and Smirnov's statistic stays below its bound of one in a thousand.
+  // (r/3)² is uniform: the Kolmogorov-Smirnov statistic is below its critical value for p = 0.001.
   const torch::Tensor u = std::get<0>((radius / 3).square().sort());
   const torch::Tensor expected = (torch::arange(n, torch::kFloat64) + 0.5) / static_cast<double>(n);
   EXPECT_LT((u - expected).abs().max().item<double>(), 1.95 / std::sqrt(static_cast<double>(n)));
 }
 
-TEST(SwissRoll, EachPartIsASectionOfItsOwn) {
+TEST(SwissRoll, EachComponentIsASection) {
   RandomGenerator noise(Key(4));
   const torch::Tensor part = torch::arange(4).repeat({1000});
   const torch::Tensor u = (swiss_roll(part, 4, noise).norm(2, 1) / 3).square();

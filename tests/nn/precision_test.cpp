@@ -12,7 +12,7 @@
 namespace elbo {
 namespace {
 
-// What a layer gives in float32 and with products in bfloat16, and the gradients of its parameters there.
+// The outputs of a layer in float32 and in bfloat16, and the gradients of its parameters.
 template <typename Forward>
 void expect_rounded_products(torch::nn::Module& layer, Forward&& forward) {
   const torch::Tensor exact = forward();
@@ -20,7 +20,7 @@ void expect_rounded_products(torch::nn::Module& layer, Forward&& forward) {
   const torch::Tensor rounded = forward();
   EXPECT_EQ(rounded.scalar_type(), torch::kFloat32);
   EXPECT_FALSE(torch::equal(exact, rounded));
-  // bfloat16 has 8 significant bits; a sum of a few products is off by little more.
+  // bfloat16 has 8 significant bits; a sum of a few products has a slightly larger error.
   EXPECT_TRUE(torch::allclose(exact, rounded, 0.02, 0.02)) << (exact - rounded).abs().max();
   rounded.sum().backward();
   for (const torch::Tensor& parameter : layer.parameters()) {

@@ -26,7 +26,7 @@ class TwoGaussians : public testing::Test {
   torch::Tensor expected_loss(const torch::Tensor& logit) const {
     const double dx = 26.0 / 2000;
     const torch::Tensor nothing = torch::full_like(logit, -1e9);
-    // Each player's term alone: the other logit is where its term is zero.
+    // One term at a time: the other logit makes its term zero.
     return ((log_p.exp() * discriminator_loss(logit, nothing)) +
             (log_q.exp() * discriminator_loss(-nothing, logit)))
                .sum() *
@@ -61,7 +61,7 @@ TEST(GeneratorLoss, ItsSlopeIsThatOfFiniteDifferences) {
   const torch::Tensor at = logit.detach();
   const torch::Tensor difference = (generator_loss(at + h) - generator_loss(at - h)) / (2 * h);
   EXPECT_TRUE(torch::allclose(logit.grad(), difference, 0, 1e-6));
-  // Where the discriminator is sure, the slope does not vanish.
+  // The gradient does not vanish where the discriminator is certain.
   EXPECT_NEAR(logit.grad()[0].item<double>(), -1, 1e-9);
 }
 
@@ -89,7 +89,7 @@ TEST(PermuteDimensions, KeepsTheMarginalsExactly) {
 }
 
 TEST(PermuteDimensions, PermutesEachColumnByItself) {
-  // Columns that are equal do not stay so; their correlation is that of independent ones.
+  // Equal columns become independent: their correlation is near 0.
   RandomGenerator noise(Key(4));
   const torch::Tensor z = noise.normal({4096, 1}).expand({4096, 2});
   const torch::Tensor permuted = permute_dimensions(z, noise);
@@ -147,8 +147,8 @@ TEST_F(CorrelatedGaussian, ATrainedDiscriminatorFindsTheTotalCorrelation) {
   EXPECT_NEAR(ratio(draw(20000, noise)).mean().item<double>(), total_correlation, 0.06);
 }
 
-// log D/(1-D) = wᵀx + b has the slope w everywhere.
-TEST(SlopePenalty, OfALinearLogitIsHalfItsSquaredWeights) {
+// The gradient of log D/(1-D) = wᵀx + b is w everywhere.
+TEST(R1Penalty, OfALinearLogitIsHalfItsSquaredWeights) {
   const torch::Tensor x = torch::linspace(-1, 1, 12).view({4, 3}).requires_grad_(true);
   const torch::Tensor w = torch::tensor({1.0F, -2.0F, 0.5F}).requires_grad_(true);
   const torch::Tensor penalty = r1_penalty(x.matmul(w) + 3, x);

@@ -60,7 +60,7 @@ TEST(ImportanceWeightedBound, OfOneSampleIsItsLogWeight) {
   EXPECT_TRUE(torch::allclose(importance_weighted_bound(log_weights), log_weights[0]));
 }
 
-TEST(ImportanceWeightedBound, SurvivesWeightsThatNoFloatHolds) {
+TEST(ImportanceWeightedBound, HandlesWeightsThatOverflowAFloat) {
   EXPECT_NEAR(importance_weighted_bound(torch::tensor({{-2000.0F}, {-2000.0F}})).item<double>(), -2000, 1e-9);
 }
 

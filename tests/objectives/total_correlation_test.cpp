@@ -10,8 +10,8 @@
 namespace elbo {
 namespace {
 
-// Rows whose posteriors are narrow and whose means are drawn from a normal with correlation 0.8, so that q(z)
-// is that normal but for the posteriors' own variance.
+// Rows with narrow posteriors, whose means are samples of a normal with correlation 0.8, so that q(z) is
+// nearly that normal.
 struct Correlated {
   static constexpr double rho = 0.8, variance = 0.05;
   DiagonalNormal posterior;
@@ -26,7 +26,7 @@ struct Correlated {
   }
 };
 
-TEST(TotalCorrelation, ItsThreePartsSumToTheKlOfTheDraw) {
+TEST(TotalCorrelation, ItsThreePartsSumToTheKlOfTheSample) {
   const Correlated rows(50);
   for (const auto estimator : {DensityEstimator::weighted, DensityEstimator::stratified}) {
     const KlParts parts = kl_parts(rows.posterior, rows.z, estimator, 1000);
@@ -50,7 +50,7 @@ TEST(TotalCorrelation, StratifiedWeightsOfARowSumToOne) {
   EXPECT_TRUE(torch::allclose(weights.diagonal(), torch::full({7}, 1e-3)));
 }
 
-// All ways to draw a microbatch of 3 out of 5 that holds the row: the mean of the estimates is q(z) itself.
+// All microbatches of 3 of 5 rows that contain the row: the mean of the estimates is q(z).
 TEST(TotalCorrelation, TheStratifiedEstimateIsUnbiased) {
   RandomGenerator noise(Key(2));
   const DiagonalNormal all{noise.normal({5, 1}), torch::zeros({5, 1})};
