@@ -27,8 +27,8 @@ void expect_density(const Likelihood& likelihood, const torch::Tensor& decoded, 
     double expected = 0;
     for (int64_t i = 0; i < x.size(1); ++i) {
       std::vector<double> params;
-      for (int64_t i_param = 0; i_param < decoded.size(1); ++i_param)
-        params.push_back(decoded[row][i_param][i].item<double>());
+      for (int64_t channel = 0; channel < decoded.size(1); ++channel)
+        params.push_back(decoded[row][channel][i].item<double>());
       expected += log_prob(params, x[row][i].item<double>());
     }
     EXPECT_NEAR(found[row].item<double>(), expected, 1e-4 * std::max(1.0, std::abs(expected)));
@@ -131,8 +131,8 @@ TEST(Categorical, IsTheSoftmaxOfItsChannels) {
   expect_density(*likelihood, noise.normal({3, 8, 4}), x,
                  [](const std::vector<double>& params, double value) {
                    double total = 0;
-                   for (const double map : param_channels) total += std::exp(map);
-                   return param_channels[static_cast<size_t>(std::lround(value * 7))] - std::log(total);
+                   for (const double param : params) total += std::exp(param);
+                   return params[static_cast<size_t>(std::lround(value * 7))] - std::log(total);
                  });
 }
 
