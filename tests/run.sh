@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the program and its tests, runs all of them, and the unit tests once more under the sanitizers.
+# Builds the program and its tests, runs all tests, and then the unit tests with sanitizers.
 # The last line counts: N passed, N failed.
 # shellcheck source=launch/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../launch/common.sh"
@@ -17,12 +17,12 @@ run() {
   step "Tests: running preset '$preset'" "ctest could not run the tests of preset '$preset'"
   results+=("$folder/tests.xml")
   rm -rf "$folder/tests.xml" "$folder/unit"
-  # Failures are counted below, from what ctest wrote.
+  # Failures are counted below, from ctest's output.
   ctest --preset "$preset" --parallel 2 --output-junit "$root/$folder/tests.xml" "$@" || true
 }
 
 run release build
-# LibTorch and Open MPI keep memory until the process ends, which is not our leak.
+# LibTorch and Open MPI keep memory until the process ends: not a leak of this project.
 ASAN_OPTIONS=detect_leaks=0 run asan build/asan --label-regex unit
 
 advice=
@@ -35,7 +35,7 @@ passed = failed = skipped = 0
 for path in sys.argv[1:]:
     for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
         reason = case.find("skipped")
-        # Of a program that ran many tests and came to its end, its own account has them one by one.
+        # A program that ran to its end reported each of its tests.
         account = pathlib.Path(path).parent / "unit" / f"{case.get('name')}.xml"
         if case.get("status") == "run" and account.exists():
             passed += len(list(xml.etree.ElementTree.parse(account).getroot().iter("testcase")))
@@ -44,7 +44,7 @@ for path in sys.argv[1:]:
             passed += 1
         elif reason is not None and reason.get("message", "").startswith("SKIP_"):
             skipped += 1
-        else:  # failed, or could not even start
+        else:  # failed, or did not start
             failed += 1
             output = (case.findtext("system-out") or "").splitlines()
             print(*output[-40:], f"failed: {case.get('name')} of {path} after {case.get('time')} s", sep="\n")

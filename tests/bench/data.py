@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Rows/s in training order beside the HDF5 library, h5py and a PyTorch DataLoader over h5py, in one run: 60,000 rows of 12 KiB,
+"""Rows/s in training order, compared with the HDF5 library, h5py and a PyTorch DataLoader over h5py: 60,000 rows of 12 KiB,
 in the page cache, in three layouts. Needs a Python with h5py, and torch for the last.
 
     tests/bench/data.py [--python=VENV/bin/python] [--folder=/tmp] [--rounds=3]
@@ -79,7 +79,7 @@ def main():
         path = pathlib.Path(given.folder, f"elbo_bench_{name}.h5")
         subprocess.run([given.python, "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'tests/bench')!r}); import data; "
                         f"data.write({str(path)!r}, {layout!r})"], check=True)
-        taken = ROWS if name == "contiguous" else 6000  # rows read one by one, which takes the library long
+        taken = ROWS if name == "contiguous" else 6000  # reading row by row is slow in the library
         seen = []
         for _ in range(given.rounds):
             ours = subprocess.run([ELBO, "bench", "data", path, "--rounds=1", "--data.shuffle_buffer_bytes=1073741824"], check=True,

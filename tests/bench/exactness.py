@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What exact sums cost: time of a step of configs/mnist_vae.ini on 2 ranks with train.exact and without, in turns.
+"""The cost of exact sums: the time of a step of configs/mnist_vae.ini on 2 ranks with and without train.exact, alternately.
 
     tests/bench/exactness.py [--ranks=2] [--rounds=5] [--steps=400]
 """

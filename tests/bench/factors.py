@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How well the dimensions of codes correspond to the known factors of a data set.
+"""Measures how well the dimensions of codes correspond to the known factors of a data set.
 
     build/elbo encode RUN DATA.h5 --split=train --out=codes.h5
     factors.py codes.h5 DATA.h5 [SPLIT]        needs NumPy and h5py
@@ -16,7 +16,7 @@ BINS, VOTES, ROWS_OF_VOTE = 20, 800, 100
 
 
 def least_varying(z, same, factor, random, spread):
-    """The dimension that varies least among codes whose `factor` has one value, in units of its spread over all rows."""
+    """The dimension with the least variance among codes with the same value of `factor`, relative to its variance over all rows."""
     values = list(same[factor])
     rows = same[factor][values[random.integers(len(values))]]
     return (z[random.choice(rows, ROWS_OF_VOTE)].var(0) / spread).argmin()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The VAE of configs/mnist_vae.ini and the one of configs/mnist_iwae_paper.ini as plain PyTorch: the rival to measure beside.
+"""The VAE of configs/mnist_vae.ini and the one of configs/mnist_iwae_paper.ini in plain PyTorch, as a baseline.
 
     pytorch_vae.py speed [--threads=1] [--processes=1] [--steps=400]   prints samples/s
     pytorch_vae.py quality --config=vae|iwae --epochs=N                prints the test -ELBO
@@ -69,7 +69,7 @@ def steps(model, optimizer, stream, count):
         loss = model(next(stream))
         loss.backward()
         optimizer.step()
-        loss.item()  # what a trainer that reports its loss does
+        loss.item()  # as in a trainer that reports its loss
 
 
 def speed(rank, options):

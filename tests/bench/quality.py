@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Samples of several models beside real digits: how good, how varied, and how much it depends on the seed.
+"""Compares the quality and the variety of several models' samples with real digits, over several seeds.
 
     build/elbo sample RUN --n=10000 --out=vae_1.h5
     quality.py vae=vae_1.h5,vae_2.h5,vae_3.h5 gan=gan_1.h5,…        needs PyTorch and h5py; from the root of the project
 
 A line for each name, with the mean over its files and, in brackets, the lowest and the highest of them. Files hold x or
-reconstruction. All is measured by a classifier of real digits, in the 128 features below its last layer, against
-the test digits:
-    sure       share of the samples of which the classifier is sure, with a probability of 0.9 and more
+reconstruction. Measured with the features of a classifier of real digits, the 128 inputs of its last layer, against the
+test digits:
+    sure       share of the samples that the classifier gives a probability of at least 0.9
     Fréchet    distance of the features' normal distributions (Heusel et al. 2017, with this classifier's features)
-    precision  share of the samples that are among real digits, recall: share of the real digits that are among
+    precision  share of the samples that are near real digits, recall: share of the real digits that are near
                samples (Kynkäänniemi et al. 2019, k = 3, of 5000 each)
-    classes    exp of the entropy of the classes that samples are taken for: 10 where each digit is as frequent
+    classes    exp of the entropy of the predicted classes: 10 if all digits have the same frequency
 """
 import sys
 
@@ -37,7 +37,7 @@ def frechet(a, b):
 
 
 def covered(points, by):
-    """Share of points that are at most as far from one of `by` than that one's third neighbour among `by`."""
+    """Share of points whose distance to one of `by` is at most that of its third nearest neighbour in `by`."""
     radius = torch.cdist(by, by).kthvalue(NEIGHBOURS + 1, dim=1).values
     return (torch.cdist(points, by) <= radius).any(1).float().mean().item()
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How many of a conditional model's samples a classifier of real digits takes for what they were asked to be.
+"""The share of a conditional model's samples that a classifier of real digits assigns to their label.
 
     build/elbo sample RUN --n=10000 --out=samples.h5
     recognised.py samples.h5 [MNIST.h5]        needs PyTorch and h5py
 
-Samples without --label are of the classes in turn.
+Without --label, samples cycle through the classes.
 """
 import sys
 

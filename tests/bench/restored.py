@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Digits with noise, and how near to the clean ones they are once a model has restored them.
+"""Adds noise to digits, and compares the digits that a model restored with the clean ones.
 
-    restored.py noise DEVIATION noisy.h5 [MNIST.h5]      the test split with Gaussian noise, cut off at 0 and 1
+    restored.py noise DEVIATION noisy.h5 [MNIST.h5]      the test split with Gaussian noise, clipped to [0, 1]
     build/elbo reconstruct RUN noisy.h5 --n=10000 --out=restored.h5
     restored.py psnr restored.h5 [MNIST.h5]              dB, mean over the digits; needs NumPy and h5py
 """

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What a step takes on one machine and on hosts with shaped links, beside what the model of `elbo bench scale` says:
-with the figures of the same ranks, and for four hosts with those of two.
+"""The time of a step on one machine and on hosts with shaped links, compared with the predictions of `elbo bench scale`:
+from figures of the same ranks, and for four hosts from those of two.
 
     sudo tests/bench/scale.py [--steps=60] [CONFIG.ini --section.key=value …]
 
-Prints the table of docs/results.md: one line for each world.
+Prints the table of docs/results.md: one line per world.
 """
 import json
 import os
@@ -44,7 +44,7 @@ def main():
             if rate is not None:
                 hosts.shape(rate * MBIT)
             for name in ("node1", "node1:2", "node1,node2", ",".join(hosts.names())):
-                if rate is not None and "," not in name:  # no link is in their way
+                if rate is not None and "," not in name:  # no shaped link between them
                     continue
                 launcher = hosts.hosts[0].command("env", *environment, str(ROOT / "launch/run.sh"), f"--hosts={name}", folder=ROOT)
                 count = name.count(",") + 1

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Training speed of configs/mnist_vae.ini beside PyTorch, in one run: the contestants take turns, so that a noisy machine is
-noisy for all. Needs a Python with torch and h5py for the rival:
+"""Training speed of configs/mnist_vae.ini, compared with PyTorch. They run alternately, so that noise of the machine affects
+both. Needs a Python with torch and h5py:
 
     tests/bench/speed.py --python=VENV/bin/python [--rounds=5] [--steps=400]
 """
@@ -16,7 +16,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ELBO = os.environ.get("ELBO", str(ROOT / "build/elbo"))
 ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-WARM = 50  # steps that are not counted
+WARM = 50  # warm-up steps
 
 
 def elbo(ranks, threads, steps, *settings):

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Whether codes follow a prior: the energy distance of two samples, with a permutation test.
+"""Tests whether codes follow a prior: the energy distance of two samples, with a permutation test.
 
     build/elbo encode RUN datasets/mnist.h5 --out=codes.h5
     two_sample.py codes.h5 [normal|mixture|swiss_roll] [N]      needs NumPy and h5py
 
-Of N codes and N draws. "share" is Székely & Rizzo's coefficient, D/2E|a-b|: 0 where both have one distribution, at most 1.
-The 95 % of a permutation are what D is by chance; p is the share of the permutations with a larger D, so that a
-p of 5 % and more says that N codes do not suffice to distinguish them from the prior. Standardised codes have the prior's
-mean and covariance: what is left is a matter of shape.
+For N codes and N samples of the prior. "share" is Székely & Rizzo's coefficient, D/2E|a-b|: 0 for equal distributions, at
+most 1. The 95 % quantile over permutations is the D of equal distributions; p is the share of permutations with a larger D.
+With p ≥ 5 %, N codes do not distinguish the distribution from the prior. Standardised codes have the prior's mean and
+covariance: a remaining distance is one of shape.
 """
 import sys
 
@@ -19,7 +19,7 @@ random = numpy.random.default_rng(1)
 
 
 def draws(prior, n, latent):
-    """As src/elbo/nn/planar_priors.h says; ten parts."""
+    """The distributions of src/elbo/nn/planar_priors.h with ten components."""
     part = random.integers(0, 10, n)
     if prior == "mixture":
         along, across = 1.4 + 0.5 * random.standard_normal(n), 0.1 * random.standard_normal(n)

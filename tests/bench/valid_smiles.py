@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""How many of the molecules in a file are such, and how many of these are different ones: valid_smiles.py FILE.txt
+"""The share of valid molecules in a file, and the share of different ones among these: valid_smiles.py FILE.txt
 
-A line is a SMILES, with blanks between its tokens or without. RDKit decides what is valid, as in the MOSES benchmark
+A line is a SMILES string, with or without blanks between tokens. RDKit decides what is valid, as in the MOSES benchmark
 (Polykovskiy et al. 2020, section 3.2).
 """
 import pathlib

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What docs/results.md says of the variants, from real data: variants.sh SECTION…, or all.
-# Runs and what they made go to runs/variants (RUNS=…); the scripts need a Python with NumPy, h5py and PyTorch (PYTHON=…).
+# The figures of docs/results.md on the variants, from real data: variants.sh SECTION…, or all.
+# Runs and their outputs are in runs/variants (RUNS=…); the scripts need a Python with NumPy, h5py and PyTorch (PYTHON=…).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 RUNS=${RUNS:-runs/variants} PYTHON=${PYTHON:-python3} ELBO=${ELBO:-build/elbo}
 mkdir -p "$RUNS"
 
-# learn NAME CONFIG [SETTING…]: a run of that name, and what it took
+# learn NAME CONFIG [SETTING…]: trains a run of that name and prints its time
 learn() {
     local name=$1
     shift
@@ -16,8 +16,8 @@ learn() {
     echo "$name: $((SECONDS - begin)) s"
 }
 
-# report NAME KEY…: numbers of its evaluation; nll with SAMPLES=… importance samples
-report() {
+# figures NAME KEY…: prints numbers of its evaluation; nll with SAMPLES=… importance samples
+figures() {
     local name=$1
     shift
     rm -f "$RUNS/$name.json"
@@ -33,23 +33,23 @@ made() { # made NAME COMMAND FILE [OPTION…]
     "$ELBO" "$2" "$RUNS/$1" --out="$RUNS/$3" --force "${@:4}" 2>> "$RUNS/$1.log"
 }
 
-# Three epochs of every configuration for MNIST: figures, and images of its samples.
+# Three epochs of every configuration for MNIST: figures, and images of samples.
 overview() {
     local config name
     for config in configs/mnist_*.ini; do
         name=$(basename "$config" .ini)
         learn "$name" "$config" --train.epochs=3
-        report "$name" loss reconstruction kl psnr active_units perplexity codes_in_use
+        figures "$name" loss reconstruction kl psnr active_units perplexity codes_in_use
         made "$name" sample "$name.png" --n=32
     done
 }
 
-# The guide's first comparison: how an autoencoder and a VAE reconstruct, draw, and pass from one row to another.
+# The guide's first comparison: reconstructions, samples and interpolations of an autoencoder and a VAE.
 autoencoder_and_vae() {
     local name
     for name in autoencoder vae; do
         learn "pair_$name" configs/mnist_autoencoder.ini --model.name=$name --train.epochs=10
-        report "pair_$name" reconstruction kl psnr
+        figures "pair_$name" reconstruction kl psnr
         made "pair_$name" sample "pair_$name.h5" --n=10000
         made "pair_$name" interpolate "pair_${name}_walks.h5" --n=500 --steps=11
         made "pair_$name" sample "pair_$name.png" --n=32
@@ -67,7 +67,7 @@ gan_and_vae() {
         learn "game_vae_$seed" configs/mnist_vae.ini --train.steps=1000 --train.seed=$seed \
             --network.hidden=400,400 --network.activation=leaky_relu
         for name in gan vae; do
-            report "game_${name}_$seed" psnr
+            figures "game_${name}_$seed" psnr
             made "game_${name}_$seed" sample "game_${name}_$seed.h5" --n=10000
         done
         files_gan+=",$RUNS/game_gan_$seed.h5" files_vae+=",$RUNS/game_vae_$seed.h5"
@@ -100,13 +100,13 @@ prior_matched() {
     done
 }
 
-# Two levels of latent variables beside one, with as many parameters.
+# Two levels of latent variables compared with one, with the same number of parameters.
 levels() {
     learn levels_one configs/mnist_vae.ini --data.binarize=dynamic --model.latent=32 --model.warmup_steps=4680 \
         --network.hidden=400,200 --network.activation=leaky_relu --train.epochs=50
     learn levels_two configs/mnist_hierarchical_vae.ini
-    SAMPLES=100 report levels_one loss nll kl
-    SAMPLES=100 report levels_two loss nll kl
+    SAMPLES=100 figures levels_one loss nll kl
+    SAMPLES=100 figures levels_two loss nll kl
     made levels_two sample levels_0.png --vary=0 --n=32
     made levels_two sample levels_1.png --vary=1 --n=32
 }
@@ -114,7 +114,7 @@ levels() {
 text() {
     [ -f datasets/wordnet_examples.h5 ] || datasets/get.sh wordnet_examples
     learn wordnet configs/wordnet_sequence_vae.ini --train.steps=5000
-    report wordnet loss reconstruction kl tokens
+    figures wordnet loss reconstruction kl tokens
     made wordnet interpolate wordnet.txt --n=3 --steps=6
     cat "$RUNS/wordnet.txt"
 }
@@ -122,20 +122,20 @@ text() {
 music() {
     [ -f datasets/bach_chorales.h5 ] || datasets/get.sh bach_chorales
     learn chorales configs/bach_chorales_vrnn.ini
-    SAMPLES=20 report chorales loss nll kl
+    SAMPLES=20 figures chorales loss nll kl
 }
 
-# One digit that moves over 32×32 pixels: what two on 64×64 take hours for on two cores, this learns in minutes.
+# One digit moving in 32×32 pixels: learned in minutes on two cores, where two digits in 64×64 take hours.
 video() {
     [ -f "$RUNS/moving_digit.h5" ] || "$ELBO" convert moving_digits datasets/mnist.h5 --n=4000 --n_test=500 --size=32 --frames=12 \
         --digits=1 --out="$RUNS/moving_digit.h5"
     learn digits configs/moving_digits_sequence_vae.ini --data.path="$RUNS/moving_digit.h5" --network.channels=16,32 \
         --train.steps=1500 --model.warmup_steps=0 --train.microbatch=16
-    report digits loss reconstruction kl psnr
+    figures digits loss reconstruction kl psnr
     made digits predict predicted.png --from=6 --n=3
     [ -f datasets/clips.h5 ] || datasets/get.sh clips
     learn clips datasets/clips.h5 --model.name=sequence_vae --train.steps=100
-    report clips loss reconstruction kl psnr
+    figures clips loss reconstruction kl psnr
     made clips predict predicted_clip.png --from=8 --n=2
 }
 
@@ -144,7 +144,7 @@ shares() {
     local name
     for name in vrnn sequence_vae; do
         learn "shares_$name" datasets/sp500.h5 --model.name=$name --train.epochs=30
-        report "shares_$name" loss reconstruction kl
+        figures "shares_$name" loss reconstruction kl
     done
 }
 
@@ -153,7 +153,7 @@ speech() {
     local name
     for name in vrnn sequence_vae; do
         learn "speech_$name" datasets/speech_allison.h5 --model.name=$name --train.epochs=10
-        report "speech_$name" loss reconstruction kl mse
+        figures "speech_$name" loss reconstruction kl mse
     done
 }
 
@@ -161,7 +161,7 @@ speech() {
 typefaces() {
     [ -f datasets/glyphs.h5 ] || datasets/get.sh glyphs
     learn glyphs datasets/glyphs.h5 --model.name=cvae --train.epochs=3
-    report glyphs loss reconstruction kl psnr
+    figures glyphs loss reconstruction kl psnr
     made glyphs sample glyphs.png --n=32 --label=0
     made glyphs reconstruct glyphs_again.png --n=16
 }
@@ -169,7 +169,7 @@ typefaces() {
 molecules() {
     [ -f datasets/moses.h5 ] || datasets/get.sh moses
     learn moses datasets/moses.h5 --model.name=sequence_vae --train.steps=1000 --model.word_dropout=0.25 --model.warmup_steps=1500
-    report moses loss reconstruction kl tokens
+    figures moses loss reconstruction kl tokens
     made moses sample molecules.txt --n=1000
     head -3 "$RUNS/molecules.txt"
     "$PYTHON" tests/bench/valid_smiles.py "$RUNS/molecules.txt"

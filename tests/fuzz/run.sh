@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets and looks for inputs that harm them: tests/fuzz/run.sh SECONDS, which all targets share.
-# The last line counts the targets: N passed, N failed. What a target learns stays in build/fuzz/corpus.
+# Builds the fuzz targets and searches for inputs that make them fail: tests/fuzz/run.sh SECONDS, for all targets together.
+# The last line counts the targets: N passed, N failed. The corpus of a target is kept in build/fuzz/corpus.
 # shellcheck source=launch/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../launch/common.sh"
 
@@ -12,11 +12,11 @@ step "Fuzzing: building preset 'fuzz' in build/fuzz/" "preset 'fuzz' does not bu
 quietly cmake --preset fuzz
 cmake --build --preset fuzz
 
-# Their files are many and small, and none is to outlive them.
+# The targets write many small temporary files.
 TMPDIR=$(mktemp -d -p /dev/shm elbo_fuzz_XXXXXX)
 export TMPDIR
 leftovers+=("$TMPDIR")
-# LibTorch keeps memory until the process ends, which is not our leak.
+# LibTorch keeps memory until the process ends: not a leak of this project.
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 
 step "Fuzzing: writing seeds" "the seeds cannot be written; the error above says why"
@@ -25,7 +25,7 @@ build/fuzz/fuzz_seeds build/fuzz/seeds
 advice=
 passed=0
 failed=0
-# fuzz TARGET SECONDS MOST_BYTES: what it finds is written to build/fuzz/found_TARGET_….
+# fuzz TARGET SECONDS MOST_BYTES: writes inputs that fail to build/fuzz/found_TARGET_….
 fuzz() {
   local target=$1 output=build/fuzz/$1.log
   step "Fuzzing: $target for $2 s" ""

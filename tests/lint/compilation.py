@@ -1,4 +1,4 @@
-"""How the files of src/ are compiled, read from build/compile_commands.json; and a way to run commands side by side."""
+"""The compiler flags of the files of src/, from build/compile_commands.json, and a function that runs commands in parallel."""
 import concurrent.futures
 import json
 import os
@@ -14,7 +14,7 @@ BUILD = ROOT / "build"
 def flags():
     """Source file → compiler flags, without the files named and without the precompiled header, which hides omissions.
 
-    Those of a file are those of its library: with a unity build the commands name no files of src/."""
+    All files of a library have its flags: in a unity build, the commands do not name files of src/."""
     table = {}
     for entry in json.loads((BUILD / "compile_commands.json").read_text(encoding="utf-8")):
         library = re.search(r"src/CMakeFiles/elbo_(\w+)\.dir/", entry["command"])
@@ -35,7 +35,7 @@ def flags():
 
 
 def run_all(commands, keep_going=lambda: True):
-    """Runs (name, command) pairs on all cores; yields (name, output, succeeded) of those begun while keep_going()."""
+    """Runs (name, command) pairs on all cores; yields (name, output, succeeded). Starts no more once keep_going() is false."""
     def run(pair):
         name, command = pair
         if not keep_going():

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Finds draws from LibTorch's global generator in src/: all noise comes from a RandomGenerator.
+"""Finds uses of LibTorch's global generator in src/: all random numbers must come from a RandomGenerator.
 
-    global_generator.py               checks the checkout; exits 1 if something draws elsewhere than in base/random.cpp
+    global_generator.py               checks the checkout; exits 1 if the global generator is used outside of base/random.cpp
     global_generator.py --self-test   checks that the check finds what it is for
 """
 import pathlib
 import re
 import sys
 
-# Functions that draw; methods that fill in place; modules and initialisers that draw when they are made.
+# Functions that sample; in-place methods; modules and initialisers that sample in their constructors.
 DRAWS = re.compile(r"(?:torch|at)::(?:rand|randn|randint|randperm|bernoulli|multinomial|normal|poisson|rrelu)(?:_like)?\s*\("
                    r"|(?:torch|at|functional)::\w*dropout\w*\s*\("
                    r"|(?:\.|->)(?:normal_|uniform_|bernoulli_|exponential_|random_|geometric_|cauchy_|log_normal_)\s*\("

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compiles every header of src/ as the only include of a file: a header brings what it needs."""
+"""Compiles every header of src/ as the only include of a file: a header must include what it uses."""
 import os
 import shutil
 import sys

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Holds every #include of src/elbo/ against the libraries of src/CMakeLists.txt: a folder may include what its library
-links to, and what that links to. Only comm/ includes MPI and NCCL, only hdf5/ includes HDF5.
+"""Compares every #include of src/elbo/ with the libraries of src/CMakeLists.txt: a folder may include the folders that its
+library links to, directly or not. Only comm/ may include MPI and NCCL, only hdf5/ the HDF5 library.
 
     include_direction.py               checks the checkout; exits 1 if an include goes the wrong way
     include_direction.py --self-test   checks that the check finds what it is for
@@ -52,7 +52,7 @@ def violations(source):
 
 def self_test():
     libraries = "elbo_library(base LIBRARIES Boost)\nelbo_library(comm ELBO base)\nelbo_library(nn ELBO base)\nelbo_library(train ELBO comm\n  LIBRARIES x)\n"
-    cases = {  # file: (contents, words of the message, or None where it is allowed)
+    cases = {  # file: (contents, words of the message, or None if it is allowed)
         "base/error.h": ("#include <string>\n", None),
         "base/up.h": ('#include "elbo/nn/layers.h"\n', "base/ must not include nn/"),
         "nn/layers.h": ('#include "elbo/base/error.h"\n', None),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds what names elbo's version and parts against CMakeLists.txt and the sources: recipes, change log, example."""
+"""Compares version and file lists in recipes, change log and example with CMakeLists.txt and the sources."""
 import ast
 import pathlib
 import re
@@ -29,7 +29,7 @@ def violations():
         if found != expected:
             yield f"{name}: names version {found}, CMakeLists.txt says {expected}"
 
-    # A library that CMake looks for is one that each recipe names, in its own words.
+    # Each recipe must have every library that CMake finds, under its own name for it.
     spack = {"nlohmann_json": "nlohmann-json", "PNG": "libpng", "ZLIB": "zlib-api", "TurboJPEG": "libjpeg-turbo",
              "SndFile": "libsndfile"}
     named = set(re.findall(r'depends_on\("([\w-]+)', text(RECIPE)))
@@ -38,7 +38,7 @@ def violations():
         if package != "Threads" and name not in named:
             yield f"{RECIPE}: does not depend on {name}, which cmake/Dependencies.cmake needs"
 
-    # The definition copies what the Dockerfile gets as a whole: everything that CMake reads.
+    # The definition must copy all files that CMake reads; the Dockerfile copies the checkout.
     copied = set(re.findall(r"^    (\S+) /source/", text("packaging/containers/elbo.def"), re.MULTILINE))
     for needed in ["CMakeLists.txt", "CMakePresets.json", *re.findall(r"\b(LICENSE|README\.md|CHANGELOG\.md)\b",
                                                                      text("cmake/Install.cmake"))]:

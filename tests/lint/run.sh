@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the form of the code, after tests/run.sh has built it; the last line counts the checks.
+# Runs the lints, after tests/run.sh has built the code. The last line counts them.
 # shellcheck source=launch/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../launch/common.sh"
 

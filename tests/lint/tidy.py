@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs clang-tidy over src/, the files that changed last first, and stops after a time: LibTorch's headers cost 10 s a file.
+"""Runs clang-tidy on src/, last changed files first, with a time limit: LibTorch's headers take 10 s per file.
 
-    tidy.py [SECONDS]   the limit, 300 by default; what was not looked at is said
+    tidy.py [SECONDS]   the limit, by default 300; prints how many files were not checked
 """
 import json
 import os
@@ -20,7 +20,7 @@ def git(*arguments):
 
 def newest_first(files):
     dirty = set(git("ls-files", "--modified", "--others", "--exclude-standard").splitlines())
-    times = {}  # the first mention in the log is the last change
+    times = {}  # the first entry in the log is the last change
     for block in git("log", "--format=%x00%ct", "--name-only").split("\0")[1:]:
         when, *names = block.split()
         for name in names:
@@ -42,7 +42,7 @@ def main(limit):
     files = newest_first(table)
     end = time.monotonic() + limit
     results = list(run_all(
-        # The compiler reports deprecated functions in our code; clang-tidy would report those of the standard library, too.
+        # The compiler reports deprecated functions in this code; clang-tidy would also report the standard library's.
         ((file, [CLANG_TIDY, "--quiet", "--extra-arg=-Wno-deprecated-declarations", "-p", database, file]) for file in files), lambda: time.monotonic() < end))
     failed = [output for _, output, succeeded in results if not succeeded]
     print("\n".join(failed), end="")

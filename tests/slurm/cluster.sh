@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A Slurm cluster of four nodes on one machine, for tests: everything in one folder, on its own ports, as any user.
+# A Slurm cluster of four nodes on one machine, for tests: all files in one folder, with separate ports, as any user.
 #
 #   tests/slurm/cluster.sh up FOLDER [PID]           # then: export SLURM_CONF=FOLDER/slurm.conf
-#                                                    # with PID, it is taken down when that process has ended, however it did
-#   tests/slurm/cluster.sh node_lost FOLDER node3    # as if its power were cut: the daemon and all that it runs are killed
+#                                                    # with PID, it is shut down when that process ends
+#   tests/slurm/cluster.sh node_lost FOLDER node3    # like a power failure: kills the daemon and all that it runs
 #   tests/slurm/cluster.sh node_back FOLDER node3
 #   tests/slurm/cluster.sh down FOLDER               # also after a failure; leaves no process
 set -euo pipefail
@@ -33,12 +33,12 @@ owner=${3:-}
 nodes=(node1 node2 node3 node4)
 export SLURM_CONF=$folder/slurm.conf
 
-# Ids of the daemons, and of what carries out their jobs (slurmstepd): who has a log of the cluster open. [NAME OF THE LOG]
+# Ids of the daemons and of slurmstepd: the processes that have a log of the cluster open. [NAME OF THE LOG]
 daemons() {
   { find /proc/[0-9]*/fd -lname "$folder/${1:-*log}" 2>/dev/null || true; } | cut -d / -f 3 | sort -u
 }
 
-# Ids of the processes of jobs, which have these variables. [FURTHER VARIABLE]
+# Ids of the processes of jobs, by their environment variables. [FURTHER VARIABLE]
 processes_of_jobs() {
   local environment variable
   for environment in /proc/[0-9]*/environ; do
@@ -50,7 +50,7 @@ processes_of_jobs() {
   done
 }
 
-# kill_all COMMAND…, which prints ids: again until it prints none, for a daemon may just have started another.
+# kill_all COMMAND…: kills the ids that COMMAND prints until it prints none, as a daemon may start new processes.
 kill_all() {
   local processes
   for _ in {1..50}; do
@@ -67,7 +67,7 @@ start_node() {
   slurmd -N "$1" -f "$SLURM_CONF" || fail "slurmd of $1 does not start; see $folder/slurmd.$1.log"
 }
 
-# Six ports in a row that nobody listens on; below those that the system itself hands out.
+# Six consecutive free ports, below the range of ephemeral ports.
 free_ports() {
   local base port
   for _ in {1..100}; do
@@ -93,7 +93,7 @@ up() {
   chmod 700 "$folder/munge"
   head -c 1024 /dev/urandom >"$folder/munge/key"
   chmod 600 "$folder/munge/key"
-  # The socket's folder must be open to all, the key's to nobody.
+  # The socket's folder must be accessible to all users, the key's folder only to the owner.
   mkdir -p "$folder/socket"
   port=$(free_ports)
   cat >"$SLURM_CONF" <<CONF
@@ -108,7 +108,7 @@ CredType=cred/munge
 AuthInfo=socket=$folder/socket/munge,cred_expire=5
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$folder/spool/%n
-# What a node has for itself: the nodes of one machine would find each other's folders of PMIx in /tmp.
+# Private folders of a node: nodes of one machine would share PMIx folders in /tmp.
 TmpFS=$folder/tmp/%n
 SlurmctldPidFile=$folder/slurmctld.pid
 SlurmdPidFile=$folder/slurmd.%n.pid
@@ -135,7 +135,7 @@ NodeName=node[1-4] NodeHostname=$(hostname -s) NodeAddr=127.0.0.1 Port=$((port +
 PartitionName=main Nodes=node[1-4] Default=YES MaxTime=UNLIMITED PriorityTier=1
 PartitionName=urgent Nodes=node[1-4] MaxTime=UNLIMITED PriorityTier=10
 CONF
-  # --force: a folder below /tmp, which anybody may write to.
+  # --force: the folder is below /tmp, which all users can write to.
   munged --force --key-file="$folder/munge/key" --socket="$folder/socket/munge" --pid-file="$folder/munge/pid" \
     --log-file="$folder/munge.log" --seed-file="$folder/munge/seed" 2>"$folder/munge/warnings" ||
     fail "munged does not start: $(tail -n 1 "$folder/munge/warnings")"
@@ -151,7 +151,7 @@ CONF
   fail "only $nodes_ready of ${#nodes[@]} nodes came up within 10 s; see $folder/slurmctld.log"
 }
 
-# In a separate process, which must not die of being one of those that go down.
+# In a separate process, which must not be among those that are killed.
 take_down_after() {
   trap '' HUP INT TERM
   exec </dev/null >/dev/null 2>&1

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Several hosts on one machine. Each is a set of Linux namespaces: a network, a hostname and a /dev/shm; a
+"""Several hosts on one machine. Each is a set of Linux namespaces, with its own network, hostname and /dev/shm; a
 bridge joins them. Files and process numbers they have in common, like nodes with a shared file system.
 
     tests/system/network.py 4 COMMAND…     runs COMMAND on the first of the hosts node1 … node4
@@ -16,14 +16,14 @@ import subprocess
 import sys
 import tempfile
 
-# The whole of it lives in namespaces, too: the machine's own network stays as it is, and as the first process of its
-# process namespace, this one takes all others with it when it ends.
+# All of it is in namespaces, too: the network of the machine does not change. This process is the first one of its
+# process namespace, so all others end with it.
 ISOLATION = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 MARK = "IN_NETWORK_OF_TESTS"
 TOOLS = ("unshare", "nsenter", "ip", "tc")
 AGENT = """#!/bin/sh
-# HOST COMMAND…: what ssh does between hosts that are machines.
-[ "$1" != -x ] || shift # an option of ssh that MPICH gives
+# HOST COMMAND…: replaces ssh between real hosts.
+[ "$1" != -x ] || shift # an option of ssh that MPICH passes
 host=$1
 shift
 if [ ! -e "$0.hosts/$host" ]; then
@@ -35,7 +35,7 @@ exec nsenter --target "$(cat "$0.hosts/$host")" --net --uts --mount --ipc sh -c 
 
 
 def enter():
-    """Starts this program again in new namespaces; ends it with a sentence where that cannot be."""
+    """Restarts this program in new namespaces, or ends it with an error message."""
     if os.environ.get(MARK):
         return
     for tool in TOOLS:
@@ -77,7 +77,7 @@ class Host:
         self.call("ip", "link", "set", "eth0", "up")
 
     def command(self, *words, folder="."):
-        """The command line that runs `words` there."""
+        """The command line that runs `words` on this host."""
         return ["nsenter", f"--target={self.anchor.pid}", "--net", "--uts", "--mount", "--ipc", f"--wd={os.path.abspath(folder)}",
                 *map(str, words)]
 
@@ -86,13 +86,13 @@ class Host:
 
     def shape(self, rate):
         """Limits both directions to `rate` bits a second."""
-        # Less than what passes between two ticks of the kernel's clock would limit it further.
+        # A smaller burst than the data between two ticks of the kernel's clock would limit the rate further.
         burst = max(64 * 1024, rate // 8 // 100)
         for run, device in ((call, self.port), (self.call, "eth0")):
             run("tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", str(rate), "burst", str(burst), "latency", "50ms")
 
     def cut(self):
-        """Takes its link down, as if the cable were pulled: no process is notified."""
+        """Takes its link down, like a pulled cable: peers are not notified."""
         call("ip", "link", "set", self.port, "down")
 
     def mend(self):
@@ -102,20 +102,20 @@ class Host:
         return int(self.call("cat", "/proc/net/dev").split("eth0:")[1].split()[8])
 
     def processes(self):
-        """{id: command line} of what runs there."""
+        """{id: command line} of the processes on this host."""
         mine = os.readlink(f"/proc/{self.anchor.pid}/ns/uts")
         found = {}
         for folder in pathlib.Path("/proc").glob("[0-9]*"):
             try:
                 if os.readlink(folder / "ns/uts") == mine and int(folder.name) != self.anchor.pid:
                     found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-            except OSError:  # it has ended meanwhile
+            except OSError:  # it has ended
                 pass
         return {number: line for number, line in found.items() if line}
 
 
 class Network:
-    """A number of hosts, the bridge between them, and the agent that starts commands on them, to be used in place of ssh."""
+    """`count` hosts, the bridge between them, and an agent that replaces ssh."""
 
     def __init__(self, count):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="elbo_hosts_"))
@@ -142,7 +142,7 @@ class Network:
         return [host.name for host in self.hosts]
 
     def environment(self):
-        """What mpirun on a host needs to know. Hosts speak TCP; shared memory is for ranks of one host alone."""
+        """Environment variables for mpirun on a host: TCP between hosts, shared memory only within a host."""
         return {"OMPI_MCA_plm_rsh_agent": str(self.agent), "OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "tcp,vader,self",
                 "OMPI_MCA_orte_tmpdir_base": str(self.folder)}
 
@@ -156,7 +156,7 @@ class Network:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(number, signal.SIGKILL)
             host.anchor.communicate()
-            # By themselves they go some time after their namespace.
+            # Otherwise they would be removed some time after their namespace.
             subprocess.run(["ip", "link", "delete", host.port], stderr=subprocess.DEVNULL, check=False)
         subprocess.run(["ip", "link", "delete", "bridge"], stderr=subprocess.DEVNULL, check=False)
         shutil.rmtree(self.folder)

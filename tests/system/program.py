@@ -1,4 +1,4 @@
-"""Runs elbo as its users do: the program, mpirun, files. ELBO names the binary (ctest sets it)."""
+"""Runs elbo as users do, with mpirun and files. ELBO is the path of the program (set by ctest)."""
 import os
 import pathlib
 import shutil
@@ -30,7 +30,7 @@ def start(ranks, *words):
 
 
 def processes_with(text):
-    """Ids of the processes of elbo whose command line holds `text`."""
+    """Ids of the processes of elbo whose command line contains `text`."""
     found = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
@@ -43,8 +43,7 @@ def processes_with(text):
 
 
 def processes_left(text, seconds=5):
-    """Those that are still there after a moment: mpirun ends ranks by a signal and does not wait until the kernel has taken their
-    memory apart."""
+    """Processes that still exist after a moment: mpirun does not wait until the kernel has freed the memory of killed ranks."""
     end = time.monotonic() + seconds
     while (found := processes_with(text)) and time.monotonic() < end:
         time.sleep(0.05)
@@ -52,7 +51,7 @@ def processes_left(text, seconds=5):
 
 
 class ProgramTest(unittest.TestCase):
-    """A new folder for each test, and checks of what a run said."""
+    """A temporary folder for each test, and checks of outputs."""
 
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="elbo_test_"))

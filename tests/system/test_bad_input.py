@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Whatever is wrong with what the user gives: one clear line, the right exit code, nothing overwritten, nobody left."""
+"""Every invalid input gives one clear line and the right exit code, overwrites nothing and leaves no process."""
 import os
 import pathlib
 import shutil
@@ -15,7 +15,7 @@ DATA = "datasets/mnist.h5"
 
 class BadInput(ProgramTest):
     def refuse(self, words, expected, code=2, worlds=(0, 3), **options):
-        """Runs alone and with three ranks; `expected` are parts of the one line of error."""
+        """Runs with one and with three ranks; `expected` are parts of the error line."""
         before = self.contents()
         for ranks in worlds:
             with self.subTest(ranks=ranks, words=words):
@@ -207,13 +207,13 @@ class BadInput(ProgramTest):
                     ["--vary=1", "1 level", "expected 0"])
 
     def test_no_permission(self):
-        # A folder that not even root may write to.
+        # A folder that even root cannot write to.
         self.refuse(["train", "configs/mnist_vae.ini", "--train.steps=3", "--run.directory=/sys/elbo/run"],
                     ["/sys/elbo/run"])
 
     def test_a_full_disk(self):
-        # A limit on the size of files acts as a disk with no room does: writing fails half-way through. Each rank
-        # sets it for itself, since mpirun could not start under it.
+        # A limit on file sizes acts like a full disk: a write fails half-way. Each rank sets the limit, as mpirun cannot
+        # start with it.
         limited = ("sh", "-c", "trap '' XFSZ; ulimit -f 400; exec \"$@\"", "sh")
         for ranks in (0, 3):
             folder = self.folder / f"full{ranks}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What elbo bench measures adds up, and no file of it is left."""
+"""The measurements of elbo bench are consistent, and it leaves no files."""
 import json
 import unittest
 
@@ -31,7 +31,7 @@ class Bench(ProgramTest):
                 self.assertLess(seconds["compute"], seconds["step"])
                 self.assertEqual(seconds["overlapped"] > 0, name == "overlapped")
                 self.assertLess(seconds["overlapped"], seconds["compute"])
-                # Three ranks have at most three of the eight leaves.
+                # Three ranks have at most three of the eight microbatches.
                 self.assertAlmostEqual(way["leaf_seconds"] * (3 if ranks else 8), seconds["compute"])
             self.assertEqual(found["link"]["latency"] > 0, ranks > 0)
             rows = [line.split()[0] for line in told.splitlines() if line[:6].strip().isdigit()]

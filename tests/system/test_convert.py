@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every format that elbo convert reads, written by Python and read back with h5py; and what is refused."""
+"""Every format that elbo convert reads, written by Python and read back with h5py; and invalid inputs."""
 import csv
 import gzip
 import json

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The same rows in every form that a file can have: one fingerprint, on any number of ranks."""
+"""The same rows in every file layout give one fingerprint, on any number of ranks."""
 import os
 import re
 import subprocess
@@ -70,7 +70,7 @@ class DataForms(ProgramTest):
         self.assertIn("twice", told.stderr)
 
     def test_files_of_pytables(self):
-        path = "tests/system/pytables.h5"  # (20, 6), 0 to 119: deflated by rows, whole, and in its own filter
+        path = "tests/system/pytables.h5"  # (20, 6), 0 to 119: deflated by rows, in one chunk, and with a special filter
         plain = self.folder / "plain.h5"
         with h5py.File(plain, "w") as file:
             rows = numpy.arange(120, dtype="f4").reshape(20, 6)
@@ -102,7 +102,7 @@ class DataForms(ProgramTest):
         ENVIRONMENT["STAGE"] = str(self.folder)
         self.assertEqual(self.train(2, "second", *arguments, "--data.stage=$STAGE/stage", config=path), expected)
         self.assertEqual([one.stat().st_ino for one in stage.iterdir()], [before])
-        copy.rename(f"{copy}.partial-4194304")  # as of a process that was killed: no number of one is so high
+        copy.rename(f"{copy}.partial-4194304")  # like one of a killed process; process ids are smaller than this
         self.assertEqual(self.train(2, "third", *arguments, staged, config=path), expected)
         self.assertEqual(list(stage.iterdir()), [copy])
 

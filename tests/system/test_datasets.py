@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""datasets/get.sh: its table is the one in the README; it works without a network, and leaves nothing half done."""
+"""datasets/get.sh: its table equals that of the README; it works without a network and leaves no incomplete files."""
 import gzip
 import hashlib
 import io
@@ -25,7 +25,7 @@ SETS = sorted(path.stem for path in (ROOT / "datasets/sets").glob("*.sh"))
 
 
 def read_set(name):
-    """What a set's file says: its variables, each a list of words."""
+    """The variables of a set's file, each a list of words."""
     script = ('unpacked= prepared= packages=() files=() convert=() expect=() checksum=; . "$1"; for name in title shape '
               'application license; do printf "%s\\0" "${!name}"; done; printf "%s\\0" "$checksum" "${packages[*]}" '
               '"${convert[*]}" "${expect[*]}"')
@@ -78,7 +78,7 @@ def write_wheel(path, files):
 
 
 def checksum_of(files):
-    """As sha256sum would say it of the files, sorted by path."""
+    """The checksum of sha256sum over the files, sorted by path."""
     lines = [f"{hashlib.sha256(content).hexdigest()}  ./{name}\n" for name, content in sorted(files.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -92,7 +92,7 @@ MOLECULES = {"moses/dataset/data/train.csv.gz": gzip.compress(b"SMILES\nCCO\nc1c
 
 
 class Datasets(ProgramTest):
-    """Runs get.sh in a separate checkout, whose tables say what the small packages hold that the test makes."""
+    """Runs get.sh in a copy of the checkout, whose tables describe small packages made by the test."""
 
     def setUp(self):
         super().setUp()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the documents say is what the program does."""
+"""The documents describe what the program does."""
 import json
 import pathlib
 import re
@@ -13,7 +13,7 @@ DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / folder / "README.md" for folder in ("s
 
 
 def anchor(line):
-    """The part of a link to this heading after #; empty for other lines."""
+    """The anchor of a heading, after the # of a link; empty for other lines."""
     if not re.match(r"#+ ", line):
         return ""
     words = re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower())
@@ -73,7 +73,7 @@ class Documents(ProgramTest):
             self.train(2, config.stem, "--train.steps=2", "--evaluate.every=never", *self.small_data(config), config=config)
 
     def small_data(self, config):
-        """For data that are fetched or made first: a small set of the same rows in its place."""
+        """For data that are downloaded or generated: a small set of rows of the same shape."""
         name = pathlib.Path(re.search(r"^path = (\S+)", config.read_text(), re.MULTILINE)[1]).stem
         if name == "mnist":
             return ()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Training on several hosts, as launch/run.sh starts it: the same bits over any network, and an end with a sentence."""
+"""Training on several hosts, as launch/run.sh starts it: the same bits over any network, and clear errors."""
 import os
 import pathlib
 import re
@@ -18,7 +18,7 @@ MBIT = 1000 * 1000
 
 
 def within(seconds, question):
-    """Whether the answer becomes yes in that time."""
+    """Whether the condition becomes true within that time."""
     end = time.monotonic() + seconds
     while not question():
         if time.monotonic() > end:
@@ -35,14 +35,14 @@ class Hosts(ProgramTest):
         self.node1, self.node2, self.node3, self.node4 = self.network.hosts
 
     def bridged(self, *hosts):
-        """Gives each the bridge that a container engine makes, with the same address everywhere."""
+        """Creates the bridge of a container engine on each host, with the same address on all."""
         for host in hosts:
             host.call("ip", "link", "add", "docker0", "type", "bridge")
             host.call("ip", "address", "add", "172.17.0.1/16", "dev", "docker0")
             host.call("ip", "link", "set", "docker0", "up")
 
     def launch(self, *words, elbo=ELBO, folder=ROOT, **variables):
-        """launch/run.sh on node1, in a separate process group as in a terminal."""
+        """launch/run.sh on node1, in a separate process group, as in a terminal."""
         process = subprocess.Popen(
             self.node1.command(ROOT / "launch/run.sh", *words, folder=folder), text=True, start_new_session=True,
             env={**ENVIRONMENT, **self.network.environment(), "ELBO": str(elbo), **variables},
@@ -52,13 +52,13 @@ class Hosts(ProgramTest):
         return process
 
     def file(self, name):
-        """Not a pipe: a daemon that is cut off would keep its other end."""
+        """Not a pipe: a disconnected daemon would keep it open."""
         file = (self.folder / name).open("w", encoding="utf-8")
         self.addCleanup(file.close)
         return file
 
     def end(self, process, status, seconds=60):
-        """What the last launch said on stdout and on stderr."""
+        """stdout and stderr of the last launch."""
         try:
             process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -109,7 +109,7 @@ class Bits(Hosts):
             with self.subTest(hosts=hosts):
                 before = self.node2.bytes_sent()
                 self.assertEqual(self.train_on(hosts, hosts.replace(",", "_").replace(":", "x"), *more), alone)
-                # Else the ranks had found another way than the network, for example memory of the one machine below.
+                # Otherwise the ranks would have used another channel than the network, such as shared memory.
                 self.assertGreater(self.node2.bytes_sent() - before, self.STEPS * ARENA // 2)
         for rate in 1000, 100:
             with self.subTest(rate=f"{rate} Mbit/s"):
@@ -187,7 +187,7 @@ class End(Hosts):
         self.assertEqual(self.train_on("node2:3", "stopped", steps, "--resume"), whole)
 
     def test_a_second_ctrl_c_ends_it_at_once(self):
-        # A rank that is stopped cannot end its step.
+        # A stopped rank cannot end its step.
         process = self.start_and_reach(5, ALL, "stopped")
         os.kill(self.ranks_on(self.node4)[0], signal.SIGSTOP)
         os.killpg(process.pid, signal.SIGINT)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The installed tree is whole, runs wherever it is moved to, and serves programs of others."""
+"""The installed tree is complete, can be moved, and other programs can link to it."""
 import os
 import pathlib
 import re
@@ -32,7 +32,7 @@ class Install(ProgramTest):
         cls.tree = cls.place / "moved"
 
     def with_program(self, binary):
-        """What follows runs this program instead of the build's."""
+        """The following tests run this program instead of the build's."""
         self.addCleanup(setattr, program, "ELBO", program.ELBO)
         program.ELBO = str(binary)
 
@@ -50,7 +50,7 @@ class Install(ProgramTest):
     def test_nothing_of_the_checkout_is_needed(self):
         for binary in [self.tree / "bin/elbo", *(self.tree / "lib").glob("libelbo_cuda.so")]:
             path = re.search(r"R(?:UN)?PATH +(\S+)", done("objdump", "-p", binary))[1].split(":")
-            # A LibTorch of the site's stays where it is, and so do modules.
+            # The site's LibTorch and modules are not installed.
             self.assertEqual([folder for folder in path if pathlib.Path(folder).is_relative_to(ROOT)], [], binary)
         self.assertEqual([], [file for file in (self.tree / "lib/cmake").rglob("*") if file.is_file()
                               and str(ROOT) in file.read_text()])
@@ -67,7 +67,7 @@ class Install(ProgramTest):
         settings = (*SETTINGS, "--model.name=cyclical_vae", "--model.cycle=8")
         self.assertEqual(self.train(1, "one", *settings), self.train(2, "two", *settings))
         self.succeed(2, "evaluate", self.folder / "two")
-        # Of its variant, not of the vae whose file it was.
+        # The configuration has the program's variant, not vae.
         self.assertNotEqual(self.train(1, "vae", *SETTINGS), self.train(1, "again", *settings))
 
 

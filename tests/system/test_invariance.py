@@ -17,7 +17,7 @@ class Invariance(ProgramTest):
     def assert_one(self, fingerprints):
         if len(set(fingerprints.values())) == 1:
             return
-        steps = {}  # what each world had in each step, to find the first difference
+        steps = {}  # the values of each world in each step, to find the first difference
         for ranks, threads in fingerprints:
             for line in (self.folder / f"{ranks}_{threads}" / "metrics.jsonl").read_text().splitlines():
                 record = json.loads(line)
@@ -26,7 +26,7 @@ class Invariance(ProgramTest):
         self.fail(f"{fingerprints}\nfirst difference: {first}")
 
     def test_parameters_do_not_depend_on_ranks_and_threads(self):
-        # Four leaves, so that three threads have work and three ranks share unevenly.
+        # Four microbatches: three threads have work, and three ranks get different numbers.
         worlds = [(0, 1), (1, 2), (1, 3), (2, 1), (2, 2), (3, 1), (4, 1)]
         self.assert_one(self.fingerprints(worlds, "--train.steps=40", "--train.microbatch=32"))
 
@@ -39,7 +39,7 @@ class Invariance(ProgramTest):
         self.addCleanup(ENVIRONMENT.update, LD_PRELOAD=ENVIRONMENT.get("LD_PRELOAD", ""))
         ENVIRONMENT["LD_PRELOAD"] = f"{library} {ENVIRONMENT.get('LD_PRELOAD', '')}"
         self.addCleanup(ENVIRONMENT.update, ASAN_OPTIONS=ENVIRONMENT.get("ASAN_OPTIONS", ""))
-        ENVIRONMENT["ASAN_OPTIONS"] = f"{ENVIRONMENT.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"  # ASan wants to be first
+        ENVIRONMENT["ASAN_OPTIONS"] = f"{ENVIRONMENT.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"  # ASan would have to be first
         slow = self.succeed(0, *settings, f"--run.directory={self.folder / 'slow'}")
         if "mkl_stand_in: " not in slow.stderr:
             self.skipTest("this LibTorch computes without MKL's vector functions")
@@ -64,7 +64,7 @@ class Invariance(ProgramTest):
         # The tests' stand-in for NCCL works in host memory.
         folder = pathlib.Path(ELBO).parent / "tests/nccl_stand_in"
         self.assertTrue((folder / "libnccl.so.2").exists(), "build the tests where NCCL's headers are")
-        # NCCL itself, where ranks compute on CPUs, refuses: so it is NCCL that is asked below.
+        # NCCL itself fails if ranks compute on CPUs: this shows that the next runs use it.
         refused = run(2, "train", "configs/mnist_vae.ini", "--train.device=cpu", "--train.communication=nccl",
                       f"--run.directory={self.folder / 'refused'}")
         self.assertEqual(refused.returncode, 2)

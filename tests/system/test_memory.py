@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A data set of 8 GiB trains in 1 GiB of memory, all ranks and all they keep counted."""
+"""Training on a data set of 8 GiB takes at most 1 GiB of memory in all ranks together."""
 import json
 import sys
 import unittest
@@ -14,7 +14,7 @@ GIB = 1 << 30
 ROWS, FEATURES = 1 << 17, 1 << 16
 BATCH, WINDOW = 512, 64 << 20
 
-# Starts a rank and writes its peak of resident memory, in bytes, to a separate file.
+# Starts a rank and writes its peak resident memory, in bytes, to a file.
 MEASURE = """
 import os, resource, subprocess, sys
 status = subprocess.call(sys.argv[2:])
@@ -59,7 +59,7 @@ class Memory(ProgramTest):
                 x.id.write_direct_chunk((first, 0), chunk)
         self.assertLess(path.stat().st_size, GIB / 10)
         last, peak = self.train_two_ranks(path, "--train.steps=24")
-        self.assertGreater(last["step"] * BATCH * FEATURES, 4 * WINDOW)  # more than the windows that are kept
+        self.assertGreater(last["step"] * BATCH * FEATURES, 4 * WINDOW)  # more than the shuffle buffers hold
         self.assertLess(peak, GIB)
 
 

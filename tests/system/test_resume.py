@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A run that was killed, stopped or damaged continues as if nothing had happened."""
+"""A run that was killed, stopped or damaged continues with the same bits."""
 import fcntl
 import hashlib
 import json
@@ -27,16 +27,16 @@ class Resume(ProgramTest):
         self.assertEqual([json.loads(line)["step"] for line in self.metrics(name)], list(range(1, steps + 1)))
 
     def start_and_wait_for_steps(self, ranks, name, more):
-        """Starts or resumes, and waits until `more` further steps are done."""
+        """Starts or resumes, and waits for `more` steps."""
         process = start(ranks, "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / name}", "--resume",
                         *self.SETTINGS)
         self.wait_for_steps(process, name, more)
         return process
 
     def wait_for_steps(self, process, name, more, terminal=None):
-        """terminal: a descriptor that is read meanwhile, so that the process can write to it."""
+        """terminal: a descriptor that is read at the same time, so that the process can write to it."""
         file = self.folder / name / "metrics.jsonl"
-        # Step numbers, because resuming cuts the file back first.
+        # Step numbers, because resuming truncates the file first.
         before = None
         end = time.monotonic() + 60
         while time.monotonic() < end and process.poll() is None:

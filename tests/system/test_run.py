@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The command that launch/run.sh makes of hosts, ranks and binding, and how it refuses what cannot be."""
+"""The command that launch/run.sh creates from hosts, ranks and binding, and its errors."""
 import os
 import shutil
 import subprocess
@@ -13,11 +13,11 @@ class Run(ProgramTest):
         super().setUp()
         self.tools = self.folder / "tools"
         self.tools.mkdir()
-        self.tool("nvidia-smi", "exit 9")  # no GPU, whatever this machine has
+        self.tool("nvidia-smi", "exit 9")  # hides GPUs of this machine
         self.domains(1, 8)
 
     def tool(self, name, script):
-        """A program that precedes the system's in PATH."""
+        """A program that comes before the system's in PATH."""
         file = self.tools / name
         file.write_text(f"#!/bin/sh\n{script}\n")
         file.chmod(0o755)
@@ -95,7 +95,7 @@ class Run(ProgramTest):
     def test_the_mpirun_of_another_mpi_is_refused(self):
         hydra = self.tool("hydra", "echo HYDRA build details:")
         self.assert_refused(["--hosts=a", f"--mpirun={hydra}"], f"{hydra} belongs to MPICH or Intel MPI, but {ELBO} is linked to libmpi.so.")
-        self.assert_refused([f"--mpirun={self.tool('other', 'echo 1.0')}"], "is neither Open MPI's nor a hydra")
+        self.assert_refused([f"--mpirun={self.tool('other', 'echo 1.0')}"], "is neither Open MPI's nor hydra")
 
     def assert_refused(self, words, sentence, **variables):
         result = self.call(*words, "train", "x.ini", **variables)
@@ -105,12 +105,12 @@ class Run(ProgramTest):
         self.assertTrue(result.stderr.startswith("error: "), result.stderr)
         self.assertIn(sentence, result.stderr)
 
-    def test_mistakes_are_told_in_a_sentence(self):
+    def test_errors_are_one_clear_line(self):
         for word, sentence in (("--host=a", "unknown option '--host=a'"),
-                               ("--hosts", "--hosts: needs a value behind a '=': --hosts=VALUE"),
-                               ("--hosts=a,a", "a stands there twice"),
-                               ("--hosts=a:0", "'a:0' is no host"),
-                               ("--hosts=a,,b", "'' is no host"),
+                               ("--hosts", "--hosts: needs a value: --hosts=VALUE"),
+                               ("--hosts=a,a", "a is listed twice"),
+                               ("--hosts=a:0", "'a:0' is not a host"),
+                               ("--hosts=a,,b", "'' is not a host"),
                                ("--hostfile=nowhere", "--hostfile=nowhere: cannot be read"),
                                ("--ranks_per_node=0", "expected a number from 1, auto, numa or gpu"),
                                ("--ranks_per_node=gpu", "shows no GPU"),
@@ -120,19 +120,19 @@ class Run(ProgramTest):
                                ("--mpirun=nowhere", "nowhere: there is no such program")):
             with self.subTest(word):
                 self.assert_refused([word], sentence)
-        self.assert_refused(["--hosts=a", "--hostfile=b"], "name hosts twice")
-        self.assert_refused(["train", "--dry_run"], "--dry_run: stands before the command: launch/run.sh --dry_run train")
-        self.assert_refused(["--hosts=a:1,b:2", "--bind=numa"], "needs the same known number of ranks on every host")
-        self.assert_refused(["--ranks_per_node=9", "--bind=core"], "9 ranks are more than the 8 cores")
+        self.assert_refused(["--hosts=a", "--hostfile=b"], "exclude each other")
+        self.assert_refused(["train", "--dry_run"], "--dry_run: must come before the command: launch/run.sh --dry_run train")
+        self.assert_refused(["--hosts=a:1,b:2", "--bind=numa"], "needs the same number of ranks on every host")
+        self.assert_refused(["--ranks_per_node=9", "--bind=core"], "9 ranks exceed the 8 cores")
         self.domains(2, 8)
-        self.assert_refused(["--ranks_per_node=3", "--bind=numa"], "3 ranks do not share 2 NUMA domains evenly")
-        self.assert_refused([], "ELBO=nowhere: is no program", ELBO="nowhere")
+        self.assert_refused(["--ranks_per_node=3", "--bind=numa"], "3 ranks cannot be distributed evenly to 2 NUMA domains")
+        self.assert_refused([], "ELBO=nowhere: is not a program", ELBO="nowhere")
         result = self.call("--dry_run")
         self.assertEqual((result.returncode, "no command is named" in result.stderr), (2, True))
 
     def test_elbo_is_found_where_it_is_installed(self):
         environment = {name: value for name, value in os.environ.items() if name != "ELBO"}
-        for place in ("launch", "share/elbo/launch"):  # of a folder that was put together by hand, and of cmake --install
+        for place in ("launch", "share/elbo/launch"):  # of a folder assembled by hand, and of cmake --install
             with self.subTest(place):
                 installed = self.folder / place.replace("/", "_")
                 (installed / place).mkdir(parents=True)

@@ -19,7 +19,7 @@ from program import ELBO, ENVIRONMENT, ROOT, run
 CLUSTER = ROOT / "tests/slurm/cluster.sh"
 SBATCH = ROOT / "launch/elbo.sbatch"
 CONFIG = "configs/mnist_vae.ini"
-# Each checkpoint that the tests find was written because the run was asked to stop, or ended.
+# All checkpoints in these tests were written at a stop request or at the end.
 SETTINGS = ("--network.hidden=32", "--train.batch=64", "--train.microbatch=16", "--train.threads=1", "--evaluate.every=never",
             "--checkpoint.every_steps=0")
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "OUT_OF_MEMORY")
@@ -38,8 +38,7 @@ def setUpModule():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="elbo_slurm_"))
     unittest.addModuleCleanup(shutil.rmtree, folder, ignore_errors=True)
     unittest.addModuleCleanup(cluster, "down")
-    # The nodes are one machine: ranks must not share memory across them, nor wait in loops that take each other's core, nor
-    # mind what other networks there are.
+    # The nodes are one machine: ranks must not share memory across nodes, busy-wait, or use other networks.
     environment = {**ENVIRONMENT, "SLURM_CONF": str(folder / "slurm.conf"), "ELBO": ELBO, "OMPI_MCA_btl": "tcp,self",
                    "OMPI_MCA_btl_tcp_if_include": "lo", "OMPI_MCA_oob_tcp_if_include": "lo",
                    "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_odls_base_sigkill_timeout": "2"}
@@ -48,7 +47,7 @@ def setUpModule():
 
 @functools.lru_cache
 def undisturbed(*settings):
-    """The line that a plain run of one rank ends with."""
+    """The last line of a run with one rank."""
     with tempfile.TemporaryDirectory() as directory:
         result = run(0, "train", CONFIG, *SETTINGS, *settings, "--train.threads=2", f"--run.directory={directory}/run", seconds=900)
     assert result.returncode == 0, result.stderr
@@ -116,7 +115,7 @@ class SlurmTest(unittest.TestCase):
         self.assertEqual(self.about(job)["JobState"], state, self.log(job))
 
     def wait_for_training(self, job, steps=100):
-        """Until the job's run has taken a number of further steps."""
+        """Waits until the job's run has taken `steps` steps."""
         metrics = self.folder / f"runs/elbo-{job}/metrics.jsonl"
         before = None
 
@@ -204,7 +203,7 @@ exec {ELBO} "$@"
             self.wait_for_end(job, "FAILED")
             about = self.about(job)
             self.assertEqual((about["ExitCode"], about["Restarts"]), ("2:0", "0"))
-            # Ranks that do not know of each other say it each for itself.
+            # Ranks that are not connected each print the error.
             lines = {line for line in self.log(job).splitlines() if line.startswith("error: ")}
             self.assertEqual(len(lines), 1, self.log(job))
             self.assertIn(sentence, lines.pop())
@@ -274,7 +273,7 @@ class Interruptions(SlurmTest):
 
     def test_ahead_of_the_time_limit_it_saves_itself_and_is_queued_again(self):
         # Slurm looks at the limits each half minute, counted from when it was started, and sends the signal half a minute early.
-        # So ten seconds after its start the job is due, and that is when Slurm shall look.
+        # So the job is due ten seconds after its start, when Slurm checks the limits.
         steps = f"--train.steps={self.steps_in(seconds=24)}"
         time.sleep((18 - (time.time() - (folder / "slurmctld.pid").stat().st_mtime)) % 30)
         job = self.train(steps, options=("--time=1", "--signal=B:USR1@20"))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every variant, as its users run it: the same bits for every number of ranks and threads, resume, and each command."""
+"""Every variant: the same bits for every number of ranks and threads, resume, and each command."""
 import json
 import pathlib
 import unittest
@@ -21,7 +21,7 @@ def names():
 
 class Variants(ProgramTest):
     def make(self, kind):
-        """A small set of a prime number of rows: labelled images, sequences, tokens or video."""
+        """A small data set with a prime number of rows: labelled images, sequences, tokens or video."""
         path = self.folder / f"{kind}.h5"
         if path.exists():
             return path
@@ -41,7 +41,7 @@ class Variants(ProgramTest):
         return path
 
     def data(self, name):
-        """The first of the kinds that the variant takes."""
+        """The first kind of data that the variant accepts."""
         kinds = "image", "sequence"
         for kind in kinds:
             result = run(0, "train", self.make(kind), f"--model.name={name}", "--train.steps=1", *SMALL,
@@ -82,7 +82,7 @@ class Variants(ProgramTest):
             row, dimension = 7, 2
             value, restored = codes["z"][row, dimension], rows["reconstruction"][row]
         out = self.folder / "traversed.h5"
-        # Of two values, -range and range, one is what the code has already.
+        # One of the values -range and range differs from the code.
         self.succeed(0, "traverse", directory, f"--row={row}", f"--dimensions=0,{dimension}", "--steps=2", f"--range={abs(float(value))!r}",
                      f"--out={out}")
         with h5py.File(out) as file:
@@ -183,7 +183,7 @@ class Variants(ProgramTest):
             self.assertTrue(numpy.isfinite(file["z"][:]).all())
 
     def check_prediction(self, directory, data):
-        """Autoregressive variants continue a prefix of a row; the others say that they are not autoregressive."""
+        """Autoregressive variants keep the prefix of a row; others report that they cannot continue rows."""
         out = f"{directory}_predicted.h5"
         for elements in ("mean", "drawn"):
             words = ("predict", directory, data, "--from=4", f"--elements={elements}", "--n=6")
