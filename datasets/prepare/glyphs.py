@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Letters and digits in all typefaces of a folder, as x_train, y_train, x_test, y_test: glyphs.py FOLDER OUT.npz
 
-Left out: faces that lack one of the characters, that draw the same as another, or that draw other things than letters. All
-faces of a family are in one split, and what descends from one another (the free versions of PostScript's fonts) in train.
+Faces that lack a character, duplicate another face, or draw other things than letters are left out. All
+faces of a family are in one split; related families (the free versions of PostScript's fonts) are in train.
 """
 import hashlib
 import pathlib
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 CHARACTERS = string.ascii_letters + string.digits
 SIDE, POINTS = 32, 22
-# Seen to draw stars, patterns, faces, or nothing that is large enough to be read.
+# These draw stars, patterns or faces, or characters too small to read.
 NO_LETTERS = {"90stars", "D050000L", "bin01st", "binx01s", "codelife", "fauxsnow", "hdmaker", "lineding", "skullcap",
               "symmetry"}
 RELATED = {"urw-base35", "tex-gyre", "freefont", "liberation2"}

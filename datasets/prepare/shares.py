@@ -18,6 +18,6 @@ with gzip.open(prices, "rt", newline="") as file:
 begin = FIRST
 for period, last in PERIODS:
     chosen = [day for day in days if begin <= day[0] <= last]
-    begin = last + "~"  # the first text after it
+    begin = last + "~"  # the first text that sorts after it
     with open(folder / f"{period}.csv", "w", newline="") as file:
         csv.writer(file).writerows([header, *chosen])

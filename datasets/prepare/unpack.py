@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Takes files out of a package of PyPI (.whl) or Debian (.deb), without installing it.
+"""Extracts files from a package of PyPI (.whl) or Debian (.deb) without installing it.
 
     unpack.py PACKAGE FOLDER PATTERN…
 
@@ -35,7 +35,7 @@ def data_of_deb(package):
             raise ValueError("it is no Debian package")
         while header := file.read(60):
             name, size = header[:16].decode().strip().rstrip("/"), int(header[48:58])
-            if name == "data.tar.zst":  # Ubuntu's, where dpkg-deb is
+            if name == "data.tar.zst":  # Ubuntu's, which has dpkg-deb
                 unpacked = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], check=True, capture_output=True)
                 return io.BytesIO(unpacked.stdout)
             if name.startswith("data.tar"):
@@ -82,9 +82,9 @@ def main():
         count = unpack(package, pathlib.Path(folder).resolve(), patterns)
     except (OSError, ValueError, EOFError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile,
             subprocess.SubprocessError) as reason:
-        fail(f"{package} cannot be unpacked ({reason}); delete it, and start again to fetch it anew")
+        fail(f"{package} cannot be unpacked ({reason}); delete it and start again to download it")
     if count == 0:
-        fail(f"{package} holds no {' or '.join(patterns)}; get the version that datasets/README.md names")
+        fail(f"{package} holds no {' or '.join(patterns)}; use the version in datasets/README.md")
 
 
 if __name__ == "__main__":
