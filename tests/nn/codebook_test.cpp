@@ -113,9 +113,9 @@ TEST(Codebook, StatisticsOfHalvesAddUpToThoseOfTheWhole) {
   EXPECT_TRUE(torch::equal(whole.narrow(0, 0, averages), (first + second).narrow(0, 0, averages)));
   EXPECT_EQ(whole.narrow(0, 0, 7).sum().item<int64_t>(), 12 * 4);
   // Only one half provides candidates for restarts.
-  const int64_t donated = whole.numel() - averages;
+  const int64_t candidates = whole.numel() - averages;
   EXPECT_TRUE(
-      torch::equal((first + second).narrow(0, averages, donated), first.narrow(0, averages, donated)));
+      torch::equal((first + second).narrow(0, averages, candidates), first.narrow(0, averages, candidates)));
 }
 
 TEST(Codebook, AVectorBelowTheThresholdRestartsFromAnEncoding) {

@@ -98,8 +98,7 @@ void convert_csv(const std::vector<std::string>& inputs, const Target& target, c
   if (options.stride > 0 && options.stride < options.window && options.splits.divides())
     usage_error(
         "--stride={}: windows of {} lines overlap, so splits would share lines; expected --stride={}, or "
-        "files "
-        "named train, validation and test instead of fractions",
+        "files named train, validation and test instead of fractions",
         options.stride, options.window, options.window);
   const CsvPlan plan(options, {inputs, separator, options.header});
   std::optional<Standardization> standardization;

@@ -38,9 +38,8 @@ std::vector<FolderFile> files_of_splits(const std::string& folder,
       (split_of_folder(entry.path().filename()).empty() ? others : splits).push_back(entry.path());
   if (!splits.empty() && !others.empty())
     usage_error(
-        "{} and {}: a class folder next to a split folder; expected either splits (train, validation, test) "
-        "or "
-        "classes",
+        "{} and {}: a class folder next to a split folder; expected either splits (train, validation, "
+        "test) or classes",
         others.front().string(), splits.front().string());
   std::vector<FolderFile> files;
   if (splits.empty()) add_files(folder, "", wanted, files);

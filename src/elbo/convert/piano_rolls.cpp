@@ -108,8 +108,7 @@ Format piano_rolls_format() {
           .takes = "FILE.json",
           .summary =
               "music as {\"train\": [[[pitch, …] per step, …] per piece, …], \"valid\": …, \"test\": …}; "
-              "rows are "
-              "piano rolls",
+              "rows are piano rolls",
           .least = 1,
           .most = 1,
           .bind = with_options(convert_piano_rolls)};

@@ -38,8 +38,8 @@ struct RatingsOptions {
     table.add("minimum_user", minimum_user, "users with fewer interactions are left out",
               Range::between(1, 1e9));
     table.add("leave_out", leave_out,
-              "number of each user's last interactions by time that go to held_out; users without more are "
-              "left out",
+              "number of each user's last interactions by time that go to held_out; users without more "
+              "interactions are left out",
               Range::between(0, 1e6));
     splits.bind(table);
   }
@@ -131,9 +131,8 @@ Interactions read_interactions(const std::string& path, const RatingsOptions& op
   const bool needs_rating = options.values == "rating" || options.minimum_rating != 0;
   if (needs_rating && !places.rating)
     usage_error(
-        "{}: has no column with a usual name for ratings, which --values=rating and --minimum_rating need; "
-        "set "
-        "--rating=COLUMN",
+        "{}: has no column with a usual name for ratings, which --values=rating and --minimum_rating "
+        "need; set --rating=COLUMN",
         path);
   Interactions result;
   Numbering users, items;

@@ -79,8 +79,7 @@ SplitRule::SplitRule(const SplitOptions& options)
   if (validation_ + test_ > 90)
     usage_error(
         "--validation_fraction={} --test_fraction={}: leave too little for training; expected a sum of at "
-        "most "
-        "0.9",
+        "most 0.9",
         options.validation_fraction, options.test_fraction);
 }
 

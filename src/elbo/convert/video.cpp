@@ -61,8 +61,7 @@ void convert_video(const std::vector<std::string>& inputs, const Target& target,
   if (stride < options.frames && options.splits.divides())
     usage_error(
         "--stride={}: clips of {} frames overlap, so splits would share frames; expected --stride={}, or "
-        "folders "
-        "train, validation and test instead of fractions",
+        "folders train, validation and test instead of fractions",
         stride, options.frames, options.frames);
   std::vector<FolderFile> files = files_of_splits(folder, is_image_file);
   if (files.empty()) usage_error("{}: holds no images; expected files named .png, .jpg or .jpeg", folder);

@@ -13,9 +13,8 @@ int64_t condition_features(const ModelContext& context) {
   const DataShape& data = context.data;
   if (!data.has_labels())
     usage_error(
-        "model.name={}: needs labels or attributes as condition, and this data set has none; set data.label, "
-        "or "
-        "use vae",
+        "model.name={}: needs labels or attributes as condition, and this data set has none; set "
+        "data.label, or use vae",
         context.name);
   return data.classes > 0 ? data.classes : data.label_features;
 }

@@ -24,9 +24,8 @@ void require_numeric_rows(const DataShape& data, const std::string& model) {
 LikelihoodOptions adversarial_likelihood(LikelihoodOptions options, const std::string& model) {
   if (options.name == "discretized_logistic" || options.name == "multinomial")
     usage_error(
-        "model.likelihood={}: its mean is not differentiable everywhere or not on the scale of the data, so "
-        "{} "
-        "cannot learn from it; use bernoulli, gaussian, laplace or categorical",
+        "model.likelihood={}: its mean is not differentiable everywhere or not on the scale of the data, "
+        "so {} cannot learn from it; use bernoulli, gaussian, laplace or categorical",
         options.name, model);
   if (options.variance == "auto") options.variance = "fixed";
   if (options.variance != "fixed")
@@ -54,7 +53,7 @@ DiagonalNormal GaussianVae::infer(const torch::Tensor& x, const torch::Tensor& l
   return DiagonalNormal::of(encoder_->forward(x, condition(label)));
 }
 
-torch::Tensor GaussianVae::decoded(const torch::Tensor& z, const torch::Tensor& label) {
+torch::Tensor GaussianVae::decoder_output(const torch::Tensor& z, const torch::Tensor& label) {
   const torch::Tensor known = condition(label);
   if (!known.defined()) return decoder_->forward(z);
   return decoder_->forward(torch::cat({z, known.repeat({z.size(0) / known.size(0), 1})}, 1));

@@ -20,8 +20,7 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
     if (data.x.size() != 2 && !pictures)
       usage_error(
           "model.name={}: needs sequences: rows of tokens, (time, features) or (time, channels, height, "
-          "width); "
-          "use vae for other rows",
+          "width); use vae for other rows",
           context.name);
     if (pictures)
       return make_frame_elements(data.x[0], {data.x[1], data.x[2], data.x[3]}, context.network,
@@ -36,8 +35,7 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
   if (data.tokens < special_tokens || data.x[0] < 2)
     usage_error(
         "model.name={}: needs rows of at least 2 tokens and a vocabulary that begins with <pad>, <bos>, "
-        "<eos>, "
-        "<unk>; this data set has rows of {} tokens and a vocabulary of {}",
+        "<eos>, <unk>; this data set has rows of {} tokens and a vocabulary of {}",
         context.name, data.x[0], data.tokens);
   return make_token_elements(data.tokens, data.x[0], options.embedding, features, init);
 }

@@ -20,8 +20,7 @@ void require_memory(int64_t size, int64_t dim) {
   if (bytes > most)
     usage_error(
         "model.codebook_size={}: this number of vectors of model.code_dim={} needs {} of memory to train, "
-        "this "
-        "machine has {} free; choose fewer or shorter vectors",
+        "this machine has {} free; choose fewer or shorter vectors",
         size, dim, human_bytes(bytes), human_bytes(most));
 }
 

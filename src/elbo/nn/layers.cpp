@@ -42,8 +42,7 @@ void require_memory(torch::IntArrayRef sizes) {
   if (bytes > all)
     usage_error(
         "network.hidden, network.channels or model.*: a layer of {} weights needs {} of memory to train, "
-        "this "
-        "machine has {}; choose smaller layers",
+        "this machine has {}; choose smaller layers",
         fmt::join(sizes, "×"), human_bytes(bytes), human_bytes(all));
 }
 
