@@ -50,8 +50,7 @@ std::vector<std::string> choices() {
 
 void LikelihoodOptions::bind(OptionTable& table) {
   table.add_choice(
-      "model.likelihood", name,
-      choices(),
+      "model.likelihood", name, choices(),
       "p(x|z) of each element; bernoulli: x in [0, 1]; discretized_logistic, categorical: x in [0, 1] with "
       "model.likelihood_levels values; multinomial: counts, such as interactions; auto: bernoulli for "
       "images, gaussian otherwise");
