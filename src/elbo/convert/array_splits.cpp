@@ -68,7 +68,7 @@ void ArrayOptions::bind(OptionTable& table) {
   table.add_choice("kind", kind, {"auto", "image", "tabular", "sequence", "tokens", "audio"},
                    "what the rows are; auto: decided by their shape");
   table.add("channels_last", channels_last,
-            "rows are (height, width, channels) and are transposed to (channels, height, width)");
+            "rows are (height, width, channels), and become (channels, height, width)");
   splits.bind(table);
 }
 

@@ -29,12 +29,12 @@ struct AudioOptions {
     table.add("rate", rate,
               "samples a second, an integer fraction of that of the files; 0: that of the files",
               Range::between(0, 384000));
-    table.add("frame", frame, "samples per frame", Range::between(1, 1 << 20));
+    table.add("frame", frame, "samples of a frame", Range::between(1, 1 << 20));
     table.add("hop", hop, "samples from one frame to the next; 0: a frame, or half a frame for log_mel",
               Range::between(0, 1 << 20));
-    table.add("mels", mels, "number of mel bands of log_mel", Range::between(1, 1024));
+    table.add("mels", mels, "bands of log_mel", Range::between(1, 1024));
     table.add("frames", frames,
-              "frames per row; longer recordings become several rows; 0: each frame is a row",
+              "frames of a row; longer recordings become several rows; 0: each frame is a row",
               Range::between(0, 1 << 20));
     table.add("label", label,
               "class of a file; folder: the name of its folder; name_field:K: part K, from 0, of its name "

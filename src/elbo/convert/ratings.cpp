@@ -38,8 +38,8 @@ struct RatingsOptions {
     table.add("minimum_user", minimum_user, "users with fewer interactions are left out",
               Range::between(1, 1e9));
     table.add("leave_out", leave_out,
-              "number of each user's last interactions by time that go to held_out; users without more "
-              "interactions are left out",
+              "number of each user's last interactions by time that go to held_out; users without more are "
+              "left out",
               Range::between(0, 1e6));
     splits.bind(table);
   }
