@@ -128,7 +128,7 @@ class Run(ProgramTest):
         self.assert_refused(["--ranks_per_node=3", "--bind=numa"], "3 ranks cannot be distributed evenly to 2 NUMA domains")
         self.assert_refused([], "ELBO=nowhere: is not a program", ELBO="nowhere")
         result = self.call("--dry_run")
-        self.assertEqual((result.returncode, "no command is named" in result.stderr), (2, True))
+        self.assertEqual((result.returncode, "no command; expected one" in result.stderr), (2, True))
 
     def test_elbo_is_found_where_it_is_installed(self):
         environment = {name: value for name, value in os.environ.items() if name != "ELBO"}
