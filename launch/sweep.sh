@@ -143,7 +143,7 @@ done
 
 waiting=()
 for i in "${!asked[@]}"; do
-  if is_finished "${labels[i]}"; then printf '%s: finished already\n' "${labels[i]}"; else waiting+=("$i"); fi
+  if is_finished "${labels[i]}"; then printf '%s: is finished\n' "${labels[i]}"; else waiting+=("$i"); fi
 done
 
 # The Slurm jobs: an array of the unfinished runs, then the report. The report gets the same options, as a site may require

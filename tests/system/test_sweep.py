@@ -44,7 +44,7 @@ class Sweep(ProgramTest):
     def test_a_mistake_in_any_value_is_told_before_a_run_begins(self):
         for setting, sentence in (("--model.betta=1,4", "--model.betta: no such option; did you mean model.beta?"),
                                   ("--train.microbatch=16,24", "train.microbatch=24"),
-                                  ("--optimizer.lr=0.1..0.3", "0.1..0.3 is no range of whole numbers")):
+                                  ("--optimizer.lr=0.1..0.3", "0.1..0.3 is not a range of integers")):
             with self.subTest(setting):
                 result = self.sweep(SHORT, "--train.seed=1,2", setting, status=2)
                 self.assertEqual(result.stderr.count("error: "), 1, result.stderr)
