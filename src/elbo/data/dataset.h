@@ -9,6 +9,7 @@
 
 #include "elbo/base/options.h"
 #include "elbo/data/batch.h"
+#include "elbo/data/row_source.h"
 #include "elbo/data/vocabulary.h"
 #include "elbo/hdf5/storage.h"
 
@@ -29,23 +30,6 @@ struct DataOptions {
 // A power of two from 64 MiB to 16 GiB, at most a sixteenth of the free memory if that is above 64 MiB: each
 // rank of a host keeps two shuffle buffers.
 int64_t default_shuffle_buffer_bytes();
-
-// The rows of a split. Thread-safe.
-class RowSource {
- public:
-  virtual ~RowSource() = default;
-  virtual int64_t rows() const = 0;
-  // Rows that are read together: a stored chunk, several small ones, or a range of a dataset without chunks.
-  virtual int64_t rows_per_chunk() const = 0;
-  virtual int64_t bytes_per_row() const = 0;  // in memory, of x
-  // Reads the rows `ids` (any order, duplicates allowed) as a batch. Throws a usage Error that names file,
-  // dataset and row for a value that is not finite or out of range, and an Error for a read error. Keeps
-  // chunks in an LRU cache of two shuffle buffers (data.shuffle_buffer_bytes).
-  virtual Batch read(const std::vector<int64_t>& ids) const = 0;
-  // Reads and validates all rows.
-  virtual void read_all() const = 0;
-  virtual std::string access_method() const = 0;  // see RowReader::access_method()
-};
 
 // Cooperation of the ranks that open a data set together.
 struct Ranks {

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "elbo/data/dataset.h"
+#include "elbo/data/row_source.h"
 
 namespace elbo {
 

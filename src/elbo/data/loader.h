@@ -8,7 +8,7 @@
 #include "elbo/base/index_range.h"
 #include "elbo/base/random.h"
 #include "elbo/data/batch.h"
-#include "elbo/data/dataset.h"
+#include "elbo/data/row_source.h"
 #include "elbo/data/sampler.h"
 
 namespace elbo {

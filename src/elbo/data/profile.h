@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "elbo/data/row_source.h"
 #include "elbo/hdf5/data_file.h"
-#include "elbo/data/dataset.h"
 #include "elbo/hdf5/hdf5.h"
 
 namespace elbo {

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "elbo/data/chunk_cache.h"
+#include "elbo/data/row_source.h"
 #include "elbo/hdf5/data_file.h"
-#include "elbo/data/dataset.h"
 
 namespace elbo {
 

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "elbo/data/chunk_cache.h"
+#include "elbo/data/row_source.h"
 #include "elbo/hdf5/data_file.h"
-#include "elbo/data/dataset.h"
 #include "elbo/hdf5/hdf5.h"
 #include "elbo/hdf5/row_reader.h"
 

@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "elbo/base/index_range.h"
+#include "elbo/data/loader.h"
 #include "elbo/nn/recurrent.h"
 #include "elbo/objectives/bounds.h"
 #include "elbo/parallel/sum_over_ranks.h"

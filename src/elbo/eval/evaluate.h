@@ -11,7 +11,7 @@
 
 #include "elbo/base/random.h"
 #include "elbo/comm/communicator.h"
-#include "elbo/data/loader.h"
+#include "elbo/data/row_source.h"
 #include "elbo/models/model.h"
 #include "elbo/parallel/workers.h"
 
@@ -52,6 +52,7 @@ std::optional<Evaluation> evaluate(
 
 // Of each row of a leaf, (b): what evaluate() averages as its loss, with the same noise; with importance
 // samples what it averages as nll. The model must have a bound then.
-torch::Tensor score_rows(Model& model, const Batch& batch, int64_t microbatch, const EvaluationOptions& options);
+torch::Tensor score_rows(Model& model, const Batch& batch, int64_t microbatch,
+                         const EvaluationOptions& options);
 
 }  // namespace elbo

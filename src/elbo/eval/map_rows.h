@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "elbo/comm/communicator.h"
-#include "elbo/data/dataset.h"
+#include "elbo/data/row_source.h"
 #include "elbo/parallel/workers.h"
 
 namespace elbo {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "elbo/data/dataset.h"
+#include "elbo/data/row_source.h"
 #include "elbo/models/model.h"
 #include "elbo/run/config.h"
 
