@@ -5,6 +5,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <atomic>
 #include <cmath>
 #include <filesystem>
 #include <numbers>
@@ -134,6 +135,20 @@ TEST(Evaluate, HasTheSameDigitsForEveryNumberOfThreads) {
     EXPECT_EQ(one.nll, other.nll);
     EXPECT_EQ(one.kl_per_dim, other.kl_per_dim);
     EXPECT_EQ(one.mse, other.mse);
+  }
+}
+
+TEST(Evaluate, GivesNothingWhereItIsInterruptedBetweenTwoMicrobatches) {
+  const auto world = make_self_communicator();
+  for (const int threads : {1, 3}) {
+    Workers workers(threads);
+    std::vector<std::shared_ptr<Model>> models(static_cast<size_t>(threads));
+    for (std::shared_ptr<Model>& model : models) model = make_model();
+    std::atomic<int> asked = 0;
+    const auto result =
+        evaluate(*world, workers, models, Images(), {.microbatch = 8}, [&] { return ++asked > 4; });
+    EXPECT_FALSE(result.has_value());
+    EXPECT_LE(asked.load(), 4 + threads);
   }
 }
 

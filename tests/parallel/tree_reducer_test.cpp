@@ -19,10 +19,10 @@ torch::Tensor values_of(int64_t microbatch) {
 }
 
 // Each worker's sums of its microbatches.
-std::vector<GradientAccumulator> accumulated(const std::vector<IndexRange>& workers) {
-  std::vector<GradientAccumulator> result;
+std::vector<TreeAccumulator> accumulated(const std::vector<IndexRange>& workers) {
+  std::vector<TreeAccumulator> result;
   for (const IndexRange& own : workers) {
-    GradientAccumulator& sums = result.emplace_back(microbatch_count, elements, torch::kCPU);
+    TreeAccumulator& sums = result.emplace_back(microbatch_count, elements, torch::kCPU);
     for (int64_t microbatch = own.first; microbatch < own.end; ++microbatch) {
       sums.open(microbatch);
       sums.accumulates() ? sums.buffer().add_(values_of(microbatch))
@@ -54,7 +54,7 @@ TEST(TreeReducer, GivesTheCanonicalSumForEveryOrderOfArrival) {
     std::vector<size_t> order(workers.size());
     std::iota(order.begin(), order.end(), 0);
     do {
-      const std::vector<GradientAccumulator> sums = accumulated(workers);
+      const std::vector<TreeAccumulator> sums = accumulated(workers);
       reducer.reset();
       size_t pending = static_cast<size_t>(
           std::ranges::count_if(workers, [](const IndexRange& own) { return own.size() > 0; }));

@@ -26,7 +26,7 @@ torch::Tensor sum_by(int64_t owners, const std::vector<torch::Tensor>& microbatc
   const auto count = static_cast<int64_t>(microbatches.size());
   std::vector<PartialSum> parts;
   for (int64_t owner = 0; owner < owners; ++owner) {
-    GradientAccumulator accumulator(count, 64, torch::kCPU);
+    TreeAccumulator accumulator(count, 64, torch::kCPU);
     const IndexRange own = partition({0, count}, owner, owners);
     for (int64_t microbatch = own.first; microbatch < own.end; ++microbatch) {
       const torch::Tensor& values = microbatches[static_cast<size_t>(microbatch)];
@@ -83,6 +83,27 @@ TEST(CanonicalSum, OfScalarsFollowsTheSameTree) {
     EXPECT_EQ(canonical_sum(values), canonical_sum({0, count}, parts).item<double>());
   }
   EXPECT_EQ(canonical_sum(std::vector<double>{}), 0);
+}
+
+TEST(TreeAccumulator, AddsWholeMicrobatchesInDoublePrecisionInTheSameTree) {
+  for (int64_t count = 1; count <= 25; ++count) {
+    std::vector<double> values;
+    values.reserve(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i) values.push_back(std::pow(0.1, static_cast<double>(i % 7)));
+    for (const int64_t owners : {1, 2, 3, 7}) {
+      std::vector<PartialSum> parts;
+      for (int64_t owner = 0; owner < owners; ++owner) {
+        const IndexRange own = partition({0, count}, owner, owners);
+        TreeAccumulator accumulator(count, 1, torch::kFloat64);
+        for (int64_t i = own.first; i < own.end; ++i)
+          accumulator.add(i, torch::tensor({values[static_cast<size_t>(i)]}, torch::kFloat64));
+        parts.insert(parts.end(), accumulator.parts().begin(), accumulator.parts().end());
+      }
+      const std::vector<PartialSum> whole = subtree_sums({0, count}, count, parts);
+      ASSERT_EQ(whole.size(), 1U);
+      EXPECT_EQ(whole.front().sum.item<double>(), canonical_sum(values)) << count << ", " << owners;
+    }
+  }
 }
 
 TEST(CanonicalSum, AMissingMicrobatchIsAnError) {

@@ -4,6 +4,7 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <numbers>
 
@@ -85,16 +86,13 @@ class Evaluator {
   const Layout& layout() const { return layout_; }
   int64_t microbatches() const { return (rows_.rows() + options_.microbatch - 1) / options_.microbatch; }
 
-  // What stands for a leaf that nobody will look at.
-  torch::Tensor nothing() const { return torch::zeros({layout_.size()}, torch::kFloat64); }
-
-  // Sums over one leaf: (layout.size()) float64.
+  // Sums over the rows of one microbatch: (layout.size()) float64.
   torch::Tensor microbatch_sums(int worker, int64_t microbatch) const {
     const torch::NoGradGuard no_grad;
     Model& model = *models_[static_cast<size_t>(worker)];
     const int64_t first = microbatch * options_.microbatch;
     const Batch batch = read(first, std::min(first + options_.microbatch, rows_.rows())).to(device_of(model));
-    torch::Tensor sums = nothing();
+    torch::Tensor sums = torch::zeros({layout_.size()}, torch::kFloat64);
     auto* at = sums.mutable_data_ptr<double>();
 
     at[Layout::rows] = static_cast<double>(batch.size());
@@ -156,39 +154,34 @@ class Evaluator {
   Layout layout_;
 };
 
-// This rank's leaves, each worker its share, as sums of the maximal subtrees of the rank's range.
-std::vector<PartialSum> sum_own_microbatches(const Evaluator& evaluator, Workers& workers, IndexRange own,
-                                             const std::function<bool()>& interrupted) {
+// The sums of the maximal subtrees of this rank's microbatches; none where the evaluation was interrupted on
+// any rank. Collective.
+std::optional<std::vector<PartialSum>> sum_own_microbatches(Communicator& comm, Workers& workers,
+                                                      const Evaluator& evaluator,
+                                                      const std::function<bool()>& interrupted) {
   const int64_t microbatches = evaluator.microbatches();
-  std::vector<std::vector<PartialSum>> parts(static_cast<size_t>(workers.count()));
+  const IndexRange own = partition({0, microbatches}, comm.rank(), comm.size());
+  std::vector<TreeAccumulator> accumulators(
+      static_cast<size_t>(workers.count()),
+      TreeAccumulator(microbatches, evaluator.layout().size(), torch::kFloat64));
+  std::atomic<bool> stopped = false;
   workers.run([&](int worker) {
-    for (const Node& node : maximal_subtrees(partition(own, worker, workers.count()), microbatches)) {
-      // A binary counter over the node's leaves keeps log₂ of them.
-      std::vector<PartialSum> open;
-      for (int64_t microbatch = node.first; microbatch < node.end; ++microbatch) {
-        open.push_back({{microbatch, microbatch + 1},
-                        interrupted() ? evaluator.nothing() : evaluator.microbatch_sums(worker, microbatch)});
-        while (open.size() > 1 && are_siblings(open[open.size() - 2].node, open.back().node, microbatches)) {
-          const PartialSum right = open.back();
-          open.pop_back();
-          open.back().sum.add_(right.sum);
-          open.back().node.end = right.node.end;
-        }
-      }
-      parts[static_cast<size_t>(worker)].push_back(open.front());
-    }
+    const IndexRange range = partition(own, worker, workers.count());
+    for (int64_t microbatch = range.first; microbatch < range.end && !stopped; ++microbatch)
+      if (interrupted())
+        stopped = true;
+      else
+        accumulators[static_cast<size_t>(worker)].add(microbatch,
+                                                      evaluator.microbatch_sums(worker, microbatch));
   });
-  std::vector<PartialSum> all;
-  for (const std::vector<PartialSum>& of_worker : parts)
-    all.insert(all.end(), of_worker.begin(), of_worker.end());
-  std::vector<PartialSum> own_parts;
-  for (const Node& node : maximal_subtrees(own, microbatches)) {
-    std::vector<PartialSum> inside;
-    for (const PartialSum& part : all)
-      if (node.first <= part.node.first && part.node.end <= node.end) inside.push_back(part);
-    own_parts.push_back({node, canonical_sum(node, inside)});
-  }
-  return own_parts;
+  torch::Tensor stopped_anywhere = torch::full({1}, stopped ? 1 : 0, torch::kInt32);
+  comm.all_reduce(stopped_anywhere, ReduceOp::max);
+  if (stopped_anywhere.item<int>() != 0) return std::nullopt;
+
+  std::vector<PartialSum> parts;
+  for (const TreeAccumulator& accumulator : accumulators)
+    parts.insert(parts.end(), accumulator.parts().begin(), accumulator.parts().end());
+  return subtree_sums(own, microbatches, parts);
 }
 
 std::optional<double> bits_per_dim(const Likelihood* likelihood, double nats, double features,
@@ -239,13 +232,10 @@ std::optional<Evaluation> evaluate(Communicator& comm, Workers& workers,
                                    const EvaluationOptions& options,
                                    const std::function<bool()>& interrupted) {
   const Evaluator evaluator(models, rows, options);
-  const IndexRange own = partition({0, evaluator.microbatches()}, comm.rank(), comm.size());
-  const std::vector<PartialSum> parts = sum_own_microbatches(evaluator, workers, own, interrupted);
-  torch::Tensor broken_off = torch::full({1}, interrupted() ? 1 : 0, torch::kInt32);
-  comm.all_reduce(broken_off, ReduceOp::max);
-  if (broken_off.item<int>() != 0) return std::nullopt;
+  const std::optional<std::vector<PartialSum>> parts = sum_own_microbatches(comm, workers, evaluator, interrupted);
+  if (!parts) return std::nullopt;
   const torch::Tensor sums =
-      sum_over_ranks(comm, parts, evaluator.microbatches(), {evaluator.layout().size()}, torch::kFloat64);
+      sum_over_ranks(comm, *parts, evaluator.microbatches(), {evaluator.layout().size()}, torch::kFloat64);
   return conclude(evaluator.layout(), sums, options, models.front()->likelihood().get());
 }
 

@@ -52,9 +52,9 @@ struct LocalGradients::PhaseState {
   // (parameters): the buckets that overlap it, [first, end); none if the parameter is not the phase's.
   std::vector<std::pair<size_t, size_t>> buckets_of;
   std::vector<int64_t> parameters_in;          // (buckets): number of parameters that overlap it
-  std::vector<GradientAccumulator> gradients;  // (workers)
+  std::vector<TreeAccumulator> gradients;  // (workers)
   // (workers); created when a worker first reports statistics.
-  std::vector<std::optional<GradientAccumulator>> statistics;
+  std::vector<std::optional<TreeAccumulator>> statistics;
   TreeReducer reducer;
   ReportLayout layout;
 };
@@ -84,7 +84,7 @@ LocalGradients::LocalGradients(Workers& workers, const FlatParameters& flat_para
         ++state->parameters_in[bucket];
     }
     for (int worker = 0; worker < workers.count(); ++worker)
-      state->gradients.emplace_back(microbatches, buckets.range().size(), flat_parameters.values().device());
+      state->gradients.emplace_back(microbatches, buckets.range().size(), flat_parameters.values().options());
     state->statistics.resize(static_cast<size_t>(workers.count()));
     phases_.push_back(std::move(state));
   }
@@ -135,7 +135,7 @@ void LocalGradients::compute(size_t phase, const Task& task, const std::function
 }
 
 void LocalGradients::reset(PhaseState& state) {
-  for (GradientAccumulator& accumulator : state.gradients) accumulator.reset();
+  for (TreeAccumulator& accumulator : state.gradients) accumulator.reset();
   for (auto& accumulator : state.statistics)
     if (accumulator) accumulator->reset();
   state.reducer.reset();
@@ -157,7 +157,7 @@ void LocalGradients::accumulate(int worker, size_t parameter) {
   if (first < end && gradient.defined() && active.accumulated[parameter])
     fail("a microbatch ran two backward passes; the gradients of the first are already accumulated");
   if (first < end && !active.accumulated[parameter]) {
-    const GradientAccumulator& sums = current_->gradients[static_cast<size_t>(worker)];
+    const TreeAccumulator& sums = current_->gradients[static_cast<size_t>(worker)];
     torch::Tensor target = FlatParameters::view(sums.buffer(), flat_parameters_.items()[parameter],
                                                 current_->buckets.range().first);
     if (!gradient.defined()) {
@@ -193,13 +193,9 @@ void LocalGradients::end_microbatch(int worker, int64_t microbatch, MicrobatchRe
     if (state.parameters_in[bucket] == 0) complete_bucket(worker, bucket);
 
   if (report.statistics.defined()) {
-    std::optional<GradientAccumulator>& sums = state.statistics[static_cast<size_t>(worker)];
-    const int64_t size = report.statistics.numel();
-    if (!sums) sums.emplace(microbatches_, size, torch::kCPU);
-    sums->open(microbatch);
-    sums->accumulates() ? sums->buffer().add_(report.statistics.cpu())
-                        : sums->buffer().copy_(report.statistics);
-    sums->merge(0, size);
+    std::optional<TreeAccumulator>& sums = state.statistics[static_cast<size_t>(worker)];
+    if (!sums) sums.emplace(microbatches_, report.statistics.numel());
+    sums->add(microbatch, report.statistics.cpu());
   }
   scalars_[static_cast<size_t>(microbatch - local_microbatches_.first)] = std::move(report.scalars);
   // All microbatches have the same layout; one worker owns the rank's first and writes it.
@@ -215,7 +211,7 @@ void LocalGradients::reduce_last_bucket(size_t phase) {
   const PhaseState& state = *phases_[phase];
   const IndexRange last = state.relative(state.buckets[state.buckets.count() - 1]);
   std::vector<PartialSum> parts;
-  for (const GradientAccumulator& accumulator : state.gradients)
+  for (const TreeAccumulator& accumulator : state.gradients)
     parts.insert(parts.end(), accumulator.parts().begin(), accumulator.parts().end());
   for (const Node& node : maximal_subtrees(local_microbatches_, microbatches_))
     canonical_sum(node, narrowed(parts, last.first, last.end), workers_);

@@ -48,7 +48,7 @@ void TreeReducer::reset() {
 }
 
 void TreeReducer::arrive(size_t worker, size_t bucket, int64_t first, int64_t end,
-                         const std::vector<GradientAccumulator>& accumulators) {
+                         const std::vector<TreeAccumulator>& accumulators) {
   for (size_t index : worker_nodes_[worker]) {
     bool is_first = false;
     for (size_t up = nodes_[index].parent; up != none; index = up, up = nodes_[index].parent) {
@@ -62,7 +62,7 @@ void TreeReducer::arrive(size_t worker, size_t bucket, int64_t first, int64_t en
   }
 }
 
-std::vector<PartialSum> TreeReducer::sums(const std::vector<GradientAccumulator>& accumulators) const {
+std::vector<PartialSum> TreeReducer::sums(const std::vector<TreeAccumulator>& accumulators) const {
   std::vector<PartialSum> sums;
   sums.reserve(roots_.size());
   for (const size_t root : roots_) sums.push_back({nodes_[root].node, sum_of(root, accumulators)});
@@ -70,7 +70,7 @@ std::vector<PartialSum> TreeReducer::sums(const std::vector<GradientAccumulator>
 }
 
 // The sum of a node is in the buffer of its leftmost descendant.
-torch::Tensor TreeReducer::sum_of(size_t index, const std::vector<GradientAccumulator>& accumulators) const {
+torch::Tensor TreeReducer::sum_of(size_t index, const std::vector<TreeAccumulator>& accumulators) const {
   while (nodes_[index].left != none) index = nodes_[index].left;
   return accumulators[nodes_[index].worker].parts()[nodes_[index].part].sum;
 }

@@ -21,13 +21,13 @@ class TreeReducer {
   // Reports that the worker's sums of elements first … end-1, those of the bucket, are complete. Adds what
   // has become possible. Thread-safe.
   void arrive(size_t worker, size_t bucket, int64_t first, int64_t end,
-              const std::vector<GradientAccumulator>& accumulators);
+              const std::vector<TreeAccumulator>& accumulators);
 
   // Whether the rank's sums of the bucket are complete.
   bool complete(size_t bucket) const { return complete_[bucket] == roots_.size(); }
 
   // The sums of the maximal subtrees of the rank's microbatches; valid in complete buckets.
-  std::vector<PartialSum> sums(const std::vector<GradientAccumulator>& accumulators) const;
+  std::vector<PartialSum> sums(const std::vector<TreeAccumulator>& accumulators) const;
 
  private:
   struct TreeNode {
@@ -38,7 +38,7 @@ class TreeReducer {
   static constexpr size_t none = SIZE_MAX;
 
   size_t build(Node node, const std::vector<IndexRange>& workers, int64_t microbatches);
-  torch::Tensor sum_of(size_t index, const std::vector<GradientAccumulator>& accumulators) const;
+  torch::Tensor sum_of(size_t index, const std::vector<TreeAccumulator>& accumulators) const;
 
   std::vector<TreeNode> nodes_;
   std::vector<size_t> roots_;

@@ -88,23 +88,36 @@ double canonical_sum(const std::vector<double>& values) {
   return sum_of(values.data(), static_cast<int64_t>(values.size()));
 }
 
-GradientAccumulator::GradientAccumulator(int64_t microbatches, int64_t elements, torch::Device device)
-    : microbatches_(microbatches), elements_(elements), device_(device) {}
+std::vector<PartialSum> subtree_sums(IndexRange shard, int64_t microbatches, const std::vector<PartialSum>& parts) {
+  std::vector<PartialSum> sums;
+  for (const Node& node : maximal_subtrees(shard, microbatches))
+    sums.push_back({node, canonical_sum(node, parts)});
+  return sums;
+}
 
-void GradientAccumulator::reset() {
+TreeAccumulator::TreeAccumulator(int64_t microbatches, int64_t elements, torch::TensorOptions options)
+    : microbatches_(microbatches), elements_(elements), options_(options) {}
+
+void TreeAccumulator::add(int64_t microbatch, const torch::Tensor& values) {
+  open(microbatch);
+  accumulates_ ? buffer_.add_(values) : buffer_.copy_(values);
+  merge(0, elements_);
+}
+
+void TreeAccumulator::reset() {
   for (auto& [left, right] : siblings_) spare_.push_back(std::move(right));
   siblings_.clear();
   for (PartialSum& part : parts_) spare_.push_back(std::move(part.sum));
   parts_.clear();
 }
 
-void GradientAccumulator::push(int64_t microbatch) {
-  if (spare_.empty()) spare_.push_back(torch::zeros({elements_}, torch::TensorOptions().device(device_)));
+void TreeAccumulator::push(int64_t microbatch) {
+  if (spare_.empty()) spare_.push_back(torch::zeros({elements_}, options_));
   parts_.push_back({{microbatch, microbatch + 1}, std::move(spare_.back())});
   spare_.pop_back();
 }
 
-void GradientAccumulator::open(int64_t microbatch) {
+void TreeAccumulator::open(int64_t microbatch) {
   for (auto& [left, right] : siblings_) spare_.push_back(std::move(right));
   siblings_.clear();
   accumulates_ =
@@ -124,7 +137,7 @@ void GradientAccumulator::open(int64_t microbatch) {
   }
 }
 
-void GradientAccumulator::merge(int64_t first, int64_t end) {
+void TreeAccumulator::merge(int64_t first, int64_t end) {
   for (const auto& [left, right] : siblings_)
     left.narrow(0, first, end - first).add_(right.narrow(0, first, end - first));
 }
