@@ -125,6 +125,23 @@ TEST_P(CommunicatorContract, AllGatherAcceptsZeroElements) {
   check_all_gather_of(torch::kFloat32, [](int64_t, int64_t) { return int64_t{0}; });
 }
 
+TEST_P(CommunicatorContract, GatherBringsAllPiecesToTheRootAlone) {
+  for (const torch::ScalarType type : movable)
+    for (int root = 0; root < size; ++root) {
+      std::vector<int64_t> counts, all;
+      for (int other = 0; other < size; ++other) {
+        counts.push_back(other == 1 ? 0 : 2 * other + 1);
+        for (int64_t place = 0; place < counts.back(); ++place) all.push_back(mark(other, 0, place));
+      }
+      const int64_t begin = std::accumulate(counts.begin(), counts.begin() + rank, int64_t{0});
+      const torch::Tensor own =
+          tensor_of(all, type).narrow(0, begin, counts[static_cast<size_t>(rank)]).clone();
+      const torch::Tensor expected = rank == root ? tensor_of(all, type) : torch::empty({0}).to(type);
+      EXPECT_TRUE(torch::equal(gather(comm, own, counts, root), expected))
+          << torch::toString(type) << " to " << root;
+    }
+}
+
 // All ranks start the calls in the same order, but complete the second before the first; its tensor has no
 // other owner.
 TEST_P(CommunicatorContract, SeveralCallsCanBePending) {

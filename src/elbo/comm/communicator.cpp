@@ -18,6 +18,17 @@ std::string read_text(const torch::Tensor& bytes, int64_t offset, int64_t size) 
 
 }  // namespace
 
+torch::Tensor gather(Communicator& comm, const torch::Tensor& own, const std::vector<int64_t>& counts,
+                     int root) {
+  const std::vector<int64_t> none(counts.size(), 0);
+  AllToAllCounts split{.send = none, .receive = comm.rank() == root ? counts : none};
+  split.send[static_cast<size_t>(root)] = own.numel();
+  torch::Tensor all =
+      torch::empty({std::accumulate(split.receive.begin(), split.receive.end(), int64_t{0})}, own.options());
+  comm.all_to_all(own, all, split);
+  return all;
+}
+
 std::string broadcast_text(Communicator& comm, const std::string& text, int root) {
   torch::Tensor length = torch::full({1}, static_cast<int64_t>(text.size()), torch::kInt64);
   comm.broadcast(length, root);

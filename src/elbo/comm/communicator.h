@@ -59,6 +59,11 @@ class Communicator {
   virtual void barrier() = 0;
 };
 
+// Collective. The ranks' `own` (counts[rank] elements each) end to end in order of rank, on `root`; on the
+// others an empty tensor, and no memory for what is not theirs.
+torch::Tensor gather(Communicator& comm, const torch::Tensor& own, const std::vector<int64_t>& counts,
+                     int root);
+
 // Broadcasts a text of any length from `root`; returns it on every rank. Collective.
 std::string broadcast_text(Communicator& comm, const std::string& text, int root);
 

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <functional>
 #include <numeric>
+#include <optional>
 
 #include "elbo/base/file.h"
+#include "elbo/base/index_range.h"
 #include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
@@ -19,7 +21,7 @@ int64_t elements(const RowOutput& output) {
   return std::accumulate(output.shape.begin(), output.shape.end(), int64_t{1}, std::multiplies<>());
 }
 
-// A round is a microbatch for every worker of every rank.
+// In a round every worker of every rank computes one microbatch.
 class Rounds {
  public:
   Rounds(Communicator& world, Workers& workers, int64_t rows, int64_t microbatch, int64_t width,
@@ -37,33 +39,33 @@ class Rounds {
 
   int64_t rows() const { return rows_of_rank_ * world_.size(); }
 
-  // (n, width) for the rows first … first + rows()-1 as far as there are any, on every rank.
+  // On rank 0 (n, width) for the rows first … first + rows()-1 as far as there are any; on the others (0,
+  // width). Collective.
   torch::Tensor compute(int64_t first) {
     std::vector<int64_t> counts;
-    for (int rank = 0; rank < world_.size(); ++rank) {
-      const int64_t begin = std::min(first + rank * rows_of_rank_, rows_);
-      counts.push_back(std::min(begin + rows_of_rank_, rows_) - begin);
-    }
-    const auto own = counts.begin() + world_.rank();
-    torch::Tensor all = torch::empty({std::accumulate(counts.begin(), counts.end(), int64_t{0}), width_});
-    compute_own(first + world_.rank() * rows_of_rank_,
-                all.narrow(0, std::accumulate(counts.begin(), own, int64_t{0}), *own));
-    for (int64_t& count : counts) count *= width_;
-    world_.all_gather(all, counts);
-    return all;
+    for (int rank = 0; rank < world_.size(); ++rank) counts.push_back(range_of(rank, first).size() * width_);
+    return gather(world_, compute_range(range_of(world_.rank(), first)), counts, 0).view({-1, width_});
   }
 
  private:
-  void compute_own(int64_t first, const torch::Tensor& result) {
+  IndexRange range_of(int rank, int64_t first) const {
+    const int64_t begin = std::min(first + rank * rows_of_rank_, rows_);
+    return {begin, std::min(begin + rows_of_rank_, rows_)};
+  }
+
+  // (range.size(), width)
+  torch::Tensor compute_range(IndexRange range) {
+    torch::Tensor result = torch::empty({range.size(), width_});
     workers_.run([&](int worker) {
       const torch::NoGradGuard no_grad;
       const int64_t stride = workers_.count() * microbatch_;
-      for (int64_t begin = worker * microbatch_; begin < result.size(0); begin += stride) {
-        const int64_t end = std::min(begin + microbatch_, result.size(0));
-        result.narrow(0, begin, end - begin)
-            .copy_(function_(worker, (first + begin) / microbatch_, first + begin, first + end));
+      for (int64_t begin = range.first + worker * microbatch_; begin < range.end; begin += stride) {
+        const int64_t end = std::min(begin + microbatch_, range.end);
+        result.narrow(0, begin - range.first, end - begin)
+            .copy_(function_(worker, begin / microbatch_, begin, end));
       }
     });
+    return result;
   }
 
   Communicator& world_;

@@ -24,9 +24,10 @@ struct RowOutput {
 // at once.
 using RowFunction = std::function<torch::Tensor(int worker, int64_t microbatch, int64_t first, int64_t end)>;
 
-// Collective. Leaves are of `microbatch` rows, the last one of fewer, so that what is found for a row does
-// not depend on who computes it. Rank 0 writes the file, with /label where rows have labels; it is there
-// whole or not at all. Memory: a microbatch for every worker of every rank.
+// Collective. Microbatches have `microbatch` rows, the last one may have fewer, so that the result of a row
+// does not depend on who computes it. Rank 0 receives the results and writes the file, with /label where rows
+// have labels; the file appears whole or not at all. Memory for one microbatch of each of its workers on a
+// rank, on rank 0 for one of each worker of all ranks.
 void map_rows(Communicator& world, Workers& workers, const RowSource& source, int64_t microbatch,
               const std::vector<RowOutput>& outputs, const RowFunction& function, const std::string& path);
 
