@@ -131,7 +131,7 @@ TEST_P(CommunicatorContract, GatherBringsAllPiecesToTheRootAlone) {
       std::vector<int64_t> counts, all;
       for (int other = 0; other < size; ++other) {
         counts.push_back(other == 1 ? 0 : 2 * other + 1);
-        for (int64_t place = 0; place < counts.back(); ++place) all.push_back(mark(other, 0, place));
+        for (int64_t place = 0; place < counts.back(); ++place) all.push_back(value(other, 0, place));
       }
       const int64_t begin = std::accumulate(counts.begin(), counts.begin() + rank, int64_t{0});
       const torch::Tensor own =

@@ -13,6 +13,7 @@
 #include "elbo/hdf5/data_file.h"
 #include "elbo/data/dataset.h"
 #include "elbo/data/profile.h"
+#include "elbo/hdf5/data_file.h"
 #include "elbo/hdf5/hdf5.h"
 #include "elbo/run/auto_config.h"
 #include "elbo/run/checkpoint.h"

@@ -18,6 +18,7 @@
 #include "elbo/data/sparse_rows.h"
 #include "elbo/data/split_paths.h"
 #include "elbo/data/stored_split.h"
+#include "elbo/hdf5/data_file.h"
 #include "elbo/hdf5/hdf5.h"
 
 namespace elbo {

@@ -5,6 +5,7 @@
 
 #include "elbo/hdf5/data_file.h"
 #include "elbo/data/dataset.h"
+#include "elbo/hdf5/data_file.h"
 
 namespace elbo {
 

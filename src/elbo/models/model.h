@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "elbo/base/phase.h"
 #include "elbo/base/random.h"
 #include "elbo/data/batch.h"
 #include "elbo/nn/likelihood.h"
 #include "elbo/objectives/loss_terms.h"
-#include "elbo/parallel/phase.h"
 
 namespace elbo {
 

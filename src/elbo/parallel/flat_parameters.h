@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "elbo/base/index_range.h"
-#include "elbo/parallel/phase.h"
+#include "elbo/base/phase.h"
 
 namespace elbo {
 
