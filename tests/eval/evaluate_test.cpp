@@ -11,7 +11,7 @@
 #include <numbers>
 
 #include "elbo/comm/self.h"
-#include "elbo/eval/pictures.h"
+#include "elbo/eval/images.h"
 #include "elbo/models/registry.h"
 #include "elbo/objectives/bounds.h"
 
@@ -159,7 +159,7 @@ TEST(Evaluate, MoreImportanceSamplesTightenTheBound) {
   EXPECT_NEAR(few, run(1, {.microbatch = 50}).loss, 0.5);  // K = 1 is the ELBO, by another draw
 }
 
-TEST(Pictures, AGridHasItsImagesWhereTheyBelong) {
+TEST(ImageGrid, HasItsImagesWhereTheyBelong) {
   const torch::Tensor images =
       torch::stack({torch::zeros({1, 3, 4}), torch::ones({1, 3, 4}), torch::full({1, 3, 4}, 0.2F)});
   const torch::Tensor grid = image_grid(images, 2);
@@ -169,9 +169,9 @@ TEST(Pictures, AGridHasItsImagesWhereTheyBelong) {
   EXPECT_EQ(grid[7][2][0].item<int>(), 51);
 }
 
-TEST(Pictures, APngHoldsThePixels) {
+TEST(Png, HoldsThePixels) {
   const torch::Tensor pixels = (RandomGenerator(Key(1)).uniform({5, 7, 3}) * 255).to(torch::kUInt8);
-  const std::filesystem::path path = std::filesystem::temp_directory_path() / "elbo_pictures_test.png";
+  const std::filesystem::path path = std::filesystem::temp_directory_path() / "elbo_images_test.png";
   write_png(path, pixels);
   png_image image{};
   image.version = PNG_IMAGE_VERSION;

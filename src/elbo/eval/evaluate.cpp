@@ -18,27 +18,26 @@
 namespace elbo {
 namespace {
 
-// Variance of a posterior mean over the rows above which its dimension counts as used (Burda et al. 2016,
+// A latent dimension is active if its posterior mean has a larger variance over the rows (Burda et al. 2016,
 // section 3.3).
 constexpr double active_variance = 0.01;
-// Rows that a decoder sees at once while importance samples are drawn: what bounds the memory.
+// Limits the memory of importance sampling: rows that are decoded at once.
 constexpr int64_t decoded_rows = 4096;
 
-// What is summed over rows, as places in one vector of doubles, so that all of it is added in one canonical
-// tree.
+// Offsets of all sums over rows in one vector of doubles, which is added in tree order (parallel/tree_sum.h).
 struct Layout {
-  std::vector<std::string> terms;  // as the model reports them
+  std::vector<std::string> terms;  // names, in the order in which the model reports them
   bool bound = false;              // the model has an ELBO
   bool kl_per_dim = false;         // encode() gives the KL of each dimension
   int64_t latent = 0;
 
-  // Places: rows, their numbers that count, loss, nll, squared error, PSNR, rows outside of [0, 1]; then the
-  // terms; then three rows of `latent`.
-  enum Place : int64_t { rows, elements, loss, nll, squared_error, psnr, outside, first_term };
-  int64_t latent_at(int64_t row) const {
-    return first_term + static_cast<int64_t>(terms.size()) + row * latent;
+  // rows; elements without padding; loss; nll; squared error; PSNR; rows with values outside [0, 1]; then the
+  // terms; then three blocks of `latent`.
+  enum Offset : int64_t { rows, elements, loss, nll, squared_error, psnr, outside, first_term };
+  int64_t latent_at(int64_t block) const {
+    return first_term + static_cast<int64_t>(terms.size()) + block * latent;
   }
-  enum LatentRow : int64_t { kl, mean, mean_square };
+  enum LatentBlock : int64_t { kl, mean, mean_square };
   int64_t size() const { return latent_at(3); }
 };
 
@@ -48,12 +47,12 @@ Key key_of(const EvaluationOptions& options) {
   return Key(options.seed).with("evaluate").with(options.split);
 }
 
-// For the loss of a leaf.
+// Random numbers for the loss of a microbatch.
 RandomGenerator noise_of(const EvaluationOptions& options, int64_t microbatch, Model& model) {
   return RandomGenerator(key_of(options).with(static_cast<uint64_t>(microbatch)), device_of(model));
 }
 
-// -log p(x) of each row of a leaf, (b).
+// (b): -log p(x) of each row of a microbatch.
 torch::Tensor nll_of(Model& model, const Batch& batch, int64_t microbatch, const EvaluationOptions& options) {
   RandomGenerator noise(key_of(options).with("importance").with(static_cast<uint64_t>(microbatch)),
                         device_of(model));
@@ -96,15 +95,15 @@ class Evaluator {
     auto* at = sums.mutable_data_ptr<double>();
 
     at[Layout::rows] = static_cast<double>(batch.size());
-    const torch::Tensor counted = counted_numbers(model, batch);
-    at[Layout::elements] = sum_of(counted);
+    const torch::Tensor mask = padding_mask(model, batch);
+    at[Layout::elements] = sum_of(mask);
     RandomGenerator noise = noise_of(options_, microbatch, model);
     const LossTerms terms = model.evaluate(batch, noise);
     at[Layout::loss] = sum_of(terms.loss);
     for (size_t i = 0; i < terms.parts.size(); ++i)
       at[Layout::first_term + static_cast<int64_t>(i)] = sum_of(terms.parts[i].second);
     const Latent code = model.encode(batch);
-    if (model.likelihood()) add_reconstruction(batch.x, model.decode(code.z, batch.label), counted, at);
+    if (model.likelihood()) add_reconstruction(batch.x, model.decode(code.z, batch.label), mask, at);
     add_posterior(code, sums);
     if (options_.importance_samples > 0 && layout_.bound)
       at[Layout::nll] = sum_of(nll_of(model, batch, microbatch, options_));
@@ -116,8 +115,8 @@ class Evaluator {
     return read_rows(rows_, first, end, options_.binarize, binarize_key_);
   }
 
-  // 1 for the numbers of each row that count, (b, …row).
-  static torch::Tensor counted_numbers(const Model& model, const Batch& batch) {
+  // (b, …row): 1, and 0 for padding.
+  static torch::Tensor padding_mask(const Model& model, const Batch& batch) {
     if (!batch.length.defined() || !model.uses_length()) return torch::ones_like(batch.x);
     std::vector<int64_t> sizes(static_cast<size_t>(batch.x.dim()), 1);
     sizes[0] = batch.size();
@@ -126,25 +125,25 @@ class Evaluator {
   }
 
   static void add_reconstruction(const torch::Tensor& x, const torch::Tensor& reconstruction,
-                                 const torch::Tensor& counted, double* at) {
-    const torch::Tensor squares = ((reconstruction - x).square() * counted).flatten(1);
+                                 const torch::Tensor& mask, double* at) {
+    const torch::Tensor squares = ((reconstruction - x).square() * mask).flatten(1);
     const torch::Tensor error =
         squares.sum(1, false, torch::kFloat64) /
-        counted.flatten(1).sum(1, false, torch::kFloat64).clamp_min(1);  // a row may have no step
+        mask.flatten(1).sum(1, false, torch::kFloat64).clamp_min(1);  // a row may have length 0
     at[Layout::squared_error] = sum_of(error);
-    // A perfect row has no finite PSNR; 1e-10 is 100 dB.
+    // The PSNR of a perfect reconstruction is infinite; it is limited to 100 dB.
     at[Layout::psnr] = sum_of(error.clamp_min(1e-10).log10() * -10);
     at[Layout::outside] = sum_of(x.lt(0).logical_or(x.gt(1)).flatten(1).any(1));
   }
 
   void add_posterior(const Latent& code, torch::Tensor& sums) const {
-    const auto place = [&](Layout::LatentRow row) {
-      return sums.narrow(0, layout_.latent_at(row), layout_.latent);
+    const auto block = [&](Layout::LatentBlock index) {
+      return sums.narrow(0, layout_.latent_at(index), layout_.latent);
     };
     const torch::Tensor z = code.z.to(torch::kFloat64).cpu();
-    place(Layout::mean).copy_(z.sum(0));
-    place(Layout::mean_square).copy_(z.square().sum(0));
-    if (code.kl) place(Layout::kl).copy_(code.kl->sum(0, false, torch::kFloat64));
+    block(Layout::mean).copy_(z.sum(0));
+    block(Layout::mean_square).copy_(z.square().sum(0));
+    if (code.kl) block(Layout::kl).copy_(code.kl->sum(0, false, torch::kFloat64));
   }
 
   const std::vector<std::shared_ptr<Model>>& models_;
@@ -195,14 +194,14 @@ Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const Evalu
                     const Likelihood* likelihood) {
   const auto* at = sums.const_data_ptr<double>();
   const double rows = at[Layout::rows];
-  const auto mean = [&](int64_t place) { return at[place] / rows; };
+  const auto mean = [&](int64_t offset) { return at[offset] / rows; };
   Evaluation result;
   result.split = options.split;
   result.rows = static_cast<int64_t>(rows);
   result.loss = mean(Layout::loss);
   for (size_t i = 0; i < layout.terms.size(); ++i)
     result.terms.emplace_back(layout.terms[i], mean(Layout::first_term + static_cast<int64_t>(i)));
-  // Without a likelihood of quantities, squared errors mean nothing.
+  // Without a likelihood, reconstructions are not comparable with x.
   const bool in_range = likelihood != nullptr && at[Layout::outside] == 0;
   if (likelihood != nullptr) result.mse = mean(Layout::squared_error);
   if (in_range) result.psnr = mean(Layout::psnr);

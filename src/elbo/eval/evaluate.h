@@ -1,5 +1,5 @@
-// Exact evaluation: every row of a split once, sharded over ranks and workers, the same digits for every
-// number of them.
+// Evaluation of a model on every row of a split, sharded over ranks and workers. The results have the same
+// bits for every number of ranks and workers.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -19,39 +19,40 @@ namespace elbo {
 
 struct EvaluationOptions {
   std::string split = "test";
-  int64_t microbatch = 128;        // rows of an evaluation leaf; the last leaf has fewer
+  int64_t microbatch = 128;        // rows of a microbatch; the last one may have fewer
   int64_t importance_samples = 0;  // K of the importance-weighted bound; 0: not computed
-  std::string binarize = "none";   // as in training; a test set is binarised by one fixed draw a row
-  uint64_t seed = 0;               // the run's
+  std::string binarize = "none";   // as in training; anything but none: one fixed sample for each row
+  uint64_t seed = 0;               // of the run
 };
 
-// All means over the rows of the split, in nats per sample.
+// Means over the rows of the split, in nats per row unless noted.
 struct Evaluation {
   std::string split;
   int64_t rows = 0;
-  double loss = 0;                                    // what best and early stopping compare
+  double loss = 0;                                    // compared for the best checkpoint and early stopping
   std::vector<std::pair<std::string, double>> terms;  // reconstruction, kl, …
-  std::optional<double> elbo;                         // models with a bound
-  std::optional<double> nll;  // -log p(x) by K importance samples (Burda et al. 2016, eq. 8)
+  std::optional<double> elbo;                         // of models that have one
+  std::optional<double> nll;  // -log p(x) estimated with K importance samples (Burda et al. 2016, eq. 8)
   int64_t importance_samples = 0;
-  std::optional<double> bits_per_dim;  // where the likelihood is of discrete data
-  std::optional<double> mse;           // of reconstructions, per element; none for rows of tokens
+  std::optional<double> bits_per_dim;  // of rows in [0, 1]; a density is converted to bytes by + log2(255)
+  std::optional<double> mse;           // of reconstructions, per element; none if likelihood() is null
   std::optional<double> psnr;          // dB, mean over rows, peak 1; rows in [0, 1] only
-  std::optional<int64_t>
-      active_units;  // latent dimensions whose posterior mean varies by more than 0.01 (Burda et al. 2016)
-  // (latent); where z is drawn in levels or steps, at the means of those before, so it does not add up to kl.
+  // Latent dimensions whose posterior mean has a variance of more than 0.01 over the rows (Burda et al.
+  // 2016).
+  std::optional<int64_t> active_units;
+  // (latent). Of models whose z has levels or steps: at the means of the levels before, so its sum is not kl.
   std::vector<double> kl_per_dim;
 };
 
-// models: one replica a worker. Collective: every rank calls it, every rank gets the result; none where
-// `interrupted` said so on any rank, which is asked between two leaves.
+// Collective; every rank gets the result. models: one replica for each worker. Workers call `interrupted`
+// before each microbatch; if it returns true on any rank, there is no result.
 std::optional<Evaluation> evaluate(
     Communicator& comm, Workers& workers, const std::vector<std::shared_ptr<Model>>& models,
     const RowSource& rows, const EvaluationOptions& options,
     const std::function<bool()>& interrupted = [] { return false; });
 
-// Of each row of a leaf, (b): what evaluate() averages as its loss, with the same noise; with importance
-// samples what it averages as nll. The model must have a bound then.
+// (b): the losses of the rows of a microbatch whose mean evaluate() computes, with the same random numbers;
+// with importance samples their -log p(x), for which the model must have a bound.
 torch::Tensor score_rows(Model& model, const Batch& batch, int64_t microbatch,
                          const EvaluationOptions& options);
 

@@ -1,5 +1,5 @@
-// A function of every row of a split, written to an HDF5 file: computed by all workers of all ranks, with the
-// same bits for every number of them.
+// Applies a function to every row of a split and writes the results to an HDF5 file. All workers of all ranks
+// compute; the results have the same bits for every number of ranks and workers.
 #pragma once
 #include <torch/types.h>
 
@@ -14,20 +14,20 @@
 
 namespace elbo {
 
-// A dataset of float32: what a row has in it.
+// A float32 dataset of the file, and the shape of one row of it.
 struct RowOutput {
   std::string name;
   std::vector<int64_t> shape;
 };
 
-// Of the rows first … end-1, which are a leaf: all outputs side by side, (b, width). Called by many workers
-// at once.
+// The outputs of the rows first … end-1, which are one microbatch: flattened and concatenated, (b, width).
+// Called by several workers at once.
 using RowFunction = std::function<torch::Tensor(int worker, int64_t microbatch, int64_t first, int64_t end)>;
 
 // Collective. Microbatches have `microbatch` rows, the last one may have fewer, so that the result of a row
 // does not depend on who computes it. Rank 0 receives the results and writes the file, with /label where rows
-// have labels; the file appears whole or not at all. Memory for one microbatch of each of its workers on a
-// rank, on rank 0 for one of each worker of all ranks.
+// have labels; the file appears whole or not at all. Memory: one microbatch for
+// each worker of the rank; on rank 0 also one for each worker of all ranks.
 void map_rows(Communicator& world, Workers& workers, const RowSource& source, int64_t microbatch,
               const std::vector<RowOutput>& outputs, const RowFunction& function, const std::string& path);
 

@@ -9,7 +9,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
 #include "elbo/base/text.h"
-#include "elbo/eval/pictures.h"
+#include "elbo/eval/images.h"
 #include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
@@ -18,7 +18,7 @@ namespace {
 
 std::string extension_of(const std::string& path) { return fs::path(path).extension(); }
 
-// Lines of the grid from each name in turn, so that what belongs together stands below one another.
+// A line of the grid from each name in turn, so that, for example, an input is above its reconstruction.
 torch::Tensor interleave(const NamedRows& rows, int64_t columns) {
   std::vector<torch::Tensor> lines;
   const int64_t n = rows.front().second.size(0);
@@ -38,7 +38,7 @@ torch::Tensor interleave(const NamedRows& rows, int64_t columns) {
 // (time, channels, height, width)
 bool is_video(const std::vector<int64_t>& row) { return row.size() == 4; }
 
-void write_pictures(const std::string& path, const NamedRows& rows, int64_t columns) {
+void write_images(const std::string& path, const NamedRows& rows, int64_t columns) {
   const std::vector<int64_t> row = rows.front().second.sizes().slice(1).vec();
   if (!is_video(row)) return write_png(path, image_grid(interleave(rows, columns), columns));
   NamedRows frames;
@@ -78,7 +78,7 @@ void write_csv(const std::string& path, const NamedRows& rows) {
   write_file(path, text);
 }
 
-// Tabs and ends of lines stand between texts, so those within one are escaped.
+// Escapes tabs and line ends, which separate texts in the file.
 std::string one_line(const std::string& text) {
   std::string line;
   for (const char letter : text) {
@@ -109,9 +109,9 @@ void OutputOptions::bind(OptionTable& table, const std::string& formats) {
 
 void check_output(const OutputOptions& options, const std::vector<std::string>& extensions) {
   if (options.out.empty())
-    usage_error("--out: names no file; expected one that ends in {}", join(extensions, ", "));
+    usage_error("--out is missing; expected a file name that ends in {}", join(extensions, ", "));
   if (std::ranges::find(extensions, extension_of(options.out)) == extensions.end())
-    usage_error("--out={}: expected a name that ends in {}", options.out, join(extensions, ", "));
+    usage_error("--out={}: expected a file name that ends in {}", options.out, join(extensions, ", "));
   std::error_code ignored;  // whatever else is wrong with the path, writing says so
   if (fs::is_directory(options.out, ignored))
     usage_error("--out={}: is a folder; expected a file", options.out);
@@ -123,12 +123,14 @@ void check_output(const OutputOptions& options, const std::vector<std::string>& 
 void check_rows_output(const OutputOptions& options, const DataShape& shape) {
   check_output(options, {".png", ".h5", ".csv", ".txt"});
   if (writes_texts(options) && shape.tokens == 0)
-    usage_error("--out={}: only tokens are texts; use .h5 or .csv for this data set", options.out);
+    usage_error("--out={}: only tokens can be written as text; use .h5 or .csv for this data set",
+                options.out);
   if (extension_of(options.out) != ".png") return;
-  const bool pictures = shape.is_image() || is_video(shape.x);
-  if (const int64_t channels = pictures ? shape.x[shape.x.size() - 3] : 0; channels != 1 && channels != 3)
+  const bool is_drawable = shape.is_image() || is_video(shape.x);
+  if (const int64_t channels = is_drawable ? shape.x[shape.x.size() - 3] : 0; channels != 1 && channels != 3)
     usage_error(
-        "--out={}: only images and video of 1 or 3 channels have pictures; use .h5 or .csv for this data set",
+        "--out={}: only images and video with 1 or 3 channels can be written as PNG; use .h5 or .csv for "
+        "this data set",
         options.out);
 }
 
@@ -137,7 +139,7 @@ bool writes_texts(const OutputOptions& options) { return extension_of(options.ou
 void write_rows(const OutputOptions& options, const NamedRows& rows, int64_t columns,
                 const Vocabulary& vocabulary) {
   const std::string extension = extension_of(options.out);
-  if (extension == ".png") return write_pictures(options.out, rows, columns);
+  if (extension == ".png") return write_images(options.out, rows, columns);
   if (extension == ".h5") return write_hdf5(options.out, rows);
   if (extension == ".txt") return write_texts(options.out, rows, vocabulary);
   write_csv(options.out, rows);

@@ -1,4 +1,4 @@
-// Rows of data for people and programs: pictures, texts, HDF5 or CSV, as the file's name says.
+// Writes rows of data as images, text, HDF5 or CSV; the extension of the file decides.
 #pragma once
 #include <torch/types.h>
 
@@ -14,23 +14,23 @@
 namespace elbo {
 
 struct OutputOptions {
-  std::string out;     // the file
-  bool force = false;  // it may replace one that is there
+  std::string out;     // the file to write
+  bool force = false;  // replace an existing file
   void bind(OptionTable& table, const std::string& formats);
 };
 
-// Throws a usage Error unless --out names a file that may be written and, where `shape` is given, rows of
-// that shape can be written in its format. Called before anything is computed.
+// Throw a usage Error unless --out names a file that may be written and has one of the extensions
+// (check_output) or a format for rows of `shape` (check_rows_output). Call them before computing anything.
 void check_output(const OutputOptions& options, const std::vector<std::string>& extensions);
 void check_rows_output(const OutputOptions& options, const DataShape& shape);
-bool writes_texts(const OutputOptions& options);  // which needs the data set's vocabulary
+bool writes_texts(const OutputOptions& options);  // .txt, which needs the vocabulary of the data set
 
-// A name and rows (n, …): what the command made, side by side.
+// Names with rows (n, …); all have the same n.
 using NamedRows = std::vector<std::pair<std::string, torch::Tensor>>;
 
-// .png: a grid of `columns` images, a line of it for each name in turn; of video a line for each row; .h5: a
-// dataset for each name; .csv: a line for each row, all names' values behind one another; .txt: a line for
-// each row of tokens, with tabs between names.
+// .png: a grid of `columns` images, with one line for each name in turn; of video one line for each row. .h5:
+// one dataset for each name. .csv: one line for each row, with the values of all names. .txt: one line for
+// each row of tokens, with tabs between names. The file appears whole or not at all.
 void write_rows(const OutputOptions& options, const NamedRows& rows, int64_t columns,
                 const Vocabulary& vocabulary);
 

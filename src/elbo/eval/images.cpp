@@ -1,4 +1,4 @@
-#include "elbo/eval/pictures.h"
+#include "elbo/eval/images.h"
 
 #include <png.h>
 #include <torch/types.h>
@@ -13,8 +13,8 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t border = 2;  // pixels
-constexpr double paper = 0.5;  // grey between images: neither ink nor ground of most data
+constexpr int64_t border = 2;       // pixels
+constexpr double background = 0.5;  // grey, which differs from the background of most images
 
 }  // namespace
 
@@ -22,8 +22,8 @@ torch::Tensor image_grid(const torch::Tensor& images, int64_t columns) {
   const int64_t n = images.size(0), channels = images.size(1), height = images.size(2),
                 width = images.size(3);
   const int64_t across = std::min(columns, n), down = (n + across - 1) / across;
-  torch::Tensor grid =
-      torch::full({channels, down * (height + border) + border, across * (width + border) + border}, paper);
+  torch::Tensor grid = torch::full(
+      {channels, down * (height + border) + border, across * (width + border) + border}, background);
   for (int64_t i = 0; i < n; ++i)
     grid.narrow(1, border + i / across * (height + border), height)
         .narrow(2, border + i % across * (width + border), width)

@@ -1,4 +1,4 @@
-// Pictures of rows that are images.
+// Grids of images, and PNG files.
 #pragma once
 #include <torch/types.h>
 
@@ -7,8 +7,8 @@
 
 namespace elbo {
 
-// images (n, channels, height, width), values in [0, 1] (others are cut off), 1 or 3 channels; in rows of
-// `columns`, with a border of two pixels → (height', width', channels) uint8.
+// images (n, channels, height, width) with 1 or 3 channels, values clamped to [0, 1] → a grid of `columns`
+// images, with borders of two pixels: (height', width', channels) uint8.
 torch::Tensor image_grid(const torch::Tensor& images, int64_t columns);
 
 // pixels (height, width, channels) uint8, 1 or 3 channels. The file appears whole or not at all; throws
