@@ -50,14 +50,14 @@ def main():
                 count = name.count(",") + 1
                 world = f"{count} hosts" if count > 1 else f"{name.partition(':')[2] or 1} on one host"
                 found[world + (f", {rate} Mbit/s" if rate else "")] = measure(launcher, words, folder, f"{name}_{rate}")
-    print("| ranks | way | computation | of it with gradients on their way | exchange that is left then | step, measured | step, model | step, from the two hosts' figures |\n"
+    print("| ranks | mode | computation | of it overlapped | exchange after it | step, measured | step, model | step, from the two hosts' figures |\n"
           "|---|---|---|---|---|---|---|---|")
     for name, figures in found.items():
         others = found.get(name.replace("4 hosts", "2 hosts")) if name.startswith("4 hosts") else None
-        for way, of_way in figures["ways"].items():
-            seconds, model = of_way["seconds"], of_way["step_on_ranks"][str(figures["ranks"])]
-            told = compare(others["ways"][way]["step_on_ranks"]["4"], seconds["step"]) if others else ""
-            print(f"| {name} | {way} | {1000 * seconds['compute']:.2f} ms | {1000 * seconds['overlapped']:.2f} ms | "
+        for mode, of_mode in figures["modes"].items():
+            seconds, model = of_mode["seconds"], of_mode["step_on_ranks"][str(figures["ranks"])]
+            told = compare(others["modes"][mode]["step_on_ranks"]["4"], seconds["step"]) if others else ""
+            print(f"| {name} | {mode} | {1000 * seconds['compute']:.2f} ms | {1000 * seconds['overlapped']:.2f} ms | "
                   f"{1000 * seconds['exchange']:.2f} ms | {1000 * seconds['step']:.2f} ms | {compare(model, seconds['step'])} | {told} |")
 
 

@@ -21,18 +21,18 @@ class Bench(ProgramTest):
     def test_the_parts_of_a_step_are_the_step(self):
         for ranks in (0, 3):
             told, found = self.scale(ranks)
-            self.assertEqual((found["ranks"], found["leaves"], found["batch"]), (max(1, ranks), 8, 32))
+            self.assertEqual((found["ranks"], found["microbatches"], found["batch"]), (max(1, ranks), 8, 32))
             self.assertEqual(found["buckets"] > 1, ranks > 0)
-            self.assertEqual(list(found["ways"]), ["apart", "overlapped"] if ranks else ["apart"])
-            for name, way in found["ways"].items():
-                seconds = way["seconds"]
+            self.assertEqual(list(found["modes"]), ["apart", "overlapped"] if ranks else ["apart"])
+            for name, mode in found["modes"].items():
+                seconds = mode["seconds"]
                 self.assertTrue(all(seconds[part] > 0 for part in ("step", "compute", "fastest", "update")), seconds)
                 self.assertGreaterEqual(seconds["compute"], seconds["fastest"])
                 self.assertLess(seconds["compute"], seconds["step"])
                 self.assertEqual(seconds["overlapped"] > 0, name == "overlapped")
                 self.assertLess(seconds["overlapped"], seconds["compute"])
                 # Three ranks have at most three of the eight microbatches.
-                self.assertAlmostEqual(way["leaf_seconds"] * (3 if ranks else 8), seconds["compute"])
+                self.assertAlmostEqual(mode["microbatch_seconds"] * (3 if ranks else 8), seconds["compute"])
             self.assertEqual(found["link"]["latency"] > 0, ranks > 0)
             rows = [line.split()[0] for line in told.splitlines() if line[:6].strip().isdigit()]
             self.assertEqual(rows, [str(2 ** power) for power in range(11)])

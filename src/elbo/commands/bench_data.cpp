@@ -29,7 +29,7 @@ struct BenchDataOptions {
   }
 };
 
-// The rows in the order of training, in groups of a microbatch.
+// The rows in the order of training, in microbatches.
 std::vector<std::vector<int64_t>> in_training_order(const RowSource& rows, int64_t shuffle_buffer_bytes,
                                                     const BenchDataOptions& options) {
   const Sampler order(rows.rows(), rows.rows_per_chunk(), shuffle_buffer_bytes / rows.bytes_per_row(),
@@ -44,7 +44,7 @@ std::vector<std::vector<int64_t>> in_training_order(const RowSource& rows, int64
   return groups;
 }
 
-// Rows a second of a data set that is opened again: nothing that an earlier round decoded is in memory.
+// Rows a second of a data set that is opened for this round, so that no decoded chunk is in memory.
 double rate_of_elbo(const BenchDataOptions& options, const std::vector<std::vector<int64_t>>& groups) {
   const Dataset dataset(options.data);
   const RowSource& rows = dataset.split(options.split);
@@ -54,7 +54,7 @@ double rate_of_elbo(const BenchDataOptions& options, const std::vector<std::vect
   return static_cast<double>(read) / watch.lap();
 }
 
-// Of a program that asks the library for one row after the other; after some seconds its rate is known.
+// Rows a second of a program that reads row by row with the HDF5 library. Stops after a few seconds.
 double rate_of_library(const hdf5::Handle& dataset, const std::vector<std::vector<int64_t>>& groups,
                        int64_t features) {
   constexpr double enough = 3;  // seconds
@@ -77,13 +77,13 @@ struct Rates {
   std::vector<double> rows_per_second;
 };
 
-void print(const std::vector<Rates>& ways, double row_bytes) {
+void print(const std::vector<Rates>& methods, double row_bytes) {
   fmt::print("{:<44}{:>14}{:>14}{:>14}\n", "rows/s", "median", "best", "bytes/s");
-  for (Rates access_method : ways) {
-    std::ranges::sort(access_method.rows_per_second);
-    const double median = access_method.rows_per_second[access_method.rows_per_second.size() / 2];
-    fmt::print("{:<44}{:>14.0f}{:>14.0f}{:>14}\n", access_method.name, median,
-               access_method.rows_per_second.back(), human_bytes(median * row_bytes));
+  for (Rates method : methods) {
+    std::ranges::sort(method.rows_per_second);
+    const double median = method.rows_per_second[method.rows_per_second.size() / 2];
+    fmt::print("{:<44}{:>14.0f}{:>14.0f}{:>14}\n", method.name, median, method.rows_per_second.back(),
+               human_bytes(median * row_bytes));
   }
 }
 
@@ -98,13 +98,13 @@ ExitCode measure(const std::string& path, BenchDataOptions& options) {
 
   fmt::print("{}: {} rows of {}, read {}\n", path, rows.rows(),
              human_bytes(static_cast<double>(rows.bytes_per_row())), rows.access_method());
-  std::vector<Rates> ways{{"elbo, in training order, one thread", {}},
-                          {"H5Dread, row by row, in the same order", {}}};
+  std::vector<Rates> methods{{"elbo, in training order, one thread", {}},
+                             {"H5Dread, row by row, in the same order", {}}};
   for (int64_t round = 0; round < options.rounds; ++round) {
-    ways[0].rows_per_second.push_back(rate_of_elbo(options, groups));
-    ways[1].rows_per_second.push_back(rate_of_library(x, groups, features));
+    methods[0].rows_per_second.push_back(rate_of_elbo(options, groups));
+    methods[1].rows_per_second.push_back(rate_of_library(x, groups, features));
   }
-  print(ways, static_cast<double>(rows.bytes_per_row()));
+  print(methods, static_cast<double>(rows.bytes_per_row()));
   return ExitCode::ok;
 }
 

@@ -42,7 +42,7 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// A folder for the run, on a disk that rank 0 sees; gone with the object.
+// A temporary folder for the run, on a disk of rank 0. The destructor removes it.
 class Scratch {
  public:
   explicit Scratch(Communicator& world) : is_root_(world.rank() == 0) {
@@ -50,7 +50,7 @@ class Scratch {
     if (is_root_) {
       std::string name = (fs::temp_directory_path() / "elbo_scale_XXXXXX").string();
       if (::mkdtemp(name.data()) == nullptr)
-        fail("{}: cannot be made, which a run of a few steps needs; check TMPDIR", name);
+        fail("{}: cannot create the temporary folder of the measured run; check TMPDIR", name);
       made = name;
     }
     path_ = broadcast_text(world, made, 0);
@@ -68,7 +68,7 @@ class Scratch {
   fs::path path_;
 };
 
-// What is to be trained: a configuration's path and text, and what the command line says besides.
+// The run to measure: path and text of its configuration, and the settings of the command line.
 struct RunDescription {
   std::string path, ini;
   std::vector<Setting> settings;
@@ -108,11 +108,11 @@ Measured read_measured(const fs::path& directory, int64_t skipped) {
           .step = median(step)};
 }
 
-// What a message without content to one peer takes, seconds.
+// Latency of a message to one peer, in seconds: α of the model.
 double measure_latency(Communicator& world, int64_t rounds) {
   torch::Tensor all = torch::zeros({world.size()});
   const std::vector<int64_t> counts(static_cast<size_t>(world.size()), 1);
-  world.all_gather(all, counts);  // makes connections
+  world.all_gather(all, counts);  // opens the connections
   std::vector<double> seconds;
   Stopwatch watch;
   for (int64_t round = 0; round < rounds; ++round) {
@@ -124,57 +124,56 @@ double measure_latency(Communicator& world, int64_t rounds) {
 
 std::string milliseconds(double seconds) { return fmt::format("{:.3f} ms", 1000 * seconds); }
 
-// A way to take steps, with what was measured of it.
-struct Way {
+// A mode of exchange, with its cost and its measured times.
+struct Mode {
   std::string title;
   StepCost cost;
   Measured found;
 };
 
-void print_measured(const std::vector<Way>& ways, int64_t ranks, int64_t batch) {
-  const StepCost& cost = ways.back().cost;
+void print_measured(const std::vector<Mode>& modes, int64_t ranks, int64_t batch) {
+  const StepCost& cost = modes.back().cost;
   fmt::print("{} ranks of {} {} each, batch {} in {} microbatches, {} parameters in {} {}\n\n", ranks,
              cost.workers, cost.workers == 1 ? "worker" : "workers", batch, cost.microbatches,
              cost.parameters, cost.buckets, cost.buckets == 1 ? "bucket" : "buckets");
   const auto row = [&](const std::string& title, double Measured::*found, auto&& model) {
     fmt::print("{:<40}", title);
-    for (const Way& access_method : ways) {
-      const std::optional<double> predicted = model(predict_step(access_method.cost, ranks));
-      fmt::print("{:>13}{:>13}  ", milliseconds(access_method.found.*found),
+    for (const Mode& mode : modes) {
+      const std::optional<double> predicted = model(predict_step(mode.cost, ranks));
+      fmt::print("{:>13}{:>13}  ", milliseconds(mode.found.*found),
                  predicted ? milliseconds(*predicted) : "");
     }
     fmt::print("\n");
   };
   using Model = const StepSecondsModel&;
-  using Told = std::optional<double>;
-  fmt::print("{:<40}", "a step (median)");
-  for (const Way& access_method : ways) fmt::print("{:>13}{:>13}  ", access_method.title, "model");
+  using Prediction = std::optional<double>;
+  fmt::print("{:<40}", "median of the steps");
+  for (const Mode& mode : modes) fmt::print("{:>13}{:>13}  ", mode.title, "model");
   fmt::print("\n");
-  row("computation, the slowest rank", &Measured::compute, [](Model m) { return Told(m.compute); });
-  row("computation, the fastest rank", &Measured::fastest, [](Model) { return Told(); });
-  row("  since the first gradients travel", &Measured::overlapped, [](Model) { return Told(); });
-  row("exchange that is left then", &Measured::exchange, [](Model m) { return Told(m.communication); });
-  row("update of what a rank owns", &Measured::update, [](Model m) { return Told(m.update); });
-  row("everything else", &Measured::other, [](Model m) { return Told(m.other); });
-  row("all", &Measured::step, [](Model m) { return Told(m.total()); });
+  row("computation, slowest rank", &Measured::compute, [](Model m) { return Prediction(m.compute); });
+  row("computation, fastest rank", &Measured::fastest, [](Model) { return Prediction(); });
+  row("  after the first bucket was sent", &Measured::overlapped, [](Model) { return Prediction(); });
+  row("exchange after the computation", &Measured::exchange, [](Model m) { return Prediction(m.communication); });
+  row("update of a rank's shard", &Measured::update, [](Model m) { return Prediction(m.update); });
+  row("everything else", &Measured::other, [](Model m) { return Prediction(m.other); });
+  row("whole step", &Measured::step, [](Model m) { return Prediction(m.total()); });
   fmt::print("{:<40}", "");
-  for (const Way& access_method : ways)
-    fmt::print(
-        "{:>26}  ",
-        fmt::format("({:+.1f} %)",
-                    100 * (predict_step(access_method.cost, ranks).total() / access_method.found.step - 1)));
+  for (const Mode& mode : modes)
+    fmt::print("{:>26}  ", fmt::format("({:+.1f} %)",
+                                       100 * (predict_step(mode.cost, ranks).total() / mode.found.step - 1)));
   fmt::print("\n");
   if (ranks > 1)
-    fmt::print("\nlink: {:.1f} µs for a message, {}/s\n", 1e6 * cost.link.latency,
+    fmt::print("\nlink: latency {:.1f} µs, bandwidth {}/s\n", 1e6 * cost.link.latency,
                human_bytes(1 / std::max(cost.link.seconds_per_byte, 1e-15)));
 }
 
-// The same for more ranks: with the batch that the configuration has, and with a batch that grows with them.
+// The prediction for 1 to 1024 ranks: with the batch of the configuration (strong scaling), and with a batch
+// that grows with the ranks (weak scaling).
 void print_projection(const StepCost& cost, int64_t ranks, int64_t batch) {
   const double microbatch_rows = static_cast<double>(batch) / static_cast<double>(cost.microbatches);
   const double alone = static_cast<double>(batch) / predict_step(cost, 1).total();
-  fmt::print("\n{:>6}{:>16}{:>16}{:>12}{:>18}{:>16}{:>12}\n", "ranks", "this batch", "samples/s",
-             "efficiency", "batch that grows", "samples/s", "efficiency");
+  fmt::print("\n{:>6}{:>16}{:>16}{:>12}{:>18}{:>16}{:>12}\n", "ranks", "fixed batch", "samples/s",
+             "efficiency", "growing batch", "samples/s", "efficiency");
   for (int64_t count : {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}) {
     StepCost wide = cost;
     wide.microbatches = std::max<int64_t>(1, cost.microbatches / ranks) * count;
@@ -193,52 +192,49 @@ void print_projection(const StepCost& cost, int64_t ranks, int64_t batch) {
     fmt::print("{:>6}{:>16}{:>16}{:>12}{:>18.0f}{:>16.0f}{:>12}\n", count, batch, few, share, rows, weak,
                fmt::format("{:.0f} %", 100 * weak / weak_alone / static_cast<double>(count)));
   }
-  fmt::print(
-      "\nThe model: a step takes its computation, exchange and update one after the other, but for what "
-      "travels "
-      "while the backward pass continues: all buckets of\ngradients but the last, in the time that is left "
-      "when the "
-      "first is there. A message of n bytes takes α + n/β, with the α of messages measured here and\nthe β "
-      "of "
-      "the exchange above, for each rank at the same time, however many there are (no contention between "
-      "switches); a rank sends every other its slice\nof the gradients and of the parameters; leaves take "
-      "equal "
-      "time, and data are there in time. What these ranks share (cores, a link) they share there,\ntoo.\n");
+  fmt::print(R"(
+The model: a step is computation, exchange and update, one after the other. All buckets of gradients but the
+last overlap with the backward pass, in the time that remains after the first bucket was sent. A message of n
+bytes takes α + n/β: α is measured with small messages, β follows from the exchange above. It assumes that every
+rank has its own link, without contention in switches; that each rank sends every other rank its shard of the
+gradients and of the parameters; that all microbatches take the same time; and that data arrive in time. What the
+measured ranks share (cores, a link), the predicted ranks share, too.
+)");
 }
 
-ordered_json to_json(const std::vector<Way>& ways, int64_t ranks, int64_t batch) {
-  const StepCost& cost = ways.back().cost;
-  ordered_json of_ways = ordered_json::object();
-  for (const Way& access_method : ways) {
+ordered_json to_json(const std::vector<Mode>& modes, int64_t ranks, int64_t batch) {
+  const StepCost& cost = modes.back().cost;
+  ordered_json of_modes = ordered_json::object();
+  for (const Mode& mode : modes) {
     ordered_json predicted = ordered_json::object();
     for (int64_t count : {1, 2, 4, 8})
-      predicted[std::to_string(count)] = predict_step(access_method.cost, count).total();
-    const Measured& found = access_method.found;
-    of_ways[access_method.title] = {{"seconds",
-                                     {{"step", found.step},
-                                      {"compute", found.compute},
-                                      {"fastest", found.fastest},
-                                      {"overlapped", found.overlapped},
-                                      {"exchange", found.exchange},
-                                      {"update", found.update},
-                                      {"other", found.other}}},
-                                    {"leaf_seconds", access_method.cost.microbatch_seconds},
-                                    {"step_on_ranks", predicted}};
+      predicted[std::to_string(count)] = predict_step(mode.cost, count).total();
+    const Measured& found = mode.found;
+    of_modes[mode.title] = {{"seconds",
+                             {{"step", found.step},
+                              {"compute", found.compute},
+                              {"fastest", found.fastest},
+                              {"overlapped", found.overlapped},
+                              {"exchange", found.exchange},
+                              {"update", found.update},
+                              {"other", found.other}}},
+                            {"microbatch_seconds", mode.cost.microbatch_seconds},
+                            {"step_on_ranks", predicted}};
   }
   return {{"ranks", ranks},
           {"workers", cost.workers},
           {"batch", batch},
-          {"leaves", cost.microbatches},
+          {"microbatches", cost.microbatches},
           {"parameters", cost.parameters},
           {"buckets", cost.buckets},
           {"link", {{"latency", cost.link.latency}, {"seconds_per_byte", cost.link.seconds_per_byte}}},
-          {"ways", of_ways}};
+          {"modes", of_modes}};
 }
 
-// Trains some steps in a scratch folder, with the given bucket size. Empty where training was stopped.
-std::optional<Way> take_steps(const Environment& environment, const std::string& title,
-                              const fs::path& directory, const RunDescription& run, int64_t bucket_bytes,
-                              int64_t steps) {
+// Trains some steps in `directory`, with buckets of bucket_bytes. None where training was stopped.
+std::optional<Mode> take_steps(const Environment& environment, const std::string& title,
+                               const fs::path& directory, const RunDescription& run, int64_t bucket_bytes,
+                               int64_t steps) {
   const int64_t skipped = steps / 10;
   std::vector<Setting> settings = run.settings;
   for (const Setting& setting : std::vector<Setting>{{"run.directory", directory.string()},
@@ -251,36 +247,33 @@ std::optional<Way> take_steps(const Environment& environment, const std::string&
                                                      {"checkpoint.every_minutes", "0"}})
     settings.push_back(setting);
   const std::unique_ptr<RunConfig> config = parse_config(run.ini, run.path, settings);
-  Way access_method{.title = title, .cost = {}, .found = {}};
-  access_method.cost.microbatches = config->microbatches();
+  Mode mode{.title = title, .cost = {}, .found = {}};
+  mode.cost.microbatches = config->microbatches();
   {
     const StopRequest stop;
     Training training(environment, *config);
-    access_method.cost.workers = training.workers();
-    access_method.cost.parameters = training.plan().parameters;
-    access_method.cost.phases = static_cast<int64_t>(training.plan().phases.size());
-    access_method.cost.buckets = 0;
+    mode.cost.workers = training.workers();
+    mode.cost.parameters = training.plan().parameters;
+    mode.cost.phases = static_cast<int64_t>(training.plan().phases.size());
+    mode.cost.buckets = 0;
     double early = 0;
     for (int64_t phase = 0; phase < static_cast<int64_t>(training.plan().phases.size()); ++phase) {
       const Buckets& buckets = training.step().buckets(static_cast<size_t>(phase));
-      access_method.cost.buckets += static_cast<int64_t>(buckets.count());
+      mode.cost.buckets += static_cast<int64_t>(buckets.count());
       early += buckets.early_fraction() * static_cast<double>(buckets.range().size());
     }
-    access_method.cost.early_fraction = early / static_cast<double>(training.plan().parameters);
+    mode.cost.early_fraction = early / static_cast<double>(training.plan().parameters);
     if (training.run(stop).stopped) return std::nullopt;
   }
-  if (environment.rank() != 0) return access_method;
-  access_method.found = read_measured(config->directory(), skipped);
-  const int64_t ranks = environment.size(),
-                local_microbatches = (access_method.cost.microbatches + ranks - 1) / ranks;
-  const int64_t microbatches_of_worker =
-      (local_microbatches + access_method.cost.workers - 1) / access_method.cost.workers;
-  access_method.cost.microbatch_seconds =
-      access_method.found.compute / static_cast<double>(microbatches_of_worker);
-  access_method.cost.update_seconds = access_method.found.update * static_cast<double>(ranks);
-  access_method.cost.other_seconds = std::max(0.0, access_method.found.other);
-  access_method.cost.early_seconds = access_method.found.overlapped;
-  return access_method;
+  if (environment.rank() != 0) return mode;
+  mode.found = read_measured(config->directory(), skipped);
+  const int64_t ranks = environment.size(), local_microbatches = (mode.cost.microbatches + ranks - 1) / ranks;
+  const int64_t microbatches_of_worker = (local_microbatches + mode.cost.workers - 1) / mode.cost.workers;
+  mode.cost.microbatch_seconds = mode.found.compute / static_cast<double>(microbatches_of_worker);
+  mode.cost.update_seconds = mode.found.update * static_cast<double>(ranks);
+  mode.cost.other_seconds = std::max(0.0, mode.found.other);
+  mode.cost.early_seconds = mode.found.overlapped;
+  return mode;
 }
 
 ExitCode measure(const Environment& environment, const RunDescription& run,
@@ -288,12 +281,12 @@ ExitCode measure(const Environment& environment, const RunDescription& run,
   const std::unique_ptr<RunConfig> config = parse_config(run.ini, run.path, run.settings);
   const std::unique_ptr<Communicator> world = environment.make_world(config->run.timeout);
   const Scratch scratch(*world);
-  std::vector<Way> ways;
+  std::vector<Mode> modes;
   const auto add = [&](const std::string& title, int64_t bucket_bytes) {
-    std::optional<Way> access_method =
+    std::optional<Mode> mode =
         take_steps(environment, title, scratch.path() / title, run, bucket_bytes, options.steps);
-    if (access_method) ways.push_back(std::move(*access_method));
-    return access_method.has_value();
+    if (mode) modes.push_back(std::move(*mode));
+    return mode.has_value();
   };
   if (!add("apart", 0)) return ExitCode::stopped;
   if (world->size() > 1 && config->train.bucket_bytes > 0 && !add("overlapped", config->train.bucket_bytes))
@@ -303,12 +296,11 @@ ExitCode measure(const Environment& environment, const RunDescription& run,
   if (world->rank() != 0) return ExitCode::ok;
 
   if (ranks > 1)
-    for (Way& access_method : ways)
-      access_method.cost.link = fit_link(access_method.cost, ranks, latency, access_method.found.exchange);
+    for (Mode& mode : modes) mode.cost.link = fit_link(mode.cost, ranks, latency, mode.found.exchange);
   const int64_t batch = config->train.batch;
-  print_measured(ways, ranks, batch);
-  print_projection(ways.back().cost, ranks, batch);
-  if (!options.out.empty()) write_file(options.out, to_json(ways, ranks, batch).dump(1) + "\n");
+  print_measured(modes, ranks, batch);
+  print_projection(modes.back().cost, ranks, batch);
+  if (!options.out.empty()) write_file(options.out, to_json(modes, ranks, batch).dump(1) + "\n");
   return ExitCode::ok;
 }
 

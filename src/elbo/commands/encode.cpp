@@ -37,7 +37,7 @@ void encode(const EncodeOptions& options, const RunInUse& used) {
   if (code_of(0, 0, 1).logvar) outputs.push_back({"logvar", {latent}});
   map_rows(
       *used.world, workers, source, run.config->evaluate.microbatch, outputs,
-      [&](int worker, int64_t /*leaf*/, int64_t first, int64_t end) {
+      [&](int worker, int64_t /*microbatch*/, int64_t first, int64_t end) {
         const Latent code = code_of(worker, first, end);
         return code.logvar ? torch::cat({code.z, *code.logvar}, 1) : code.z;
       },
