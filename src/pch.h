@@ -1,5 +1,6 @@
-// What nearly every file needs. LibTorch's headers cost five seconds a file without this, and torch/torch.h as a
-// whole costs each file four seconds even with it: templates that its headers use are instantiated in every file.
+// What nearly every file needs. LibTorch's headers cost five seconds a file without this, and torch/torch.h
+// as a whole costs each file four seconds even with it: templates that its headers use are instantiated in
+// every file.
 #pragma once
 #include <fmt/format.h>
 #include <torch/nn/module.h>

@@ -5,8 +5,8 @@
 #include <future>
 #include <map>
 
-#include "elbo/base/error.h"
 #include "data_test.h"
+#include "elbo/base/error.h"
 #include "elbo/data/binarize.h"
 
 namespace elbo {

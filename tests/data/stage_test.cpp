@@ -8,10 +8,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "data_test.h"
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
 #include "elbo/data/data_files.h"
-#include "data_test.h"
 
 namespace elbo {
 namespace {

@@ -12,7 +12,7 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t microbatch = 4, step_microbatches = 6, features = 8;
+constexpr int64_t microbatch_rows = 4, step_microbatches = 6, features = 8;
 
 DataShape shape() { return {.x = {features}, .kind = "tabular", .rows = 100}; }
 
@@ -29,8 +29,8 @@ std::shared_ptr<Model> model(const std::string& name) {
 }
 
 DataParallelOptions options() {
-  return {.batch = microbatch * step_microbatches,
-          .microbatch = microbatch,
+  return {.batch = microbatch_rows * step_microbatches,
+          .microbatch = microbatch_rows,
           .seed = 7,
           .optimizer = {.lr = 1e-2},
           .end_step = 10};
@@ -39,7 +39,7 @@ DataParallelOptions options() {
 Batch data(int64_t step, int64_t index) {
   RandomGenerator noise(
       Key(3).with("rows").with(static_cast<uint64_t>(step)).with(static_cast<uint64_t>(index)));
-  return {.x = noise.normal({microbatch, features}), .label = {}, .ids = torch::arange(microbatch)};
+  return {.x = noise.normal({microbatch_rows, features}), .label = {}, .ids = torch::arange(microbatch_rows)};
 }
 
 RankStatus quiet() { return {}; }

@@ -10,7 +10,8 @@ constexpr IndexRange whole_range{5 * block_elements, 1005 * block_elements};
 // 1000 parameters, each a little smaller than a block.
 std::vector<int64_t> parameters() {
   std::vector<int64_t> offsets;
-  for (int64_t offset = whole_range.first; offset < whole_range.end - block_elements; offset += block_elements - 16)
+  for (int64_t offset = whole_range.first; offset < whole_range.end - block_elements;
+       offset += block_elements - 16)
     offsets.push_back(offset);
   return offsets;
 }

@@ -99,9 +99,9 @@ TEST(TreeAccumulator, AddsWholeMicrobatchesInDoublePrecisionInTheSameTree) {
           accumulator.add(i, torch::tensor({values[static_cast<size_t>(i)]}, torch::kFloat64));
         parts.insert(parts.end(), accumulator.parts().begin(), accumulator.parts().end());
       }
-      const std::vector<PartialSum> whole = subtree_sums({0, count}, count, parts);
-      ASSERT_EQ(whole.size(), 1U);
-      EXPECT_EQ(whole.front().sum.item<double>(), canonical_sum(values)) << count << ", " << owners;
+      const std::vector<PartialSum> sums = subtree_sums({0, count}, count, parts);
+      ASSERT_EQ(sums.size(), 1U);
+      EXPECT_EQ(sums.front().sum.item<double>(), canonical_sum(values)) << count << ", " << owners;
     }
   }
 }

@@ -153,7 +153,8 @@ void print_measured(const std::vector<Mode>& modes, int64_t ranks, int64_t batch
   row("computation, slowest rank", &Measured::compute, [](Model m) { return Prediction(m.compute); });
   row("computation, fastest rank", &Measured::fastest, [](Model) { return Prediction(); });
   row("  after the first bucket was sent", &Measured::overlapped, [](Model) { return Prediction(); });
-  row("exchange after the computation", &Measured::exchange, [](Model m) { return Prediction(m.communication); });
+  row("exchange after the computation", &Measured::exchange,
+      [](Model m) { return Prediction(m.communication); });
   row("update of a rank's shard", &Measured::update, [](Model m) { return Prediction(m.update); });
   row("everything else", &Measured::other, [](Model m) { return Prediction(m.other); });
   row("whole step", &Measured::step, [](Model m) { return Prediction(m.total()); });

@@ -10,7 +10,6 @@
 #include "elbo/base/file.h"
 #include "elbo/base/text.h"
 #include "elbo/commands/command.h"
-#include "elbo/hdf5/data_file.h"
 #include "elbo/data/dataset.h"
 #include "elbo/data/profile.h"
 #include "elbo/hdf5/data_file.h"

@@ -10,7 +10,6 @@
 #include "elbo/base/error.h"
 #include "elbo/base/memory.h"
 #include "elbo/base/text.h"
-#include "elbo/hdf5/data_file.h"
 #include "elbo/data/data_files.h"
 #include "elbo/data/holdout.h"
 #include "elbo/data/host_chunks.h"

@@ -3,7 +3,6 @@
 #include <string>
 #include <vector>
 
-#include "elbo/hdf5/data_file.h"
 #include "elbo/data/dataset.h"
 #include "elbo/hdf5/data_file.h"
 

@@ -156,8 +156,8 @@ class Evaluator {
 // The sums of the maximal subtrees of this rank's microbatches; none where the evaluation was interrupted on
 // any rank. Collective.
 std::optional<std::vector<PartialSum>> sum_own_microbatches(Communicator& comm, Workers& workers,
-                                                      const Evaluator& evaluator,
-                                                      const std::function<bool()>& interrupted) {
+                                                            const Evaluator& evaluator,
+                                                            const std::function<bool()>& interrupted) {
   const int64_t microbatches = evaluator.microbatches();
   const IndexRange own = partition({0, microbatches}, comm.rank(), comm.size());
   std::vector<TreeAccumulator> accumulators(
@@ -231,7 +231,8 @@ std::optional<Evaluation> evaluate(Communicator& comm, Workers& workers,
                                    const EvaluationOptions& options,
                                    const std::function<bool()>& interrupted) {
   const Evaluator evaluator(models, rows, options);
-  const std::optional<std::vector<PartialSum>> parts = sum_own_microbatches(comm, workers, evaluator, interrupted);
+  const std::optional<std::vector<PartialSum>> parts =
+      sum_own_microbatches(comm, workers, evaluator, interrupted);
   if (!parts) return std::nullopt;
   const torch::Tensor sums =
       sum_over_ranks(comm, *parts, evaluator.microbatches(), {evaluator.layout().size()}, torch::kFloat64);

@@ -51,7 +51,7 @@ struct LocalGradients::PhaseState {
   Buckets buckets;
   // (parameters): the buckets that overlap it, [first, end); none if the parameter is not the phase's.
   std::vector<std::pair<size_t, size_t>> buckets_of;
-  std::vector<int64_t> parameters_in;          // (buckets): number of parameters that overlap it
+  std::vector<int64_t> parameters_in;      // (buckets): number of parameters that overlap it
   std::vector<TreeAccumulator> gradients;  // (workers)
   // (workers); created when a worker first reports statistics.
   std::vector<std::optional<TreeAccumulator>> statistics;

@@ -88,7 +88,8 @@ double canonical_sum(const std::vector<double>& values) {
   return sum_of(values.data(), static_cast<int64_t>(values.size()));
 }
 
-std::vector<PartialSum> subtree_sums(IndexRange shard, int64_t microbatches, const std::vector<PartialSum>& parts) {
+std::vector<PartialSum> subtree_sums(IndexRange shard, int64_t microbatches,
+                                     const std::vector<PartialSum>& parts) {
   std::vector<PartialSum> sums;
   for (const Node& node : maximal_subtrees(shard, microbatches))
     sums.push_back({node, canonical_sum(node, parts)});

@@ -36,7 +36,8 @@ torch::Tensor canonical_sum(Node node, const std::vector<PartialSum>& parts);
 torch::Tensor canonical_sum(Node node, const std::vector<PartialSum>& parts, Workers& workers);
 
 // The sums of the maximal subtrees of `shard`, from parts that cover it, in order. Adds in place, as above.
-std::vector<PartialSum> subtree_sums(IndexRange shard, int64_t microbatches, const std::vector<PartialSum>& parts);
+std::vector<PartialSum> subtree_sums(IndexRange shard, int64_t microbatches,
+                                     const std::vector<PartialSum>& parts);
 
 // The sum of one scalar of each leaf in the same tree, in double precision: values[i] belongs to leaf i.
 // Empty: 0.

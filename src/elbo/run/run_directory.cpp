@@ -81,7 +81,8 @@ void prepare_run_directory(const RunPlan& plan, std::unique_ptr<RunLock>& lock) 
     log::warning("{} is renamed to {}.damaged", path.string(), path.filename().string());
   }
   for (const fs::path& path : entries_of(checkpoints, error))
-    if (path.filename().string().find(".h5.partial-") != std::string::npos) remove_or_warn(path);  // left by a kill
+    if (path.filename().string().find(".h5.partial-") != std::string::npos)
+      remove_or_warn(path);  // left by a kill
   write_file(directory / "run.ini", plan.ini);
 }
 
