@@ -22,6 +22,8 @@ check "includes follow the order of dependence" tests/lint/include_direction.py
 check "the check of includes finds violations" tests/lint/include_direction.py --self-test
 check "no draw from the global generator" tests/lint/global_generator.py
 check "the check of draws finds violations" tests/lint/global_generator.py --self-test
+check "plain words" tests/lint/words.py
+check "the check of words finds violations" tests/lint/words.py --self-test
 check "shell scripts" shellcheck -x "${scripts[@]}"
 check "recipes name the version and the libraries of CMakeLists.txt" tests/lint/packaging.py
 check "headers compile alone" tests/lint/headers_alone.py

@@ -84,7 +84,7 @@ def self_test():
              ("launch/a.sh", "fail 2 'is no host'"), ("launch/a.py", 'print("at hand")'), ("a.md", "a draw of z"), ("a.ini", "# pictures")]
     right = [("README.md", "there is no GPU; it is no longer there"), ("a.md", "x stands for a row, a stand-in"), ("a.md", "a drawing"),
              ("src/a.cpp", "bool told = behind(anew);"), ("tests/a_test.cpp", 'expect("is no number");'), ("a.md", "`docs/pictures`"),
-             ("tests/a.py", 'x = "is no host"'), ("src/a.cpp", "#include \"elbo/eval/images.h\""), ("a.md", "untold, a mender")]
+             ("tests/a.py", 'x = "is no host"'), ("src/a.cpp", "#include \"elbo/eval/pictures.h\""), ("a.md", "untold, a mender")]
     return ([f"self-test: not found in {name}: {text!r}" for name, text in wrong if not list(violations(name, text))] +
             [f"self-test: wrongly found in {name}: {text!r}" for name, text in right if list(violations(name, text))])
 
