@@ -161,8 +161,12 @@ def main():
                     if re.search(given.only, check.name):
                         pool.submit(run_check, kit, check, report, end)
         print_speed(report)
+        print()
         passed, failed, not_run = map(report.count, ("passed", "FAILED", "not run"))
-        print(f"\n{passed} passed, {failed} failed, {not_run} skipped")
+        for check in report.content["checks"]:
+            if check["verdict"] == "FAILED":
+                print(f"failed: {check['name']}: {check['detail']}")
+        print(f"{passed} passed, {failed} failed, {not_run} skipped")
         return 1 if failed or not passed else 0
     finally:
         for peer in checks.PEERS.values():

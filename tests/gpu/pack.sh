@@ -17,7 +17,7 @@ if [ -e "$kit" ] && [ ! -e "$kit/check.py" ]; then fail 2 "$kit is there and is 
 torch=deps/torch-2.11.0
 limit_mib=50
 
-advice= # wheels.py ends with a sentence
+advice= # wheels.py says what is wrong
 python3 launch/wheels.py --torch=2.11.0 --into=$torch cpu headers
 step "Kit: building against LibTorch 2.11.0 in build/gpu/" \
   "the build against LibTorch 2.11.0 fails; the first error above (or the end of $log) says why"
@@ -48,7 +48,7 @@ cp "$(mpi_folder pkgdatadir)"/*.txt "$messages"
 
 # The target's glibc and compiler libraries are at least as new as ours, or elbo does not start there, and says so.
 find "$kit" -type f \( -name '*.so' -o -path '*/bin/*' \) -print0 |
-  LD_LIBRARY_PATH=$(find $torch/torch/lib $torch/nvidia/*/lib -maxdepth 0 | xargs realpath | paste -sd:) xargs -0 ldd |
+  LD_LIBRARY_PATH=$(find $torch/torch/lib $torch/nvidia/*/lib -maxdepth 0 -exec realpath {} + | paste -sd:) xargs -0 ldd |
   awk '/not found/ {print "error: " $1 " is not found" >"/dev/stderr"; lost = 1} $2 == "=>" {print $3} END {exit lost}' |
   sort -u | grep -v -e "^$(realpath $torch)/" \
     -e '/lib\(c\|m\|dl\|rt\|pthread\|util\|resolv\|stdc++\|gcc_s\)\.so' | xargs -d '\n' cp -L -t "$kit/lib"

@@ -4,8 +4,8 @@
     peers.py speed MODEL --device=cuda|cpu [--steps=N]     samples/s in eager mode, by torch.compile, by CUDA graphs
     peers.py hold --leave=MIB                              takes the GPU's memory but for MIB, until its input ends
 
-Each prints "ready" when it is prepared and waits for a line; `speed` then measures and prints one JSON line. The rows are random,
-are on the device as float32 and are chosen by a permutation: no reading, no copy, and the loss is never read.
+Each prints "ready" when it is prepared and waits for a line; `speed` then measures and prints one JSON line. The rows are random
+float32 in the device's memory, chosen by a permutation: no reading, no copy, and the loss is never read.
 """
 import argparse
 import json
