@@ -93,7 +93,7 @@ int guarded_run(const std::vector<std::string>& words) {
   std::optional<Environment> environment;
   const auto end_job = [&](const Error& error) {
     if (environment) return environment->end_job(error);
-    log::write("error: ", error.what());  // MPI did not start: no other rank can be reached
+    log::error(error.what());  // MPI did not start: no other rank can be reached
     return static_cast<int>(error.code());
   };
   try {

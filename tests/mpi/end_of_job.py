@@ -82,7 +82,7 @@ class EndOfJob(unittest.TestCase):
         run = subprocess.run([os.environ["ELBO"], "--version"], timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              env={"PATH": "/usr/bin", "OMPI_COMM_WORLD_RANK": "0", "LD_PRELOAD": os.environ["MPI_STAND_IN"]})
         self.assertEqual(run.returncode, 1)
-        self.assertEqual(run.stderr, f"error: rank 0 on {HOST} could not start MPI: unknown error\n")
+        self.assertEqual(run.stderr, f"error: rank 0 on {HOST} could not initialise MPI: unknown error\n")
 
 
 if __name__ == "__main__":

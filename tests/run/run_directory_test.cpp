@@ -87,7 +87,7 @@ TEST(RenamedOptions, AreErrorsForUsersAndReadFromCheckpoints) {
 
 TEST(SavedConfiguration, IsNeverOneThatResumesByItself) {
   const std::unique_ptr<RunConfig> config =
-      parse_config("[data]\npath = data.h5\n", "test", {{"resume", "true"}});
+      parse_config("[data]\npath = data.h5\n", "test", {{"run.resume", "auto"}});
   EXPECT_EQ(config->run.resume, "auto");
   EXPECT_EQ(saved_config(config->saved_ini(), "saved")->run.resume, "never");
   EXPECT_EQ(config->run.resume, "auto");

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <thread>
+
 #include "elbo/base/error.h"
 #include "loop.h"
 
@@ -79,6 +81,7 @@ TEST_F(CheckpointManagerTest, AsksForACheckpointByTime) {
   EXPECT_FALSE(never.wants_checkpoint());
   plan_.checkpoint.every_minutes = 1e-9;
   CheckpointManager often(plan_, true);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_TRUE(often.wants_checkpoint());
 }
 
