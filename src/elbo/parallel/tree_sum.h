@@ -39,36 +39,34 @@ torch::Tensor canonical_sum(Node node, const std::vector<PartialSum>& parts, Wor
 std::vector<PartialSum> subtree_sums(IndexRange shard, int64_t microbatches,
                                      const std::vector<PartialSum>& parts);
 
-// The sum of one scalar of each leaf in the same tree, in double precision: values[i] belongs to leaf i.
-// Empty: 0.
+// The sum of one scalar per microbatch in the same order, in double precision. The sum of no values is 0.
 double canonical_sum(const std::vector<double>& values);
 
 // Elements first … end-1 of each part (views).
 std::vector<PartialSum> narrowed(const std::vector<PartialSum>& parts, int64_t first, int64_t end);
 
-// Adds up the values of microbatches that arrive in order (gradients, statistics, an evaluation), as a binary
-// counter does: at most log₂ M buffers are in use. The values of a microbatch may come piece by piece, and
-// pieces are added up as they come.
+// Adds the values of consecutive microbatches (gradients, statistics, an evaluation) in tree order, like a
+// binary counter, with at most log₂ M + 1 buffers. The values of a microbatch may be written and merged in
+// several pieces.
 class TreeAccumulator {
  public:
   // microbatches: M. elements: of each microbatch. options: dtype and device of the buffers.
   TreeAccumulator(int64_t microbatches, int64_t elements, torch::TensorOptions options = {});
   void reset();
 
-  // The values (elements) of a microbatch, all at once. Microbatches come in ascending order without gaps.
+  // Adds the values (elements) of a microbatch at once. Microbatches come in ascending order without gaps.
   void add(int64_t microbatch, const torch::Tensor& values);
 
-  // The same piece by piece: open a microbatch, fill its buffer, merge each range that is filled.
+  // The same in pieces: open a microbatch, fill its buffer, merge each range that is filled.
   void open(int64_t microbatch);
-  // Where the values of the open microbatch go (elements): to be added to what is there, if accumulates(),
-  // else to be written. Gaps that are never written stay zero.
+  // Where to write the values of the open microbatch: add to the buffer if accumulates(), otherwise overwrite
+  // it. Elements that are never written stay zero.
   const torch::Tensor& buffer() const { return buffer_; }
   bool accumulates() const { return accumulates_; }
-  // The values first … end-1 of the open microbatch are in the buffer: adds them up as far as the tree
-  // allows.
+  // Call when values first … end-1 of the open microbatch are written: adds them as far as the tree allows.
   void merge(int64_t first, int64_t end);
 
-  // The sums so far; with the open microbatch, where its values have been merged.
+  // The sums so far, including the merged values of the open microbatch.
   const std::vector<PartialSum>& parts() const { return parts_; }
 
  private:
