@@ -17,7 +17,7 @@ torch::Device choose_device(const TrainOptions& options, const Environment& envi
 // A number of threads for this rank; auto shares the cores that the process may run on among the host's
 // ranks. A GPU has one.
 int thread_count(const std::string& threads, const Environment& environment, torch::Device device);
-// The same, but no more than there are leaves.
+// The same, but at most the number of microbatches.
 int worker_count(const std::string& threads, const Environment& environment, torch::Device device,
                  int64_t local_microbatches);
 
