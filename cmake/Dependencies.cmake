@@ -1,5 +1,5 @@
 # The dependencies besides LibTorch, for elbo's build and for programs that link to the installed libraries. Each of them
-# defines elbo_needs() before it includes this file.
+# defines elbo_needs() and ELBO_CONVERT before it includes this file.
 elbo_needs(MPI COMPONENTS C)
 elbo_needs(HDF5 COMPONENTS C)
 elbo_needs(Boost 1.71 COMPONENTS program_options)
@@ -7,9 +7,11 @@ elbo_needs(OpenSSL COMPONENTS Crypto)
 elbo_needs(PNG)
 elbo_needs(ZLIB)
 elbo_needs(libdeflate)
-elbo_needs(libzip)
-elbo_needs(TurboJPEG)
-elbo_needs(SndFile)
 elbo_needs(fmt)
 elbo_needs(nlohmann_json 3.9)
 elbo_needs(Threads)
+if(ELBO_CONVERT)
+  elbo_needs(libzip)
+  elbo_needs(TurboJPEG)
+  elbo_needs(SndFile)
+endif()

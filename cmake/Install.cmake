@@ -70,7 +70,7 @@ get_directory_property(targets DIRECTORY ${PROJECT_SOURCE_DIR}/src BUILDSYSTEM_T
 set(exported elbo_options)
 foreach(target ${targets})
   get_target_property(type ${target} TYPE)
-  if(type STREQUAL STATIC_LIBRARY)
+  if(type MATCHES "STATIC_LIBRARY|INTERFACE_LIBRARY")
     list(APPEND exported ${target})
   endif()
 endforeach()

@@ -12,7 +12,7 @@ run() {
   local preset=$1 folder=$2
   shift 2
   step "Tests: building preset '$preset' in $folder/" "preset '$preset' does not build; the first error above says why"
-  quietly cmake --preset "$preset" -DELBO_TESTS=ON
+  quietly cmake --preset "$preset" -DELBO_TESTS=ON -DELBO_WERROR=ON
   cmake --build --preset "$preset"
   step "Tests: running preset '$preset'" "ctest could not run the tests of preset '$preset'"
   results+=("$folder/tests.xml")

@@ -9,7 +9,7 @@ seconds=$1
 
 launch/setup.sh --tests
 step "Fuzzing: building preset 'fuzz' in build/fuzz/" "preset 'fuzz' does not build; the first error above says why"
-quietly cmake --preset fuzz
+quietly cmake --preset fuzz -DELBO_WERROR=ON
 cmake --build --preset fuzz
 
 # The targets write many small temporary files.

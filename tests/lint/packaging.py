@@ -33,7 +33,7 @@ def violations():
     spack = {"nlohmann_json": "nlohmann-json", "PNG": "libpng", "ZLIB": "zlib-api", "TurboJPEG": "libjpeg-turbo",
              "SndFile": "libsndfile"}
     named = set(re.findall(r'depends_on\("([\w-]+)', text(RECIPE)))
-    for package in re.findall(r"^elbo_needs\((\w+)", text("cmake/Dependencies.cmake"), re.MULTILINE):
+    for package in re.findall(r"^ *elbo_needs\((\w+)", text("cmake/Dependencies.cmake"), re.MULTILINE):
         name = spack.get(package, package.lower())
         if package != "Threads" and name not in named:
             yield f"{RECIPE}: does not depend on {name}, which cmake/Dependencies.cmake needs"

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The installed tree is complete, can be moved, and other programs can link to it."""
+"""The installed tree is complete, can be moved, and other programs can link to it; how a build can be configured."""
+import json
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ import program
 from program import ENVIRONMENT, ROOT, ProgramTest
 
 BUILD = pathlib.Path(program.ELBO).parent
+TORCH = re.search(r"^LibTorch_INCLUDE_DIR:PATH=(.*)/include$", (BUILD / "CMakeCache.txt").read_text(), re.MULTILINE)[1]
 SETTINGS = ("--train.steps=20", "--evaluate.every=never")
 
 
@@ -69,6 +71,40 @@ class Install(ProgramTest):
         self.succeed(2, "evaluate", self.folder / "two")
         # The configuration has the program's variant, not vae.
         self.assertNotEqual(self.train(1, "vae", *SETTINGS), self.train(1, "again", *settings))
+
+
+class Configure(ProgramTest):
+    def configure(self, source, *settings):
+        """The commands that compile the files of a build: [(file, command)]."""
+        build = self.folder / "build"
+        done("cmake", "-S", source, "-B", build, "-G", "Ninja", f"-DLibTorch_ROOT={TORCH}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", *settings)
+        return [(entry["file"], entry["command"]) for entry in json.loads((build / "compile_commands.json").read_text())]
+
+    def test_without_its_converters_it_needs_none_of_their_libraries(self):
+        without = [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("SndFile", "libzip", "TurboJPEG")]
+        files = [file for file, _ in self.configure(ROOT, "-DELBO_CONVERT=OFF", *without)]
+        self.assertEqual([file for file in files if "/convert/" in file], [])
+        self.assertIn(str(ROOT / "src/elbo/commands/no_convert.cpp"), files)
+        # They are what the converters look for.
+        with self.assertRaisesRegex(AssertionError, "CMAKE_DISABLE_FIND_PACKAGE_libzip"):
+            self.configure(ROOT, "-DELBO_CONVERT=ON", *without)
+
+    def test_warnings_are_errors_only_where_that_is_asked_for(self):
+        for option, expected in (("OFF", {False}), ("ON", {True})):
+            commands = [command for file, command in self.configure(ROOT, f"-DELBO_WERROR={option}") if "/src/elbo/" in file]
+            self.assertEqual({"-Wall" in command for command in commands}, {True})
+            self.assertEqual({"-Werror" in command for command in commands}, expected)
+
+    def test_a_project_that_it_is_a_part_of_keeps_its_own_choices(self):
+        (self.folder / "CMakeLists.txt").write_text(
+            "cmake_minimum_required(VERSION 3.24)\nproject(other LANGUAGES C CXX)\n"
+            f"add_subdirectory({ROOT} elbo)\nadd_executable(other other.cpp)\ntarget_link_libraries(other PRIVATE elbo_main)\n"
+            'file(GENERATE OUTPUT elbo_is CONTENT "$<TARGET_FILE_DIR:elbo>")\n')
+        (self.folder / "other.cpp").touch()
+        commands = self.configure(self.folder)
+        self.assertEqual([file for file, command in commands if "-Wall" in command or "-Werror" in command], [])
+        self.assertEqual([file for file, _ in commands if file.startswith(str(ROOT / "tests"))], [])
+        self.assertEqual((self.folder / "build/elbo_is").read_text(), str(self.folder / "build/elbo/src"))
 
 
 if __name__ == "__main__":
