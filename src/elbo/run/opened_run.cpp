@@ -27,7 +27,7 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
   std::unique_ptr<RunLock> lock = is_root && trains ? lock_existing(config) : nullptr;
   std::optional<Checkpoint> start = broadcast_checkpoint(*world, is_root ? find_start(config) : std::nullopt);
   Dataset dataset = open_data(config, environment, *world, start ? &*start : nullptr, trains);
-  static_cast<void>(dataset.split("train"));  // where there is none, the error says so before any of the model
+  static_cast<void>(dataset.split("train"));  // if there is none, that is the error
   std::shared_ptr<Model> model =
       build_model(config, dataset.shape(), start ? &*start : nullptr, config.directory());
   RunPlan plan = make_plan(config, dataset, *model, start);
