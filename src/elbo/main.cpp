@@ -7,14 +7,13 @@
 #include <csignal>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
-#include <new>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <vector>
 
 #include "elbo/base/error.h"
+#include "elbo/base/library_error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
 #include "elbo/base/version.h"
@@ -67,15 +66,6 @@ ExitCode run(const Environment& environment, std::vector<std::string> words) {
   return command.run(environment, words);
 }
 
-// Other libraries' messages have many lines; the first one says what happened.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-Error out_of_memory() {
-  return {ExitCode::failure,
-          "memory ran out; a smaller network, train.microbatch, train.batch or data.shuffle_buffer_bytes "
-          "needs less"};
-}
-
 // Whether fmt::print() failed because nobody reads stdout any more (elbo models | head).
 bool is_closed_pipe(const std::exception& error) {
   const auto* system = dynamic_cast<const std::system_error*>(&error);
@@ -102,17 +92,9 @@ int guarded_run(const std::vector<std::string>& words) {
     return static_cast<int>(run(*environment, words));
   } catch (const Error& error) {
     return end_job(error);
-  } catch (const std::bad_alloc&) {
-    return end_job(out_of_memory());
-  } catch (const std::filesystem::filesystem_error& error) {
-    return end_job(
-        Error(ExitCode::failure, fmt::format("{}: {}", error.path1().string(), error.code().message())));
   } catch (const std::exception& error) {
     if (is_closed_pipe(error)) end_by_closed_pipe();
-    // LibTorch has no exception type for it.
-    if (std::string_view(error.what()).find("can't allocate memory") != std::string_view::npos)
-      return end_job(out_of_memory());
-    return end_job(Error(ExitCode::failure, first_line(error.what())));
+    return end_job(describe_library_error(error));
   }
 }
 

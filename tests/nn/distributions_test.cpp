@@ -52,5 +52,14 @@ TEST(Mixtures, TheDensityFarFromAllComponentsIsFinite) {
               -5000 - 0.5 * std::log(2 * std::numbers::pi), 1e-2);
 }
 
+TEST(CumulativeSum, ByDoublingIsTheOneFromLeftToRight) {
+  for (const int64_t size : {1, 2, 7, 64, 100})
+    for (const int64_t dim : {0, 1}) {
+      const torch::Tensor values = torch::arange(size * 3).view({size, 3}).to(torch::kFloat32);  // exact sums
+      const torch::Tensor along = dim == 0 ? values : values.t();
+      EXPECT_TRUE(torch::equal(scan_by_doubling(along, dim), along.cumsum(dim))) << size << " along " << dim;
+    }
+}
+
 }  // namespace
 }  // namespace elbo

@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 
 #include "elbo/base/error.h"
@@ -63,7 +64,12 @@ bool cuda_available(std::string* why) {
   std::string reason;
   const bool loaded = open_cuda(&reason) && open_functions(&reason) != nullptr;
   const bool available = loaded && torch::cuda::is_available();
-  if (loaded && !available) reason = "the NVIDIA driver is installed, but finds no GPU";
+  if (loaded && !available) {
+    const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+    reason = "the NVIDIA driver is installed, but finds no GPU";
+    if (visible != nullptr)
+      reason += fmt::format(", with CUDA_VISIBLE_DEVICES={}", *visible == '\0' ? "(empty)" : visible);
+  }
   if (why != nullptr) *why = reason;
   return available;
 }

@@ -22,6 +22,8 @@ struct CudaFunctions {
                                                    torch::Device device, double timeout);
   std::string (*make_nccl_id)();
   DeviceMemory (*device_memory)(torch::Device device);
+  // Of the GPU on its host, which NCCL compares: "0000:1b:00.0".
+  std::string (*pci_bus_id)(torch::Device device);
 };
 
 // Whether an NVIDIA driver (libcuda.so.1), LibTorch's CUDA library and libelbo_cuda.so can be loaded and

@@ -15,6 +15,7 @@ struct EncodeOptions : SavedRunOptions {
     OptionTable table;
     bind_split(table);
     bind_run(table);
+    bind_device(table);
     bind_threads(table);
     output.bind(table, ".h5, with /z (N, latent), and /logvar and /label where there are any");
     return table;
@@ -27,7 +28,7 @@ void encode(const EncodeOptions& options, const RunInUse& used) {
   if (used.is_root()) check_output(options.output, {".h5"});
 
   const torch::NoGradGuard no_grad;
-  Workers workers(worker_count(options.threads, used.environment, torch::kCPU, source.rows()));
+  Workers workers(worker_count(options.threads, used.environment, run.device, source.rows()));
   const std::vector<std::shared_ptr<Model>> models = run.replicas(workers.count());
   const auto code_of = [&](int worker, int64_t first, int64_t end) {
     return models[static_cast<size_t>(worker)]->encode(run.rows(source, first, end));

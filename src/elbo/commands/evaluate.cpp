@@ -22,6 +22,7 @@ struct EvaluateRunOptions : SavedRunOptions {
     OptionTable table;
     bind_split(table);
     bind_run(table);
+    bind_device(table);
     table.add("importance_samples", importance_samples,
               "importance samples K of the estimate of log p(x), in addition to the ELBO; papers use 5000; "
               "0: not computed",
@@ -69,7 +70,7 @@ void evaluate_run(const EvaluateRunOptions& options, const RunInUse& used) {
     check_output({.out = options.out, .force = false}, {".json"});
   const RowSource& rows = used.rows();
 
-  Workers workers(worker_count(options.threads, used.environment, torch::kCPU, rows.rows()));
+  Workers workers(worker_count(options.threads, used.environment, run.device, rows.rows()));
   const std::optional<Evaluation> result =
       evaluate(*used.world, workers, run.replicas(workers.count()), rows,
                run.config->evaluation(used.split, options.importance_samples));

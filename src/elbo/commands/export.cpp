@@ -16,6 +16,7 @@ using nlohmann::ordered_json;
 struct ExportOptions : SavedRunOptions {
   std::string format = "safetensors";
   OutputOptions output;
+  ExportOptions() { device = "cpu"; }  // nothing is computed
   OptionTable table() {
     OptionTable table;
     table.add_choice("format", format, {"safetensors"}, "format of the file");

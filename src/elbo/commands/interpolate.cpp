@@ -17,6 +17,7 @@ struct InterpolateOptions : SavedRunOptions {
     table.add("steps", steps, "points of a walk, including both ends", Range::between(2, 1 << 10));
     bind_split(table);
     bind_run(table);
+    bind_device(table);
     output.bind(table, ".png (images: a line for each walk), .txt (tokens), .h5 or .csv");
     return table;
   }
@@ -26,7 +27,7 @@ struct InterpolateOptions : SavedRunOptions {
 torch::Tensor walks(const torch::Tensor& z, int64_t steps) {
   const torch::Tensor pairs = z.view({-1, 2, z.size(1)});
   const torch::Tensor from = pairs.select(1, 0).unsqueeze(1), to = pairs.select(1, 1).unsqueeze(1);
-  const torch::Tensor share = torch::linspace(0, 1, steps).view({1, steps, 1});
+  const torch::Tensor share = torch::linspace(0, 1, steps, z.options()).view({1, steps, 1});
   return (from + share * (to - from)).flatten(0, 1);
 }
 

@@ -26,6 +26,7 @@ struct PredictOptions : SavedRunOptions {
     bind_split(table);
     table.add("seed", seed, "seed of the random numbers", Range::at_least(0));
     bind_run(table);
+    bind_device(table);
     output.bind(
         table, ".png (video: a line of the data above a line of the prediction), .txt (tokens), .h5 or .csv");
     return table;
@@ -53,7 +54,7 @@ Batch longer_than(const Batch& batch, int64_t given) {
     log::info("{} of {} rows end within {} elements and are left out", batch.size() - longer.size(0),
               batch.size(), given);
   const auto chosen = [&](const torch::Tensor& part) {
-    return part.defined() ? part.index_select(0, longer) : part;
+    return part.defined() ? part.index_select(0, longer.to(part.device())) : part;
   };
   return {chosen(batch.x), chosen(batch.label), chosen(batch.ids), chosen(batch.length)};
 }
@@ -65,7 +66,7 @@ void predict(const PredictOptions& options, const RunInUse& used) {
 
   const torch::NoGradGuard no_grad;
   const RowSource& source = used.rows();
-  RandomGenerator noise(Key(static_cast<uint64_t>(options.seed)).with("predict"));
+  RandomGenerator noise(Key(static_cast<uint64_t>(options.seed)).with("predict"), run.device);
   const auto predict = [&](const Batch& batch, int64_t given) {
     return run.model->continue_from(batch, {.prefix_length = given, .sample = options.elements == "drawn"},
                                     noise);

@@ -17,6 +17,7 @@ struct ReconstructOptions : SavedRunOptions {
     table.add("n", n, "number of rows, from the beginning of the split", Range::between(1, 1 << 20));
     bind_split(table);
     bind_run(table);
+    bind_device(table);
     output.bind(
         table, ".png (images: a line of inputs above a line of reconstructions), .txt (tokens), .h5 or .csv");
     return table;

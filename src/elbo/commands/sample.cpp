@@ -28,6 +28,7 @@ struct SampleOptions : SavedRunOptions {
         Range::between(0, 1 << 20));
     table.add("seed", seed, "seed of the random numbers", Range::at_least(0));
     bind_run(table);
+    bind_device(table);
     output.bind(table, ".png (images), .txt (tokens), .h5 or .csv");
     return table;
   }
@@ -62,7 +63,7 @@ void sample(const SampleOptions& options, const RunInUse& used) {
   check_rows_output(options.output, run.checkpoint.data);
 
   const torch::NoGradGuard no_grad;
-  RandomGenerator noise(Key(static_cast<uint64_t>(options.seed)).with("sample"));
+  RandomGenerator noise(Key(static_cast<uint64_t>(options.seed)).with("sample"), run.device);
   torch::Tensor z, label;
   if (options.vary == "none") {
     label = labels_for(run, options.label, options.n);

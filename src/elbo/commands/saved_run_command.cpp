@@ -1,5 +1,7 @@
 #include "elbo/commands/saved_run_command.h"
 
+#include "elbo/run/device.h"
+
 namespace elbo {
 
 std::optional<CommandLine> begin_with_run(const Command& command, const Words& words, OptionTable& table,
@@ -17,7 +19,8 @@ std::optional<CommandLine> begin_with_run(const Command& command, const Words& w
 RunInUse open_run_of(const Environment& environment, const CommandLine& line, const OptionTable& table,
                      const SavedRunOptions& options, DataNeed need) {
   std::unique_ptr<Communicator> world = environment.make_world(options.timeout);
-  SavedRun run = open_run(*world, line.positional[0], options.checkpoint, options.data, need);
+  SavedRun run = open_run(*world, line.positional[0], options.checkpoint, options.data, need,
+                          choose_device(options.device, "--device", environment));
   std::string split = run.dataset ? run.choose_split(options.split, table.is_set("split")) : "";
   return {.environment = environment,
           .world = std::move(world),

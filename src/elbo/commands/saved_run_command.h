@@ -11,7 +11,7 @@ namespace elbo {
 
 struct SavedRunOptions {
   std::string data;  // "": the run's own data set
-  std::string split = "test", checkpoint = "newest", threads = "auto";
+  std::string split = "test", checkpoint = "newest", threads = "auto", device = "auto";
   double timeout = 600;
 
   void bind_run(OptionTable& table) {
@@ -22,10 +22,16 @@ struct SavedRunOptions {
   void bind_split(OptionTable& table) {
     table.add("split", split, "split whose rows are used: train, validation or test");
   }
+  void bind_device(OptionTable& table) {
+    table.add_choice(
+        "device", device, {"auto", "cpu", "cuda"},
+        "where to compute; auto: on a GPU where there is one. A GPU draws other noise than a CPU");
+  }
   void bind_threads(OptionTable& table) {
-    table.add_number_or("threads", threads, {"auto"},
-                        "worker threads of a rank; auto: the cores of the host divided among its ranks",
-                        Range::between(1, 1024));
+    table.add_number_or(
+        "threads", threads, {"auto"},
+        "worker threads of a rank on CPUs; auto: the cores of the host divided among its ranks",
+        Range::between(1, 1024));
   }
   DataNeed need() const { return DataNeed::rows; }
 };

@@ -17,6 +17,7 @@ struct ScoreOptions : SavedRunOptions {
     OptionTable table;
     bind_split(table);
     bind_run(table);
+    bind_device(table);
     table.add("importance_samples", importance_samples,
               "importance samples K: the score is -log p(x) estimated from them; 0: -ELBO, from one sample",
               Range::between(0, 1e8));
@@ -33,11 +34,11 @@ void score(const ScoreOptions& options, const RunInUse& used) {
 
   const torch::NoGradGuard no_grad;
   const EvaluationOptions how = run.config->evaluation(used.split, options.importance_samples);
-  RandomGenerator probe(Key(how.seed).with("probe"), torch::kCPU);
+  RandomGenerator probe(Key(how.seed).with("probe"), run.device);
   if (how.importance_samples > 0 && !run.model->log_weights(run.rows(source, 0, 1), 1, probe))
     usage_error("--importance_samples={}: {} has no density to sample; expected 0, and its loss as the score",
                 how.importance_samples, run.config->model->name());
-  Workers workers(worker_count(options.threads, used.environment, torch::kCPU, source.rows()));
+  Workers workers(worker_count(options.threads, used.environment, run.device, source.rows()));
   const std::vector<std::shared_ptr<Model>> models = run.replicas(workers.count());
   map_rows(
       *used.world, workers, source, how.microbatch, {{"score", {}}},

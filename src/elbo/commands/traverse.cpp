@@ -26,6 +26,7 @@ struct TraverseOptions : SavedRunOptions {
     table.add("dimensions", dimensions, "latent dimensions, from 0, separated by commas; or all");
     bind_split(table);
     bind_run(table);
+    bind_device(table);
     output.bind(table, ".png (images: a line for each dimension), .txt (tokens), .h5 or .csv");
     return table;
   }

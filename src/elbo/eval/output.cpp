@@ -136,8 +136,8 @@ void check_rows_output(const OutputOptions& options, const DataShape& shape) {
 
 bool writes_texts(const OutputOptions& options) { return extension_of(options.out) == ".txt"; }
 
-void write_rows(const OutputOptions& options, const NamedRows& rows, int64_t columns,
-                const Vocabulary& vocabulary) {
+void write_rows(const OutputOptions& options, NamedRows rows, int64_t columns, const Vocabulary& vocabulary) {
+  for (auto& [name, values] : rows) values = values.cpu();
   const std::string extension = extension_of(options.out);
   if (extension == ".png") return write_images(options.out, rows, columns);
   if (extension == ".h5") return write_hdf5(options.out, rows);

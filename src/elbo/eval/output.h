@@ -31,7 +31,7 @@ using NamedRows = std::vector<std::pair<std::string, torch::Tensor>>;
 // .png: a grid of `columns` images, with one line for each name in turn; of video one line for each row. .h5:
 // one dataset for each name. .csv: one line for each row, with the values of all names. .txt: one line for
 // each row of tokens, with tabs between names. The file appears whole or not at all.
-void write_rows(const OutputOptions& options, const NamedRows& rows, int64_t columns,
-                const Vocabulary& vocabulary);
+// The rows may be on any device.
+void write_rows(const OutputOptions& options, NamedRows rows, int64_t columns, const Vocabulary& vocabulary);
 
 }  // namespace elbo

@@ -12,7 +12,7 @@ namespace {
 LossTerms bound_terms(const torch::Tensor& log_weights) {
   LossTerms terms;
   terms.loss = -importance_weighted_bound(log_weights).mean(0);
-  terms.add_metric("negative_elbo", -log_weights.mean({0, 1}));
+  terms.add_metric("negative_elbo", -log_weights.mean(torch::IntArrayRef{0, 1}));
   return terms;
 }
 

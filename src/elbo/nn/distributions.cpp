@@ -67,8 +67,21 @@ torch::Tensor mixture_log_prob(const DiagonalNormal& components, const torch::Te
   return torch::cat(parts).view(z.sizes().slice(0, static_cast<size_t>(z.dim() - 1))) - log_count;
 }
 
+torch::Tensor scan_by_doubling(torch::Tensor values, int64_t dim) {
+  const int64_t size = values.size(dim);
+  for (int64_t distance = 1; distance < size; distance *= 2)
+    values = torch::cat({values.narrow(dim, 0, distance), values.narrow(dim, distance, size - distance) +
+                                                              values.narrow(dim, 0, size - distance)},
+                        dim);
+  return values;
+}
+
+torch::Tensor cumulative_sum(const torch::Tensor& values, int64_t dim) {
+  return values.is_cpu() ? values.cumsum(dim) : scan_by_doubling(values, dim);
+}
+
 torch::Tensor sample_categorical(const torch::Tensor& logits, int64_t dim, RandomGenerator& noise) {
-  const torch::Tensor cumulative = logits.softmax(dim).cumsum(dim);
+  const torch::Tensor cumulative = cumulative_sum(logits.softmax(dim), dim);
   const torch::Tensor u = noise.uniform(cumulative.select(dim, 0).sizes()).unsqueeze(dim);
   // Rounding may leave the last cumulative sum below 1.
   return cumulative.le(u).sum(dim).clamp_max(logits.size(dim) - 1);

@@ -32,6 +32,12 @@ torch::Tensor standard_normal_log_prob(const torch::Tensor& z);  // (…, latent
 // log density of the mixture of `components` (K, latent) with equal weights: z (…, n, latent) → (…, n).
 torch::Tensor mixture_log_prob(const DiagonalNormal& components, const torch::Tensor& z);
 
+// Cumulative sums along `dim`. LibTorch's own on a GPU have no fixed order of addition, so there it is
+// scan_by_doubling.
+torch::Tensor cumulative_sum(const torch::Tensor& values, int64_t dim);
+// In log2(n) passes; each adds the values at distance 1, 2, 4, … (Hillis & Steele 1986).
+torch::Tensor scan_by_doubling(torch::Tensor values, int64_t dim);
+
 // A sample of the categorical distribution with logits along `dim`: int64, of the shape of `logits` without
 // `dim`.
 torch::Tensor sample_categorical(const torch::Tensor& logits, int64_t dim, RandomGenerator& noise);

@@ -1,5 +1,6 @@
 #include <torch/types.h>
 
+#include "elbo/nn/distributions.h"
 #include "elbo/nn/likelihood_parts.h"
 
 namespace elbo {
@@ -17,7 +18,7 @@ class Multinomial : public Likelihood {
   }
   // One event.
   torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const override {
-    const torch::Tensor cumulative = decoded.flatten(1).softmax(1).cumsum(1);
+    const torch::Tensor cumulative = cumulative_sum(decoded.flatten(1).softmax(1), 1);
     const torch::Tensor u = noise.uniform({cumulative.size(0), 1});
     const torch::Tensor at = cumulative.le(u).sum(1, true).clamp_max(cumulative.size(1) - 1);
     return torch::zeros_like(cumulative).scatter(1, at, 1.0).view_as(decoded).squeeze(param_dim);

@@ -7,15 +7,12 @@
 #include <charconv>
 
 #include "elbo/base/error.h"
+#include "elbo/base/log.h"
 #include "elbo/comm/cuda_library.h"
 
 namespace elbo {
-namespace {
 
-// Of the kernels that a GPU's libraries offer for an operation, those whose sums have one order, and no
-// products in less than float32. An operation without such a kernel then fails, and its message says which
-// one it was.
-void compute_deterministically() {
+void use_deterministic_kernels() {
   at::Context& context = at::globalContext();
   context.setDeterministicAlgorithms(true, false);
   context.setDeterministicFillUninitializedMemory(false);  // nobody reads it
@@ -25,20 +22,47 @@ void compute_deterministically() {
   context.setAllowTF32CuDNN(false);
 }
 
-}  // namespace
-
-torch::Device choose_device(const TrainOptions& options, const Environment& environment) {
-  if (options.device == "cpu") return torch::kCPU;
+torch::Device choose_device(const std::string& wanted, const std::string& option,
+                            const Environment& environment) {
+  if (wanted == "cpu") return torch::kCPU;
   std::string why;
   if (!cuda_available(&why)) {
-    if (options.device == "cuda")
-      usage_error("train.device=cuda: {}; fix that, or use train.device=cpu", why);
+    if (wanted == "cuda") usage_error("{}=cuda: {}; fix that, or use {}=cpu", option, why, option);
     return torch::kCPU;
   }
-  load_cuda();
-  if (options.exact) compute_deterministically();
   const auto devices = int{static_cast<uint8_t>(torch::cuda::device_count())};
   return {torch::kCUDA, static_cast<c10::DeviceIndex>(environment.local_rank() % devices)};
+}
+
+std::vector<std::string> devices_of_ranks(Communicator& world, const Environment& environment,
+                                          torch::Device device) {
+  const std::string own = device.is_cpu() ? "cpu" : environment.host() + " " + load_cuda().pci_bus_id(device);
+  return world.size() == 1 ? std::vector{own} : all_gather_text(world, own);
+}
+
+bool uses_nccl(const std::string& communication, const std::vector<std::string>& devices) {
+  const auto on_cpu = std::ranges::count(devices, "cpu");
+  const auto ranks = static_cast<std::ptrdiff_t>(devices.size());
+  if (on_cpu != 0 && on_cpu != ranks)
+    usage_error(
+        "train.device=auto: {} of {} ranks compute on CPUs and the others on GPUs, whose bits differ; use "
+        "train.device=cpu, or hosts that all have GPUs",
+        on_cpu, ranks);
+  if (communication == "mpi" || (communication == "auto" && (ranks == 1 || on_cpu == ranks))) return false;
+  for (auto second = devices.begin(); on_cpu == 0 && second != devices.end(); ++second) {
+    const auto first = std::find(devices.begin(), second, *second);
+    if (first == second) continue;
+    const std::string shared = fmt::format("ranks {} and {} compute on one GPU ({})", first - devices.begin(),
+                                           second - devices.begin(), *second);
+    if (communication == "nccl")
+      usage_error(
+          "train.communication=nccl: {}, and NCCL takes one rank a GPU; start one rank for each GPU, or use "
+          "train.communication=mpi",
+          shared);
+    log::warning("{}: gradients travel through host memory, as NCCL takes one rank a GPU", shared);
+    return false;
+  }
+  return true;
 }
 
 int thread_count(const std::string& threads, const Environment& environment, torch::Device device) {

@@ -22,7 +22,8 @@ std::shared_ptr<Model> build_model(const RunConfig& config, const DataShape& dat
 OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, OpenPurpose purpose) {
   std::unique_ptr<Communicator> world = environment.make_world(config.run.timeout);
   const bool is_root = world->rank() == 0, trains = purpose == OpenPurpose::train;
-  const torch::Device device = choose_device(config.train, environment);
+  const torch::Device device = choose_device(config.train.device, "train.device", environment);
+  if (device.is_cuda() && config.train.exact) use_deterministic_kernels();
   // Locked before the newest checkpoint is looked for: another process may be writing the next one.
   std::unique_ptr<RunLock> lock = is_root && trains ? lock_existing(config) : nullptr;
   std::optional<Checkpoint> start = broadcast_checkpoint(*world, is_root ? find_start(config) : std::nullopt);

@@ -11,6 +11,7 @@
 #include "elbo/base/text.h"
 #include "elbo/data/loader.h"
 #include "elbo/run/broadcast_checkpoint.h"
+#include "elbo/run/device.h"
 #include "elbo/run/opened_run.h"
 
 namespace elbo {
@@ -18,7 +19,10 @@ namespace fs = std::filesystem;
 namespace {
 
 std::shared_ptr<Model> build(const SavedRun& run) {
-  return build_model(*run.config, run.checkpoint.data, &run.checkpoint, run.directory);
+  const std::shared_ptr<Model> model =
+      build_model(*run.config, run.checkpoint.data, &run.checkpoint, run.directory);
+  model->to(run.device);
+  return model;
 }
 
 Checkpoint read(const fs::path& directory, const std::string& which) {
@@ -94,7 +98,8 @@ std::string SavedRun::choose_split(const std::string& split, bool chosen) const 
 
 Batch SavedRun::rows(const RowSource& source, int64_t first, int64_t end) const {
   return read_rows(source, first, end, config->data.binarize,
-                   Key(static_cast<uint64_t>(config->train.seed)).with("binarize"));
+                   Key(static_cast<uint64_t>(config->train.seed)).with("binarize"))
+      .to(device);
 }
 
 torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n) {
@@ -106,7 +111,7 @@ torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n
           text, run.directory, run.config->model->name());
     return {};
   }
-  if (text.empty() && data.classes > 0) return torch::arange(n).remainder(data.classes);
+  if (text.empty() && data.classes > 0) return torch::arange(n).remainder(data.classes).to(run.device);
   std::vector<float> values;
   for (const std::string& word : split(text, ',')) {
     float value = 0;
@@ -116,23 +121,25 @@ torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n
   }
   const bool is_class = data.classes > 0 && values.size() == 1 && values[0] == std::floor(values[0]) &&
                         values[0] >= 0 && values[0] < static_cast<float>(data.classes);
-  if (is_class) return torch::full({n}, static_cast<int64_t>(values[0]), torch::kInt64);
+  if (is_class) return torch::full({n}, static_cast<int64_t>(values[0]), torch::kInt64).to(run.device);
   if (data.classes > 0) usage_error("--label={}: expected a class from 0 to {}", text, data.classes - 1);
   if (static_cast<int64_t>(values.size()) != data.label_features)
     usage_error("--label={}: expected the {} values of a label with commas between", text,
                 data.label_features);
-  return torch::tensor(values).expand({n, -1}).contiguous();
+  return torch::tensor(values).expand({n, -1}).contiguous().to(run.device);
 }
 
 SavedRun open_run(Communicator& comm, const std::string& directory, const std::string& which,
-                  const std::string& data_path, DataNeed need) {
+                  const std::string& data_path, DataNeed need, torch::Device device) {
   SavedRun run;
   run.directory = directory;
+  run.device = device;
   std::optional<Checkpoint> shared =
       broadcast_checkpoint(comm, comm.rank() == 0 ? std::optional(read(directory, which)) : std::nullopt);
   if (!shared) fail("{}: rank 0 has sent no checkpoint", directory);
   run.checkpoint = std::move(*shared);
   run.config = saved_config(run.checkpoint.config, directory);
+  if (device.is_cuda() && run.config->train.exact) use_deterministic_kernels();
   if (!data_path.empty()) run.config->data.path = data_path;
   if (need == DataNeed::rows) {
     run.dataset = std::make_unique<Dataset>(run.config->data,

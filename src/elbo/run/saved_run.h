@@ -17,12 +17,13 @@ struct SavedRun {
   std::unique_ptr<RunConfig> config;  // as the checkpoint keeps it
   Checkpoint checkpoint;
   std::unique_ptr<Dataset> dataset;  // config.data, or `data_path` in its place; null if not asked for
-  std::shared_ptr<Model> model;      // with the checkpoint's parameters
+  std::shared_ptr<Model> model;      // with the checkpoint's parameters, on the device
+  torch::Device device = torch::kCPU;
 
   // The model and copies of it, one for each worker.
   std::vector<std::shared_ptr<Model>> replicas(int workers) const;
 
-  // Rows [first, end) of a split of its data set, binarized as the run says.
+  // Rows [first, end) of a split of its data set, binarized as the run says, on the device.
   Batch rows(const RowSource& source, int64_t first, int64_t end) const;
 
   Vocabulary vocabulary() const { return dataset ? dataset->vocabulary() : Vocabulary{}; }
@@ -38,10 +39,12 @@ struct SavedRun {
 torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n);
 
 // which: "newest", "best" or a step. data_path: "" for the run's own data set, else a file of the same shape
-// (checked). Rank 0 reads the checkpoint, the others receive it. Throws usage Errors: no run, no valid
+// (checked). device: of the model and its batches; on a GPU with deterministic kernels if the run was trained
+// with train.exact. Rank 0 reads the checkpoint, the others receive it. Throws usage Errors: no run, no valid
 // checkpoint, other shape.
 enum class DataNeed { rows, none };
 SavedRun open_run(Communicator& comm, const std::string& directory, const std::string& which = "newest",
-                  const std::string& data_path = "", DataNeed need = DataNeed::rows);
+                  const std::string& data_path = "", DataNeed need = DataNeed::rows,
+                  torch::Device device = torch::kCPU);
 
 }  // namespace elbo

@@ -10,12 +10,11 @@
 namespace elbo {
 namespace {
 
-// NCCL between GPUs, or where it is asked for; else none.
+// None where gradients travel through host memory.
 std::unique_ptr<Communicator> make_nccl_world(const Environment& environment, const RunConfig& config,
                                               const OpenedRun& run) {
-  const std::string& communication = config.train.communication;
-  const bool wanted = communication == "nccl" || (communication == "auto" && run.device.is_cuda());
-  if (!wanted || run.world->size() == 1) return nullptr;
+  const std::vector<std::string> devices = devices_of_ranks(*run.world, environment, run.device);
+  if (!uses_nccl(config.train.communication, devices)) return nullptr;
   try {
     return environment.make_nccl_world(*run.world, run.device, config.run.timeout);
   } catch (const Error& error) {

@@ -66,4 +66,10 @@ DeviceMemory device_memory(torch::Device device) {
   return {.allocated = held.current, .peak = held.peak, .total = static_cast<int64_t>(total)};
 }
 
+std::string pci_bus_id(torch::Device device) {
+  char id[32] = {};
+  check(cudaDeviceGetPCIBusId(id, sizeof id, device.index()), "report its PCI bus id");
+  return id;
+}
+
 }  // namespace elbo

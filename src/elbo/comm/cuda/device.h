@@ -4,6 +4,8 @@
 #include <cuda_runtime_api.h>
 #include <torch/types.h>
 
+#include <string>
+
 #include "elbo/comm/cuda_library.h"
 
 namespace elbo {
@@ -40,5 +42,7 @@ class CudaEvent {
 
 // Bytes of tensors in LibTorch's caching allocator (current and peak), and the device's total memory.
 DeviceMemory device_memory(torch::Device device);
+
+std::string pci_bus_id(torch::Device device);
 
 }  // namespace elbo

@@ -9,5 +9,6 @@ const elbo::CudaFunctions elbo_cuda_functions = {
     .make_nccl_world = elbo::make_nccl_world,
     .make_nccl_id = elbo::make_nccl_id,
     .device_memory = elbo::device_memory,
+    .pci_bus_id = elbo::pci_bus_id,
 };
 }
