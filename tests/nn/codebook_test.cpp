@@ -10,7 +10,7 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t dim = 3;
+constexpr int64_t code_dim = 3;
 
 CodebookOptions ema(int64_t size, double decay, double restart_below = 0) {
   return {.size = size, .learning = "ema", .decay = decay, .restart_below = restart_below};
@@ -20,9 +20,10 @@ torch::Tensor values(const Codebook& codebook) { return codebook.vectors(torch::
 
 TEST(Codebook, TheNearestVectorIsTheNearestOfAll) {
   RandomGenerator noise(Key(1));
-  const Codebook codebook(ema(20, 0.9), dim, noise);
-  const torch::Tensor z = 0.5 * noise.normal({4, 5, dim});
-  const torch::Tensor expected = torch::cdist(z.view({-1, dim}), values(codebook)).argmin(1).view({4, 5});
+  const Codebook codebook(ema(20, 0.9), code_dim, noise);
+  const torch::Tensor z = 0.5 * noise.normal({4, 5, code_dim});
+  const torch::Tensor expected =
+      torch::cdist(z.view({-1, code_dim}), values(codebook)).argmin(1).view({4, 5});
   EXPECT_TRUE(torch::equal(codebook.nearest(z), expected));
   EXPECT_GT(std::get<0>(torch::_unique(expected)).numel(), 5);
 }
@@ -30,8 +31,8 @@ TEST(Codebook, TheNearestVectorIsTheNearestOfAll) {
 // f(e) = Σ e³ has the gradient 3e² at the quantised point, whatever z is.
 TEST(Codebook, TheStraightThroughGradientReachesTheEncoder) {
   RandomGenerator noise(Key(2));
-  const Codebook codebook(ema(8, 0.9), dim, noise);
-  const torch::Tensor z = noise.normal({2, 4, dim}).requires_grad_();
+  const Codebook codebook(ema(8, 0.9), code_dim, noise);
+  const torch::Tensor z = noise.normal({2, 4, code_dim}).requires_grad_();
   const torch::Tensor e = codebook.vectors(codebook.nearest(z));
   const torch::Tensor passed = straight_through(z, e);
   EXPECT_TRUE(torch::equal(passed, e)) << "the decoder must see the codebook's bits";
@@ -41,8 +42,8 @@ TEST(Codebook, TheStraightThroughGradientReachesTheEncoder) {
 
 TEST(Codebook, CommitmentAndCodebookLossHaveTheGradientsOfFiniteDifferences) {
   RandomGenerator noise(Key(3));
-  const torch::Tensor z = noise.normal({2, 4, dim}).to(torch::kFloat64).requires_grad_();
-  const torch::Tensor e = noise.normal({2, 4, dim}).to(torch::kFloat64).requires_grad_();
+  const torch::Tensor z = noise.normal({2, 4, code_dim}).to(torch::kFloat64).requires_grad_();
+  const torch::Tensor e = noise.normal({2, 4, code_dim}).to(torch::kFloat64).requires_grad_();
   const double h = 1e-5;
   const auto slope = [&](const auto& loss, bool of_z) {
     torch::Tensor result = torch::zeros_like(z);
@@ -71,11 +72,11 @@ TEST(Codebook, MovingAveragesAreTheClosedFormOfThePaper) {
   RandomGenerator noise(Key(4));
   constexpr double gamma = 0.7;
   constexpr int64_t size = 4, steps = 6;
-  Codebook codebook(ema(size, gamma), dim, noise);
+  Codebook codebook(ema(size, gamma), code_dim, noise);
   torch::Tensor uses = torch::full({size}, std::pow(gamma, steps), torch::kFloat64);
   torch::Tensor sums = values(codebook).to(torch::kFloat64) * std::pow(gamma, steps);
   for (int64_t step = 0; step < steps; ++step) {
-    const torch::Tensor z = noise.normal({10, dim});
+    const torch::Tensor z = noise.normal({10, code_dim});
     const torch::Tensor codes = codebook.nearest(z);
     const double weight = (1 - gamma) * std::pow(gamma, steps - 1 - step);
     for (int64_t row = 0; row < z.size(0); ++row) {
@@ -101,15 +102,15 @@ TEST(Codebook, AnUnusedVectorDoesNotMove) {
 
 TEST(Codebook, StatisticsOfHalvesAddUpToThoseOfTheWhole) {
   RandomGenerator noise(Key(6));
-  const Codebook codebook(ema(7, 0.9, 0.1), dim, noise);
+  const Codebook codebook(ema(7, 0.9, 0.1), code_dim, noise);
   // Multiples of 1/256 add without rounding.
-  const torch::Tensor z = (noise.normal({12, 4, dim}) * 256).round() / 256;
+  const torch::Tensor z = (noise.normal({12, 4, code_dim}) * 256).round() / 256;
   const torch::Tensor codes = codebook.nearest(z);
   RandomGenerator one(Key(7)), two(Key(7)), unused(Key(8));
   const torch::Tensor whole = codebook.statistics(z, codes, true, one);
   const torch::Tensor first = codebook.statistics(z.narrow(0, 0, 6), codes.narrow(0, 0, 6), true, two);
   const torch::Tensor second = codebook.statistics(z.narrow(0, 6, 6), codes.narrow(0, 6, 6), false, unused);
-  const int64_t averages = 7 * (1 + dim);
+  const int64_t averages = 7 * (1 + code_dim);
   EXPECT_TRUE(torch::equal(whole.narrow(0, 0, averages), (first + second).narrow(0, 0, averages)));
   EXPECT_EQ(whole.narrow(0, 0, 7).sum().item<int64_t>(), 12 * 4);
   // Only one half provides candidates for restarts.
@@ -120,8 +121,8 @@ TEST(Codebook, StatisticsOfHalvesAddUpToThoseOfTheWhole) {
 
 TEST(Codebook, AVectorBelowTheThresholdRestartsFromAnEncoding) {
   RandomGenerator noise(Key(9));
-  Codebook codebook(ema(5, 0.5, 0.3), dim, noise);
-  const torch::Tensor z = 10 + noise.normal({6, dim}), codes = torch::zeros({6}, torch::kInt64);
+  Codebook codebook(ema(5, 0.5, 0.3), code_dim, noise);
+  const torch::Tensor z = 10 + noise.normal({6, code_dim}), codes = torch::zeros({6}, torch::kInt64);
   const torch::Tensor before = values(codebook).clone();
   codebook.update_statistics(codebook.statistics(z, codes, true, noise));  // N of the unused: 0.5
   EXPECT_TRUE(torch::equal(values(codebook).narrow(0, 1, 4), before.narrow(0, 1, 4)));
