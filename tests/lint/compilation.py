@@ -17,7 +17,7 @@ def flags():
     All files of a library have its flags: in a unity build, the commands do not name files of src/."""
     table = {}
     for entry in json.loads((BUILD / "compile_commands.json").read_text(encoding="utf-8")):
-        library = re.search(r"src/CMakeFiles/elbo_(\w+)\.dir/", entry["command"])
+        library = re.search(r"-o src/CMakeFiles/elbo_(\w+)\.dir/", entry["command"])
         if not library:
             continue
         words = iter(shlex.split(entry["command"]))
@@ -25,7 +25,7 @@ def flags():
         for word in words:
             if word in {"-o", "-c", "-include"}:
                 next(words)
-            elif word != "-Winvalid-pch":
+            elif word not in {"-Winvalid-pch", "-Wno-subobject-linkage"}:  # the latter is GCC's alone
                 kept.append(word)
         compiler = next(i for i, word in enumerate(kept) if word.startswith("-"))  # after ccache and its settings
         folder = {"main": "", "cuda": "comm/cuda"}.get(library[1], library[1])
