@@ -60,8 +60,8 @@ torch::Tensor mel_bands(int64_t bins, int64_t rate, int64_t mels) {
 }  // namespace
 
 bool is_sound_file(const std::string& path) {
-  const std::string ending = lower_case(std::filesystem::path(path).extension());
-  return ending == ".wav" || ending == ".flac";
+  const std::string extension = lower_case(std::filesystem::path(path).extension());
+  return extension == ".wav" || extension == ".flac";
 }
 
 Recording read_sound(const std::string& path) {

@@ -142,8 +142,7 @@ Loader::~Loader() {
     const std::chrono::duration<double> limit = state_->hang.empty() ? state_->limit() : hang_grace;
     if (!state_->changed.wait_for(guard, limit, [&] { return state_->ended; })) {
       log::set_enabled(true);
-      log::error(
-          fmt::format("{}: {}", host_name(), state_->hang.empty() ? "reading the data hangs" : state_->hang));
+      log::error(host_name() + ": " + (state_->hang.empty() ? "reading the data hangs" : state_->hang));
       std::_Exit(static_cast<int>(ExitCode::failure));
     }
   }

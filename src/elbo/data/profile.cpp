@@ -51,11 +51,11 @@ std::optional<ValueProfile> profile_values(const DataFile& file, const std::stri
   const hdf5::DatasetInfo info = file.describe(dataset);
   if (!info.numeric() || info.shape.empty() || info.shape.front() == 0) return std::nullopt;
   constexpr int64_t max_elements = 8 << 20, samples = 64;
-  constexpr double infinity = std::numeric_limits<double>::infinity();
+  constexpr double inf = std::numeric_limits<double>::infinity();
   const int64_t rows = info.shape.front(), elements = info.row_elements();
   if (elements == 0 || elements > max_elements) return std::nullopt;
   const int64_t taken = std::clamp<int64_t>(max_elements / elements / samples, 1, 256);  // rows per sample
-  ValueProfile profile{.rows = 0, .lowest = infinity, .highest = -infinity, .mean = 0, .not_finite = 0};
+  ValueProfile profile{.rows = 0, .lowest = inf, .highest = -inf, .mean = 0, .not_finite = 0};
   const std::shared_ptr<const RowReader> reader = file.reader(dataset, torch::kFloat32);
   std::vector<float> values;
   int64_t finite = 0;
