@@ -75,7 +75,13 @@ void CheckpointManager::link_best(int64_t step) const {
 void CheckpointManager::remove_old(const Progress& progress) const {
   const CheckpointOptions& keep = plan_.checkpoint;
   if (keep.keep_last == 0) return;
-  std::vector<int64_t> steps = checkpoint_steps(plan_.directory);
+  std::vector<int64_t> steps;
+  try {
+    steps = checkpoint_steps(plan_.directory);
+  } catch (const Error& error) {
+    log::warning("{}; old checkpoints are kept", error.what());
+    return;
+  }
   std::erase_if(steps,
                 [&](int64_t step) { return step > progress.step; });  // of a longer run, not of this one
   if (steps.size() <= static_cast<size_t>(keep.keep_last)) return;

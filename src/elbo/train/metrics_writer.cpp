@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <system_error>
 
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
@@ -20,7 +21,8 @@ using nlohmann::ordered_json;
 
 // Removes the lines of steps that the resumed run takes again, and a last line that a kill cut short.
 void cut_back(const fs::path& path, const Progress& start) {
-  if (!fs::exists(path)) return;
+  std::error_code error;
+  if (!fs::exists(path, error)) return;
   std::istringstream lines(read_file(path));
   std::string kept;
   for (std::string line; std::getline(lines, line);) {
