@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import subprocess
+import sys
 import unittest
 
 from program import ELBO, ENVIRONMENT, ROOT, ProgramTest
@@ -67,6 +68,17 @@ class Documents(ProgramTest):
     def test_the_variant_in_the_documents_is_the_one_that_is_compiled(self):
         shown = re.search(r"```cpp\n(.*?)```", (ROOT / "docs/adding_a_variant.md").read_text(), re.DOTALL)[1]
         self.assertEqual(shown, (ROOT / "docs/own_variant/cyclical_vae.cpp").read_text())
+
+    def test_the_example_of_exported_weights_computes_what_encode_does(self):
+        self.train(1, "run", "--train.steps=20", "--evaluate.every=never")
+        self.succeed(0, "export", self.folder / "run", f"--out={self.folder}/vae.safetensors")
+        self.succeed(0, "encode", self.folder / "run", ROOT / "datasets/mnist.h5", f"--out={self.folder}/codes.h5")
+        (self.folder / "datasets").symlink_to(ROOT / "datasets")
+        example = re.search(r"```python\n(.*?)```", (ROOT / "docs/weights.md").read_text(), re.DOTALL)[1]
+        script = example + "codes = h5py.File('codes.h5')\nprint(abs(codes['z'] - mean).max(), abs(codes['logvar'] - logvar).max())"
+        said = subprocess.run([sys.executable, "-c", script], cwd=self.folder, check=True, capture_output=True, text=True).stdout
+        for distance in said.split():
+            self.assertLess(float(distance), 1e-5)
 
     def test_every_configuration_trains(self):
         for config in sorted((ROOT / "configs").glob("*.ini")):

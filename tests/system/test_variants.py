@@ -133,7 +133,14 @@ class Variants(ProgramTest):
         content = out.read_bytes()
         length = int.from_bytes(content[:8], "little")
         header = json.loads(content[8:8 + length])
-        self.assertIn(f"[model]\nname = {header['__metadata__']['model']}\n", header.pop("__metadata__")["config"])
+        about = header.pop("__metadata__")
+        self.assertIn(f"[model]\nname = {about['model']}\n", about["config"])
+        layers = json.loads(about["layers"])
+        self.assertEqual(set(layers), {name.rpartition(".")[0] for name in header} - {""})
+        for name, layer in layers.items():
+            shape = header.get(f"{name}.weight", {"shape": ()})["shape"]
+            if len(shape) > 2:  # a convolution's stride and padding do not follow from its weights
+                self.assertRegex(layer, rf"^\w*Conv\w+\(kernel_size={shape[-1]}, (stride=\d|dilation=\d)")
         dtypes = {"F32": "f4", "F64": "f8", "I64": "i8", "I32": "i4", "U8": "u1", "BOOL": "?"}
         with h5py.File(directory / f"checkpoints/step_{STEPS:09}.h5") as file:
             saved = {**file["parameters"], **file.get("buffers", {})}

@@ -3,6 +3,7 @@
 #include <bit>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "elbo/base/file.h"
 #include "elbo/commands/saved_run_command.h"
@@ -75,6 +76,22 @@ void write_safetensors(const std::string& path, const std::vector<NamedTensor>& 
   target.commit();
 }
 
+// Each layer that has parameters or buffers: its kind, and what their shapes do not say of it.
+ordered_json layers_of(const Model& model) {
+  ordered_json layers = ordered_json::object();
+  for (const auto& module : model.named_modules("", /*include_self=*/false)) {
+    if (module.value()->parameters(false).empty() && module.value()->buffers(false).empty()) continue;
+    std::ostringstream text;
+    module.value()->pretty_print(text);
+    layers[module.key()] = text.str().substr(text.str().rfind(':') + 1);  // without namespaces
+  }
+  return layers;
+}
+
+// Of all variants (docs/weights.md).
+constexpr const char* order_of_outputs =
+    "a Gaussian posterior: all means, then all log variances; a decoder: (parameter channels, ...row)";
+
 void export_run(const ExportOptions& options, const RunInUse& used) {
   if (!used.is_root()) return;
   const SavedRun& run = used.run;
@@ -86,7 +103,9 @@ void export_run(const ExportOptions& options, const RunInUse& used) {
                      {"model", run.config->model->name()},
                      {"step", std::to_string(run.checkpoint.step)},
                      {"fingerprint", run.checkpoint.fingerprint},
-                     {"config", run.checkpoint.config}});
+                     {"config", run.checkpoint.config},
+                     {"layers", layers_of(*run.model).dump()},
+                     {"outputs", order_of_outputs}});
 }
 
 }  // namespace

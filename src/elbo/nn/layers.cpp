@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include <cmath>
+#include <ostream>
 #include <string_view>
 
 #include "elbo/base/error.h"
@@ -75,6 +76,10 @@ torch::Tensor Conv2d::forward(const torch::Tensor& x) {
                              });
 }
 
+void Conv2d::pretty_print(std::ostream& stream) const {
+  stream << fmt::format("Conv2d(kernel_size={}, stride={}, padding={})", weight_.size(2), stride_, padding_);
+}
+
 // As in LibTorch, the fan-in of a transposed convolution is counted over its output channels.
 ConvTranspose2d::ConvTranspose2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
                                  std::array<int64_t, 2> output_padding, RandomGenerator& init)
@@ -90,6 +95,11 @@ torch::Tensor ConvTranspose2d::forward(const torch::Tensor& x) {
                              [&](const auto& in, const auto& w, const auto& b) {
                                return torch::conv_transpose2d(in, w, b, stride_, padding_, output_padding_);
                              });
+}
+
+void ConvTranspose2d::pretty_print(std::ostream& stream) const {
+  stream << fmt::format("ConvTranspose2d(kernel_size={}, stride={}, padding={}, output_padding=({}, {}))",
+                        weight_.size(2), stride_, padding_, output_padding_[0], output_padding_[1]);
 }
 
 std::vector<std::string> activation_names() {

@@ -35,6 +35,7 @@ class Conv2d : public torch::nn::Module {
  public:
   Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding, RandomGenerator& init);
   torch::Tensor forward(const torch::Tensor& x);  // (b, in, h, w) → (b, out, h', w')
+  void pretty_print(std::ostream& stream) const override;
 
  private:
   torch::Tensor weight_, bias_;  // (out, in, kernel, kernel), (out)
@@ -47,6 +48,7 @@ class ConvTranspose2d : public torch::nn::Module {
   ConvTranspose2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
                   std::array<int64_t, 2> output_padding, RandomGenerator& init);
   torch::Tensor forward(const torch::Tensor& x);  // (b, in, h', w') → (b, out, h, w)
+  void pretty_print(std::ostream& stream) const override;
 
  private:
   torch::Tensor weight_, bias_;  // (in, out, kernel, kernel), (out)

@@ -1,8 +1,10 @@
 #include "elbo/nn/recurrent.h"
 
+#include <fmt/format.h>
 #include <torch/types.h>
 
 #include <cmath>
+#include <ostream>
 #include <vector>
 
 #include "elbo/base/error.h"
@@ -86,6 +88,11 @@ torch::Tensor CausalConv1d::forward(const torch::Tensor& x) const {
                              [&](const auto& in, const auto& w, const auto& b) {
                                return torch::conv1d(in, w, b, {1}, torch::IntArrayRef{0}, {dilation_});
                              });
+}
+
+void CausalConv1d::pretty_print(std::ostream& stream) const {
+  stream << fmt::format("CausalConv1d(kernel_size={}, dilation={}, left_padding={})", weight_.size(2),
+                        dilation_, past_);
 }
 
 torch::Tensor step_mask(const torch::Tensor& length, int64_t b, int64_t time, torch::Device device) {

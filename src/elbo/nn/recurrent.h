@@ -78,6 +78,7 @@ class CausalConv1d : public torch::nn::Module {
  public:
   CausalConv1d(int64_t in, int64_t out, int64_t kernel, int64_t dilation, RandomGenerator& init);
   torch::Tensor forward(const torch::Tensor& x) const;  // (b, in, time) → (b, out, time)
+  void pretty_print(std::ostream& stream) const override;
 
  private:
   torch::Tensor weight_, bias_;  // (out, in, kernel), (out)
