@@ -27,7 +27,7 @@ cmake --build --preset gpu
 step "Kit: collecting into $kit/" "the kit cannot be put together; the line above says what is missing"
 rm -rf "$kit"
 mkdir -p "$kit/bin" "$kit/lib"
-cp build/gpu/elbo "$kit/bin"
+cp build/gpu/elbo "$(command -v h5dump)" "$kit/bin" # h5dump: that machine's Python has no h5py
 cp build/gpu/libelbo_cuda.so "$kit/lib"
 
 # Open MPI finds its plugins and messages below OPAL_PREFIX. Those of other networks than shared memory and TCP need
