@@ -18,6 +18,7 @@ for option in "$@"; do
   esac
 done
 
+[ -e build/elbo ] || step "From here to a trained model: 5 to 15 minutes on 2 cores, nearly all for packages and the compiler" ""
 launch/setup.sh --build "${options[@]}"
 
 # Runs are kept: each start creates a new folder.

@@ -138,13 +138,19 @@ advice= # wheels.py reports its own errors
 python3 launch/wheels.py "${parts[@]}"
 
 # ---- The program --------------------------------------------------------------------------------------------------
+# The whole program takes 8 minutes of one core, twice as long on a slow or busy one.
+compile_estimate() {
+  local jobs=$CMAKE_BUILD_PARALLEL_LEVEL
+  if [ -e build/elbo ]; then echo "only what changed"; else echo "$(((8 + jobs - 1) / jobs)) to $(((16 + jobs - 1) / jobs)) minutes"; fi
+}
+
 if [ -n "$build" ]; then
   # ninja configures again when a CMakeLists.txt has changed, but not when a library was installed.
   if [ ! -f build/build.ninja ] || [ deps/.installed -nt build/build.ninja ] || [ ${#missing[@]} != 0 ]; then
     step "Build: configuring build/" "CMake did not find a dependency (see $log); its last message says which"
     quietly cmake --preset release
   fi
-  step "Build: compiling changed files of build/elbo with $CMAKE_BUILD_PARALLEL_LEVEL jobs" \
+  step "Build: compiling build/elbo with $CMAKE_BUILD_PARALLEL_LEVEL jobs, $(compile_estimate)" \
     "the build failed (see $log); if the compiler was killed, set CMAKE_BUILD_PARALLEL_LEVEL=1 and start again"
   quietly cmake --build --preset release --target elbo
 fi
