@@ -27,7 +27,9 @@ rows. It prints what it chose and why, as a configuration file. Options on the c
 Lists are written with commas (`400, 200`). `~/` at the beginning of a path is the home directory.
 
 ● marks the options that decide the bits of the result: a run is resumed only with the same values. All other options
-may change when a run is resumed.
+may change when a run is resumed. Two of them can change the bits, too: `train.device`, and the length of the run
+(`train.steps`, `train.epochs`) if `optimizer.schedule=cosine` ends at the run's last step. Set
+`optimizer.schedule_steps` if you may extend the run later. [reproducibility.md](reproducibility.md) has all cases.
 
 This page is generated from the program by `docs/generate.py`; `elbo train --help` prints the same texts.
 """

@@ -22,7 +22,7 @@ Command bench_command() {
   return {
       "bench",
       "data DATA.h5 [--split=train] [--rounds=3] | scale CONFIG.ini [--steps=60] [--section.key=value …]",
-      "measures this machine (data: rows/s in training order, beside the HDF5 library; scale: the parts of a "
+      "measures this machine (data: rows/s in training order, and of the HDF5 library; scale: the parts of a "
       "step's time on these ranks, with a prediction for more)",
       bench};
 }

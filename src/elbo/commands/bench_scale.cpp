@@ -29,7 +29,7 @@ struct BenchScaleOptions {
   std::string out;
   OptionTable table() {
     OptionTable table;
-    table.add("steps", steps, "training steps that are measured, after a tenth as many that are not",
+    table.add("steps", steps, "number of measured training steps; a tenth as many warm-up steps precede them",
               Range::at_least(10));
     table.add("rounds", rounds, "rounds of messages that are measured", Range::at_least(3));
     table.add_path("out", out, "JSON file for the results; empty: none");

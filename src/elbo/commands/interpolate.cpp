@@ -12,13 +12,13 @@ struct InterpolateOptions : SavedRunOptions {
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
-    table.add("n", n, "number of walks, each between two consecutive rows of the split",
+    table.add("n", n, "number of interpolations, each between two consecutive rows of the split",
               Range::between(1, 1 << 16));
-    table.add("steps", steps, "points of a walk, including both ends", Range::between(2, 1 << 10));
+    table.add("steps", steps, "points of an interpolation, including both ends", Range::between(2, 1 << 10));
     bind_split(table);
     bind_run(table);
     bind_device(table);
-    output.bind(table, ".png (images: a line for each walk), .txt (tokens), .h5 or .csv");
+    output.bind(table, ".png (images: a strip for each interpolation), .txt (tokens), .h5 or .csv");
     return table;
   }
 };
@@ -56,7 +56,7 @@ Command interpolate_command() {
   return saved_run_command<InterpolateOptions>(
       {"interpolate",
        "RUN --out=FILE [--n=8] [--steps=10]",
-       "writes straight walks in latent space from one row to another",
+       "writes interpolations: straight lines in latent space from one row to another",
        {}},
       RunWords::run, interpolate);
 }

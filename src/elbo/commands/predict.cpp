@@ -21,14 +21,15 @@ struct PredictOptions : SavedRunOptions {
               "prefix length in elements, including <bos> for tokens; 0: half of the longest length",
               Range::at_least(0));
     table.add_choice(
-        "elements", elements, {"mean", "drawn"},
-        "how new elements are chosen; mean: the mean, or the most probable token; drawn: sampled");
+        "elements", elements, {"mean", "sample"},
+        "how new elements are chosen; mean: the mean, or the most probable token; sample: a random sample");
     bind_split(table);
     table.add("seed", seed, "seed of the random numbers", Range::at_least(0));
     bind_run(table);
     bind_device(table);
     output.bind(
-        table, ".png (video: a line of the data above a line of the prediction), .txt (tokens), .h5 or .csv");
+        table,
+        ".png (video: a strip of the data above a strip of the prediction), .txt (tokens), .h5 or .csv");
     return table;
   }
 };
@@ -68,7 +69,7 @@ void predict(const PredictOptions& options, const RunInUse& used) {
   const RowSource& source = used.rows();
   RandomGenerator noise(Key(static_cast<uint64_t>(options.seed)).with("predict"), run.device);
   const auto predict = [&](const Batch& batch, int64_t given) {
-    return run.model->continue_from(batch, {.prefix_length = given, .sample = options.elements == "drawn"},
+    return run.model->continue_from(batch, {.prefix_length = given, .sample = options.elements == "sample"},
                                     noise);
   };
   if (!predict(run.rows(source, 0, 1), 1))

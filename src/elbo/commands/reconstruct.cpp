@@ -19,7 +19,8 @@ struct ReconstructOptions : SavedRunOptions {
     bind_run(table);
     bind_device(table);
     output.bind(
-        table, ".png (images: a line of inputs above a line of reconstructions), .txt (tokens), .h5 or .csv");
+        table,
+        ".png (images: a strip of inputs above a strip of reconstructions), .txt (tokens), .h5 or .csv");
     return table;
   }
 };
@@ -43,7 +44,7 @@ void reconstruct(const ReconstructOptions& options, const RunInUse& used) {
 Command reconstruct_command() {
   return saved_run_command<ReconstructOptions>({"reconstruct",
                                                 "RUN [DATA.h5] --out=FILE [--n=32] [--split=test]",
-                                                "writes rows beside their reconstructions",
+                                                "writes rows and their reconstructions",
                                                 {}},
                                                RunWords::run_and_perhaps_data, reconstruct);
 }

@@ -22,9 +22,9 @@ struct SampleOptions : SavedRunOptions {
               "by commas; empty: the classes in turn");
     table.add_number_or(
         "vary", vary, {"none"},
-        "level of z that is sampled again for each sample, 0 for the top; the levels above are shared; those "
-        "below keep their noise e, in z = mean + sigma e, and change with mean and sigma; models without "
-        "levels have level 0; none: each sample has an independent z",
+        "level of z that is sampled again for each sample; 0: the top, or the only one; levels above it are "
+        "shared; levels below it keep their noise e, in z = mean + sigma e, and change with mean and sigma; "
+        "none: each sample has an independent z",
         Range::between(0, 1 << 20));
     table.add("seed", seed, "seed of the random numbers", Range::at_least(0));
     bind_run(table);

@@ -25,7 +25,7 @@ struct SavedRunOptions {
   void bind_device(OptionTable& table) {
     table.add_choice(
         "device", device, {"auto", "cpu", "cuda"},
-        "where to compute; auto: on a GPU where there is one. A GPU draws other noise than a CPU");
+        "where to compute; auto: on a GPU if there is one. The noise on a GPU is not that on a CPU");
   }
   void bind_threads(OptionTable& table) {
     table.add_number_or(

@@ -36,7 +36,7 @@ struct TrainFlags {
   OptionTable table() {
     OptionTable table;
     table.add("resume", resume, "continues the run in run.directory from its newest valid checkpoint");
-    table.add("check", check, "prints what would be done, or what is wrong with it, and ends");
+    table.add("check", check, "prints the plan of the run, or what is wrong with it, and ends");
     return table;
   }
 };
@@ -165,7 +165,7 @@ ExitCode train(const Environment& environment, const Words& words) {
 
 Command train_command() {
   return {"train", "CONFIG.ini|DATA.h5 …|RUN [--section.key=value …] [--resume] [--check]",
-          "trains a model; --resume continues an interrupted run, on any number of ranks", train};
+          "trains a model; RUN --resume continues the run in a folder, on any number of ranks", train};
 }
 
 }  // namespace elbo

@@ -27,7 +27,7 @@ struct AudioOptions {
                      "what a frame holds; waveform: samples in [-1, 1]; mu_law: samples as bytes on a "
                      "logarithmic scale; log_mel: logarithms of the power in bands of the mel scale");
     table.add("rate", rate,
-              "samples a second, an integer fraction of that of the files; 0: that of the files",
+              "samples per second, an integer fraction of that of the files; 0: that of the files",
               Range::between(0, 384000));
     table.add("frame", frame, "samples of a frame", Range::between(1, 1 << 20));
     table.add("hop", hop, "samples from one frame to the next; 0: a frame, or half a frame for log_mel",

@@ -20,7 +20,7 @@ struct ImagesOptions {
   SplitOptions splits;
   void bind(OptionTable& table) {
     size.bind(table);
-    table.add("channels", channels, "1: grey; 3: colour", Range::between(1, 3));
+    table.add("channels", channels, "channels of an image: 1 (grey) or 3 (colour)", Range::between(1, 3));
     table.add("skip_damaged", skip_damaged, "leaves out images that cannot be read, with a warning");
     splits.bind(table);
   }

@@ -34,12 +34,13 @@ struct RatingsOptions {
         "whether the first line names the columns; auto: if its fields differ and none is a number");
     table.add_choice("values", values, {"binary", "rating"},
                      "value of an item in a row; binary: 1; rating: the rating");
-    table.add("minimum_rating", minimum_rating, "interactions with a smaller rating are left out; 0: none");
+    table.add("minimum_rating", minimum_rating,
+              "interactions with a smaller rating are left out; 0: all are kept");
     table.add("minimum_user", minimum_user, "users with fewer interactions are left out",
               Range::between(1, 1e9));
     table.add("leave_out", leave_out,
-              "number of each user's last interactions by time that go to held_out; users without more are "
-              "left out",
+              "number of each user's last interactions by time that go to held_out; users that have no other "
+              "interactions are left out",
               Range::between(0, 1e6));
     splits.bind(table);
   }

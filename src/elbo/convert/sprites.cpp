@@ -24,7 +24,8 @@ struct SpritesOptions {
   SplitOptions splits;
   void bind(OptionTable& table) {
     table.add("every", every,
-              "takes one of this number of consecutive images, of 737,280 in all; the seed decides which",
+              "keeps one image of every N consecutive ones, where N is this number, of 737,280; the seed "
+              "decides which",
               Range::between(1, 100000));
     splits.bind(table);
   }

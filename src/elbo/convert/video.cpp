@@ -21,7 +21,7 @@ struct VideoOptions {
   SplitOptions splits;
   void bind(OptionTable& table) {
     size.bind(table);
-    table.add("channels", channels, "1: grey; 3: colour", Range::between(1, 3));
+    table.add("channels", channels, "channels of an image: 1 (grey) or 3 (colour)", Range::between(1, 3));
     table.add("frames", frames, "frames of a clip", Range::between(1, 10000));
     table.add("stride", stride, "frames from one clip to the next; 0: the length of a clip",
               Range::between(0, 1e6));

@@ -46,7 +46,7 @@ void DataOptions::bind(OptionTable& table) {
   table.add("data.label", label,
             "dataset of the labels inside a split's group, or an absolute path; optional");
   table.add("data.validation_fraction", validation_fraction,
-            "fraction of the training rows that is held out for validation where the file has no validation "
+            "fraction of the training rows that is held out for validation if the file has no validation "
             "split, in whole percents; which rows depends on their numbers alone",
             Range::between(0, 0.9));
   table.add_choice("data.binarize", binarize, {"none", "static", "dynamic"},
@@ -57,7 +57,8 @@ void DataOptions::bind(OptionTable& table) {
             "bytes of rows that are shuffled together; each rank keeps up to twice as many in memory; a "
             "split of at most this size is shuffled as a whole, and checked before the first step; 0: a "
             "power of two near a sixteenth of the free memory at the start of the run, which run.ini "
-            "records: set it where a split is larger and the same bits are wanted on another machine",
+            "records; for a larger split the results depend on this value: set it to get the same bits on "
+            "another machine",
             Range::at_least(0));
   table.add("data.prefetch", prefetch, "microbatches read ahead for each worker thread",
             Range::between(1, 1024));

@@ -19,8 +19,8 @@ struct VaeGanOptions : GaussianVaeOptions {
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
     table.add("model.gamma", gamma,
-              "weight of the reconstruction error in features beside the adversarial loss, in the loss of "
-              "the decoder",
+              "weight of the reconstruction error in features, relative to the adversarial loss, in the loss "
+              "of the decoder",
               Range::at_least(0));
     table.add("model.feature_scale", feature_scale,
               "standard deviation of the features given z; a smaller one reduces the weight of the KL term",

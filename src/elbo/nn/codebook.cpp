@@ -41,10 +41,11 @@ void CodebookOptions::bind(OptionTable& table) {
   table.add_choice("model.codebook", learning, {"ema", "gradient"},
                    "how the codebook learns; ema: exponential moving averages of the encodings that are "
                    "assigned to each vector; gradient: the gradient of the codebook loss");
-  table.add("model.ema_decay", decay, "ema: decay of the moving averages in a step",
+  table.add("model.ema_decay", decay, "ema: decay of the moving averages per step",
             Range{.low = 0, .high = 0.999999});
   table.add("model.restart_below", restart_below,
-            "ema: a vector with fewer uses a step, in the mean, is replaced by an encoding; 0: never",
+            "ema: a vector that is used fewer times per step than this, on average, is replaced by an "
+            "encoding; 0: never",
             Range::at_least(0));
 }
 

@@ -54,10 +54,10 @@ void LikelihoodOptions::bind(OptionTable& table) {
       "p(x|z) of each element; bernoulli: x in [0, 1]; discretized_logistic, categorical: x in [0, 1] with "
       "model.likelihood_levels values; multinomial: counts, such as interactions; auto: bernoulli for "
       "images, gaussian otherwise");
-  table.add_choice(
-      "model.likelihood_variance", variance, {"auto", "fixed", "learned", "predicted"},
-      "scale of gaussian, laplace and discretized_logistic; learned: one number; predicted: by the decoder, "
-      "for each element; auto: predicted for discretized_logistic, fixed otherwise");
+  table.add_choice("model.likelihood_variance", variance, {"auto", "fixed", "learned", "predicted"},
+                   "how the scale of gaussian, laplace and discretized_logistic is set; fixed: it is "
+                   "model.likelihood_scale; learned: one number; predicted: by the decoder, for each "
+                   "element; auto: predicted for discretized_logistic, fixed otherwise");
   table.add("model.likelihood_scale", scale,
             "the scale of the likelihood (a standard deviation, in the unit of x), or its initial value",
             Range::above(0));

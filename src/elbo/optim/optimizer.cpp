@@ -152,7 +152,7 @@ const Rule& rule_of(const std::string& name) { return *std::ranges::find(rules()
 void OptimizerOptions::bind(OptionTable& table) {
   std::vector<std::string> names;
   for (const Rule& rule : rules()) names.push_back(rule.name);
-  table.add_choice("optimizer.name", name, names, "the optimiser, with the meaning of PyTorch's");
+  table.add_choice("optimizer.name", name, names, "the optimiser, as PyTorch defines it");
   table.add("optimizer.lr", lr, "learning rate", Range::at_least(0));
   table.add("optimizer.beta1", beta1, "decay of the first moment (adam, adamw, adamax)",
             Range::between(0, 0.999999));

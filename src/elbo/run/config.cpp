@@ -71,7 +71,7 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
 void TrainOptions::bind(OptionTable& table) {
   table.add("train.steps", steps, "optimiser steps of the run; 0: the number that train.epochs takes",
             Range::between(0, 1e15));
-  table.add("train.epochs", epochs, "passes over the training split, used where train.steps is 0",
+  table.add("train.epochs", epochs, "passes over the training split, used if train.steps is 0",
             Range::between(1, 1e9));
   table.add("train.batch", batch, "samples of one optimiser step, over all ranks",
             Range::between(1, 1 << 24));
@@ -94,14 +94,14 @@ void TrainOptions::bind(OptionTable& table) {
                    "parameters, gradients, the optimiser and evaluations stay float32");
   table.add_choice("train.communication", communication, {"auto", "mpi", "nccl"},
                    "what transfers gradients and parameters; nccl: between GPUs; mpi: through host memory; "
-                   "auto: nccl where the ranks compute on GPUs, else mpi");
+                   "auto: nccl if the ranks compute on GPUs, else mpi");
   table.add("train.bucket_bytes", bucket_bytes,
             "size of a gradient bucket, whose reduction overlaps with the rest of the backward pass, at "
             "least 64 KiB for each rank; 0: one reduction after the backward pass; results depend on it only "
             "with train.exact=false",
             Range::at_least(0));
   table.add("train.exact", exact,
-            "the same bits for every number of ranks; false: the all-reduce of the library, whose order of "
+            "the same bits for every number of ranks; false: the all-reduce of MPI or NCCL, whose order of "
             "addition depends on the number of ranks");
   table.add("train.max_nonfinite_steps", max_nonfinite_steps,
             "consecutive steps that may be skipped because the loss or a gradient is not finite; one more "
@@ -112,8 +112,8 @@ void TrainOptions::bind(OptionTable& table) {
 void EvaluateOptions::bind(OptionTable& table) {
   table.add_number_or(
       "evaluate.every", every, {"epoch", "never"},
-      "how often the validation split, or the test split where there is none, is evaluated: epoch, never, or "
-      "a number of steps; only a validation split decides which checkpoint is the best",
+      "how often the validation split, or the test split if there is none, is evaluated: epoch, never, or a "
+      "number of steps; only a validation split decides which checkpoint is the best",
       Range::at_least(1));
   table.add("evaluate.importance_samples", importance_samples,
             "importance samples K of the estimate of log p(x) in these evaluations (Burda et al. 2016); 0: "
@@ -140,9 +140,9 @@ void CheckpointOptions::bind(OptionTable& table) {
 }
 
 void RunOptions::bind(OptionTable& table) {
-  table.add_path(
-      "run.directory", directory,
-      "folder of the run; one that already holds a run is refused without --resume; empty: runs/NAME");
+  table.add_path("run.directory", directory,
+                 "folder of the run; one that already holds a run is refused without --resume; empty: "
+                 "runs/NAME, with NAME from run.name");
   table.add("run.name", name, "name of the run; empty: that of the variant");
   table.add_choice(
       "run.resume", resume, {"never", "auto"},
