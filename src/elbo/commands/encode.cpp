@@ -17,7 +17,7 @@ struct EncodeOptions : SavedRunOptions {
     bind_run(table);
     bind_device(table);
     bind_threads(table);
-    output.bind(table, ".h5, with /z (N, latent), and /logvar and /label where there are any");
+    output.bind(table, ".h5, with /z (N, latent), and /logvar and /label if there are any");
     return table;
   }
 };

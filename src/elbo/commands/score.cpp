@@ -22,7 +22,7 @@ struct ScoreOptions : SavedRunOptions {
               "importance samples K: the score is -log p(x) estimated from them; 0: -ELBO, from one sample",
               Range::between(0, 1e8));
     bind_threads(table);
-    output.bind(table, ".h5, with /score (N), in nats, and /label where there are any");
+    output.bind(table, ".h5, with /score (N), in nats, and /label if there are any");
     return table;
   }
 };
