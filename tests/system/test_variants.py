@@ -192,7 +192,7 @@ class Variants(ProgramTest):
     def check_prediction(self, directory, data):
         """Autoregressive variants keep the prefix of a row; others report that they cannot continue rows."""
         out = f"{directory}_predicted.h5"
-        for elements in ("mean", "sample"):
+        for elements in ("mean", "drawn"):
             words = ("predict", directory, data, "--from=4", f"--elements={elements}", "--n=6")
             result = run(0, *words, f"--out={out}", "--force")
             if result.returncode != 0:

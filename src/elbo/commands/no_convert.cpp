@@ -4,7 +4,7 @@
 namespace elbo {
 namespace {
 
-ExitCode convert(const Environment&, const CommandLine&) {
+ExitCode convert(const Environment&, const Words&) {
   usage_error(
       "elbo convert: this elbo was built without its converters; build one with cmake -DELBO_CONVERT=ON");
 }

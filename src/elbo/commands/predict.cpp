@@ -21,8 +21,8 @@ struct PredictOptions : SavedRunOptions {
               "prefix length in elements, including <bos> for tokens; 0: half of the longest length",
               Range::at_least(0));
     table.add_choice(
-        "elements", elements, {"mean", "sample"},
-        "how new elements are chosen; mean: the mean, or the most probable token; sample: a random sample");
+        "elements", elements, {"mean", "drawn"},
+        "how new elements are chosen; mean: the mean, or the most probable token; drawn: a random sample");
     bind_split(table);
     table.add("seed", seed, "seed of the random numbers", Range::at_least(0));
     bind_run(table);
@@ -69,7 +69,7 @@ void predict(const PredictOptions& options, const RunInUse& used) {
   const RowSource& source = used.rows();
   RandomGenerator noise(Key(static_cast<uint64_t>(options.seed)).with("predict"), run.device);
   const auto predict = [&](const Batch& batch, int64_t given) {
-    return run.model->continue_from(batch, {.prefix_length = given, .sample = options.elements == "sample"},
+    return run.model->continue_from(batch, {.prefix_length = given, .sample = options.elements == "drawn"},
                                     noise);
   };
   if (!predict(run.rows(source, 0, 1), 1))
