@@ -30,7 +30,7 @@ if [ ! -e "$0.hosts/$host" ]; then
   echo "$host: no such host" >&2
   exit 255
 fi
-exec nsenter --target "$(cat "$0.hosts/$host")" --net --uts --mount --ipc sh -c "$*"
+exec nsenter --target "$(cat "$0.hosts/$host")" --net --uts --mount --ipc --root sh -c "$*"
 """
 
 
@@ -78,7 +78,8 @@ class Host:
 
     def command(self, *words, folder="."):
         """The command line that runs `words` on this host."""
-        return ["nsenter", f"--target={self.anchor.pid}", "--net", "--uts", "--mount", "--ipc", f"--wd={os.path.abspath(folder)}",
+        return ["nsenter", f"--target={self.anchor.pid}", "--net", "--uts", "--mount", "--ipc", "--root",
+                f"--wd={os.path.abspath(folder)}",
                 *map(str, words)]
 
     def call(self, *words):
