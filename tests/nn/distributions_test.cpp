@@ -52,6 +52,24 @@ TEST(Mixtures, TheDensityFarFromAllComponentsIsFinite) {
               -5000 - 0.5 * std::log(2 * std::numbers::pi), 1e-2);
 }
 
+TEST(Bounded, InsideTheRangeNothingChangesAndOutsideTheGradientLeadsBack) {
+  torch::Tensor x = torch::tensor({-100.0F, -30.0F, -0.1F, 7.3F, 20.0F, 1e9F}).requires_grad_();
+  const torch::Tensor inside = bounded(x, -30, 20);
+  EXPECT_TRUE(torch::equal(inside, torch::tensor({-30.0F, -30.0F, -0.1F, 7.3F, 20.0F, 20.0F})));
+  (inside * torch::arange(1, 7)).sum().backward();
+  EXPECT_TRUE(torch::equal(x.grad(), torch::arange(1, 7).to(torch::kFloat32)));
+}
+
+TEST(DiagonalNormal, AnEncodersLogVariancesAreBoundedSoThatNothingOverflows) {
+  torch::Tensor output = torch::tensor({{0.0F, 1.0F, -2.0F, 1e4F, -1e4F, 0.5F}}).requires_grad_();
+  const DiagonalNormal posterior = DiagonalNormal::of(output);
+  EXPECT_TRUE(torch::equal(posterior.logvar, torch::tensor({{20.0F, -30.0F, 0.5F}})));
+  posterior.kl_to_standard().sum().backward();
+  EXPECT_TRUE(output.grad().isfinite().all().item<bool>());
+  EXPECT_GT(output.grad()[0][3].item<double>(), 0) << "the KL pulls a large variance back";
+  EXPECT_LT(output.grad()[0][4].item<double>(), 0) << "and a small one";
+}
+
 TEST(CumulativeSum, ByDoublingIsTheOneFromLeftToRight) {
   for (const int64_t size : {1, 2, 7, 64, 100})
     for (const int64_t dim : {0, 1}) {

@@ -65,10 +65,9 @@ torch::Tensor GaussianVae::reconstruction(const torch::Tensor& z, const Batch& b
 
 torch::Tensor GaussianVae::log_prior(const torch::Tensor& z) { return standard_normal_log_prob(z); }
 
-torch::Tensor GaussianVae::log_weights_at(const DiagonalNormal& posterior, const torch::Tensor& z,
-                                          const Batch& batch) {
+GaussianVae::Joint GaussianVae::joint_at(const torch::Tensor& z, const Batch& batch) {
   const torch::Tensor log_p = log_prior(z);
-  return log_p - posterior.log_prob(z) - reconstruction(z.flatten(0, 1), batch).view({z.size(0), -1});
+  return {log_p, reconstruction(z.flatten(0, 1), batch).view({z.size(0), -1})};
 }
 
 LossTerms GaussianVae::objective(const StepContext&, const Batch& batch, RandomGenerator& noise) {
@@ -86,8 +85,8 @@ LossTerms GaussianVae::weighted_bound(const DiagonalNormal& posterior, const Bat
 }
 
 std::optional<torch::Tensor> GaussianVae::log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) {
-  const DiagonalNormal posterior = infer(batch);
-  return log_weights_at(posterior, posterior.sample(noise, k), batch);
+  const DensitySample sample = infer(batch).sample_with_log_prob(noise, k);
+  return joint_at(sample.z, batch).log_weights(sample.log_prob);
 }
 
 Latent GaussianVae::encode(const Batch& batch) {

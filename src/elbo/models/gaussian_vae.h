@@ -71,8 +71,13 @@ class GaussianVae : public Model {
   // -ELBO with a weighted KL term, at one sample of the posterior (Kingma & Welling 2014, eq. 10).
   LossTerms weighted_bound(const DiagonalNormal& posterior, const Batch& batch, RandomGenerator& noise,
                            const KlOptions& kl, int64_t step);
-  // log p(x,z)/q(z|x) at samples z (k, b, latent) of the posterior → (k, b).
-  torch::Tensor log_weights_at(const DiagonalNormal& posterior, const torch::Tensor& z, const Batch& batch);
+  // log p(z) and -log p(x|z), (k, b), at samples z (k, b, latent) of the posterior.
+  struct Joint {
+    torch::Tensor log_prior, reconstruction;
+    // log p(x,z)/q(z|x) → (k, b).
+    torch::Tensor log_weights(const torch::Tensor& log_q) const { return log_prior - log_q - reconstruction; }
+  };
+  Joint joint_at(const torch::Tensor& z, const Batch& batch);
 
   static std::vector<std::string> module_names() { return {"encoder", "decoder", "likelihood"}; }
 

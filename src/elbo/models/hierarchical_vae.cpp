@@ -57,21 +57,27 @@ class HierarchicalVae : public Model {
   }
 
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
-    const Inferred inferred = infer(batch.x, k, [&](const DiagonalNormal& q) { return q.sample(noise); });
+    std::vector<torch::Tensor> log_q;
+    const Inferred inferred = infer(batch.x, k, [&](const DiagonalNormal& q) {
+      const DensitySample sample = q.sample_with_log_prob(noise, 1);
+      log_q.push_back(sample.log_prob.squeeze(0));
+      return sample.z.squeeze(0);
+    });
     torch::Tensor log_weight = log_likelihood(inferred.state, batch.x);
     for (size_t i = 0; i < levels_.size(); ++i)
-      log_weight = log_weight + inferred.prior[i].log_prob(inferred.z[i]) -
-                   inferred.posterior[i].log_prob(inferred.z[i]);
+      log_weight = log_weight + inferred.prior[i].log_prob(inferred.z[i]) - log_q[i];
     return log_weight.view({k, -1});
   }
 
   // Each level's posterior given the means of those above it.
   Latent encode(const Batch& batch) override {
     const Inferred inferred = infer(batch.x, 1, [](const DiagonalNormal& q) { return q.mean; });
-    std::vector<torch::Tensor> logvars;
-    logvars.reserve(levels_.size());
-    for (const DiagonalNormal& posterior : inferred.posterior) logvars.push_back(posterior.logvar);
-    return {torch::cat(inferred.z, 1), torch::cat(logvars, 1), inferred.kl()};
+    std::vector<torch::Tensor> logvars, standardized;
+    for (size_t i = 0; i < levels_.size(); ++i) {
+      logvars.push_back(inferred.posterior[i].logvar);
+      standardized.push_back(inferred.prior[i].standardized(inferred.z[i]));
+    }
+    return {torch::cat(inferred.z, 1), torch::cat(logvars, 1), inferred.kl(), torch::cat(standardized, 1)};
   }
 
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {

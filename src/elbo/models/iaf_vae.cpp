@@ -45,10 +45,14 @@ class IafVae : public Model {
   }
 
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
-    return bound(batch, kl_, step_context.step, noise);
+    const Inferred found = infer(batch.x);
+    const torch::Tensor start = found.base.sample(noise, 1);
+    const FlowOutput output = transform(found, start);
+    return bound({output.z, found.base.log_prob(start).flatten() - output.log_det}, batch, kl_,
+                 step_context.step);
   }
   LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override {
-    return bound(batch, {}, 0, noise);
+    return bound(sample_posterior(infer(batch.x), 1, noise), batch, {}, 0);
   }
 
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
@@ -87,18 +91,22 @@ class IafVae : public Model {
             output.narrow(1, 2 * latent_, flow_->context_size())};
   }
 
+  // start (k, b, latent): samples of the base distribution.
+  FlowOutput transform(const Inferred& found, const torch::Tensor& start) {
+    return flow_->forward(start.flatten(0, 1), found.context.repeat({start.size(0), 1}));
+  }
+
   Sample sample_posterior(const Inferred& found, int64_t k, RandomGenerator& noise) {
-    const torch::Tensor start = found.base.sample(noise, k);
-    const FlowOutput output = flow_->forward(start.flatten(0, 1), found.context.repeat({k, 1}));
-    return {output.z, found.base.log_prob(start).flatten() - output.log_det};
+    const DensitySample start = found.base.sample_with_log_prob(noise, k);
+    const FlowOutput output = transform(found, start.z);
+    return {output.z, start.log_prob.flatten() - output.log_det};
   }
 
   torch::Tensor log_likelihood(const torch::Tensor& z, const torch::Tensor& x) {
     return likelihood_->log_prob(decoder_->forward(z), x);
   }
 
-  LossTerms bound(const Batch& batch, const KlOptions& kl, int64_t step, RandomGenerator& noise) {
-    const Sample sample = sample_posterior(infer(batch.x), 1, noise);
+  LossTerms bound(const Sample& sample, const Batch& batch, const KlOptions& kl, int64_t step) {
     const torch::Tensor nats = -log_likelihood(sample.z, batch.x);
     return negative_elbo(nats, sample.kl().unsqueeze(1), kl, step);
   }

@@ -12,7 +12,8 @@ namespace {
 LossTerms bound_terms(const torch::Tensor& log_weights) {
   LossTerms terms;
   terms.loss = -importance_weighted_bound(log_weights).mean(0);
-  terms.add_metric("negative_elbo", -log_weights.mean(torch::IntArrayRef{0, 1}));
+  terms.negative_elbo = -log_weights.detach().mean(torch::IntArrayRef{0, 1});
+  terms.add_metric("negative_elbo", terms.negative_elbo);
   return terms;
 }
 
@@ -31,8 +32,11 @@ torch::Tensor Iwae::grouped(const torch::Tensor& log_weights) const {
 }
 
 LossTerms Iwae::objective(const StepContext&, const Batch& batch, RandomGenerator& noise) {
-  if (options_.gradient == "standard") return evaluate(batch, noise);
   const DiagonalNormal posterior = infer(batch);
+  if (options_.gradient == "standard") {
+    const torch::Tensor z = posterior.sample(noise, options_.samples * options_.groups);
+    return bound_terms(grouped(log_weights_at(posterior, z, batch)));
+  }
   const torch::Tensor log_weights = doubly_reparameterized(posterior, batch, noise);
   LossTerms terms = bound_terms(log_weights);
   const torch::Tensor normalized = log_weights.detach().softmax(0);
@@ -40,6 +44,12 @@ LossTerms Iwae::objective(const StepContext&, const Batch& batch, RandomGenerato
   // The gradient of the surrogate with the value of the bound.
   terms.loss = surrogate + (terms.loss - surrogate).detach();
   return terms;
+}
+
+torch::Tensor Iwae::log_weights_at(const DiagonalNormal& posterior, const torch::Tensor& z,
+                                   const Batch& batch) {
+  const Joint joint = joint_at(z, batch);
+  return joint.log_weights(posterior.log_prob(z));
 }
 
 torch::Tensor Iwae::doubly_reparameterized(const DiagonalNormal& posterior, const Batch& batch,
@@ -55,9 +65,8 @@ torch::Tensor Iwae::doubly_reparameterized(const DiagonalNormal& posterior, cons
 }
 
 LossTerms Iwae::evaluate(const Batch& batch, RandomGenerator& noise) {
-  const DiagonalNormal posterior = infer(batch);
-  const torch::Tensor z = posterior.sample(noise, options_.samples * options_.groups);
-  return bound_terms(grouped(log_weights_at(posterior, z, batch)));
+  const DensitySample sample = infer(batch).sample_with_log_prob(noise, options_.samples * options_.groups);
+  return bound_terms(grouped(joint_at(sample.z, batch).log_weights(sample.log_prob)));
 }
 
 std::unique_ptr<ModelSpec> iwae_spec() {

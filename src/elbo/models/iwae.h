@@ -27,6 +27,8 @@ class Iwae : public GaussianVae {
   LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override;
 
  private:
+  // log weights at samples z (k, b, latent) → (k, b), whose gradient reaches log q through z.
+  torch::Tensor log_weights_at(const DiagonalNormal& posterior, const torch::Tensor& z, const Batch& batch);
   // log weights (K, M, b) with the doubly reparameterised gradient of Tucker et al. 2019, eq. 8, whose
   // signal-to-noise ratio does not decrease with K.
   torch::Tensor doubly_reparameterized(const DiagonalNormal& posterior, const Batch& batch,

@@ -28,6 +28,9 @@ struct Latent {
   torch::Tensor z;                        // (b, latent): the posterior's mean, or the code
   std::optional<torch::Tensor> logvar{};  // (b, latent) of the posterior; none for a deterministic encoder
   std::optional<torch::Tensor> kl{};  // (b, latent), nats: KL from the prior per dimension, where it is known
+  // (b, latent): z in standard deviations from the mean of its prior, where the prior is not N(0, I).
+  std::optional<torch::Tensor> standardized{};
+  std::optional<torch::Tensor> mask{};  // (b, latent): 0 in dimensions of padding, else 1; none: 1
 };
 
 // How sequences are continued.
@@ -51,7 +54,7 @@ class Model : public torch::nn::Module {
   virtual void update_statistics(const StepContext&, const torch::Tensor& /*statistics*/) {}
 
   // Per-sample terms (b) for evaluation, without warm-up and free bits and with β = 1. The loss is -ELBO for
-  // models with a bound.
+  // models with a bound, or another bound besides LossTerms::negative_elbo.
   virtual LossTerms evaluate(const Batch& batch, RandomGenerator& noise) = 0;
 
   // log p(x,z)/q(z|x) for k samples of z: (k, b); none for models without a density.

@@ -68,11 +68,10 @@ class SequenceVae : public Model {
 
   // One sample at a time, because logits over a vocabulary take much memory.
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
-    const DiagonalNormal posterior = infer(batch);
-    const torch::Tensor z = posterior.sample(noise, k);
+    const DensitySample sample = infer(batch).sample_with_log_prob(noise, k);
     std::vector<torch::Tensor> log_probs;
-    for (const torch::Tensor& sample : z.unbind(0)) log_probs.push_back(-reconstruction(sample, batch, {}));
-    return standard_normal_log_prob(z) - posterior.log_prob(z) + torch::stack(log_probs);
+    for (const torch::Tensor& z : sample.z.unbind(0)) log_probs.push_back(-reconstruction(z, batch, {}));
+    return standard_normal_log_prob(sample.z) - sample.log_prob + torch::stack(log_probs);
   }
 
   Latent encode(const Batch& batch) override {

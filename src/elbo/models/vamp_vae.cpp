@@ -47,15 +47,25 @@ class VampVae : public GaussianVae {
             "pseudo_inputs", std::make_shared<PseudoInputs>(options.components, context.data, init))) {}
 
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
-    return bound(batch, kl_, step_context.step, noise);
+    const DiagonalNormal posterior = infer(batch);
+    const torch::Tensor z = posterior.sample(noise);
+    const torch::Tensor nats = reconstruction(z, batch);
+    const torch::Tensor log_p = log_prior(z);
+    return negative_elbo(nats, (posterior.log_prob(z) - log_p).unsqueeze(1), kl_, step_context.step);
   }
   LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override {
-    return bound(batch, {}, 0, noise);
+    const DensitySample sample = infer(batch).sample_with_log_prob(noise, 1);
+    const Joint joint = joint_at(sample.z, batch);
+    const torch::Tensor kl = sample.log_prob - joint.log_prior;
+    return negative_elbo(joint.reconstruction.squeeze(0), kl.movedim(0, 1), {}, 0);
   }
 
   Latent encode(const Batch& batch) override {
-    const DiagonalNormal posterior = infer(batch);
-    return {posterior.mean, posterior.logvar};
+    const DiagonalNormal posterior = infer(batch), prior = components();
+    // The mixture's mean and variance in each dimension.
+    const torch::Tensor mean = prior.mean.mean(0);
+    const torch::Tensor variance = prior.logvar.exp().mean(0) + (prior.mean - mean).square().mean(0);
+    return {posterior.mean, posterior.logvar, std::nullopt, (posterior.mean - mean) * variance.rsqrt()};
   }
 
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
@@ -71,14 +81,6 @@ class VampVae : public GaussianVae {
 
  private:
   DiagonalNormal components() { return infer(pseudo_inputs_->rows(), {}); }
-
-  LossTerms bound(const Batch& batch, const KlOptions& kl, int64_t step, RandomGenerator& noise) {
-    const DiagonalNormal posterior = infer(batch);
-    const torch::Tensor z = posterior.sample(noise);
-    const torch::Tensor nats = reconstruction(z, batch);
-    const torch::Tensor log_p = log_prior(z);
-    return negative_elbo(nats, (posterior.log_prob(z) - log_p).unsqueeze(1), kl, step);
-  }
 
   KlOptions kl_;
   std::shared_ptr<PseudoInputs> pseudo_inputs_;

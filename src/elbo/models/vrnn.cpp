@@ -73,9 +73,10 @@ class Vrnn : public Model {
     const torch::Tensor x = elements_->targets(batch.x), weights = mask(batch);
     std::vector<torch::Tensor> log_weights;
     for (int64_t sample = 0; sample < k; ++sample) {
-      const Path path = along(x, epsilon(batch, noise));
+      const torch::Tensor eps = epsilon(batch, noise);
+      const Path path = along(x, eps);
       const torch::Tensor log_ratio =
-          path.prior.log_prob_per_dimension(path.z) - path.posterior.log_prob_per_dimension(path.z);
+          path.prior.log_prob_per_dimension(path.z) - path.posterior.log_prob_of_noise(eps);
       log_weights.push_back((log_ratio * weights).sum({1, 2}) +
                             elements_->log_prob(path.features, batch.x, batch.length));
     }
@@ -87,7 +88,8 @@ class Vrnn : public Model {
     const Path path = along(elements_->targets(batch.x), {});
     const torch::Tensor weights = mask(batch);
     const auto flat = [&](const torch::Tensor& steps) { return (steps * weights).flatten(1); };
-    return {flat(path.z), flat(path.posterior.logvar), flat(path.posterior.kl_to(path.prior))};
+    return {flat(path.z), flat(path.posterior.logvar), flat(path.posterior.kl_to(path.prior)),
+            flat(path.prior.standardized(path.z)), flat(torch::ones_like(path.z))};
   }
 
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {

@@ -1,5 +1,6 @@
 #include "elbo/nn/distributions.h"
 
+#include <torch/csrc/autograd/custom_function.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -12,20 +13,43 @@ namespace {
 
 const double log_two_pi = std::log(2.0 * std::numbers::pi);
 
+constexpr double lowest_logvar = -30, highest_logvar = 20;
+
+class Bounded : public torch::autograd::Function<Bounded> {
+ public:
+  static torch::Tensor forward(torch::autograd::AutogradContext*, const torch::Tensor& x, double lowest,
+                               double highest) {
+    return x.clamp(lowest, highest);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext*,
+                                                 const torch::autograd::variable_list& gradient) {
+    return {gradient[0], torch::Tensor(), torch::Tensor()};
+  }
+};
+
 // Samples are processed in parts: the densities of a part under all components take at most 16 MiB.
 constexpr int64_t mixture_numbers = 1 << 22;
 
 }  // namespace
 
+torch::Tensor bounded(const torch::Tensor& x, double lowest, double highest) {
+  return Bounded::apply(x, lowest, highest);
+}
+
 DiagonalNormal DiagonalNormal::of(const torch::Tensor& output) {
   const std::vector<torch::Tensor> halves = output.chunk(2, -1);
-  return {halves[0], halves[1]};
+  return {halves[0], bounded(halves[1], lowest_logvar, highest_logvar)};
 }
 
 torch::Tensor DiagonalNormal::sample(RandomGenerator& noise) const { return sample(noise, 1).squeeze(0); }
 
 torch::Tensor DiagonalNormal::sample(RandomGenerator& noise, int64_t k) const {
   return reparameterize(noise.normal({k, mean.size(0), mean.size(1)}));
+}
+
+DensitySample DiagonalNormal::sample_with_log_prob(RandomGenerator& noise, int64_t k) const {
+  const torch::Tensor epsilon = noise.normal({k, mean.size(0), mean.size(1)});
+  return {reparameterize(epsilon), log_prob_of_noise(epsilon).sum(-1)};
 }
 
 torch::Tensor DiagonalNormal::reparameterize(const torch::Tensor& epsilon) const {
@@ -42,6 +66,10 @@ torch::Tensor DiagonalNormal::log_prob(const torch::Tensor& z) const {
 
 torch::Tensor DiagonalNormal::log_prob_per_dimension(const torch::Tensor& z) const {
   return -0.5 * ((z - mean).square() * (-logvar).exp() + logvar + log_two_pi);
+}
+
+torch::Tensor DiagonalNormal::log_prob_of_noise(const torch::Tensor& epsilon) const {
+  return -0.5 * (epsilon.square() + logvar + log_two_pi);
 }
 
 torch::Tensor DiagonalNormal::kl_to(const DiagonalNormal& other) const {

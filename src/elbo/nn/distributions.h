@@ -9,21 +9,37 @@
 
 namespace elbo {
 
+// x clamped to [lowest, highest], with the gradient of x itself: what has left the range can come back.
+// Inside the range neither the value nor the gradient changes by a bit.
+torch::Tensor bounded(const torch::Tensor& x, double lowest, double highest);
+
+// Samples and their log densities.
+struct DensitySample {
+  torch::Tensor z;         // (k, b, latent)
+  torch::Tensor log_prob;  // (k, b)
+};
+
 // N(mean, diag exp(logvar)).
 struct DiagonalNormal {
   torch::Tensor mean, logvar;  // (b, latent)
 
-  // From an encoder's output (b, 2·latent): means, then log variances.
+  // From an encoder's output (b, 2·latent): means, then log variances. These are bounded to [-30, 20] (σ from
+  // 3e-7 to 2e4), the range of latent diffusion models (Rombach et al. 2022, code), far beyond that of a
+  // healthy posterior: exp(logvar) and its inverse do not overflow, also for rows far from the data.
   static DiagonalNormal of(const torch::Tensor& output);
 
   torch::Tensor sample(
       RandomGenerator& noise) const;  // (b, latent): mean + σ·ε (Kingma & Welling 2014, eq. 9)
-  torch::Tensor sample(RandomGenerator& noise, int64_t k) const;  // (k, b, latent)
+  torch::Tensor sample(RandomGenerator& noise, int64_t k) const;                // (k, b, latent)
+  DensitySample sample_with_log_prob(RandomGenerator& noise, int64_t k) const;  // the same samples
   torch::Tensor log_prob(const torch::Tensor& z) const;  // (…, b, latent) → (…, b), summed over latent
   torch::Tensor log_prob_per_dimension(const torch::Tensor& z) const;  // (…, b, latent) → (…, b, latent)
   torch::Tensor reparameterize(const torch::Tensor& epsilon) const;    // mean + σ·ε, of ε's shape
-  torch::Tensor standardized(const torch::Tensor& z) const;            // the inverse: ε of z
-  torch::Tensor kl_to(const DiagonalNormal& other) const;  // KL(this ‖ other), (b, latent), per dimension
+  // log_prob_per_dimension(reparameterize(ε)), from ε itself: right where rounding loses ε in mean + σ·ε, and
+  // where 1/σ² overflows.
+  torch::Tensor log_prob_of_noise(const torch::Tensor& epsilon) const;
+  torch::Tensor standardized(const torch::Tensor& z) const;  // the inverse: ε of z
+  torch::Tensor kl_to(const DiagonalNormal& other) const;    // KL(this ‖ other), (b, latent), per dimension
   torch::Tensor kl_to_standard() const;  // (b, latent), per dimension (Kingma & Welling 2014, appendix B)
 };
 

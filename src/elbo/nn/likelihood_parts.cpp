@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "elbo/nn/distributions.h"
+
 namespace elbo {
 
 torch::Tensor open_uniform(torch::IntArrayRef sizes, RandomGenerator& noise) {
@@ -25,8 +27,10 @@ class LocationScale::Scale : public torch::nn::Module {
     if (!predicted_) return torch::full({1}, log_initial_, decoded.options());
     // The density of data with repeated values is unbounded as the scale goes to 0. A smooth floor of e⁻⁶
     // times the initial scale prevents this (Rybkin, Daniilidis & Levine 2021, section 4).
-    constexpr double floor = -6.0;
-    return torch::softplus(decoded.select(dim, 1) - floor) + (floor + log_initial_);
+    // The ceiling, which no healthy scale comes near, keeps the scale itself finite.
+    constexpr double floor = -6.0, ceiling = 30.0;
+    const torch::Tensor log_scale = torch::softplus(decoded.select(dim, 1) - floor) + (floor + log_initial_);
+    return bounded(log_scale, log_initial_ + floor, log_initial_ + ceiling);
   }
 
  private:
