@@ -7,6 +7,7 @@
 namespace elbo {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 class SparseRowsTest : public DataTest {
@@ -62,6 +63,17 @@ TEST_F(SparseRowsTest, InconsistentDatasetsAreRejected) {
   EXPECT_THAT(error_for("d.h5", good, torch::tensor({1.0F, INFINITY, 1.0F})), HasSubstr("not finite"));
   EXPECT_THAT(error_for("e.h5", torch::tensor({0}, torch::kInt64), torch::ones({3})),
               HasSubstr("one more than there are rows"));
+}
+
+TEST_F(SparseRowsTest, ValuesOutsideOfTheLikelihoodsSupportAreReportedWithTheirRow) {
+  DataOptions counts =
+      options(make("counts.h5", {{"/train/indices", torch::tensor({0, 3, 1}, torch::kInt64)},
+                                 {"/train/offsets", torch::tensor({0, 2, 2, 3}, torch::kInt64)},
+                                 {"/train/values", torch::tensor({1.0F, 2.0F, -1.0F})}}));
+  EXPECT_EQ(error_of(counts), "no error");
+  counts.values = {Support::non_negative, "use counts"};
+  EXPECT_THAT(error_of(counts),
+              AllOf(HasSubstr("/train/values"), HasSubstr("below 0 in row 2: -1; use counts")));
 }
 
 }  // namespace

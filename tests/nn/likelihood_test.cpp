@@ -178,9 +178,16 @@ TEST(Likelihood, GradientsAreThoseOfFiniteDifferences) {
   }
 }
 
-TEST(Likelihood, SomeRefuseRowsOutsideOfTheUnitInterval) {
+TEST(Likelihood, EachStatesItsSupport) {
   for (const char* name : {"bernoulli", "categorical", "discretized_logistic"})
-    EXPECT_THROW(make_likelihood({.name = name}, false), Error) << name;
+    EXPECT_EQ(likelihood_support(name), Support::unit_interval) << name;
+  for (const char* name : {"gaussian", "laplace", "auto"})
+    EXPECT_EQ(likelihood_support(name), Support::real) << name;
+  EXPECT_EQ(likelihood_support("multinomial"), Support::non_negative);
+}
+
+TEST(Likelihood, FollowsTheKindOfDataByDefault) {
+  EXPECT_THROW(make_likelihood({.name = "poison"}, false), Error);
   EXPECT_FALSE(make_likelihood({}, false)->discrete());  // auto: gaussian
   EXPECT_TRUE(make_likelihood({}, true)->discrete());    // auto: bernoulli
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The same rows in every file layout give one fingerprint, on any number of ranks."""
+import json
 import os
 import re
 import subprocess
@@ -125,6 +126,23 @@ class DataForms(ProgramTest):
             kept.write_text(told[:told.index("fingerprint")])
             again = self.train(2, f"{data.stem}_again", "--train.steps=5", "--model.latent=3", config=kept)
             self.assertEqual(again, told.splitlines()[-1])
+
+    def test_a_table_of_zeros_and_ones_has_a_bernoulli_likelihood(self):
+        path = self.folder / "binary.h5"
+        with h5py.File(path, "w") as file:
+            file["train/x"] = (numpy.random.default_rng(1).random((301, 16)) < 0.2).astype("f4")
+        seen = {self.train(ranks, f"binary{ranks}", "--model.likelihood=bernoulli", "--train.steps=20", config=path)
+                for ranks in (0, 2, 3)}
+        self.assertEqual(len(seen), 1, seen)
+        told = self.succeed(0, "train", path, "--model.likelihood=bernoulli", "--train.steps=1", "--check").stdout
+        self.assertNotIn("likelihood_", told, "options of the Gaussian, which have no effect")
+        result = json.loads(self.evaluation(self.folder / "binary0"))
+        self.assertGreater(result["bits_per_dim"], 0)
+        self.assertIsNone(result["psnr"])
+
+    def evaluation(self, directory):
+        self.succeed(0, "evaluate", directory, "--importance_samples=10")
+        return (directory / "evaluation.json").read_text()
 
     def test_padding_that_a_variant_takes_for_data_is_told(self):
         path = self.folder / "ragged.h5"

@@ -49,6 +49,15 @@ class Resume(ProgramTest):
                 os.read(terminal, 1 << 16)
             time.sleep(0.005)
 
+    def test_a_cosine_schedule_whose_end_moves_says_so(self):
+        settings = "--optimizer.schedule=cosine", "--evaluate.every=never"
+        self.train(0, "run", "--train.steps=10", *settings)
+        more = ("train", self.folder / "run", "--resume")
+        self.assertNotIn("cosine", self.succeed(0, *more).stderr)
+        warning = self.succeed(0, *more, "--train.steps=20").stderr
+        self.assertEqual(warning.count("warning: optimizer.schedule=cosine"), 1, warning)
+        self.assertIn("from 10 to 20", warning)
+
     def test_killed_five_times_and_resumed_on_other_worlds(self):
         whole = self.train(2, "whole", *self.SETTINGS)
         dice = random.Random(os.getpid())

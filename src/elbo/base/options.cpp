@@ -219,6 +219,16 @@ bool OptionTable::is_set(std::string_view key) const {
   return option != nullptr && option->set;
 }
 
+bool OptionTable::is_default(std::string_view key) const {
+  const Option* option = find(key);
+  return option != nullptr && option->text() == option->default_text;
+}
+
+std::string OptionTable::value(std::string_view key) const {
+  const Option* option = find(key);
+  return option == nullptr ? "" : option->text();
+}
+
 void OptionTable::set(const Setting& setting, std::string_view origin) {
   const auto& [key, value] = setting;
   auto* option = const_cast<Option*>(find(key));

@@ -47,6 +47,8 @@ class OptionTable {
   OptionKind kind(std::string_view key) const;
   // Whether set() was called for `key`: the value is the user's, not the default.
   bool is_set(std::string_view key) const;
+  bool is_default(std::string_view key) const;    // whether the value of a known key is the default
+  std::string value(std::string_view key) const;  // as set() takes it; "" for an unknown key
 
   // One block per section: key, default, meaning and range, in lines of `width` characters. A star precedes
   // the options for which `starred` is true.

@@ -12,6 +12,7 @@
 #include "elbo/data/data_files.h"
 #include "elbo/run/auto_config.h"
 #include "elbo/run/config.h"
+#include "elbo/run/unused_settings.h"
 #include "elbo/train/stop_request.h"
 #include "elbo/train/training.h"
 
@@ -48,12 +49,16 @@ struct Request {
 
 // What the user does not set, from what the data are like.
 std::vector<Choice> choices_for(RunConfig& given, const CommandLine& line) {
-  const OptionTable table = given.table();
+  OptionTable table = given.table();
   std::vector<Choice> choices = auto_config(Dataset(given.data));
   std::erase_if(choices, [&](const Choice& choice) {
     const std::string& key = choice.setting.first;
-    return !table.has(key) || std::ranges::count(line.settings, key, &Setting::first) > 0;
+    return !table.has(key) || std::ranges::count(line.settings, key, &Setting::first) > 0 ||
+           (key == "train.epochs" && given.train.steps > 0);
   });
+  for (const Choice& choice : choices) table.set(choice.setting, "");
+  for (const UnusedSetting& unused : unused_settings(table))  // beside what the user chose
+    std::erase_if(choices, [&](const Choice& choice) { return choice.setting.first == unused.key; });
   return choices;
 }
 
@@ -88,7 +93,7 @@ Request request_of_run(const std::filesystem::path& directory, const CommandLine
         directory.string(), config.string());
   std::vector<Setting> settings{{"run.directory", directory.string()}};
   settings.insert(settings.end(), line.settings.begin(), line.settings.end());
-  return {parse_config(read_file(config), config.string(), settings), {}};
+  return {saved_config(read_file(config), config.string(), settings), {}};
 }
 
 // A configuration file, the folder of a run, or data alone: one file, a pattern or all the files that a shell
@@ -106,11 +111,10 @@ Request read_request(const Environment& environment, const CommandLine& line) {
   if (other == files.end()) return choose_config(environment, path, line);
   if (files.size() > 1)
     usage_error("elbo train: {} is not an HDF5 file; expected one CONFIG.ini, or data sets only", *other);
-  std::vector<Setting> settings;
-  if (is_of_run(path))
-    settings.emplace_back("run.directory", std::filesystem::absolute(path).parent_path().string());
+  if (!is_of_run(path)) return {parse_config(read_file(path), path, line.settings), {}};
+  std::vector<Setting> settings{{"run.directory", std::filesystem::absolute(path).parent_path().string()}};
   settings.insert(settings.end(), line.settings.begin(), line.settings.end());
-  return {parse_config(read_file(path), path, settings), {}};
+  return {saved_config(read_file(path), path, settings), {}};
 }
 
 // The options of the model that the command line names: elbo train --model.name=autoencoder --help.

@@ -29,7 +29,7 @@ struct DataShape {
   // Shape of a row: (channels, height, width), (features), (time, features), (time) for tokens, or (time,
   // channels, height, width) for video.
   std::vector<int64_t> x;
-  std::string kind;            // image | tabular | sequence | tokens | audio | interactions | "" (unknown)
+  std::string kind;            // image | tabular | sequence | tokens | video | audio | interactions | "" (unknown)
   bool integer_x = false;      // stored as integers
   bool bytes_x = false;        // stored as unsigned bytes: x is scaled from 0…255 to [0, 1], except tokens
   int64_t classes = 0;         // class labels are 0 … classes-1; 0: no class labels
@@ -44,6 +44,7 @@ struct DataShape {
   }
   bool has_labels() const { return classes > 0 || label_features > 0; }
   bool is_image() const { return kind == "image" && x.size() == 3; }
+  bool has_pixels() const { return is_image() || x.size() == 4; }  // images or videos
 };
 
 }  // namespace elbo

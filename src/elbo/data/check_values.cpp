@@ -1,14 +1,18 @@
 #include "elbo/data/check_values.h"
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
+#include <limits>
 
+#include "elbo/base/error.h"
 #include "elbo/base/vectorize.h"
 
 namespace elbo {
 namespace {
 
 // Bit patterns of float32. NaN and infinity have the largest exponent. The patterns of values in [0, 1] are
-// at most that of 1, except that of -0.
+// at most that of 1, except that of -0. Those of negative values are above that of infinity.
 constexpr uint32_t infinity = 0x7f800000U, sign = 0x80000000U, one = 0x3f800000U;
 
 ELBO_VECTORIZE bool any_above(const float* values, int64_t n, uint32_t ignored, uint32_t limit) {
@@ -25,12 +29,27 @@ ELBO_VECTORIZE bool any_above(const float* values, int64_t n, uint32_t ignored, 
 
 }  // namespace
 
-bool are_valid(const float* values, int64_t n, bool in_unit_interval) {
-  if (!in_unit_interval) return !any_above(values, n, sign, infinity - 1);
-  if (!any_above(values, n, 0, one)) return true;
-  for (int64_t i = 0; i < n; ++i)  // -0 is rare
-    if (!(values[i] >= 0 && values[i] <= 1)) return false;
-  return true;
+bool are_valid(const float* values, int64_t n, Support support) {
+  if (support == Support::real) return !any_above(values, n, sign, infinity - 1);
+  const bool unit = support == Support::unit_interval;
+  if (!any_above(values, n, 0, unit ? one : infinity - 1)) return true;
+  const float highest = unit ? 1.0F : std::numeric_limits<float>::max();
+  return std::all_of(values, values + n, [&](float x) { return x >= 0 && x <= highest; });  // -0 is rare
+}
+
+void require_valid(const float* values, int64_t rows, int64_t features, const ValueRule& rule,
+                   const std::string& path, const std::string& dataset, int64_t first_row) {
+  if (are_valid(values, rows * features, rule.support)) return;
+  int64_t row = 0;
+  while (are_valid(values + row * features, features, rule.support)) ++row;
+  const float* const wrong = std::find_if_not(values + row * features, values + (row + 1) * features,
+                                              [&](const float& x) { return are_valid(&x, 1, rule.support); });
+  if (!std::isfinite(*wrong))
+    usage_error("{}: {} has a value that is not finite (NaN or infinity) in row {}; remove or replace it",
+                path, dataset, first_row + row);
+  usage_error("{}: {} has a value {} in row {}: {:g}; {}", path, dataset,
+              rule.support == Support::unit_interval ? "outside of [0, 1]" : "below 0", first_row + row,
+              *wrong, rule.remedy);
 }
 
 }  // namespace elbo

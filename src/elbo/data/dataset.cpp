@@ -117,11 +117,25 @@ struct Dataset::State {
                               shape_text(info.shape), human_bytes(bytes)));
   }
 
+  // The root attribute kind, "" where there is none.
+  static std::string kind_of(const DataFile& file) {
+    static const std::vector<std::string> known{"image", "tabular", "sequence",
+                                                "audio", "tokens", "video", "interactions"};
+    const std::string kind =
+        hdf5::read_text_attribute(hdf5::open_group(file.handle(), "/"), "kind").value_or("");
+    if (kind.empty() || std::ranges::find(known, kind) != known.end()) return kind;
+    const std::string meant = nearest_name(lower_case(kind), known);
+    file.reject(
+        fmt::format("its root attribute kind is \"{}\"; expected one of {}{}; correct it, or delete it: the "
+                    "kind then follows from the shape of the rows",
+                    kind, join(known, ", "), meant.empty() ? "" : fmt::format(" (did you mean {}?)", meant)));
+  }
+
   void find_shape(const DataFile& file, const hdf5::DatasetInfo& info, const std::string& path) {
     const std::vector<int64_t> row(info.shape.begin() + 1, info.shape.end());
     shape.integer_x = info.type_class == H5T_INTEGER;
     shape.bytes_x = info.bytes();
-    shape.kind = hdf5::read_text_attribute(hdf5::open_group(file.handle(), "/"), "kind").value_or("");
+    shape.kind = kind_of(file);
     if (shape.kind.empty()) {
       const bool images = row.size() == 3 || (row.size() == 2 && info.bytes());
       shape.kind = images ? "image" : row.size() == 1 ? "tabular" : "";
@@ -230,7 +244,7 @@ struct Dataset::State {
                                      paths.sparse ? "sparse" : "dense", stored.front().x,
                                      stored.front().sparse ? "sparse" : "dense"));
     if (paths.sparse) {
-      const SparseRows rows(*paths.file, paths.x, shape.x.empty() ? 0 : shape.features(), nullptr, 0);
+      const SparseRows rows(*paths.file, paths.x, shape.x.empty() ? 0 : shape.features(), nullptr, 0, {});
       shape.x = {rows.features()};
       shape.kind = "interactions";
       return rows.rows();
@@ -248,6 +262,17 @@ struct Dataset::State {
     return info.shape.front();
   }
 
+  ValueRule rule_of_values() const {
+    if (shape.tokens > 0) return {};  // checked as tokens
+    if (shape.kind == "image")
+      return {Support::unit_interval, "store images as uint8, or scale them to [0, 1]"};
+    if (options.binarize != "none")
+      return {Support::unit_interval,
+              fmt::format("data.binarize={} takes values as probabilities; scale them to [0, 1], or use none",
+                          options.binarize)};
+    return options.values;
+  }
+
   std::shared_ptr<const RowSource> open_split(const std::string& split) const {
     const auto cache = std::make_shared<ChunkCache>(2 * options.shuffle_buffer_bytes);
     std::vector<std::shared_ptr<const RowSource>> parts;
@@ -260,19 +285,19 @@ struct Dataset::State {
     for (const SplitPaths& paths : stored) {
       const auto number = static_cast<int64_t>(parts.size());
       if (paths.split == split && paths.sparse)
-        add(std::make_shared<SparseRows>(*paths.file, paths.x, shape.features(), cache, number));
+        add(std::make_shared<SparseRows>(*paths.file, paths.x, shape.features(), cache, number,
+                                         options.values));
       if (paths.split == split && !paths.sparse)
-        add(std::make_shared<StoredSplit>(
-            *paths.file, cache,
-            StoredSplitOptions{.x = paths.x,
-                               .label = paths.label,
-                               .row_shape = shape.x,
-                               .in_unit_interval = shape.kind == "image" || options.binarize != "none",
-                               .tokens = shape.tokens,
-                               .classes = shape.classes,
-                               .labels_bytes = options.shuffle_buffer_bytes,
-                               .length = paths.length,
-                               .number = number}));
+        add(std::make_shared<StoredSplit>(*paths.file, cache,
+                                          StoredSplitOptions{.x = paths.x,
+                                                             .label = paths.label,
+                                                             .row_shape = shape.x,
+                                                             .values = rule_of_values(),
+                                                             .tokens = shape.tokens,
+                                                             .classes = shape.classes,
+                                                             .labels_bytes = options.shuffle_buffer_bytes,
+                                                             .length = paths.length,
+                                                             .number = number}));
     }
     // Other splits are not shared: an evaluation reads each row once, on one rank.
     if (split == "train" && chunk_bytes > 0) share_chunks(*cache, chunk_bytes, bytes);
@@ -294,6 +319,9 @@ struct Dataset::State {
 
   void hold_out_validation() {
     const int64_t percent = std::lround(options.validation_fraction * 100);
+    if (percent == 0 && options.validation_fraction > 0)
+      usage_error("data.validation_fraction={:g}: is 0 in whole percents; expected 0, or at least 0.01",
+                  options.validation_fraction);
     if (percent == 0 || !splits.contains("train") || splits.contains("validation")) return;
     const std::shared_ptr<const RowSource> all = splits["train"];
     splits["train"] = std::make_shared<Holdout>(all, percent, Holdout::Part::training);

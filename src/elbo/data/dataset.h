@@ -9,6 +9,7 @@
 
 #include "elbo/base/options.h"
 #include "elbo/data/batch.h"
+#include "elbo/data/check_values.h"
 #include "elbo/data/row_source.h"
 #include "elbo/data/vocabulary.h"
 #include "elbo/hdf5/storage.h"
@@ -24,7 +25,10 @@ struct DataOptions {
   std::string binarize = "none";         // none | static | dynamic
   int64_t shuffle_buffer_bytes = 0;      // 0: default_shuffle_buffer_bytes()
   int64_t prefetch = 4;                  // microbatches read ahead, for each worker
-  void bind(OptionTable& table);         // under data.*
+  // What the model's likelihood takes: not an option. Images and rows that are binarised must be
+  // in [0, 1] besides.
+  ValueRule values{};
+  void bind(OptionTable& table);  // under data.*
 };
 
 // A power of two from 64 MiB to 16 GiB, at most a sixteenth of the free memory if that is above 64 MiB: each

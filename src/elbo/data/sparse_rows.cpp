@@ -4,7 +4,6 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <cmath>
 
 namespace elbo {
 namespace {
@@ -28,12 +27,13 @@ bool holds_sparse_rows(const DataFile& file, const std::string& group) {
 }
 
 SparseRows::SparseRows(const DataFile& file, const std::string& group, int64_t features,
-                       std::shared_ptr<ChunkCache> cache, int64_t number)
+                       std::shared_ptr<ChunkCache> cache, int64_t number, ValueRule rule)
     : raw_(file.raw()),
-      name_(fmt::format("{}: {}", file.path(), group)),
+      group_(group),
       features_(features),
       cache_(std::move(cache)),
-      number_(number) {
+      number_(number),
+      rule_(std::move(rule)) {
   const int64_t offsets = length_of(file, group + "/offsets", true);
   if (offsets < 2)
     file.reject(
@@ -58,6 +58,10 @@ SparseRows::SparseRows(const DataFile& file, const std::string& group, int64_t f
     features_ = hdf5::read_integer_attribute(hdf5::open_group(file.handle(), group), "features")
                     .value_or(largest_index() + 1);
   if (features_ < 1) file.reject(fmt::format("{} has no columns; expected at least one entry", group));
+}
+
+int64_t SparseRows::row_of(int64_t entry) const {
+  return std::ranges::upper_bound(offsets_, entry) - offsets_.begin() - 1;
 }
 
 int64_t SparseRows::largest_index() const {
@@ -86,14 +90,14 @@ Chunk SparseRows::load(int64_t chunk_index) const {
   if (values_) values_->read(first, count, chunk.label.mutable_data_ptr());
   const auto* index = chunk.x.const_data_ptr<int64_t>();
   const auto* value = chunk.label.const_data_ptr<float>();
-  for (int64_t i = 0; i < count; ++i) {
+  for (int64_t i = 0; i < count; ++i)
     if (index[i] < 0 || index[i] >= features_)
-      usage_error("{}/indices is {} at index {}; expected 0 to {}", name_, index[i], first + i,
-                  features_ - 1);
-    if (!std::isfinite(value[i]))
-      usage_error("{}/values is not finite (NaN or infinity) at index {}; remove or replace that value",
-                  name_, first + i);
-  }
+      usage_error("{}: {}/indices is {} at index {}; expected 0 to {}", raw_->path(), group_, index[i],
+                  first + i, features_ - 1);
+  if (are_valid(value, count, rule_.support)) return chunk;
+  int64_t wrong = 0;
+  while (are_valid(value + wrong, 1, rule_.support)) ++wrong;
+  require_valid(value + wrong, 1, 1, rule_, raw_->path(), group_ + "/values", row_of(first + wrong));
   return chunk;
 }
 

@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "elbo/base/error.h"
-#include "elbo/data/check_values.h"
 
 namespace elbo {
 namespace {
@@ -120,7 +119,7 @@ void StoredSplit::read_single_row(int64_t row, float* out) const {
     widen(bytes.data(), features_, byte_unit_, out);
   } else {
     x_->read(row, 1, out);
-    check_x(out, 1, row);
+    require_valid(out, 1, features_, options_.values, raw_->path(), options_.x, row);
   }
 }
 
@@ -144,7 +143,9 @@ Chunk StoredSplit::load(int64_t index) const {
   Chunk chunk;
   chunk.x = torch::empty({count, features_}, stored_type());
   x_->read(first, count, chunk.x.mutable_data_ptr());
-  if (!bytes_) check_x(chunk.x.const_data_ptr<float>(), count, first);
+  if (!bytes_)
+    require_valid(chunk.x.const_data_ptr<float>(), count, features_, options_.values, raw_->path(),
+                  options_.x, first);
   if (label_ && !labels_.defined()) chunk.label = read_labels(first, count);
   return chunk;
 }
@@ -154,18 +155,6 @@ torch::Tensor StoredSplit::read_labels(int64_t first, int64_t count) const {
   label_->read(first, count, label.mutable_data_ptr());
   check_label(label, first);
   return label;
-}
-
-void StoredSplit::check_x(const float* x, int64_t rows, int64_t first_row) const {
-  if (are_valid(x, rows * features_, options_.in_unit_interval)) return;
-  int64_t row = 0;
-  while (are_valid(x + row * features_, features_, options_.in_unit_interval)) ++row;
-  if (!are_valid(x + row * features_, features_, false))
-    usage_error("{}: {} has a value that is not finite (NaN or infinity) in row {}; remove or replace it",
-                raw_->path(), options_.x, first_row + row);
-  usage_error(
-      "{}: {} has a value outside of [0, 1] in row {}; store images as uint8, or scale them to [0, 1]",
-      raw_->path(), options_.x, first_row + row);
 }
 
 void StoredSplit::check_tokens(const Batch& batch) const {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "elbo/data/check_values.h"
 #include "elbo/data/chunk_cache.h"
 #include "elbo/data/row_source.h"
 #include "elbo/hdf5/data_file.h"
@@ -16,7 +17,7 @@ namespace elbo {
 struct StoredSplitOptions {
   std::string x, label;            // absolute paths in the file; label "": none
   std::vector<int64_t> row_shape;  // of x, in a batch
-  bool in_unit_interval = false;   // x must be in [0, 1] after scaling
+  ValueRule values{};              // of x after scaling
   int64_t tokens = 0;              // x holds 0 … tokens-1; 0: x does not hold tokens
   int64_t classes = 0;             // labels are 0 … classes-1
   int64_t labels_bytes = 0;        // labels up to this size are kept in memory
@@ -47,7 +48,6 @@ class StoredSplit final : public RowSource {
   torch::Tensor read_labels(int64_t first, int64_t count) const;
   ChunkCache::Pointer chunk(int64_t index) const;
   Chunk load(int64_t index) const;
-  void check_x(const float* x, int64_t rows, int64_t first_row) const;
   void check_tokens(const Batch& batch) const;
   void check_label(const torch::Tensor& label, int64_t first_row) const;
 

@@ -25,9 +25,9 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
     if (pictures)
       return make_frame_elements(data.x[0], {data.x[1], data.x[2], data.x[3]}, context.network,
                                  options.embedding, features,
-                                 make_step_likelihood(options.likelihood, data.bytes_x), init);
+                                 make_likelihood(options.likelihood, /*images=*/false), init);
     return make_value_elements(data.x[0], data.x[1], features,
-                               make_step_likelihood(options.likelihood, data.bytes_x), init);
+                               make_likelihood(options.likelihood, /*images=*/false), init);
   }
   if (options.likelihood.name != "auto")
     usage_error("model.likelihood={}: tokens always have a categorical likelihood; use auto",

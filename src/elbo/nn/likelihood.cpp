@@ -24,20 +24,20 @@ namespace {
 struct NamedLikelihood {
   std::string_view name;
   std::shared_ptr<Likelihood> (*make)(const LikelihoodOptions&);
-  bool in_unit_interval = false;                // needs rows in [0, 1]
+  Support support = Support::real;
   std::string_view default_variance = "fixed";  // of model.likelihood_variance=auto
 };
 
 constexpr NamedLikelihood likelihoods[] = {
-    {.name = "bernoulli", .make = bernoulli_likelihood, .in_unit_interval = true},
+    {.name = "bernoulli", .make = bernoulli_likelihood, .support = Support::unit_interval},
     {.name = "gaussian", .make = gaussian_likelihood},
     {.name = "laplace", .make = laplace_likelihood},
     {.name = "discretized_logistic",
      .make = discretized_logistic_likelihood,
-     .in_unit_interval = true,
+     .support = Support::unit_interval,
      .default_variance = "predicted"},
-    {.name = "categorical", .make = categorical_likelihood, .in_unit_interval = true},
-    {.name = "multinomial", .make = multinomial_likelihood},
+    {.name = "categorical", .make = categorical_likelihood, .support = Support::unit_interval},
+    {.name = "multinomial", .make = multinomial_likelihood, .support = Support::non_negative},
 };
 
 std::vector<std::string> choices() {
@@ -46,13 +46,20 @@ std::vector<std::string> choices() {
   return names;
 }
 
+// None for auto.
+const NamedLikelihood* named_likelihood(const std::string& name) {
+  const auto* found = std::ranges::find(likelihoods, std::string_view(name), &NamedLikelihood::name);
+  return found == std::end(likelihoods) ? nullptr : found;
+}
+
 }  // namespace
 
 void LikelihoodOptions::bind(OptionTable& table) {
   table.add_choice(
       "model.likelihood", name, choices(),
       "p(x|z) of each element; bernoulli: x in [0, 1]; discretized_logistic, categorical: x in [0, 1] with "
-      "model.likelihood_levels values; multinomial: counts, such as interactions; auto: bernoulli for "
+      "model.likelihood_levels values; multinomial: counts, such as interactions, 0 or more; auto: bernoulli "
+      "for "
       "images, gaussian otherwise");
   table.add_choice("model.likelihood_variance", variance, {"auto", "fixed", "learned", "predicted"},
                    "how the scale of gaussian, laplace and discretized_logistic is set; fixed: it is "
@@ -69,16 +76,17 @@ torch::Tensor Likelihood::log_prob(const torch::Tensor& decoded, const torch::Te
   return log_prob_of_rows(decoded.unflatten(0, {-1, x.size(0)}), x).flatten();
 }
 
-std::shared_ptr<Likelihood> make_likelihood(const LikelihoodOptions& options, bool rows_in_unit_interval) {
+Support likelihood_support(const std::string& name) {
+  const NamedLikelihood* const found = named_likelihood(name);
+  return found == nullptr ? Support::real : found->support;
+}
+
+std::shared_ptr<Likelihood> make_likelihood(const LikelihoodOptions& options, bool images) {
   LikelihoodOptions chosen = options;
-  if (chosen.name == "auto") chosen.name = rows_in_unit_interval ? "bernoulli" : "gaussian";
-  const auto* found = std::ranges::find(likelihoods, std::string_view(chosen.name), &NamedLikelihood::name);
-  if (found == std::end(likelihoods))
+  if (chosen.name == "auto") chosen.name = images ? "bernoulli" : "gaussian";
+  const NamedLikelihood* const found = named_likelihood(chosen.name);
+  if (found == nullptr)
     usage_error("model.likelihood={}: expected one of {}", chosen.name, join(choices(), ", "));
-  if (found->in_unit_interval && !rows_in_unit_interval)
-    usage_error(
-        "model.likelihood={}: needs data in [0, 1], and this data set is not known to be; use gaussian",
-        chosen.name);
   if (chosen.variance == "auto") chosen.variance = found->default_variance;
   return found->make(chosen);
 }

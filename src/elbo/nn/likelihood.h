@@ -9,11 +9,12 @@
 
 #include "elbo/base/options.h"
 #include "elbo/base/random.h"
+#include "elbo/base/support.h"
 
 namespace elbo {
 
 struct LikelihoodOptions {
-  std::string name = "auto";  // of the table; auto is bernoulli for rows in [0, 1], gaussian otherwise
+  std::string name = "auto";  // of the table; auto is bernoulli for images, gaussian otherwise
   // The scale of a location-scale family: fixed | learned (one scalar) | predicted (for each element); auto
   // is predicted for discretized_logistic, fixed otherwise.
   std::string variance = "auto";
@@ -42,14 +43,20 @@ class Likelihood : public torch::nn::Module {
   //                continuous bound of Theis, van den Oord & Bethge 2016, section 3.1, for data that were
   //                dequantised with uniform noise.
   virtual bool discrete() const = 0;
+  // The equidistant levels in [0, 1] on which x must be for these bits to mean something: 2 for bernoulli,
+  // model.likelihood_levels, 256 for a density. 0: they never do, as for counts.
+  virtual int64_t levels() const = 0;
 
  private:
   // decoded (k, b, param_channels, …row), x (b, …row) → (k, b).
   virtual torch::Tensor log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const = 0;
 };
 
-// The likelihood of options.name. Throws a usage Error for one that needs rows in [0, 1] where these are not
-// known to be.
-std::shared_ptr<Likelihood> make_likelihood(const LikelihoodOptions& options, bool rows_in_unit_interval);
+// The values that the likelihood `name` is defined for, to which rows are held as they are read. auto, which
+// follows the data: real.
+Support likelihood_support(const std::string& name);
+
+// The likelihood of options.name. images: rows are images in [0, 1], for which auto is bernoulli.
+std::shared_ptr<Likelihood> make_likelihood(const LikelihoodOptions& options, bool images);
 
 }  // namespace elbo

@@ -17,6 +17,7 @@ class Bernoulli : public Likelihood {
     return noise.bernoulli(mean(decoded));
   }
   bool discrete() const override { return true; }
+  int64_t levels() const override { return 2; }
 
  private:
   torch::Tensor log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const override {

@@ -21,6 +21,7 @@ class Categorical : public Likelihood {
     return level.to(decoded.scalar_type()) / static_cast<double>(levels_ - 1);
   }
   bool discrete() const override { return true; }
+  int64_t levels() const override { return levels_; }
 
  private:
   torch::Tensor log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const override {

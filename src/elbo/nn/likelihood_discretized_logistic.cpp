@@ -21,6 +21,7 @@ class DiscretizedLogistic : public LocationScale {
            last_level_;
   }
   bool discrete() const override { return true; }
+  int64_t levels() const override { return static_cast<int64_t>(last_level_) + 1; }
 
  private:
   // With a and b the standardised upper and lower border of the bin, log(σ(a) - σ(b)) = log σ(a) + log σ(-b)

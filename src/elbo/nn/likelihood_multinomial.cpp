@@ -24,6 +24,7 @@ class Multinomial : public Likelihood {
     return torch::zeros_like(cumulative).scatter(1, at, 1.0).view_as(decoded).squeeze(param_dim);
   }
   bool discrete() const override { return false; }
+  int64_t levels() const override { return 0; }
 
  private:
   torch::Tensor log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const override {

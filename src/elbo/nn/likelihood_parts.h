@@ -31,6 +31,7 @@ class LocationScale : public Likelihood {
   torch::Tensor mean(const torch::Tensor& decoded) const override { return decoded.select(param_dim, 0); }
   torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const override;
   bool discrete() const override { return false; }
+  int64_t levels() const override { return 256; }
 
  private:
   torch::Tensor log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const override;

@@ -262,10 +262,6 @@ std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::v
   return std::make_shared<FrameElements>(time, frame, network, width, hidden, likelihood, init);
 }
 
-std::shared_ptr<Likelihood> make_step_likelihood(const LikelihoodOptions& options, bool bytes) {
-  return make_likelihood(options, bytes && options.name != "auto");
-}
-
 std::vector<std::string> sequence_decoder_names() { return {"gru", "causal_conv"}; }
 
 std::shared_ptr<SequenceDecoder> make_sequence_decoder(const std::string& name, int64_t width, int64_t latent,

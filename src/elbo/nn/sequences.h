@@ -60,10 +60,6 @@ std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::v
                                                       const std::shared_ptr<Likelihood>& likelihood,
                                                       RandomGenerator& init);
 
-// The likelihood of one element. Likelihoods for data in [0, 1] need sequences stored as bytes, as the range
-// of others is unknown. Throws as make_likelihood does.
-std::shared_ptr<Likelihood> make_step_likelihood(const LikelihoodOptions& options, bool bytes);
-
 // A causal network: the features of a step depend on its input, the inputs before it, and z.
 class SequenceDecoder : public torch::nn::Module {
  public:

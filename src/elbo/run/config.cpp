@@ -1,5 +1,7 @@
 #include "elbo/run/config.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -7,6 +9,8 @@
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
 #include "elbo/data/data_files.h"
+#include "elbo/nn/likelihood.h"
+#include "elbo/run/unused_settings.h"
 
 namespace elbo {
 namespace {
@@ -30,9 +34,46 @@ void set(OptionTable& table, const Setting& setting, const std::string& origin) 
   table.set(setting, origin);
 }
 
+// What rows must be for the model's likelihood, if it has one.
+ValueRule rule_of_likelihood(const OptionTable& table) {
+  const std::string name = table.value("model.likelihood");
+  const Support support = likelihood_support(name);
+  if (support == Support::real) return {};
+  return {support, fmt::format("model.likelihood={} needs {}; correct or scale the data, or use another "
+                               "likelihood, such as gaussian",
+                               name, describe(support))};
+}
+
+// The value that the last setting of the key gives, else "".
+std::string given(const std::vector<Setting>& settings, const std::string& key) {
+  const auto last = std::find_if(settings.rbegin(), settings.rend(),
+                                 [&](const Setting& setting) { return setting.first == key; });
+  return last == settings.rend() ? "" : last->second;
+}
+
+// train.steps and train.epochs both say how long a run is. The command line wins over the file; what does not
+// count becomes 0. A file that elbo wrote earlier may have both: there the steps count.
+void settle_length(TrainOptions& train, const std::vector<Setting>& from_file, const std::string& name,
+                   const std::vector<Setting>& overrides, bool written_by_elbo) {
+  bool by_steps = false;
+  for (const std::vector<Setting>* settings : std::array{&from_file, &overrides}) {
+    const std::string steps = given(*settings, "train.steps"), epochs = given(*settings, "train.epochs");
+    const bool has_steps = !steps.empty() && steps != "0", has_epochs = !epochs.empty() && epochs != "0";
+    const bool is_file = settings == &from_file;
+    if (has_steps && has_epochs && !(is_file && written_by_elbo))
+      usage_error("{}train.steps={} and train.epochs={}: both say how long the run is; give one of them",
+                  is_file ? name + ": " : "--", steps, epochs);
+    if (has_steps || has_epochs || steps == "0") by_steps = has_steps;
+  }
+  if (by_steps) train.epochs = 0;
+  if (!by_steps) train.steps = 0;
+  if (train.steps == 0 && train.epochs == 0)
+    usage_error("train.epochs=0: the run has no length; expected at least 1, or train.steps");
+}
+
 // The configuration that the settings of a file and those of the command line, which win, give together.
 std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const std::string& name,
-                                   const std::vector<Setting>& overrides) {
+                                   const std::vector<Setting>& overrides, bool written_by_elbo) {
   auto config = std::make_unique<RunConfig>();
   std::string model = "vae";
   for (const std::vector<Setting>* settings : std::array{&from_file, &overrides})
@@ -43,6 +84,9 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
   OptionTable table = config->table();
   for (const Setting& setting : from_file) set(table, setting, name + ": ");
   for (const Setting& setting : overrides) set(table, setting, "--");
+
+  if (!written_by_elbo) require_settings_with_effect(table);
+  settle_length(config->train, from_file, name, overrides, written_by_elbo);
 
   TrainOptions& train = config->train;
   constexpr int64_t most_microbatches = 1 << 20;
@@ -63,6 +107,7 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
   config->data.path = absolute_data_path(config->data.path);
   config->run.directory = std::filesystem::absolute(config->directory()).lexically_normal();
   static_cast<void>(config->table().ini());  // what cannot be written down is reported now
+  config->data.values = rule_of_likelihood(config->table());
   return config;
 }
 
@@ -71,8 +116,10 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
 void TrainOptions::bind(OptionTable& table) {
   table.add("train.steps", steps, "optimiser steps of the run; 0: the number that train.epochs takes",
             Range::between(0, 1e15));
-  table.add("train.epochs", epochs, "passes over the training split, used if train.steps is 0",
-            Range::between(1, 1e9));
+  table.add(
+      "train.epochs", epochs,
+      "passes over the training split; a run has train.steps or train.epochs: 0 where train.steps counts",
+      Range::between(0, 1e9));
   table.add("train.batch", batch, "samples of one optimiser step, over all ranks",
             Range::between(1, 1 << 24));
   table.add("train.microbatch", microbatch,
@@ -156,12 +203,14 @@ void RunOptions::bind(OptionTable& table) {
   table.add("run.metrics_every", metrics_every, "steps between lines of metrics.jsonl", Range::at_least(1));
 }
 
-EvaluationOptions RunConfig::evaluation(const std::string& split, int64_t importance_samples) const {
+EvaluationOptions RunConfig::evaluation(const DataShape& shape, const std::string& split,
+                                        int64_t importance_samples) const {
   return {.split = split,
           .microbatch = evaluate.microbatch,
           .importance_samples = importance_samples,
           .binarize = data.binarize,
-          .seed = static_cast<uint64_t>(train.seed)};
+          .seed = static_cast<uint64_t>(train.seed),
+          .pixels = shape.has_pixels()};
 }
 
 std::string RunConfig::directory() const {
@@ -199,14 +248,15 @@ OptionKind run_option_kind(const std::string& key) {
 
 std::unique_ptr<RunConfig> parse_config(const std::string& ini, const std::string& name,
                                         const std::vector<Setting>& overrides) {
-  return resolve(parse_ini(ini, name), name, overrides);
+  return resolve(parse_ini(ini, name), name, overrides, /*written_by_elbo=*/false);
 }
 
-std::unique_ptr<RunConfig> saved_config(const std::string& ini, const std::string& name) {
+std::unique_ptr<RunConfig> saved_config(const std::string& ini, const std::string& name,
+                                        const std::vector<Setting>& overrides) {
   std::vector<Setting> settings = parse_ini(ini, name);
   for (auto& [key, value] : settings)
     if (const std::string_view present = new_name(key); !present.empty()) key = present;
-  return resolve(settings, name, {});
+  return resolve(settings, name, overrides, /*written_by_elbo=*/true);
 }
 
 bool decides_results(const std::string& key) {

@@ -15,8 +15,8 @@
 namespace elbo {
 
 struct TrainOptions {
-  int64_t steps = 0;  // 0: as many as `epochs` takes
-  int64_t epochs = 10;
+  int64_t steps = 0;       // 0: as many as `epochs` takes
+  int64_t epochs = 10;     // 0: `steps` counts
   int64_t batch = 128;     // B: samples a step over all ranks
   int64_t microbatch = 0;  // m; 0: min(batch, 64)
   int64_t seed = 1;
@@ -69,8 +69,9 @@ class RunConfig {
 
   int64_t microbatches() const { return train.batch / train.microbatch; }  // M
   std::string directory() const;
-  // How the run's model is evaluated on a split, with K importance samples.
-  EvaluationOptions evaluation(const std::string& split, int64_t importance_samples) const;
+  // How the run's model is evaluated on a split of such data, with K importance samples.
+  EvaluationOptions evaluation(const DataShape& shape, const std::string& split,
+                               int64_t importance_samples) const;
   OptionTable table();  // bound to this object
   // The resolved configuration, as run.ini and checkpoints keep it. run.resume is `never` there: to resume is
   // a wish for one start, not a property of the run.
@@ -84,14 +85,16 @@ class RunConfig {
 OptionKind run_option_kind(const std::string& key);
 
 // Reads `ini` (text; `name` is its file's, for messages), then `overrides` from the command line, which win.
-// Unknown keys, values out of range and combinations that do not fit are usage Errors. Resolves
-// train.microbatch.
+// Unknown keys, values out of range, combinations that do not fit and settings without effect are usage
+// Errors. Resolves train.microbatch, and which of train.steps and train.epochs counts.
 std::unique_ptr<RunConfig> parse_config(const std::string& ini, const std::string& name,
                                         const std::vector<Setting>& overrides);
 
-// The configuration that a checkpoint keeps; options that were renamed since are taken by their old names.
-// `name` is the run's, for messages.
-std::unique_ptr<RunConfig> saved_config(const std::string& ini, const std::string& name);
+// The configuration that elbo wrote down, in a checkpoint or run.ini; options that were renamed since are
+// taken by their old names, and settings without effect are none of the user's. `name` is the run's, for
+// messages.
+std::unique_ptr<RunConfig> saved_config(const std::string& ini, const std::string& name,
+                                        const std::vector<Setting>& overrides = {});
 
 // Whether the bits of a run's parameters depend on the option. Its length, resources, cadence and paths may
 // change when it is resumed.

@@ -34,6 +34,20 @@ int64_t steps_of_run(const TrainOptions& train, int64_t rows) {
   return (train.epochs * rows + train.batch - 1) / train.batch;
 }
 
+// The learning rate follows the run's length where a cosine schedule ends with it.
+void warn_of_moved_schedule(const RunConfig& config, const Checkpoint& start, int64_t rows) {
+  const OptimizerOptions& optimizer = config.optimizer;
+  if (optimizer.schedule != "cosine" || optimizer.schedule_steps > 0) return;
+  const int64_t before = steps_of_run(saved_config(start.config, config.directory())->train, rows);
+  const int64_t now = steps_of_run(config.train, rows);
+  if (before != now)
+    log::warning(
+        "optimizer.schedule=cosine ends with the run, whose last step moves from {} to {}: the next learning "
+        "rate "
+        "is {:.3g} in place of {:.3g}; a run that begins with optimizer.schedule_steps keeps its schedule",
+        before, now, learning_rate(optimizer, start.step, now), learning_rate(optimizer, start.step, before));
+}
+
 }  // namespace
 
 bool RunPlan::evaluation_due(int64_t step) const {
@@ -53,6 +67,7 @@ RunPlan make_plan(RunConfig& config, const Dataset& data, const Model& model,
                   const std::optional<Checkpoint>& start) {
   if (start) require_same_run(config, data, *start);
   const int64_t rows = data.split("train").rows();
+  if (start) warn_of_moved_schedule(config, *start, rows);
   int64_t parameters = 0;
   for (const torch::Tensor& parameter : model.parameters()) parameters += parameter.numel();
   const char* const evaluated = data.has("validation") ? "validation" : data.has("test") ? "test" : "";

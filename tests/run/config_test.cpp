@@ -1,0 +1,87 @@
+#include "elbo/run/config.h"
+
+#include <gmock/gmock.h>
+
+#include "elbo/base/error.h"
+
+namespace elbo {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::unique_ptr<RunConfig> config_of(const std::string& ini, const std::vector<Setting>& line = {}) {
+  return parse_config("[data]\npath = data.h5\n" + ini, "my.ini", line);
+}
+
+std::string refusal(const std::string& ini, const std::vector<Setting>& line = {}) {
+  try {
+    config_of(ini, line);
+    return "";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    return error.what();
+  }
+}
+
+TEST(RunConfig, TheLengthIsGivenInStepsOrInEpochsAndNeverPassedOver) {
+  EXPECT_EQ(config_of("")->train.epochs, 10);
+  EXPECT_EQ(config_of("[train]\nsteps = 7\n")->train.steps, 7);
+  EXPECT_EQ(config_of("[train]\nsteps = 7\n")->train.epochs, 0);
+  const std::string both = refusal("[train]\nsteps = 7\nepochs = 3\n");
+  EXPECT_THAT(
+      both, AllOf(HasSubstr("my.ini: train.steps=7"), HasSubstr("train.epochs=3"), HasSubstr("one of them")));
+  EXPECT_THAT(refusal("", {{"train.steps", "7"}, {"train.epochs", "3"}}), HasSubstr("--train.steps=7"));
+  EXPECT_THAT(refusal("[train]\nepochs = 0\n"), HasSubstr("train.epochs=0"));
+}
+
+TEST(RunConfig, TheCommandLineDecidesTheLengthAgainstTheFile) {
+  const auto by_epochs = config_of("[train]\nsteps = 7\n", {{"train.epochs", "3"}});
+  EXPECT_EQ(by_epochs->train.steps, 0);
+  EXPECT_EQ(by_epochs->train.epochs, 3);
+  const auto by_steps = config_of("[train]\nepochs = 7\n", {{"train.steps", "3"}});
+  EXPECT_EQ(by_steps->train.steps, 3);
+  EXPECT_EQ(by_steps->train.epochs, 0);
+}
+
+TEST(RunConfig, WhatItWritesDownIsReadBackAlsoFromVersionsThatWroteBothLengths) {
+  for (const std::string length : {"steps = 7", "epochs = 4"}) {
+    const auto config = config_of("[train]\n" + length + "\n");
+    const auto again = parse_config(config->saved_ini(), "run.ini", {});
+    EXPECT_EQ(again->train.steps, config->train.steps);
+    EXPECT_EQ(again->train.epochs, config->train.epochs);
+  }
+  const auto old = saved_config("[data]\npath = data.h5\n[train]\nsteps = 7\nepochs = 10\n", "run.ini");
+  EXPECT_EQ(old->train.steps, 7);
+}
+
+TEST(RunConfig, SettingsWithoutEffectAreRefused) {
+  EXPECT_THAT(refusal("[optimizer]\nmin_lr = 1e-5\n"),
+              AllOf(HasSubstr("optimizer.min_lr"), HasSubstr("no effect with optimizer.schedule=constant"),
+                    HasSubstr("cosine")));
+  EXPECT_THAT(refusal("[optimizer]\nmomentum = 0.9\n"), HasSubstr("optimizer.momentum=0.9: has no effect"));
+  EXPECT_THAT(refusal("[optimizer]\nname = sgd\nbeta1 = 0.5\n"),
+              HasSubstr("optimizer.beta1=0.5: has no effect"));
+  EXPECT_THAT(refusal("", {{"model.likelihood", "bernoulli"}, {"model.likelihood_scale", "0.2"}}),
+              HasSubstr("model.likelihood_scale=0.2: has no effect with model.likelihood=bernoulli"));
+  EXPECT_EQ(refusal("[optimizer]\nname = sgd\nmomentum = 0.9\n"), "");
+  EXPECT_EQ(refusal("[optimizer]\nbeta1 = 0.9\nmin_lr = 0\n"), "") << "the defaults";
+}
+
+TEST(RunConfig, AScheduleNeedsItsNumbers) {
+  EXPECT_THAT(refusal("[optimizer]\nschedule = step\n"), HasSubstr("needs optimizer.schedule_steps"));
+  EXPECT_THAT(refusal("[optimizer]\nschedule = milestones\n"), HasSubstr("needs optimizer.milestones"));
+  EXPECT_EQ(refusal("[optimizer]\nschedule = step\nschedule_steps = 5\ngamma = 0.5\n"), "");
+  EXPECT_EQ(refusal("[optimizer]\nschedule = cosine\nmin_lr = 1e-5\n"), "");
+}
+
+TEST(RunConfig, TheLikelihoodSaysWhatRowsMayBe) {
+  EXPECT_EQ(config_of("")->data.values.support, Support::real);
+  const auto counts = config_of("[model]\nlikelihood = multinomial\n");
+  EXPECT_EQ(counts->data.values.support, Support::non_negative);
+  EXPECT_THAT(counts->data.values.remedy,
+              HasSubstr("model.likelihood=multinomial needs values of 0 or more"));
+}
+
+}  // namespace
+}  // namespace elbo
