@@ -36,6 +36,7 @@ class CheckpointTest : public testing::Test {
                        .label_features = 0,
                        .rows = 50,
                        .tokens = 6};
+    checkpoint.first_loss = 7.5;
     checkpoint.best_loss = 1.25;
     checkpoint.best_step = 2;
     checkpoint.parameters = {
@@ -63,6 +64,7 @@ TEST_F(CheckpointTest, ComesBackAsItWasInOrderOfRegistration) {
   const Checkpoint read = read_checkpoint(path);
   EXPECT_EQ(read.step, 5);
   EXPECT_EQ(read.config, written.config);
+  EXPECT_EQ(read.first_loss, 7.5);
   EXPECT_EQ(read.best_loss, 1.25);
   EXPECT_EQ(read.data.x, written.data.x);
   EXPECT_EQ(read.data.kind, "image");

@@ -112,6 +112,22 @@ class BadInput(ProgramTest):
             self.refuse(self.train("--model.likelihood=auto", f"--data.path={path}"),
                         [str(path), "/train/x", "row 11", "not finite"])
 
+    def test_values_that_the_likelihood_does_not_take(self):
+        rows = numpy.random.default_rng(1).normal(size=(50, 6)).astype("f4")
+        rows[:7] = numpy.abs(rows[:7])
+        negative = self.file("negative.h5", train__x=rows)
+        first = int(numpy.argmax((rows < 0).any(1)))
+        self.refuse(["train", negative, "--model.likelihood=multinomial", f"--run.directory={self.folder / 'run'}"],
+                    ["negative.h5", "/train/x", f"below 0 in row {first}", "model.likelihood=multinomial", "gaussian"])
+        self.refuse(["train", negative, "--model.likelihood=bernoulli", f"--run.directory={self.folder / 'run'}"],
+                    ["negative.h5", "outside of [0, 1] in row", "model.likelihood=bernoulli"])
+
+    def test_settings_without_effect(self):
+        self.refuse(self.train("--train.epochs=3"), ["--train.steps=3", "train.epochs=3", "one of them"])
+        self.refuse(self.train("--optimizer.schedule=step"), ["optimizer.schedule=step", "optimizer.schedule_steps"])
+        self.refuse(self.train("--optimizer.min_lr=1e-5"), ["optimizer.min_lr=1e-05", "cosine"])
+        self.refuse(self.train("--data.validation_fraction=0.001"), ["data.validation_fraction=0.001", "0.01"])
+
     def test_labels_out_of_range(self):
         x, label = numpy.zeros((20, 3), "f4"), numpy.arange(20) % 4
         for name, value in (("negative", -1), ("huge", 4000)):
@@ -245,7 +261,20 @@ class BadInput(ProgramTest):
         errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
         self.assertEqual(len(errors), 1, result.stderr)
         self.assertIn("diverged", errors[0])
+        self.assertIn("scale the data", errors[0])
+        self.assertNotIn("optimizer.lr", errors[0], "no learning rate helps before anything was learned")
         self.assertEqual(os.listdir(self.folder / "run" / "checkpoints"), [])
+
+    def test_training_that_diverges_to_numbers_that_are_finite(self):
+        x = numpy.random.default_rng(1).normal(size=(200, 8)).astype("f4")
+        data = self.file("table.h5", train__x=x, validation__x=x[:20])
+        result = run(2, "train", data, f"--run.directory={self.folder / 'run'}", "--optimizer.name=sgd", "--optimizer.lr=1e-3",
+                     "--train.steps=60", "--evaluate.every=1", "--model.likelihood=laplace", "--model.likelihood_scale=1e-9",
+                     "--model.likelihood_variance=fixed", "--optimizer.clip_norm=0")
+        errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertEqual(len(errors), 1, result.stderr)
+        self.assertIn("diverged", errors[0])
 
     def test_training_that_diverges(self):
         result = run(2, *self.train("--optimizer.name=sgd", "--optimizer.lr=1e30", "--train.steps=50"))

@@ -29,6 +29,7 @@ class LoopTest : public ::testing::Test {
     plan_.batch = 4;
     plan_.microbatch = 2;
     plan_.end_step = 6;
+    plan_.phases = {{.name = "model", .modules = {}}};
     plan_.evaluate.every = "never";
     plan_.checkpoint = {.every_steps = 0, .every_minutes = 0, .keep_last = 3, .keep_every = 0};
   }

@@ -123,6 +123,22 @@ TEST_F(TrainTest, SkipsSomeStepsThatAreNotFiniteAndEndsAfterTooMany) {
   EXPECT_EQ(progress_.step, 4);
 }
 
+TEST_F(TrainTest, ALossFarAboveTheFirstIsNeverTheBestAndEndsTheRun) {
+  plan_.evaluation_split = "validation";
+  plan_.evaluate.every = "1";
+  losses_ = {3, 2, 1, 0.5, 0.2};
+  inputs_.data = [](int64_t number, int64_t microbatch) {
+    Batch batch = rows(number, microbatch);
+    return number == 0 ? batch : Batch{batch.x * 1e5, batch.label, batch.ids};
+  };
+  EXPECT_THROW(run(), Error);
+  EXPECT_EQ(progress_.step, 6);
+  EXPECT_EQ(progress_.best_step, 1);
+  EXPECT_EQ(progress_.best_loss, 3);
+  EXPECT_THAT(checkpoint_steps(folder_), ElementsAre(1));
+  EXPECT_TRUE(read_checkpoint(checkpoint_path(folder_, 1)).first_loss);
+}
+
 TEST_F(TrainTest, NothingIsLeftToDoAtTheEnd) {
   progress_.step = plan_.start.step = plan_.end_step;
   EXPECT_FALSE(run());

@@ -19,8 +19,9 @@ using NamedTensor = std::pair<std::string, torch::Tensor>;
 
 // How far a run has come: what of its state is not a tensor.
 struct Progress {
-  int64_t step = 0;                 // updates that were made
-  std::optional<double> best_loss;  // lowest validation loss so far, and its step
+  int64_t step = 0;                  // updates that were made
+  std::optional<double> first_loss;  // the first finite loss of a step in training
+  std::optional<double> best_loss;   // lowest validation loss so far, and its step
   int64_t best_step = 0;
   bool evaluation_pending = false;  // an evaluation of this step was due and was interrupted
 };
@@ -55,6 +56,7 @@ void for_each_field(AnyCheckpoint& checkpoint, Visit&& visit) {
   visit("data_tokens", checkpoint.data.tokens, false);
   visit("world_size", checkpoint.world_size, true);
   visit("evaluation_pending", checkpoint.evaluation_pending, false);
+  visit("first_loss", checkpoint.first_loss, false);
   visit("best_loss", checkpoint.best_loss, false);
   visit("best_step", checkpoint.best_step, false);
 }

@@ -1,0 +1,78 @@
+#include "elbo/train/divergence.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "elbo/base/error.h"
+#include "elbo/base/log.h"
+
+namespace elbo {
+namespace {
+
+constexpr double far_factor = 1e3;
+constexpr int64_t far_steps = 100, far_steps_at_end = 10;
+// Nats of the first step for each value of a row, above which the data are out of the range in which networks
+// start: a standard deviation above 1000 under a Gaussian of scale 1.
+constexpr double nats_out_of_range = 1e6;
+
+}  // namespace
+
+bool Divergence::starts_out_of_range() const {
+  if (!progress_.first_loss) return plan_.start.step == 0;  // no step had a finite loss
+  return std::fabs(*progress_.first_loss) > nats_out_of_range * size_of_row();
+}
+
+void Divergence::note_first(const StepReport& report) {
+  if (progress_.first_loss || !std::isfinite(report.loss)) return;
+  progress_.first_loss = report.loss;
+  if (starts_out_of_range())
+    log::warning(
+        "the loss of step {} is {:.3g}, {:.3g} for each value of a row: the data are far outside of the "
+        "range in "
+        "which a network starts; scale them to mean 0 and deviation 1",
+        progress_.step, report.loss, report.loss / size_of_row());
+}
+
+void Divergence::count(const StepReport& report) {
+  note_first(report);
+  const bool at_end = progress_.step == plan_.end_step;
+  nonfinite_in_a_row_ = report.finite ? 0 : nonfinite_in_a_row_ + 1;
+  if (nonfinite_in_a_row_ == 1)
+    log::warning("step {} is skipped: the loss or its gradient is not finite", progress_.step);
+  if (nonfinite_in_a_row_ > plan_.max_nonfinite_steps || (at_end && nonfinite_in_a_row_ > 0))
+    fail_as_diverged(
+        fmt::format(
+            "at step {} the loss or its gradient is not finite{}", progress_.step,
+            nonfinite_in_a_row_ > 1 ? fmt::format(", in {} steps in a row", nonfinite_in_a_row_) : ""),
+        report);
+  if (!report.finite || !progress_.first_loss || report.phase != plan_.phases.front().name) return;
+  const double limit = far_factor * (std::fabs(*progress_.first_loss) + size_of_row());
+  far_in_a_row_ = report.loss > limit ? far_in_a_row_ + 1 : 0;
+  // A shorter run ends with fewer steps after the first.
+  const int64_t later_steps = plan_.end_step - std::max<int64_t>(plan_.start.step, 1);
+  const int64_t allowed = at_end ? std::min(far_steps_at_end, later_steps) : far_steps;
+  if (far_in_a_row_ > 0 && far_in_a_row_ >= allowed)
+    fail_as_diverged(fmt::format("the loss is {:.3g} after step {}, and was {:.3g} at the start", report.loss,
+                                 progress_.step, *progress_.first_loss),
+                     report);
+}
+
+void Divergence::fail_for_parameters(const StepReport& last) const {
+  fail_as_diverged(fmt::format("after step {} the parameters are not finite", progress_.step), last);
+}
+
+void Divergence::fail_as_diverged(const std::string& what, const StepReport& report) const {
+  if (starts_out_of_range())
+    fail(
+        "training diverged: {}; it was out of range before anything was learned, so no learning rate helps: "
+        "scale the data to mean 0 and deviation 1 (the run is {})",
+        what, plan_.directory);
+  fail(
+      "training diverged: {}; lower optimizer.lr={:g}, set optimizer.clip_norm, or scale the data (the run "
+      "is {})",
+      what, report.lr, plan_.directory);
+}
+
+}  // namespace elbo
