@@ -123,8 +123,12 @@ TEST_F(LoaderTest, BinarisationSamplesTheProbabilitiesStaticallyOrDynamically) {
   EXPECT_NEAR(sample("dynamic", 0).mean().item<double>(), 0.3, 0.015);  // 4.6 standard deviations
   EXPECT_TRUE(torch::equal(sample("static", 0), sample("static", 1)));
   EXPECT_FALSE(torch::equal(sample("dynamic", 0), sample("dynamic", 1)));
-  const Batch rows = read_rows(dataset.split("train"), 0, 50, "static", Key(5).with("binarize"));
-  EXPECT_TRUE(torch::equal(rows.x, sample("static", 0)));
+  const auto fixed = [&](const std::string& split) {
+    return read_rows(dataset.split("train"), 0, 50, "static", binarize_key(5, split)).x;
+  };
+  EXPECT_TRUE(torch::equal(fixed("train"), sample("static", 0)));
+  EXPECT_FALSE(torch::equal(fixed("test"), fixed("train"))) << "each split has its own samples";
+  EXPECT_FALSE(torch::equal(fixed("test"), fixed("validation")));
 }
 
 TEST(Binarize, ZeroAndOneAreUnchanged) {

@@ -21,7 +21,7 @@ namespace {
 // A prime number of images that need no file.
 class Images final : public RowSource {
  public:
-  Images() : x_(RandomGenerator(Key(1)).uniform({97, 1, 4, 4})) {}
+  explicit Images(torch::Tensor x = RandomGenerator(Key(1)).uniform({97, 1, 4, 4})) : x_(std::move(x)) {}
   int64_t rows() const override { return 97; }
   int64_t rows_per_chunk() const override { return 10; }
   int64_t bytes_per_row() const override { return 64; }
@@ -32,18 +32,24 @@ class Images final : public RowSource {
   void read_all() const override {}
   std::string access_method() const override { return "from memory"; }
   const torch::Tensor& x() const { return x_; }
+  Batch all() const { return {x_, {}, torch::arange(97)}; }
 
  private:
   torch::Tensor x_;
 };
 
-std::shared_ptr<Model> make_model() {
+std::shared_ptr<Model> make_model(const std::vector<Setting>& settings = {},
+                                  const std::string& name = "vae") {
   ModelContext context;
   context.data = {.x = {1, 4, 4}, .kind = "image"};
   context.network.kind = "mlp";
   context.network.hidden = {8};
   RandomGenerator init(Key(1));
-  return find_model("vae")->build(context, init);
+  const std::unique_ptr<ModelSpec> spec = find_model(name);
+  OptionTable table;
+  spec->bind(table);
+  for (const Setting& setting : settings) table.set(setting, "--");
+  return spec->build(context, init);
 }
 
 Evaluation run(int threads, const EvaluationOptions& options) {
@@ -55,15 +61,11 @@ Evaluation run(int threads, const EvaluationOptions& options) {
 }
 
 TEST(Evaluate, IsTheMeanOverEveryRowOnce) {
-  const Evaluation result = run(1, {.microbatch = 10});
+  const Evaluation result = run(1, {.microbatch = 10, .pixels = true});
   const auto model = make_model();
   const torch::NoGradGuard no_grad;
   const Images images;
-  const Batch all = images.read([] {
-    std::vector<int64_t> ids(97);
-    for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int64_t>(i);
-    return ids;
-  }());
+  const Batch all = images.all();
   const Latent code = model->encode(all);
   const torch::Tensor logvar = code.logvar.value_or(torch::Tensor());
   const torch::Tensor kl = 0.5 * (code.z.square() + logvar.exp() - 1 - logvar);
@@ -79,7 +81,8 @@ TEST(Evaluate, IsTheMeanOverEveryRowOnce) {
   EXPECT_EQ(result.active_units.value_or(-1), (code.z.var(0, false) > 0.01).sum().item<int64_t>());
   EXPECT_NEAR(result.loss, result.terms[0].second + result.terms[1].second, 1e-6);
   EXPECT_EQ(result.elbo.value_or(-1), -result.loss);
-  EXPECT_NEAR(result.bits_per_dim.value_or(-1), result.loss / (16 * std::numbers::ln2), 1e-12);
+  EXPECT_FALSE(result.bits_per_dim) << "a Bernoulli has no probability for grey values";
+  EXPECT_FALSE(result.iwae_bound);
 }
 
 // Rows (6, 2) of which 0 to 6 steps count.
@@ -97,8 +100,112 @@ class Sequences final : public RowSource {
   Batch all() const { return {x_, {}, torch::arange(13), torch::arange(13).remainder(7)}; }
 
  private:
-  torch::Tensor x_ = RandomGenerator(Key(1)).uniform({13, 6, 2});
+  torch::Tensor x_ = (RandomGenerator(Key(1)).uniform({13, 6, 2}) * 255).round() / 255;
 };
+
+TEST(Evaluate, BitsAndPsnrAreThereOnlyWhereTheyMeanSomething) {
+  const auto with = [](const std::string& likelihood, const torch::Tensor& x, bool pixels) {
+    const auto world = make_self_communicator();
+    Workers workers(1);
+    return evaluate(*world, workers, {make_model({{"model.likelihood", likelihood}})}, Images(x),
+                    {.microbatch = 50, .pixels = pixels})
+        .value_or(Evaluation{});
+  };
+  const torch::Tensor real = Images().x(), binary = real.round(), bytes = (real * 255).round() / 255;
+  const Evaluation of_bits = with("bernoulli", binary, true);
+  EXPECT_NEAR(of_bits.bits_per_dim.value_or(-1), of_bits.loss / (16 * std::numbers::ln2), 1e-12);
+  EXPECT_TRUE(with("bernoulli", binary, false).bits_per_dim) << "tables of zeros and ones, too";
+  EXPECT_FALSE(with("bernoulli", bytes, true).bits_per_dim);
+  EXPECT_TRUE(with("categorical", bytes, true).bits_per_dim);
+  EXPECT_FALSE(with("categorical", real, true).bits_per_dim);
+  const Evaluation density = with("gaussian", bytes, true);
+  EXPECT_NEAR(density.bits_per_dim.value_or(-1), density.loss / (16 * std::numbers::ln2) + std::log2(255.0),
+              1e-12);
+  EXPECT_TRUE(with("gaussian", bytes.to(torch::kHalf).to(torch::kFloat32), true).bits_per_dim);
+  EXPECT_FALSE(with("gaussian", real, true).bits_per_dim);
+  EXPECT_FALSE(with("gaussian", bytes, false).bits_per_dim) << "a table has no bins of bytes";
+  EXPECT_FALSE(with("multinomial", bytes, true).bits_per_dim);
+  EXPECT_TRUE(density.psnr);
+  EXPECT_FALSE(with("gaussian", bytes, false).psnr);
+  EXPECT_FALSE(with("gaussian", 2 * bytes, true).psnr);
+}
+
+// With K samples the mean over them, so that the bound L_K is never below it.
+TEST(Evaluate, TheElboIsTheMeanOverTheImportanceSamples) {
+  const EvaluationOptions options{.microbatch = 97, .importance_samples = 40};
+  const Evaluation result = run(1, options);
+  const torch::NoGradGuard no_grad;
+  RandomGenerator noise(Key(0).with("evaluate").with("test").with("importance").with(uint64_t{0}));
+  const torch::Tensor weights = *make_model()->log_weights(Images().all(), 40, noise);
+  EXPECT_NEAR(result.elbo.value_or(1), weights.mean(torch::kFloat64).item<double>(), 1e-4);
+  EXPECT_NEAR(result.nll.value_or(-1), -importance_weighted_bound(weights).mean().item<double>(), 1e-4);
+  EXPECT_GE(-result.nll.value_or(0), result.elbo.value_or(0));
+}
+
+TEST(Evaluate, TheElboOfIwaeIsNotItsBound) {
+  const auto world = make_self_communicator();
+  Workers workers(1);
+  for (const char* name : {"iwae", "miwae"}) {
+    const auto model = make_model({}, name);
+    const Evaluation result = evaluate(*world, workers, {model}, Images(), {}).value_or(Evaluation{});
+    EXPECT_EQ(result.iwae_bound.value_or(1), -result.loss);
+    EXPECT_EQ(result.terms[0].first, "negative_elbo");
+    EXPECT_EQ(result.elbo.value_or(1), -result.terms[0].second);
+    EXPECT_GT(result.iwae_bound.value_or(-1e9), result.elbo.value_or(0));
+  }
+}
+
+// A model whose posterior is what the test sets.
+class Coded final : public Model {
+ public:
+  explicit Coded(Latent latent) : latent_(std::move(latent)) {
+    register_parameter("unused", torch::zeros({1}));
+  }
+  LossTerms objective(const StepContext&, const Batch& batch, RandomGenerator& noise) override {
+    return evaluate(batch, noise);
+  }
+  LossTerms evaluate(const Batch& batch, RandomGenerator&) override {
+    return {torch::zeros({batch.size()}), {}};
+  }
+  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override { return {}; }
+  Latent encode(const Batch& batch) override {
+    const auto of = [&](const std::optional<torch::Tensor>& all) -> std::optional<torch::Tensor> {
+      return all ? std::optional(all->index_select(0, batch.ids)) : std::nullopt;
+    };
+    return {latent_.z.index_select(0, batch.ids), {}, {}, of(latent_.standardized), of(latent_.mask)};
+  }
+  torch::Tensor decode(const torch::Tensor&, const torch::Tensor&) override { return {}; }
+  torch::Tensor prior_sample(int64_t, const torch::Tensor&, RandomGenerator&) override { return {}; }
+  int64_t latent_size() const override { return latent_.z.size(1); }
+  std::shared_ptr<const Likelihood> likelihood() const override { return nullptr; }
+
+ private:
+  Latent latent_;
+};
+
+TEST(Evaluate, ActiveUnitsFollowThePriorAndLeaveOutPadding) {
+  const auto world = make_self_communicator();
+  Workers workers(1);
+  const auto active = [&](const Latent& latent) {
+    const auto result =
+        evaluate(*world, workers, {std::make_shared<Coded>(latent)}, Images(), {.microbatch = 20});
+    return result.value_or(Evaluation{}).active_units.value_or(-1);
+  };
+  RandomGenerator noise(Key(3));
+  const torch::Tensor spread = noise.normal({97, 3}), still = torch::full({97, 3}, 5.0);
+  EXPECT_EQ(active({spread}), 3);
+  EXPECT_EQ(active({still}), 0);
+  Latent moved{spread};  // the posterior follows its prior
+  moved.standardized = torch::zeros({97, 3});
+  EXPECT_EQ(active(moved), 0);
+  Latent padded{still.clone()};  // zeros after the end of half of the rows are not activity
+  padded.mask = torch::ones({97, 3});
+  padded.z.narrow(0, 0, 48).select(1, 2).zero_();
+  padded.mask->narrow(0, 0, 48).select(1, 2).zero_();
+  EXPECT_EQ(active(padded), 0);
+  padded.mask.reset();
+  EXPECT_EQ(active(padded), 1);
+}
 
 TEST(Evaluate, ErrorsAndBitsAreThoseOfTheStepsThatCount) {
   const torch::NoGradGuard no_grad;
@@ -110,7 +217,7 @@ TEST(Evaluate, ErrorsAndBitsAreThoseOfTheStepsThatCount) {
   Workers workers(1);
   const Sequences sequences;
   const Evaluation result =
-      evaluate(*world, workers, {model}, sequences, {.microbatch = 5}).value_or(Evaluation{});
+      evaluate(*world, workers, {model}, sequences, {.microbatch = 5, .pixels = true}).value_or(Evaluation{});
 
   const Batch all = sequences.all();
   const torch::Tensor made = model->decode(model->encode(all).z, {});

@@ -123,6 +123,10 @@ class Variants(ProgramTest):
             with h5py.File(self.folder / f"stages/checkpoints/step_{step:09}.h5") as file:
                 parameters.append({name: value[:] for name, value in file["parameters"].items()})
 
+        lines = [json.loads(line) for line in (self.folder / "stages/metrics.jsonl").read_text().splitlines()]
+        self.assertEqual([line["phase"] for line in lines], ["model", "model", "prior", "prior"])
+        self.assertEqual([line["loss"] for line in lines[2:]], [line["terms"]["prior"] for line in lines[2:]])
+
         for i, (before, after) in enumerate(zip(parameters, parameters[1:])):
             self.assertEqual(self.moved(before, after, "encoder."), i == 0, f"step {i + 2}")
             self.assertEqual(self.moved(before, after, "prior."), i > 0, f"step {i + 2}")

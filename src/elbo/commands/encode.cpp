@@ -31,7 +31,7 @@ void encode(const EncodeOptions& options, const RunInUse& used) {
   Workers workers(worker_count(options.threads, used.environment, run.device, source.rows()));
   const std::vector<std::shared_ptr<Model>> models = run.replicas(workers.count());
   const auto code_of = [&](int worker, int64_t first, int64_t end) {
-    return models[static_cast<size_t>(worker)]->encode(run.rows(source, first, end));
+    return models[static_cast<size_t>(worker)]->encode(run.rows(used.split, first, end));
   };
   const int64_t latent = run.model->latent_size();
   std::vector<RowOutput> outputs{{"z", {latent}}};

@@ -43,6 +43,7 @@ ordered_json to_json(const SavedRun& run, const Evaluation& evaluation) {
   ordered_json json{{"split", evaluation.split},   {"rows", evaluation.rows},
                     {"step", run.checkpoint.step}, {"fingerprint", run.checkpoint.fingerprint},
                     {"loss", evaluation.loss},     {"elbo", value_or_null(evaluation.elbo)}};
+  if (evaluation.iwae_bound) json["iwae_bound"] = *evaluation.iwae_bound;
   for (const auto& [name, value] : evaluation.terms) json[name] = value;
   json["nll"] = value_or_null(evaluation.nll);
   json["importance_samples"] = evaluation.importance_samples;
@@ -73,7 +74,7 @@ void evaluate_run(const EvaluateRunOptions& options, const RunInUse& used) {
   Workers workers(worker_count(options.threads, used.environment, run.device, rows.rows()));
   const std::optional<Evaluation> result =
       evaluate(*used.world, workers, run.replicas(workers.count()), rows,
-               run.config->evaluation(used.split, options.importance_samples));
+               run.config->evaluation(run.checkpoint.data, used.split, options.importance_samples));
   if (!result) fail("{}: the evaluation was broken off", run.directory);
   if (!used.is_root()) return;
   const ordered_json json = to_json(run, *result);

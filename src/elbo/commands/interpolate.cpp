@@ -41,7 +41,7 @@ void interpolate(const InterpolateOptions& options, const RunInUse& used) {
                 used.split, source.rows());
 
   const torch::NoGradGuard no_grad;
-  const Batch batch = run.rows(source, 0, 2 * options.n);
+  const Batch batch = run.rows(used.split, 0, 2 * options.n);
   // A walk keeps the label of the row where it begins.
   const torch::Tensor label = batch.label.defined()
                                   ? batch.label.slice(0, 0, {}, 2).repeat_interleave(options.steps, 0)

@@ -72,11 +72,11 @@ void predict(const PredictOptions& options, const RunInUse& used) {
     return run.model->continue_from(batch, {.prefix_length = given, .sample = options.elements == "drawn"},
                                     noise);
   };
-  if (!predict(run.rows(source, 0, 1), 1))
+  if (!predict(run.rows(used.split, 0, 1), 1))
     usage_error("{}: {} is not autoregressive; expected a run of sequence_vae or vrnn", run.directory,
                 run.config->model->name());
   const int64_t given = given_elements(options, run.checkpoint.data);
-  const Batch batch = longer_than(run.rows(source, 0, std::min(options.n, source.rows())), given);
+  const Batch batch = longer_than(run.rows(used.split, 0, std::min(options.n, source.rows())), given);
   constexpr int64_t columns = 16;
   write_rows(options.output,
              {{"x", batch.x}, {"prediction", predict(batch, given).value_or(torch::Tensor())}},

@@ -32,7 +32,7 @@ void reconstruct(const ReconstructOptions& options, const RunInUse& used) {
 
   const torch::NoGradGuard no_grad;
   const RowSource& source = used.rows();
-  const Batch batch = run.rows(source, 0, std::min(options.n, source.rows()));
+  const Batch batch = run.rows(used.split, 0, std::min(options.n, source.rows()));
   const torch::Tensor reconstruction = run.model->decode(run.model->encode(batch).z, batch.label);
   constexpr int64_t columns = 16;
   write_rows(options.output, {{"x", batch.x}, {"reconstruction", reconstruction}},

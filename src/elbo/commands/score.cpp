@@ -33,9 +33,10 @@ void score(const ScoreOptions& options, const RunInUse& used) {
   if (used.is_root()) check_output(options.output, {".h5"});
 
   const torch::NoGradGuard no_grad;
-  const EvaluationOptions how = run.config->evaluation(used.split, options.importance_samples);
+  const EvaluationOptions how =
+      run.config->evaluation(run.checkpoint.data, used.split, options.importance_samples);
   RandomGenerator probe(Key(how.seed).with("probe"), run.device);
-  if (how.importance_samples > 0 && !run.model->log_weights(run.rows(source, 0, 1), 1, probe))
+  if (how.importance_samples > 0 && !run.model->log_weights(run.rows(used.split, 0, 1), 1, probe))
     usage_error("--importance_samples={}: {} has no density to sample; expected 0, and its loss as the score",
                 how.importance_samples, run.config->model->name());
   Workers workers(worker_count(options.threads, used.environment, run.device, source.rows()));
@@ -43,7 +44,8 @@ void score(const ScoreOptions& options, const RunInUse& used) {
   map_rows(
       *used.world, workers, source, how.microbatch, {{"score", {}}},
       [&](int worker, int64_t microbatch, int64_t first, int64_t end) {
-        return score_rows(*models[static_cast<size_t>(worker)], run.rows(source, first, end), microbatch, how)
+        return score_rows(*models[static_cast<size_t>(worker)], run.rows(used.split, first, end), microbatch,
+                          how)
             .unsqueeze(1);
       },
       options.output.out);

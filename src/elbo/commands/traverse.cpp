@@ -72,7 +72,7 @@ void traverse(const TraverseOptions& options, const RunInUse& used) {
                 source.rows() - 1);
 
   const torch::NoGradGuard no_grad;
-  const Batch batch = run.rows(source, options.row, options.row + 1);
+  const Batch batch = run.rows(used.split, options.row, options.row + 1);
   const torch::Tensor z = moved(run.model->encode(batch).z,
                                 chosen_dimensions(options.dimensions, run.model->latent_size()), options);
   const torch::Tensor label =

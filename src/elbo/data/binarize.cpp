@@ -2,6 +2,11 @@
 
 namespace elbo {
 
+Key binarize_key(uint64_t seed, const std::string& split) {
+  const Key key = Key(seed).with("binarize");
+  return split == "train" ? key : key.with(split);
+}
+
 void binarize_row(float* x, int64_t elements, Key key) {
   for (int64_t i = 0; i < elements; ++i) {
     // A float in [0, 1) has 24 random bits.

@@ -59,7 +59,7 @@ struct Loader::State {
         options(std::move(loader_options)),
         sampler(rows.rows(), rows.rows_per_chunk(), options.shuffle_buffer_bytes / rows.bytes_per_row(),
                 Key(options.seed)),
-        binarize_key(Key(options.seed).with("binarize")) {}
+        binarize_key(elbo::binarize_key(options.seed, "train")) {}
 
   Batch read(Position position) const {
     const int64_t first = position.first * options.batch + position.second * options.microbatch;

@@ -44,7 +44,8 @@ class Loader {
 };
 
 // Rows [first, end) in the order of the file, for evaluation. Unless `binarize` is "none", they are binarised
-// statically, keyed by the row number, as the loader does (Larochelle & Murray 2011).
+// statically, keyed by the row number, as the loader does with binarize_key(seed, split) (Larochelle & Murray
+// 2011).
 Batch read_rows(const RowSource& source, int64_t first, int64_t end, const std::string& binarize, Key key);
 
 }  // namespace elbo

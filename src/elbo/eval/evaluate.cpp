@@ -9,6 +9,7 @@
 #include <numbers>
 
 #include "elbo/base/index_range.h"
+#include "elbo/data/binarize.h"
 #include "elbo/data/loader.h"
 #include "elbo/nn/recurrent.h"
 #include "elbo/objectives/bounds.h"
@@ -28,17 +29,29 @@ constexpr int64_t decoded_rows = 4096;
 struct Layout {
   std::vector<std::string> terms;  // names, in the order in which the model reports them
   bool bound = false;              // the model has an ELBO
+  bool tighter_bound = false;      // its loss is another bound, -L_K
   bool kl_per_dim = false;         // encode() gives the KL of each dimension
   int64_t latent = 0;
 
-  // rows; elements without padding; loss; nll; squared error; PSNR; rows with values outside [0, 1]; then the
-  // terms; then three blocks of `latent`.
-  enum Offset : int64_t { rows, elements, loss, nll, squared_error, psnr, outside, first_term };
+  // rows; elements without padding; loss; -ELBO; nll; squared error; PSNR; rows with values outside [0, 1];
+  // rows with values between the likelihood's levels; then the terms; then four blocks of `latent`.
+  enum Offset : int64_t {
+    rows,
+    elements,
+    loss,
+    negative_elbo,
+    nll,
+    squared_error,
+    psnr,
+    outside,
+    between_levels,
+    first_term
+  };
   int64_t latent_at(int64_t block) const {
     return first_term + static_cast<int64_t>(terms.size()) + block * latent;
   }
-  enum LatentBlock : int64_t { kl, mean, mean_square };
-  int64_t size() const { return latent_at(3); }
+  enum LatentBlock : int64_t { kl, mean, mean_square, count };
+  int64_t size() const { return latent_at(4); }
 };
 
 torch::Device device_of(Model& model) { return model.parameters().front().device(); }
@@ -52,8 +65,14 @@ RandomGenerator noise_of(const EvaluationOptions& options, int64_t microbatch, M
   return RandomGenerator(key_of(options).with(static_cast<uint64_t>(microbatch)), device_of(model));
 }
 
-// (b): -log p(x) of each row of a microbatch.
-torch::Tensor nll_of(Model& model, const Batch& batch, int64_t microbatch, const EvaluationOptions& options) {
+// Of each row of a microbatch, (b) float64.
+struct ImportanceEstimates {
+  torch::Tensor nll;            // -log p(x)
+  torch::Tensor negative_elbo;  // the mean over the samples
+};
+
+ImportanceEstimates importance_estimates(Model& model, const Batch& batch, int64_t microbatch,
+                                         const EvaluationOptions& options) {
   RandomGenerator noise(key_of(options).with("importance").with(static_cast<uint64_t>(microbatch)),
                         device_of(model));
   const int64_t at_once = std::max<int64_t>(1, decoded_rows / batch.size());
@@ -62,7 +81,8 @@ torch::Tensor nll_of(Model& model, const Batch& batch, int64_t microbatch, const
     if (const auto drawn =
             model.log_weights(batch, std::min(at_once, options.importance_samples - done), noise))
       log_weights.push_back(*drawn);
-  return -importance_weighted_bound(torch::cat(log_weights));
+  const torch::Tensor all = torch::cat(log_weights);
+  return {-importance_weighted_bound(all), -all.mean(0, false, torch::kFloat64)};
 }
 
 double sum_of(const torch::Tensor& values) { return values.sum(torch::kFloat64).item<double>(); }
@@ -71,12 +91,17 @@ class Evaluator {
  public:
   Evaluator(const std::vector<std::shared_ptr<Model>>& models, const RowSource& rows,
             const EvaluationOptions& options)
-      : models_(models), rows_(rows), options_(options), binarize_key_(Key(options.seed).with("binarize")) {
+      : models_(models),
+        rows_(rows),
+        options_(options),
+        binarize_key_(binarize_key(options.seed, options.split)) {
     Model& model = *models_.front();
     const torch::NoGradGuard no_grad;
     const Batch one = read(0, 1).to(device_of(model));
     RandomGenerator noise(key_of(options).with("probe"), device_of(model));
-    for (const auto& [name, value] : model.evaluate(one, noise).parts) layout_.terms.push_back(name);
+    const LossTerms terms = model.evaluate(one, noise);
+    for (const auto& [name, value] : terms.parts) layout_.terms.push_back(name);
+    layout_.tighter_bound = terms.negative_elbo.defined();
     layout_.bound = model.log_weights(one, 1, noise).has_value();
     layout_.kl_per_dim = model.encode(one).kl.has_value();
     layout_.latent = model.latent_size();
@@ -103,10 +128,17 @@ class Evaluator {
     for (size_t i = 0; i < terms.parts.size(); ++i)
       at[Layout::first_term + static_cast<int64_t>(i)] = sum_of(terms.parts[i].second);
     const Latent code = model.encode(batch);
-    if (model.likelihood()) add_reconstruction(batch.x, model.decode(code.z, batch.label), mask, at);
+    if (model.likelihood()) {
+      add_reconstruction(batch.x, model.decode(code.z, batch.label), mask, at);
+      at[Layout::between_levels] = sum_of(between_levels(batch.x, mask, model.likelihood()->levels()));
+    }
     add_posterior(code, sums);
-    if (options_.importance_samples > 0 && layout_.bound)
-      at[Layout::nll] = sum_of(nll_of(model, batch, microbatch, options_));
+    at[Layout::negative_elbo] = sum_of(layout_.tighter_bound ? terms.negative_elbo : terms.loss);
+    if (options_.importance_samples > 0 && layout_.bound) {
+      const ImportanceEstimates estimates = importance_estimates(model, batch, microbatch, options_);
+      at[Layout::nll] = sum_of(estimates.nll);
+      at[Layout::negative_elbo] = sum_of(estimates.negative_elbo);
+    }
     return sums;
   }
 
@@ -136,13 +168,25 @@ class Evaluator {
     at[Layout::outside] = sum_of(x.lt(0).logical_or(x.gt(1)).flatten(1).any(1));
   }
 
+  // (b): whether a row has a value that is not one of the levels 0, 1/(levels-1), … 1, up to the rounding of
+  // half precision.
+  static torch::Tensor between_levels(const torch::Tensor& x, const torch::Tensor& mask, int64_t levels) {
+    constexpr double rounding = 0x1p-12;
+    if (levels == 0) return torch::ones({x.size(0)});
+    const auto last = static_cast<double>(levels - 1);
+    const torch::Tensor nearest = (x * last).round().clamp(0, last) / last;
+    return (((x - nearest) * mask).abs() > rounding).flatten(1).any(1);
+  }
+
   void add_posterior(const Latent& code, torch::Tensor& sums) const {
     const auto block = [&](Layout::LatentBlock index) {
       return sums.narrow(0, layout_.latent_at(index), layout_.latent);
     };
-    const torch::Tensor z = code.z.to(torch::kFloat64).cpu();
+    const torch::Tensor mask = code.mask.value_or(torch::ones_like(code.z)).to(torch::kFloat64).cpu();
+    const torch::Tensor z = code.standardized.value_or(code.z).to(torch::kFloat64).cpu() * mask;
     block(Layout::mean).copy_(z.sum(0));
     block(Layout::mean_square).copy_(z.square().sum(0));
+    block(Layout::count).copy_(mask.sum(0));
     if (code.kl) block(Layout::kl).copy_(code.kl->sum(0, false, torch::kFloat64));
   }
 
@@ -183,11 +227,20 @@ std::optional<std::vector<PartialSum>> sum_own_microbatches(Communicator& comm, 
   return subtree_sums(own, microbatches, parts);
 }
 
-std::optional<double> bits_per_dim(const Likelihood* likelihood, double nats, double features,
-                                   bool in_range) {
-  if (!in_range) return std::nullopt;
+double bits_per_dim(const Likelihood& likelihood, double nats, double features) {
   const double bits = nats / (features * std::numbers::ln2);
-  return likelihood->discrete() ? bits : bits + std::log2(255.0);
+  return likelihood.discrete() ? bits : bits + std::log2(255.0);
+}
+
+// Latent dimensions that are active.
+int64_t active_units(const Layout& layout, const double* sums) {
+  int64_t active = 0;
+  for (int64_t i = 0; i < layout.latent; ++i) {
+    const double rows = std::max(1.0, sums[layout.latent_at(Layout::count) + i]);
+    const double mean = sums[layout.latent_at(Layout::mean) + i] / rows;
+    if (sums[layout.latent_at(Layout::mean_square) + i] / rows - mean * mean > active_variance) ++active;
+  }
+  return active;
 }
 
 Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const EvaluationOptions& options,
@@ -202,25 +255,23 @@ Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const Evalu
   for (size_t i = 0; i < layout.terms.size(); ++i)
     result.terms.emplace_back(layout.terms[i], mean(Layout::first_term + static_cast<int64_t>(i)));
   // Without a likelihood, reconstructions are not comparable with x.
-  const bool in_range = likelihood != nullptr && at[Layout::outside] == 0;
   if (likelihood != nullptr) result.mse = mean(Layout::squared_error);
-  if (in_range) result.psnr = mean(Layout::psnr);
+  if (likelihood != nullptr && options.pixels && at[Layout::outside] == 0) result.psnr = mean(Layout::psnr);
   if (layout.bound) {
-    result.elbo = -result.loss;
+    result.elbo = -mean(Layout::negative_elbo);
+    if (layout.tighter_bound) result.iwae_bound = -result.loss;
     if (options.importance_samples > 0) {
       result.nll = mean(Layout::nll);
       result.importance_samples = options.importance_samples;
     }
-    result.bits_per_dim =
-        bits_per_dim(likelihood, result.nll.value_or(result.loss), mean(Layout::elements), in_range);
+    if (likelihood != nullptr && (likelihood->discrete() || options.pixels) &&
+        at[Layout::between_levels] == 0)
+      result.bits_per_dim =
+          bits_per_dim(*likelihood, result.nll.value_or(result.loss), mean(Layout::elements));
   }
-  int64_t active = 0;
-  for (int64_t i = 0; i < layout.latent; ++i) {
-    const double z = mean(layout.latent_at(Layout::mean) + i);
-    if (mean(layout.latent_at(Layout::mean_square) + i) - z * z > active_variance) ++active;
-    if (layout.kl_per_dim) result.kl_per_dim.push_back(mean(layout.latent_at(Layout::kl) + i));
-  }
-  result.active_units = active;
+  for (int64_t i = 0; i < layout.latent && layout.kl_per_dim; ++i)
+    result.kl_per_dim.push_back(mean(layout.latent_at(Layout::kl) + i));
+  result.active_units = active_units(layout, at);
   return result;
 }
 
@@ -241,7 +292,7 @@ std::optional<Evaluation> evaluate(Communicator& comm, Workers& workers,
 
 torch::Tensor score_rows(Model& model, const Batch& batch, int64_t microbatch,
                          const EvaluationOptions& options) {
-  if (options.importance_samples > 0) return nll_of(model, batch, microbatch, options);
+  if (options.importance_samples > 0) return importance_estimates(model, batch, microbatch, options).nll;
   RandomGenerator noise = noise_of(options, microbatch, model);
   return model.evaluate(batch, noise).loss;
 }

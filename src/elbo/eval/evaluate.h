@@ -23,6 +23,8 @@ struct EvaluationOptions {
   int64_t importance_samples = 0;  // K of the importance-weighted bound; 0: not computed
   std::string binarize = "none";   // as in training; anything but none: one fixed sample for each row
   uint64_t seed = 0;               // of the run
+  bool pixels =
+      false;  // rows are images or videos in [0, 1]: their PSNR and the bits of a density mean something
 };
 
 // Means over the rows of the split, in nats per row unless noted.
@@ -31,14 +33,17 @@ struct Evaluation {
   int64_t rows = 0;
   double loss = 0;                                    // compared for the best checkpoint and early stopping
   std::vector<std::pair<std::string, double>> terms;  // reconstruction, kl, …
-  std::optional<double> elbo;                         // of models that have one
+  std::optional<double> elbo;        // of models that have one; with importance samples, the mean over them
+  std::optional<double> iwae_bound;  // L_K of a model that is trained on it, whose loss is -L_K
   std::optional<double> nll;  // -log p(x) estimated with K importance samples (Burda et al. 2016, eq. 8)
   int64_t importance_samples = 0;
-  std::optional<double> bits_per_dim;  // of rows in [0, 1]; a density is converted to bytes by + log2(255)
-  std::optional<double> mse;           // of reconstructions, per element; none if likelihood() is null
-  std::optional<double> psnr;          // dB, mean over rows, peak 1; rows in [0, 1] only
-  // Latent dimensions whose posterior mean has a variance of more than 0.01 over the rows (Burda et al.
-  // 2016).
+  // Of rows whose values are all on the likelihood's levels (nn/likelihood.h). A density is converted to
+  // bytes by + log2(255), for pixels only.
+  std::optional<double> bits_per_dim;
+  std::optional<double> mse;   // of reconstructions, per element; none if likelihood() is null
+  std::optional<double> psnr;  // dB, mean over rows, peak 1; pixels only
+  // Latent dimensions whose posterior mean, in standard deviations of its prior, has a variance of more than
+  // 0.01 over the rows (Burda et al. 2016), without padding.
   std::optional<int64_t> active_units;
   // (latent). Of models whose z has levels or steps: at the means of the levels before, so its sum is not kl.
   std::vector<double> kl_per_dim;

@@ -9,6 +9,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
+#include "elbo/data/binarize.h"
 #include "elbo/data/loader.h"
 #include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/run/device.h"
@@ -96,9 +97,9 @@ std::string SavedRun::choose_split(const std::string& split, bool chosen) const 
   return split;
 }
 
-Batch SavedRun::rows(const RowSource& source, int64_t first, int64_t end) const {
-  return read_rows(source, first, end, config->data.binarize,
-                   Key(static_cast<uint64_t>(config->train.seed)).with("binarize"))
+Batch SavedRun::rows(const std::string& split, int64_t first, int64_t end) const {
+  return read_rows(dataset->split(split), first, end, config->data.binarize,
+                   binarize_key(static_cast<uint64_t>(config->train.seed), split))
       .to(device);
 }
 

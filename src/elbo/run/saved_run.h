@@ -24,7 +24,7 @@ struct SavedRun {
   std::vector<std::shared_ptr<Model>> replicas(int workers) const;
 
   // Rows [first, end) of a split of its data set, binarized as the run says, on the device.
-  Batch rows(const RowSource& source, int64_t first, int64_t end) const;
+  Batch rows(const std::string& split, int64_t first, int64_t end) const;
 
   Vocabulary vocabulary() const { return dataset ? dataset->vocabulary() : Vocabulary{}; }
 

@@ -156,6 +156,7 @@ void DataParallelStep::update(size_t phase, int64_t step, const StepSums& sums, 
     report.terms.emplace_back(sums.names[i], sums.scalars[i] / batch);
   // The first phase's loss is the model's; an adversary's is among the terms.
   if (report.phases++ == 0) {
+    report.phase = phases_[phase].name;
     report.loss = loss;
     report.gradient_norm = sums.gradient_norm;
   }

@@ -57,6 +57,7 @@ struct StepSeconds {
 
 // One step, as all ranks know it. Losses and terms are in nats per sample.
 struct StepReport {
+  std::string phase;  // the first that took part, whose loss and gradient norm these are
   double loss = 0;
   std::vector<std::pair<std::string, double>> terms;
   double gradient_norm = 0;  // before clipping

@@ -85,6 +85,7 @@ void MetricsWriter::after_step(int64_t step, const StepReport& report) {
     ordered_json line{{"step", step},
                       {"epoch", plan_.epochs(step)},
                       {"split", "train"},
+                      {"phase", report.phase},
                       {"loss", number(report.loss)},
                       {"terms", ordered_json::object()},
                       {"lr", report.lr},
@@ -105,7 +106,12 @@ void MetricsWriter::after_step(int64_t step, const StepReport& report) {
 }
 
 void MetricsWriter::show_progress(int64_t step, const StepReport& report) {
-  const bool first = step == plan_.start.step + 1;
+  // The losses of two phases have different meanings.
+  const bool first = report.phase != shown_phase_;
+  if (first && !shown_phase_.empty())
+    log::info("from step {} the phase {} is trained: loss is that of {} from now on", step, report.phase,
+              report.phase);
+  shown_phase_ = report.phase;
   if (report.finite) shown_loss_ = first ? report.loss : 0.98 * shown_loss_ + 0.02 * report.loss;
   const double rate = static_cast<double>(step - plan_.start.step) / seconds();
   log::progress(

@@ -34,7 +34,8 @@ class MetricsWriter {
   bool complete_ = true;            // no line waits
   Clock::time_point start_ = Clock::now(), last_line_ = start_;
   int64_t last_line_step_;
-  double shown_loss_ = 0;  // moving average, for the progress line only
+  double shown_loss_ = 0;    // moving average, for the progress line only
+  std::string shown_phase_;  // whose loss that is
 };
 
 }  // namespace elbo

@@ -90,7 +90,7 @@ TrainOutcome Training::run(const StopRequest& stop) {
   const auto stop_requested = [&] { return stop.made(); };
   const auto evaluate_model = [&]() -> std::optional<Evaluation> {
     return evaluate(*run_.world, workers_, step_->replicas(), run_.dataset.split(plan.evaluation_split),
-                    config_.evaluation(plan.evaluation_split, plan.evaluate.importance_samples),
+                    config_.evaluation(plan.data, plan.evaluation_split, plan.evaluate.importance_samples),
                     stop_requested);
   };
   Progress progress = plan.start;
