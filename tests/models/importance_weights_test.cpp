@@ -47,28 +47,37 @@ TEST(ImportanceWeights, AreThoseOfAnIndependentComputationAlsoFarFromTheData) {
   }
 }
 
-// The same model in float64 has 1e9 times the precision.
-TEST(ImportanceWeights, OfRowsFarFromTheDataAreFiniteAndPreciseForEveryModel) {
+TEST(ImportanceWeights, OfRowsFarFromTheDataAreFiniteForEveryModel) {
   const torch::NoGradGuard no_grad;
   int tested = 0;
   for (const Case& each : accepted_cases()) {
     if (each.data != "tabular" && each.data != "sequence") continue;
-    const auto single = small_model(each.model, each.data), precise = small_model(each.model, each.data);
-    precise->to(torch::kFloat64);
+    const auto model = small_model(each.model, each.data);
     const Batch batch = far_rows(each.data, 3);
-    Batch wide = batch;
-    wide.x = batch.x.to(torch::kFloat64);
-    RandomGenerator noise(Key(4)), same(Key(4));
-    const auto found = single->log_weights(batch, 4, noise), expected = precise->log_weights(wide, 4, same);
-    if (!found || !expected) continue;
+    RandomGenerator noise(Key(4));
+    const auto found = model->log_weights(batch, 4, noise);
+    if (!found) continue;
     ++tested;
     const torch::Tensor nll = -importance_weighted_bound(*found);
     EXPECT_TRUE(nll.isfinite().all().item<bool>()) << each << nll;
-    EXPECT_TRUE(torch::allclose(nll, -importance_weighted_bound(*expected), 1e-3, 1e-2))
-        << each << nll << -importance_weighted_bound(*expected);
-    EXPECT_TRUE(single->evaluate(batch, noise).loss.isfinite().all().item<bool>()) << each;
+    EXPECT_TRUE(model->evaluate(batch, noise).loss.isfinite().all().item<bool>()) << each;
   }
   EXPECT_GT(tested, 10);
+}
+
+// The same model in float64 has 1e9 times the precision.
+TEST(ImportanceWeights, OfRowsFarFromTheDataArePrecise) {
+  const torch::NoGradGuard no_grad;
+  for (const std::string name : {"vae", "iwae", "iaf_vae", "vamp_vae", "hierarchical_vae"}) {
+    const auto single = small_model(name, "tabular"), precise = small_model(name, "tabular");
+    precise->to(torch::kFloat64);
+    const Batch batch = far_rows("tabular", 3);
+    const Batch wide{batch.x.to(torch::kFloat64), batch.label, batch.ids};
+    RandomGenerator noise(Key(4)), same(Key(4));
+    const torch::Tensor found = -importance_weighted_bound(*single->log_weights(batch, 4, noise));
+    const torch::Tensor expected = -importance_weighted_bound(*precise->log_weights(wide, 4, same));
+    EXPECT_TRUE(torch::allclose(found, expected, 1e-3)) << name << found << expected;
+  }
 }
 
 // Where rounding loses the noise: z equals the mean for a σ of 3e-7 and a mean of 1000.

@@ -64,6 +64,8 @@ TEST(RunConfig, SettingsWithoutEffectAreRefused) {
               HasSubstr("optimizer.beta1=0.5: has no effect"));
   EXPECT_THAT(refusal("", {{"model.likelihood", "bernoulli"}, {"model.likelihood_scale", "0.2"}}),
               HasSubstr("model.likelihood_scale=0.2: has no effect with model.likelihood=bernoulli"));
+  EXPECT_THAT(refusal("[model]\nname = iaf_vae\nflow = planar\nflow_hidden = 8\n"),
+              HasSubstr("model.flow_hidden=8: has no effect with model.flow=planar; it needs iaf"));
   EXPECT_EQ(refusal("[optimizer]\nname = sgd\nmomentum = 0.9\n"), "");
   EXPECT_EQ(refusal("[optimizer]\nbeta1 = 0.9\nmin_lr = 0\n"), "") << "the defaults";
 }

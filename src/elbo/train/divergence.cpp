@@ -12,7 +12,7 @@ namespace elbo {
 namespace {
 
 constexpr double far_factor = 1e3;
-constexpr int64_t far_steps = 100, far_steps_at_end = 10;
+constexpr int64_t far_steps = 100, far_steps_at_end = 5;
 // Nats of the first step for each value of a row, above which the data are out of the range in which networks
 // start: a standard deviation above 1000 under a Gaussian of scale 1.
 constexpr double nats_out_of_range = 1e6;

@@ -12,7 +12,7 @@ namespace elbo {
 
 // A loss is far above the first one, L, if it exceeds 1000 (|L| + d) nats for rows of d values. No healthy
 // run comes near that, and a single bad row does not stay: a run has diverged after 100 such steps in a row,
-// or if it ends with 10 of them. Only the first of the model's phases is compared: others have losses of
+// or if it ends with 5 of them. Only the first of the model's phases is compared: others have losses of
 // another kind.
 class Divergence {
  public:
