@@ -25,26 +25,24 @@ struct Standardization {
 Standardization standardization_of(const CsvPlan& plan, const SplitOptions& options) {
   const std::vector<bool> numeric = plan.numeric();
   const SplitRule rule(options);
-  std::vector<double> mean(numeric.size(), 0), squares(numeric.size(), 0);
+  std::vector<double> mean(numeric.size(), 0), squares(numeric.size(), 0), count(numeric.size(), 0);
   int64_t divided = 0;
-  double count = 0;
   plan.read([&](const std::deque<Line>& row, const std::string& split) {
     if (!split.empty() && split != "train") return;
     if (rule.split_of(divided++) != "train") return;
-    for (const Line& line : row) {
-      ++count;
+    for (const Line& line : row)
       // Welford 1962. A sum of squares would lose the digits of a small deviation.
       for (size_t i = 0; i < mean.size(); ++i) {
+        if (std::isnan(line.values[i])) continue;
         const double difference = line.values[i] - mean[i];
-        mean[i] += difference / count;
+        mean[i] += difference / ++count[i];
         squares[i] += difference * (line.values[i] - mean[i]);
       }
-    }
   });
   std::vector<double> scale(mean.size(), 1);
   for (size_t i = 0; i < mean.size(); ++i) {
     if (!numeric[i]) mean[i] = 0;
-    if (numeric[i] && squares[i] > 0) scale[i] = std::sqrt(squares[i] / count);
+    if (numeric[i] && squares[i] > 0) scale[i] = std::sqrt(squares[i] / count[i]);
   }
   return {torch::tensor(mean, torch::kFloat64), torch::tensor(scale, torch::kFloat64)};
 }
@@ -90,17 +88,26 @@ class CsvSink {
   std::vector<double> values_, labels_;
 };
 
+std::string chosen_separator(const CsvOptions& options, const std::string& path) {
+  if (options.separator == "tab") return "\t";
+  if (options.separator != "auto" && (options.separator.size() != 1 || options.separator == "\""))
+    usage_error("--separator={}: expected one character other than a quote, tab or auto", options.separator);
+  if (options.separator != "auto") return options.separator;
+  const std::string found = find_separator(path);
+  if (found != ",")
+    log::info("{}: fields are separated by {}", path, found == "\t" ? "tabs" : fmt::format("'{}'", found));
+  return found;
+}
+
 void convert_csv(const std::vector<std::string>& inputs, const Target& target, const CsvOptions& options) {
-  if (options.separator != "tab" && (options.separator.size() != 1 || options.separator == "\""))
-    usage_error("--separator={}: expected one character other than a quote, or tab", options.separator);
-  const std::string separator = options.separator == "tab" ? "\t" : options.separator;
   if (options.stride > 0 && options.window == 0) usage_error("--stride: needs --window=T, the lines per row");
   if (options.stride > 0 && options.stride < options.window && options.splits.divides())
     usage_error(
         "--stride={}: windows of {} lines overlap, so splits would share lines; expected --stride={}, or "
         "files named train, validation and test instead of fractions",
         options.stride, options.window, options.window);
-  const CsvPlan plan(options, {inputs, separator, options.header});
+  const CsvPlan plan(options, {inputs, chosen_separator(options, inputs.front()), options.header,
+                               split(options.missing_values, ',')});
   std::optional<Standardization> standardization;
   DatasetWriter out(target, options.window > 0 ? "sequence" : "tabular");
   if (options.standardize) {
@@ -138,7 +145,7 @@ Format csv_format() {
       "csv",
       "tables of comma-separated values, gzipped or not; files named train, validation or test give "
       "the splits",
-      ",");
+      "auto");
 }
 
 Format tsv_format() { return table_format("tsv", "tables of tab-separated values, otherwise as csv", "tab"); }

@@ -1,7 +1,6 @@
 #include "elbo/convert/csv_columns.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "elbo/base/error.h"
@@ -11,40 +10,91 @@
 namespace elbo {
 namespace {
 
-void note_number(Column& column, double value, bool training) {
-  column.least = column.numbers == 0 ? value : std::min(column.least, value);
-  column.largest = column.numbers == 0 ? value : std::max(column.largest, value);
-  ++column.numbers;
-  column.whole = column.whole && value == std::floor(value) && std::abs(value) < 9e15;
+void keep_first(Field& first, const std::string& text, const TableReader& table) {
+  if (!first) first = {trim(text), table.name(), table.line()};
+}
+
+void note_value(Statistics& all, double value, bool training) {
+  all.least = all.count == 0 ? value : std::min(all.least, value);
+  all.largest = all.count == 0 ? value : std::max(all.largest, value);
+  ++all.count;
+  all.whole = all.whole && value == std::floor(value) && std::abs(value) < 9e15;
   if (!training) return;
-  column.sum += value;
-  ++column.summed;
+  all.sum += value;
+  ++all.summed;
+}
+
+using Values = std::array<std::optional<double>, all_notations.size()>;  // of a field
+
+Values values_of(const std::string& field) {
+  Values values;
+  for (const Notation notation : all_notations) {
+    if (notation > Notation::comma && (values[0] || values[1])) break;  // a number is not a date
+    values.at(static_cast<size_t>(notation)) = value_of(field, notation);
+  }
+  return values;
+}
+
+void note_marks(Column& column, const std::string& field, const TableReader& table) {
+  const std::optional<std::string> marks = marks_of(field);
+  if (!marks) return;
+  if (column.marked++ == 0) column.marks = *marks;
+  keep_first(column.first_marked, field, table);
+  column.same_marks = column.same_marks && column.marks == *marks;
+}
+
+void note_order(Column& column, std::optional<double> value) {
+  const double first = column.fields == 0 ? value.value_or(-1) : column.in(Notation::point).least;
+  column.counts_lines = column.counts_lines && (first == 0 || first == 1) && value &&
+                        *value == first + static_cast<double>(column.fields);
 }
 
 void note(Column& column, const std::string& field, const TableReader& table, bool training) {
-  if (is_missing(field)) {
+  const Values values = values_of(field);
+  note_order(column, values[0]);
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!values.at(i)) {
+      keep_first(column.read.at(i).other, field, table);
+      continue;
+    }
+    if (!std::isfinite(*values.at(i)))
+      usage_error("{}, line {}: column '{}' holds {}; expected finite numbers", table.name(), table.line(),
+                  column.name, trim(field));
+    note_value(column.read.at(i), *values.at(i), training);
+  }
+  const auto differ = [&](Notation one, Notation other) {
+    const auto a = values.at(static_cast<size_t>(one)), b = values.at(static_cast<size_t>(other));
+    return a && b && *a != *b;
+  };
+  if (differ(Notation::point, Notation::comma)) keep_first(column.unclear_number, field, table);
+  if (differ(Notation::day_first, Notation::month_first)) keep_first(column.unclear_date, field, table);
+  double ignored = 0;
+  if (!column.not_plain && !parse_real(field, ignored)) keep_first(column.not_plain, field, table);
+  if (!values[0] && !values[1]) note_marks(column, field, table);
+  keep_first(column.first, field, table);
+  ++column.fields;
+}
+
+void note_field(Column& column, const std::string& field, const TableFiles& files, const TableReader& table,
+                bool training) {
+  if (files.is_missing_here(field)) {
     ++column.missing;
     return;
   }
   if (column.values.size() <= most_values) column.values.insert(trim(field));
-  double value = 0;
-  if (parse_real(field, value)) {
-    if (!std::isfinite(value))
-      usage_error("{}, line {}: column '{}' holds {}; expected finite numbers", table.name(), table.line(),
-                  column.name, trim(field));
-    note_number(column, value, training);
-    return;
+  if (is_missing_number(field)) {
+    ++column.missing_words;
+  } else {
+    note(column, field, table, training);
   }
-  if (column.texts++ == 0)
-    column.first_text = fmt::format("'{}' in {}, line {}", trim(field), table.name(), table.line());
 }
 
 }  // namespace
 
-bool is_missing(const std::string& text) {
-  static constexpr std::array words{"",     "NA",   "N/A",  "n/a",  "NaN", "nan", "NAN",
-                                    "null", "NULL", "None", "none", "?",   "-"};
-  return std::ranges::find(words, trim(text)) != words.end();
+std::string Field::place() const { return fmt::format("'{}' in {}, line {}", text, file, line); }
+
+bool TableFiles::is_missing_here(const std::string& field) const {
+  return is_missing(field) || std::ranges::find(missing_values, trim(field)) != missing_values.end();
 }
 
 std::vector<Column> scan_columns(const TableFiles& files) {
@@ -54,7 +104,11 @@ std::vector<Column> scan_columns(const TableFiles& files) {
     TableReader table = files.open(path);
     if (columns.empty()) {
       names = table.columns();
-      for (const std::string& name : names) columns.push_back({.name = name, .values = {}, .first_text = ""});
+      columns.resize(names.size());
+      for (size_t i = 0; i < names.size(); ++i) {
+        columns[i].name = names[i];
+        columns[i].named = names[i] != std::to_string(i + 1);
+      }
     } else if (table.columns() != names) {
       usage_error("{}: its columns differ from {}; expected the same columns in the same order", path,
                   files.paths.front());
@@ -62,7 +116,8 @@ std::vector<Column> scan_columns(const TableFiles& files) {
     const std::string split = split_of_file(path);
     const bool training = split.empty() || split == "train";
     while (table.next(fields))
-      for (size_t i = 0; i < columns.size(); ++i) note(columns[i], fields[i], table, training);
+      for (size_t i = 0; i < columns.size(); ++i) note_field(columns[i], fields[i], files, table, training);
+    table.report_latin1();
   }
   return columns;
 }

@@ -1,9 +1,13 @@
 #include "elbo/convert/csv_plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "elbo/base/error.h"
+#include "elbo/base/log.h"
 #include "elbo/base/text.h"
 
 namespace elbo {
@@ -13,37 +17,39 @@ double place_of(const std::vector<std::string>& names, const std::string& text) 
   return static_cast<double>(std::ranges::lower_bound(names, text) - names.begin());
 }
 
-void add(const Feature& feature, const std::string& field, std::vector<double>& values) {
-  double number = 0;
-  if (feature.meaning == Meaning::number) {
-    parse_real(field, number);
-  } else {
-    number = place_of(feature.names, trim(field));
-  }
+void add_category(const Feature& feature, const std::string& field, std::vector<double>& values) {
+  const double place = place_of(feature.names, trim(field));
   if (feature.meaning != Meaning::one_hot) {
-    values.push_back(number);
+    values.push_back(place);
     return;
   }
   values.resize(values.size() + feature.names.size(), 0);
-  values[values.size() - feature.names.size() + static_cast<size_t>(number)] = 1;
+  values[values.size() - feature.names.size() + static_cast<size_t>(place)] = 1;
 }
 
 }  // namespace
 
 void CsvOptions::bind(OptionTable& table) {
-  table.add("separator", separator, "one character, or tab");
+  table.add("separator", separator,
+            "one character, or tab; auto: a comma, semicolon, tab or vertical bar, whichever "
+            "divides the first lines into the same number of fields");
   table.add_choice(
       "header", header, {"auto", "yes", "no"},
       "whether the first line names the columns; auto: if its fields differ and none is a number");
+  notation.bind(table);
   table.add("columns", columns, "columns to use, by name or number, separated by commas; empty: all");
   table.add("drop", drop, "columns to leave out, by name or number, separated by commas");
   table.add("label", label, "column of the label; texts become classes 0, 1 … in sorted order");
   table.add_choice("categories", categories, {"codes", "one_hot"},
                    "what columns of texts become; codes: numbers 0, 1 … in the sorted order of the texts; "
                    "one_hot: a feature for each text");
-  table.add_choice("missing", missing, {"refuse", "drop", "mean"},
-                   "what happens to lines with missing values (empty, NA, NaN, null, ?); refuse: an error; "
-                   "drop: left out; mean: replaced by the mean of the column in the training files");
+  table.add_choice(
+      "missing", missing, {"refuse", "drop", "mean", "keep"},
+      "what happens to lines with missing values (empty, NA, NaN, null, ?; among numbers also n.d. "
+      "and the like); refuse: an error; drop: left out; mean: replaced by the mean of the column in "
+      "the training files; keep: stored as NaN");
+  table.add("missing_values", missing_values,
+            "further texts or numbers that mean a missing value, such as -999, separated by commas");
   table.add_choice("transform", transform, {"none", "log_returns", "differences"},
                    "replaces numbers by their change since the preceding line");
   table.add("standardize", standardize,
@@ -59,20 +65,46 @@ CsvPlan::CsvPlan(const CsvOptions& options, TableFiles files)
   std::vector<std::string> names;
   names.reserve(columns_.size());
   for (const Column& column : columns_) names.push_back(column.name);
-  std::vector<size_t> taken;
-  for (const std::string& name : split(options.columns, ','))
-    taken.push_back(find_column(names, name, "columns"));
-  if (taken.empty())
-    for (size_t i = 0; i < names.size(); ++i) taken.push_back(i);
-  for (const std::string& name : split(options.drop, ','))
-    std::erase(taken, find_column(names, name, "drop"));
+  const ColumnNotations notations(columns_, options.notation, files_);
+  std::vector<size_t> taken = taken_columns(names);
   if (!options.label.empty()) {
     const size_t column = find_column(names, options.label, "label");
     std::erase(taken, column);
-    label_ = label_of(column);
+    label_ = label_of(column, notations.of_label(column));
   }
   if (taken.empty()) usage_error("{}: no column is left for the features", files_.paths.front());
-  for (const size_t column : taken) features_.push_back(feature_of(column));
+  for (const size_t column : taken) features_.push_back(feature_of(column, notations.of_feature(column)));
+  report();
+}
+
+// Of all columns, those without a name that hold the number of the line or nothing are not taken.
+std::vector<size_t> CsvPlan::taken_columns(const std::vector<std::string>& names) const {
+  std::vector<size_t> taken;
+  for (const std::string& name : split(options_.columns, ','))
+    taken.push_back(find_column(names, name, "columns"));
+  if (taken.empty()) {
+    const bool have_names = std::ranges::any_of(columns_, &Column::named);
+    for (size_t i = 0; i < names.size(); ++i) {
+      const Column& column = columns_[i];
+      const bool empty = column.fields + column.missing_words == 0;
+      if (have_names && !column.named && (empty || (column.counts_lines && column.missing == 0)))
+        log::info("column {} has no name and {}: it is left out; --columns takes it", names[i],
+                  empty ? "is empty" : "holds the numbers of the lines");
+      else
+        taken.push_back(i);
+    }
+  }
+  for (const std::string& name : split(options_.drop, ','))
+    std::erase(taken, find_column(names, name, "drop"));
+  return taken;
+}
+
+void CsvPlan::report() const {
+  std::vector<ColumnReading> readings;
+  for (const Feature& feature : features_)
+    if (feature.meaning == Meaning::number) readings.push_back({&columns_[feature.column], feature.notation});
+  if (label_ && label_->real) readings.push_back({&columns_[label_->column], label_->notation});
+  report_readings(readings, options_.standardize || options_.transform != "none");
 }
 
 std::vector<std::string> CsvPlan::feature_names() const {
@@ -96,27 +128,33 @@ void CsvPlan::read(const Take& take) const {
   for (const std::string& path : files_.paths) read_file(path, take);
 }
 
-Feature CsvPlan::feature_of(size_t index) const {
+Feature CsvPlan::feature_of(size_t index, std::optional<Notation> notation) const {
   const Column& column = columns_[index];
-  if (!column.is_text()) {
-    if (column.numbers == 0)
-      usage_error("{}: column '{}' has no values; leave it out with --drop={}", files_.paths.front(),
-                  column.name, column.name);
-    return {index, Meaning::number, {}};
+  if (column.values.empty())
+    usage_error("{}: column '{}' has no values; leave it out with --drop={}", files_.paths.front(),
+                column.name, column.name);
+  if (notation) {
+    const Statistics& numbers = column.in(*notation);
+    const double largest = std::max(std::abs(numbers.least), std::abs(numbers.largest));
+    if (!options_.standardize && largest > std::numeric_limits<float>::max())
+      usage_error("{}: column '{}' holds numbers of up to {}; float32 holds 3.4e38: use --standardize",
+                  files_.paths.front(), column.name, largest);
+    return {index, Meaning::number, {}, *notation};
   }
   if (column.values.size() > most_values)
     usage_error(
         "{}: column '{}' holds more than {} different texts (the first is {}); drop it with --drop={}",
-        files_.paths.front(), column.name, most_values, column.first_text, column.name);
+        files_.paths.front(), column.name, most_values, column.first.place(), column.name);
   return {index,
           options_.categories == "one_hot" ? Meaning::one_hot : Meaning::code,
           {column.values.begin(), column.values.end()}};
 }
 
-LabelColumn CsvPlan::label_of(size_t index) const {
+LabelColumn CsvPlan::label_of(size_t index, std::optional<Notation> notation) const {
   const Column& column = columns_[index];
-  if (!column.is_text() && !column.whole) return {index, true, {}};
-  if (!column.is_text() && column.least >= 0 && column.largest < 65536) return {index, false, {}};
+  const Statistics numbers = notation ? column.in(*notation) : Statistics{};
+  if (notation && (!numbers.whole || *notation > Notation::comma)) return {index, true, {}, *notation};
+  if (notation && numbers.least >= 0 && numbers.largest < 65536) return {index, false, {}, *notation};
   if (column.values.size() > most_values)
     usage_error("{}: --label={}: the column holds more than {} different values; expected classes",
                 files_.paths.front(), column.name, most_values);
@@ -155,39 +193,56 @@ void CsvPlan::read_file(const std::string& path, const Take& take) const {
   }
 }
 
+// False if the line is left out.
+bool CsvPlan::add_feature(const Feature& feature, const std::string& field, const TableReader& table,
+                          std::vector<double>& values) const {
+  const bool number = feature.meaning == Meaning::number;
+  if (!files_.is_missing_here(field) && !(number && is_missing_number(field))) {
+    if (number)
+      values.push_back(value_of(field, feature.notation).value_or(std::nan("")));
+    else
+      add_category(feature, field, values);
+    return true;
+  }
+  if (options_.missing == "drop") return false;
+  if (options_.missing == "keep") {
+    values.insert(values.end(), feature.width(), std::nan(""));
+    return true;
+  }
+  if (options_.missing == "refuse" || !number) refuse_missing(feature.column, number, field, table);
+  values.push_back(columns_[feature.column].in(feature.notation).mean());
+  return true;
+}
+
 // None if the line is left out.
 std::optional<Line> CsvPlan::parse(const std::vector<std::string>& fields, const TableReader& table) const {
   Line line;
-  for (const Feature& feature : features_) {
-    const std::string& field = fields[feature.column];
-    if (is_missing(field)) {
-      if (options_.missing == "drop") return std::nullopt;
-      if (options_.missing == "refuse" || feature.meaning != Meaning::number)
-        refuse_missing(feature.column, table);
-      line.values.push_back(columns_[feature.column].mean());
-    } else {
-      add(feature, field, line.values);
-    }
-  }
+  for (const Feature& feature : features_)
+    if (!add_feature(feature, fields[feature.column], table, line.values)) return std::nullopt;
   if (!label_) return line;
   const std::string& field = fields[label_->column];
-  if (is_missing(field)) {
+  const bool number = label_->names.empty();
+  if (files_.is_missing_here(field) || (number && is_missing_number(field))) {
     if (options_.missing == "drop") return std::nullopt;
-    refuse_missing(label_->column, table);
+    refuse_missing(label_->column, false, field, table);
   }
-  if (label_->names.empty()) {
-    parse_real(field, line.label);
+  if (number) {
+    line.label = value_of(field, label_->notation).value_or(std::nan(""));
   } else {
     line.label = static_cast<double>(std::ranges::find(label_->names, trim(field)) - label_->names.begin());
   }
   return line;
 }
 
-void CsvPlan::refuse_missing(size_t column, const TableReader& table) const {
-  const bool numeric = !columns_[column].is_text() && !(label_ && label_->column == column);
-  usage_error("{}, line {}: column '{}' has no value; use --missing=drop to leave such lines out{}",
-              table.name(), table.line(), columns_[column].name,
-              numeric ? ", or --missing=mean to fill them" : "");
+void CsvPlan::refuse_missing(size_t column, bool numeric, const std::string& field,
+                             const TableReader& table) const {
+  const std::string word = trim(field), name = columns_[column].name;
+  std::string remedies = "--missing=drop to leave such lines out";
+  if (numeric) remedies += ", --missing=mean to fill them, --missing=keep to store NaN";
+  if (numeric && !word.empty())
+    remedies += fmt::format(", --categorical={} if '{}' is a category", name, word);
+  usage_error("{}, line {}: column '{}' has no value{}; use {}", table.name(), table.line(), name,
+              word.empty() ? "" : fmt::format(" but '{}'", word), remedies);
 }
 
 Line CsvPlan::change(const Line& before, const Line& now, const TableReader& table) const {

@@ -7,13 +7,15 @@
 #include <vector>
 
 #include "elbo/convert/csv_columns.h"
+#include "elbo/convert/csv_notation.h"
 #include "elbo/convert/splits.h"
 
 namespace elbo {
 
 struct CsvOptions {
   std::string separator, header = "auto", columns, drop, label;
-  std::string categories = "codes", missing = "refuse", transform = "none";
+  NotationOptions notation;
+  std::string categories = "codes", missing = "refuse", missing_values, transform = "none";
   bool standardize = false;
   int64_t window = 0, stride = 0;
   SplitOptions splits;
@@ -27,7 +29,8 @@ enum class Meaning { number, code, one_hot };
 struct Feature {
   size_t column;
   Meaning meaning;
-  std::vector<std::string> names;  // categories, sorted
+  std::vector<std::string> names;       // categories, sorted
+  Notation notation = Notation::point;  // of numbers
   size_t width() const { return meaning == Meaning::one_hot ? names.size() : 1; }
 };
 
@@ -35,17 +38,18 @@ struct LabelColumn {
   size_t column = 0;
   bool real = false;
   std::vector<std::string> names;  // of classes; empty if the numbers are the classes
+  Notation notation = Notation::point;
 };
 
 struct Line {
-  std::vector<double> values;  // features
+  std::vector<double> values;  // features; NaN: missing
   double label = 0;
 };
 
 class CsvPlan {
  public:
   // Reads all files once. Throws a usage Error for a column that does not exist, has no values or too many
-  // categories.
+  // categories, or cannot be read in one way. Logs what is not read as plain numbers.
   CsvPlan(const CsvOptions& options, TableFiles files);
   const std::optional<LabelColumn>& label() const { return label_; }
   const std::vector<Feature>& features() const { return features_; }
@@ -59,11 +63,16 @@ class CsvPlan {
   void read(const Take& take) const;
 
  private:
-  Feature feature_of(size_t index) const;
-  LabelColumn label_of(size_t index) const;
+  std::vector<size_t> taken_columns(const std::vector<std::string>& names) const;
+  Feature feature_of(size_t index, std::optional<Notation> notation) const;
+  LabelColumn label_of(size_t index, std::optional<Notation> notation) const;
+  void report() const;
   void read_file(const std::string& path, const Take& take) const;
+  bool add_feature(const Feature& feature, const std::string& field, const TableReader& table,
+                   std::vector<double>& values) const;
   std::optional<Line> parse(const std::vector<std::string>& fields, const TableReader& table) const;
-  [[noreturn]] void refuse_missing(size_t column, const TableReader& table) const;
+  [[noreturn]] void refuse_missing(size_t column, bool numeric, const std::string& field,
+                                   const TableReader& table) const;
   Line change(const Line& before, const Line& now, const TableReader& table) const;
 
   const CsvOptions& options_;

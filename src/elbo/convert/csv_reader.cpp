@@ -3,12 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <set>
 
 #include "elbo/base/error.h"
+#include "elbo/base/file.h"
+#include "elbo/base/log.h"
 #include "elbo/base/text.h"
+#include "elbo/convert/csv_values.h"
 
 namespace elbo {
 namespace {
@@ -16,12 +20,75 @@ namespace {
 constexpr size_t csv_piece_bytes = size_t{1} << 18;
 constexpr size_t longest_field = size_t{64} << 20;
 
+// The first name, of an index, and the last, after a separator at the end of each line, may be empty.
 bool looks_like_header(const std::vector<std::string>& fields) {
   const std::set<std::string> different(fields.begin(), fields.end());
   double ignored = 0;
-  return different.size() == fields.size() && std::ranges::none_of(fields, [&](const std::string& field) {
-           return trim(field).empty() || parse_real(field, ignored);
-         });
+  if (different.size() != fields.size() || trim(fields.front() + fields.back()).empty()) return false;
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const bool inside = i > 0 && i + 1 < fields.size();
+    if (parse_real(fields[i], ignored) || (inside && trim(fields[i]).empty())) return false;
+  }
+  return true;
+}
+
+bool is_utf8(const std::string& text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto first = static_cast<unsigned char>(text[i]);
+    const size_t size = first < 0x80   ? 1
+                        : first < 0xc2 ? 0
+                        : first < 0xe0 ? 2
+                        : first < 0xf0 ? 3
+                        : first < 0xf5 ? 4
+                                       : 0;
+    if (size == 0 || i + size > text.size()) return false;
+    for (size_t j = i + 1; j < i + size; ++j)
+      if ((static_cast<unsigned char>(text[j]) & 0xc0U) != 0x80) return false;
+    i += size;
+  }
+  return true;
+}
+
+void append_utf8(std::string& text, unsigned code) {
+  if (code < 0x80) {
+    text += static_cast<char>(code);
+    return;
+  }
+  if (code >= 0x800) text += static_cast<char>(0xe0U | code >> 12U);
+  text += static_cast<char>(code < 0x800 ? 0xc0U | code >> 6U : 0x80U | (code >> 6U & 0x3fU));
+  text += static_cast<char>(0x80U | (code & 0x3fU));
+}
+
+std::string from_windows_1252(const std::string& bytes) {
+  // The code points of bytes 0x80 to 0x9f; the others are those of Latin-1.
+  static constexpr std::array<unsigned, 32> special{
+      0x20ac, 0x81,   0x201a, 0x192,  0x201e, 0x2026, 0x2020, 0x2021, 0x2c6,  0x2030, 0x160,
+      0x2039, 0x152,  0x8d,   0x17d,  0x8f,   0x90,   0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
+      0x2013, 0x2014, 0x2dc,  0x2122, 0x161,  0x203a, 0x153,  0x9d,   0x17e,  0x178};
+  std::string text;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    append_utf8(text, byte >= 0x80 && byte < 0xa0 ? special.at(byte - 0x80U) : byte);
+  }
+  return text;
+}
+
+// The share of numbers among the fields of the first lines; negative if these have one field or not the same
+// number of fields.
+double fit_of(const std::string& path, const std::string& separator) {
+  constexpr int most_lines = 50;
+  CsvReader reader(open_bytes(path), separator);
+  std::vector<std::string> fields;
+  size_t columns = 0;
+  double numbers = 0, all = 0;
+  for (int i = 0; i < most_lines && reader.next(fields); ++i) {
+    if (i == 0) columns = fields.size();
+    if (fields.size() != columns || columns < 2) return -1;
+    all += static_cast<double>(columns);
+    for (const std::string& field : fields)
+      if (value_of(field, Notation::point) || value_of(field, Notation::comma)) ++numbers;
+  }
+  return all == 0 ? -1 : numbers / all;
 }
 
 }  // namespace
@@ -30,6 +97,8 @@ CsvReader::CsvReader(std::unique_ptr<ByteSource> source, const std::string& sepa
     : source_(std::move(source)), separator_(separator[0]), doubled_(separator.size() == 2) {
   peek();
   if (buffer_.starts_with("\xef\xbb\xbf")) place_ = 3;
+  if (buffer_.starts_with("\xff\xfe") || buffer_.starts_with("\xfe\xff"))
+    usage_error("{}: is UTF-16; store it as UTF-8, such as with iconv -f UTF-16 -t UTF-8", name());
 }
 
 int CsvReader::peek() {
@@ -73,6 +142,14 @@ bool CsvReader::take_separator() {
   return true;
 }
 
+void CsvReader::require_no_return(const std::string& field) const {
+  if (field.find('\r') != std::string::npos)
+    usage_error(
+        "{}, line {}: a carriage return inside a field; expected lines that end in LF or CR LF, as mac2unix "
+        "writes them",
+        name(), line_);
+}
+
 bool CsvReader::read_field(std::string& field) {
   if (peek() == '"') {
     read_quoted(field);
@@ -83,13 +160,17 @@ bool CsvReader::read_field(std::string& field) {
     return take_separator();
   }
   for (int c = peek(); c >= 0 && c != '\n'; c = peek()) {
-    if (take_separator()) return true;
+    if (take_separator()) {
+      require_no_return(field);
+      return true;
+    }
     field += c == separator_ ? separator_ : static_cast<char>(get());
     if (field.size() > longest_field)
       usage_error("{}, line {}: a field is longer than {} MiB; expected a text file", name(), line_,
                   longest_field >> 20);
   }
   if (field.ends_with('\r')) field.pop_back();
+  require_no_return(field);
   return false;
 }
 
@@ -101,6 +182,11 @@ bool CsvReader::next(std::vector<std::string>& fields) {
   fields.assign(1, "");
   while (read_field(fields.back())) fields.emplace_back();
   if (get() == '\n') ++next_line_;
+  for (std::string& field : fields)
+    if (!is_utf8(field)) {
+      field = from_windows_1252(field);
+      if (latin1_line_ == 0) latin1_line_ = line_;
+    }
   return true;
 }
 
@@ -112,11 +198,18 @@ TableReader::TableReader(const std::string& path, const std::string& separator, 
     if (std::ranges::any_of(field, [](unsigned char c) { return c < 0x20 && std::isspace(c) == 0; }))
       usage_error("{}: its first line is not text; expected a table", path);
   if (header == "yes" || (header == "auto" && looks_like_header(first_))) {
-    for (const std::string& field : first_) columns_.push_back(trim(field));
+    for (const std::string& field : first_)
+      columns_.push_back(trim(field).empty() ? std::to_string(columns_.size() + 1) : trim(field));
     first_.clear();
   } else {
     for (size_t i = 1; i <= first_.size(); ++i) columns_.push_back(std::to_string(i));
   }
+}
+
+void TableReader::report_latin1() const {
+  if (reader_.latin1_line() > 0)
+    log::warning("{}, line {}: is not UTF-8; such fields are read as Windows-1252, which includes Latin-1",
+                 name(), reader_.latin1_line());
 }
 
 bool TableReader::next(std::vector<std::string>& fields) {
@@ -131,7 +224,26 @@ bool TableReader::next(std::vector<std::string>& fields) {
   return true;
 }
 
-bool parse_real(const std::string& text, double& value) {
+std::string find_separator(const std::string& path) {
+  require_readable_file(path);
+  std::string best = ",";
+  double best_fit = -1;
+  for (const char* separator : {",", ";", "\t", "|"}) {
+    double fit = -1;
+    try {
+      fit = fit_of(path, separator);
+    } catch (const Error&) {  // a field that is not closed, for example: another separator is right
+      continue;
+    }
+    // In "a;1,5" both are possible: then the comma is a decimal one.
+    if (fit < best_fit || (fit == best_fit && fit <= 0)) continue;
+    best = separator;
+    best_fit = fit;
+  }
+  return best;
+}
+
+bool parse_real(std::string_view text, double& value) {
   const char* begin = text.data();
   const char* end = begin + text.size();
   while (begin < end && (*begin == ' ' || *begin == '\t')) ++begin;

@@ -147,6 +147,7 @@ Interactions read_interactions(const std::string& path, const RatingsOptions& op
       usage_error("{}, line {}: has no {}", path, table.line(), user.empty() ? "user" : "item");
     result.all.push_back({users(user), items(item), static_cast<float>(rating), time});
   }
+  table.report_latin1();
   result.users = users.names();
   result.items = items.names();
   return result;
