@@ -67,6 +67,49 @@ TEST_F(ImagesTest, DamagedImagesAreRefusedOrLeftOut) {
   EXPECT_FALSE(has("/train/label"));
 }
 
+TEST_F(ImagesTest, BitmapsAndPortableMapsAreRead) {
+  EXPECT_THAT(numbers(read_image(write("a.pgm", "P5\n# by hand\n2 1\n255\n\x07\xc8"), 1)),
+              ElementsAre(7, 200));
+  EXPECT_THAT(numbers(read_image(write("a.ppm", "P6 1 1 255\n\x01\x02\x03"), 3)), ElementsAre(1, 2, 3));
+  using namespace std::string_literals;
+  const std::string bmp = "BM\x3e\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\1\0\0\0\2\0\0\0\1\0\x18\0"s +
+                          std::string(24, '\0') +
+                          "\3\2\1\0\6\5\4\0"s;  // blue, green, red; the lowest row first
+  EXPECT_THAT(numbers(read_image(write("a.bmp", bmp), 3)), ElementsAre(4, 1, 5, 2, 6, 3));
+  write("cut/1.bmp", bmp.substr(0, 57));
+  EXPECT_THAT(refusal_of("images", {path("cut")}), HasSubstr("1.bmp: is damaged"));
+  write("huge/1.ppm", "P6 100000 100000 255\n");
+  EXPECT_THAT(refusal_of("images", {path("huge")}), HasSubstr("expected at most 64 million"));
+}
+
+TEST_F(ImagesTest, TheBytesOfAFileDecideItsKind) {
+  const torch::Tensor pixels = torch::full({4, 4, 3}, 80, torch::kUInt8);
+  EXPECT_NEAR(numbers(read_image(write("a.png", samples::jpeg(pixels)), 1))[0], 80, 2);
+  write("web/1.jpg", "RIFF1234WEBPVP8 ");
+  EXPECT_THAT(refusal_of("images", {path("web")}), HasSubstr("1.jpg: is a WebP file"));
+}
+
+TEST_F(ImagesTest, ImagesOfOtherKindsAreNamed) {
+  write("set/a/1.webp", "RIFF"), write("set/a/2.TIF", "II*"), write("set/b/3.webp", "RIFF"),
+      write("set/notes.txt", "");
+  EXPECT_THAT(refusal_of("images", {path("set")}), HasSubstr("1 .tif, 2 .webp; convert them to PNG"));
+  plain("set/a/4.png", 2, 2, 1);
+  testing::internal::CaptureStderr();
+  convert("images", {path("set")});
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("1 .tif, 2 .webp images beside 1 others are left out"));
+}
+
+TEST_F(ImagesTest, LinksThatLeadBackAreNotFollowed) {
+  plain("set/a/1.png", 2, 2, 1), plain("elsewhere/2.png", 2, 2, 2);
+  std::filesystem::create_directory_symlink(path(""), path("set/a/up"));
+  std::filesystem::create_directory_symlink(path("elsewhere"), path("set/b"));
+  std::filesystem::create_directory_symlink(path("set/a"), path("elsewhere/back"));
+  std::filesystem::create_symlink(path("set/c"), path("set/c"));
+  convert("images", {path("set")});
+  EXPECT_THAT(numbers(read("/train/label")), ElementsAre(0, 1, 1));  // 1.png, 2.png, and 1.png by way of b
+}
+
 TEST_F(ImagesTest, ErrorsNameTheirCause) {
   EXPECT_THAT(refusal_of("images", {path("none")}), HasSubstr("is not a folder"));
   plain("set/1.png", 2, 2, 1), plain("set/2.png", 2, 3, 1);

@@ -52,8 +52,7 @@ std::vector<FolderFile> find_files(const std::vector<std::string>& inputs) {
       files.push_back({input, "", fs::path(input).parent_path().filename()});
       continue;
     }
-    const std::vector<FolderFile> found = files_of_splits(input, is_sound_file);
-    if (found.empty()) usage_error("{}: holds no sound files; expected files named .wav or .flac", input);
+    const std::vector<FolderFile> found = files_of_splits(input, sound_files());
     files.insert(files.end(), found.begin(), found.end());
   }
   return files;

@@ -1,10 +1,16 @@
 #include "elbo/convert/folder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <map>
 
 #include "elbo/base/error.h"
+#include "elbo/base/file.h"
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
 #include "elbo/convert/splits.h"
 
 namespace elbo {
@@ -17,35 +23,105 @@ std::string split_of_folder(const std::string& name) {
   return word ? split_named(name) : "";
 }
 
-void add_files(const fs::path& root, const std::string& split,
-               const std::function<bool(const std::string&)>& wanted, std::vector<FolderFile>& files) {
-  for (const auto& entry :
-       fs::recursive_directory_iterator(root, fs::directory_options::follow_directory_symlink)) {
-    if (!entry.is_regular_file() || !wanted(entry.path())) continue;
-    const fs::path inside = entry.path().lexically_relative(root);
-    files.push_back({entry.path(), split, inside.has_parent_path() ? inside.begin()->string() : ""});
-  }
+bool ends_with_one_of(const fs::path& path, const std::vector<std::string>& endings) {
+  return std::ranges::find(endings, lower_case(path.extension())) != endings.end();
 }
+
+std::vector<fs::path> entries_in(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> entries = entries_of(folder, error);
+  if (error) usage_error("{}: cannot be read: {}", folder.string(), error.message());
+  return entries;
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;  // a link to itself, for example
+  return fs::is_directory(path, ignored);
+}
+
+class FilesOfKind {
+ public:
+  explicit FilesOfKind(const FileKind& kind) : kind_(kind) {}
+
+  // `root`: the folder of a split; its sub-folders are classes.
+  void add(const fs::path& root, const std::string& split) { add(root, root, split, {}); }
+
+  std::vector<FolderFile> sorted(const std::string& folder) {
+    if (files_.empty() && passed_over_.empty())
+      usage_error("{}: holds no {}; expected files named {}", folder, kind_.what, join(kind_.read, ", "));
+    if (files_.empty())
+      usage_error("{}: holds no {} of a kind that is read, but {}; {}", folder, kind_.what, passed_over(),
+                  kind_.remedy);
+    if (!passed_over_.empty())
+      log::warning("{}: {} {} beside {} others are left out, as their kinds are not read; {}", folder,
+                   passed_over(), kind_.what, files_.size(), kind_.remedy);
+    std::ranges::sort(files_, {}, &FolderFile::path);
+    return std::move(files_);
+  }
+
+ private:
+  // parents: the folders above, without links.
+  void add(const fs::path& folder, const fs::path& root, const std::string& split,
+           std::vector<fs::path> parents) {
+    std::error_code ignored;
+    parents.push_back(fs::canonical(folder, ignored));
+    for (const fs::path& entry : entries_in(folder)) {
+      if (is_folder(entry)) {
+        if (contains_one_of(entry, parents))
+          log::warning("{}: links to a folder that contains it, and is not followed", entry.string());
+        else
+          add(entry, root, split, parents);
+      } else if (fs::is_regular_file(entry, ignored)) {
+        add_file(entry, root, split);
+      }
+    }
+  }
+
+  static bool contains_one_of(const fs::path& link, const std::vector<fs::path>& folders) {
+    std::error_code ignored;
+    if (!fs::is_symlink(link, ignored)) return false;
+    const fs::path target = fs::canonical(link, ignored);
+    return std::ranges::any_of(folders, [&](const fs::path& folder) {
+      return std::mismatch(target.begin(), target.end(), folder.begin(), folder.end()).first == target.end();
+    });
+  }
+
+  void add_file(const fs::path& path, const fs::path& root, const std::string& split) {
+    if (ends_with_one_of(path, kind_.read)) {
+      const fs::path inside = path.lexically_relative(root);
+      files_.push_back({path, split, inside.has_parent_path() ? inside.begin()->string() : ""});
+    } else if (ends_with_one_of(path, kind_.not_read)) {
+      ++passed_over_[lower_case(path.extension())];
+    }
+  }
+
+  std::string passed_over() const {
+    std::vector<std::string> counts;
+    for (const auto& [ending, count] : passed_over_) counts.push_back(fmt::format("{} {}", count, ending));
+    return join(counts, ", ");
+  }
+
+  const FileKind& kind_;
+  std::vector<FolderFile> files_;
+  std::map<std::string, int64_t> passed_over_;  // by ending
+};
 
 }  // namespace
 
-std::vector<FolderFile> files_of_splits(const std::string& folder,
-                                        const std::function<bool(const std::string&)>& wanted) {
-  if (!fs::is_directory(folder)) usage_error("{}: is not a folder", folder);
+std::vector<FolderFile> files_of_splits(const std::string& folder, const FileKind& kind) {
+  if (!is_folder(folder)) usage_error("{}: is not a folder", folder);
   std::vector<fs::path> splits, others;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.is_directory())
-      (split_of_folder(entry.path().filename()).empty() ? others : splits).push_back(entry.path());
+  for (const fs::path& entry : entries_in(folder))
+    if (is_folder(entry)) (split_of_folder(entry.filename()).empty() ? others : splits).push_back(entry);
   if (!splits.empty() && !others.empty())
     usage_error(
         "{} and {}: a class folder next to a split folder; expected either splits (train, validation, "
         "test) or classes",
         others.front().string(), splits.front().string());
-  std::vector<FolderFile> files;
-  if (splits.empty()) add_files(folder, "", wanted, files);
-  for (const fs::path& split : splits) add_files(split, split_of_folder(split.filename()), wanted, files);
-  std::ranges::sort(files, {}, &FolderFile::path);
-  return files;
+  FilesOfKind files(kind);
+  if (splits.empty()) files.add(folder, "");
+  for (const fs::path& split : splits) files.add(split, split_of_folder(split.filename()));
+  return files.sorted(folder);
 }
 
 std::vector<std::string> classes_of(const std::vector<FolderFile>& files, const std::string& folder) {

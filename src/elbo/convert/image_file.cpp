@@ -5,22 +5,21 @@
 #include <turbojpeg.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
-#include <filesystem>
+#include <fstream>
 #include <memory>
+#include <sstream>
 #include <tuple>
 
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
-#include "elbo/base/text.h"
 
 namespace elbo {
 namespace {
 
 constexpr int64_t most_pixels = int64_t{64} * 1000 * 1000;
-
-std::string ending_of(const std::string& path) { return lower_case(std::filesystem::path(path).extension()); }
 
 [[noreturn]] void damaged(const std::string& path, const std::string& reason) {
   usage_error("{}: is damaged or not an image ({}); repair it, or leave it out", path, reason);
@@ -65,6 +64,76 @@ torch::Tensor read_jpeg(const std::string& path) {
   return pixels;
 }
 
+// (width, height) that the header of a BMP or PNM file claims; zeros if it is cut short.
+std::pair<int64_t, int64_t> claimed_size(const std::string& head) {
+  if (head.starts_with("BM")) {
+    const auto number = [&](size_t place, size_t bytes) {
+      uint32_t value = 0;
+      for (size_t i = 0; i < bytes && place + i < head.size(); ++i)
+        value |= uint32_t{static_cast<unsigned char>(head[place + i])} << (8 * i);
+      return int64_t{static_cast<int32_t>(value)};
+    };
+    const size_t bytes = number(14, 4) == 12 ? 2 : 4;  // of OS/2 1, or of Windows
+    return {number(18, bytes), std::abs(number(18 + bytes, bytes))};
+  }
+  std::istringstream words(head.substr(2));
+  std::array<int64_t, 2> size{};
+  std::string word;
+  for (size_t i = 0; i < size.size() && words >> word;) {
+    if (word.starts_with('#')) {
+      std::getline(words, word);
+    } else {
+      const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), size.at(i));
+      if (error != std::errc() || end != word.data() + word.size()) break;
+      ++i;
+    }
+  }
+  return {size[0], size[1]};
+}
+
+// BMP and PNM: (height, width, 3) bytes.
+torch::Tensor read_uncompressed(const std::string& path, const std::string& head) {
+  const auto [claimed_width, claimed_height] = claimed_size(head);
+  check_size(path, claimed_height, claimed_width);
+  int width = 0, height = 0, format = TJPF_RGB;
+  const std::unique_ptr<unsigned char, decltype(&tjFree)> bytes(
+      tjLoadImage(path.c_str(), &width, 1, &height, &format, 0), tjFree);
+  if (!bytes) damaged(path, tjGetErrorStr2(nullptr));
+  return torch::from_blob(bytes.get(), {height, width, 3}, torch::kUInt8).clone();
+}
+
+std::string first_bytes(const std::string& path) {
+  std::string head(1024, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<size_t>(file.gcount()));
+  return head;
+}
+
+// The kind of an image that is not read, by its first bytes; "" for anything else.
+std::string other_kind(const std::string& head) {
+  using namespace std::string_literals;
+  const auto has = [&](size_t place, const std::string& bytes) {
+    return head.size() >= place + bytes.size() && head.compare(place, bytes.size(), bytes) == 0;
+  };
+  if (has(0, "GIF8")) return "GIF";
+  if (has(0, "II*\0"s) || has(0, "MM\0*"s)) return "TIFF";
+  if (has(0, "RIFF") && has(8, "WEBP")) return "WebP";
+  return has(4, "ftyp") ? "HEIC, AVIF or video" : "";
+}
+
+torch::Tensor read_pixels(const std::string& path) {
+  const std::string head = first_bytes(path);
+  if (head.starts_with("\x89PNG")) return read_png(path);
+  if (head.starts_with("\xff\xd8")) return read_jpeg(path);
+  const bool pnm =
+      head.size() > 2 && head[0] == 'P' && std::string("2356").find(head[1]) != std::string::npos;
+  if (pnm || head.starts_with("BM")) return read_uncompressed(path, head);
+  if (const std::string kind = other_kind(head); !kind.empty())
+    usage_error("{}: is a {} file; convert it to PNG, or leave it out", path, kind);
+  damaged(path, "it does not begin as PNG, JPEG, BMP or PNM");
+}
+
 torch::Tensor over_white(const torch::Tensor& pixels) {
   if (pixels.size(2) == 3) return pixels.to(torch::kFloat32);
   const torch::Tensor alpha = pixels.narrow(2, 3, 1).to(torch::kFloat32) / 255;
@@ -87,14 +156,18 @@ int64_t scaled(int64_t size, double factor) {
 
 }  // namespace
 
-bool is_image_file(const std::string& path) {
-  const std::string ending = ending_of(path);
-  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+FileKind image_files() {
+  return {.what = "images",
+          .read = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".ppm", ".pgm", ".pnm"},
+          .not_read = {".webp", ".tif",  ".tiff", ".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k",
+                       ".jxl",  ".svg",  ".ico",  ".tga", ".psd",  ".exr",  ".hdr",  ".pbm", ".pcx",
+                       ".dcm",  ".fits", ".nii",  ".dng", ".cr2",  ".nef",  ".arw"},
+          .remedy = "convert them to PNG, such as with ImageMagick's mogrify -format png"};
 }
 
 torch::Tensor read_image(const std::string& path, int64_t channels) {
   require_readable_file(path);
-  torch::Tensor pixels = over_white(ending_of(path) == ".png" ? read_png(path) : read_jpeg(path));
+  torch::Tensor pixels = over_white(read_pixels(path));
   if (channels == 1) pixels = (pixels * torch::tensor({0.299F, 0.587F, 0.114F})).sum(2, true);
   return to_bytes(pixels).permute({2, 0, 1}).contiguous();
 }

@@ -1,4 +1,4 @@
-// Images from PNG and JPEG files, and resizing.
+// Images from files, and resizing.
 #pragma once
 #include <torch/types.h>
 
@@ -6,13 +6,15 @@
 #include <utility>
 
 #include "elbo/base/options.h"
+#include "elbo/convert/folder.h"
 
 namespace elbo {
 
-bool is_image_file(const std::string& path);  // by its extension: .png, .jpg, .jpeg
+FileKind image_files();  // PNG, JPEG, BMP, PNM
 
-// (channels, height, width) uint8. One channel is the luma of Rec. 601; transparent pixels are composited on
-// white. Throws a usage Error that names the file if it is damaged or has more than 64 million pixels.
+// PNG, JPEG, BMP or PNM, by the file's first bytes: (channels, height, width) uint8. One channel is the luma
+// of Rec. 601; transparent pixels are composited on white. Throws a usage Error that names the file if it is
+// damaged or has more than 64 million pixels.
 torch::Tensor read_image(const std::string& path, int64_t channels);
 
 struct ImageSize {

@@ -30,8 +30,7 @@ void convert_images(const std::vector<std::string>& inputs, const Target& target
                     const ImagesOptions& options) {
   const std::string& folder = inputs.front();
   if (options.channels == 2) usage_error("--channels=2: expected 1 (grey) or 3 (colour)");
-  const std::vector<FolderFile> files = files_of_splits(folder, is_image_file);
-  if (files.empty()) usage_error("{}: holds no images; expected files named .png, .jpg or .jpeg", folder);
+  const std::vector<FolderFile> files = files_of_splits(folder, image_files());
   const std::vector<std::string> classes = classes_of(files, folder);
   DatasetWriter out(target, "image");
   RowWriter rows(out, options.splits);
@@ -62,13 +61,14 @@ void convert_images(const std::vector<std::string>& inputs, const Target& target
 }  // namespace
 
 Format images_format() {
-  return {
-      .name = "images",
-      .takes = "FOLDER",
-      .summary = "PNG and JPEG files; sub-folders are classes, optionally inside train, validation and test",
-      .least = 1,
-      .most = 1,
-      .bind = with_options(convert_images)};
+  return {.name = "images",
+          .takes = "FOLDER",
+          .summary =
+              "PNG, JPEG, BMP and PNM files; sub-folders are classes, optionally inside train, validation "
+              "and test",
+          .least = 1,
+          .most = 1,
+          .bind = with_options(convert_images)};
 }
 
 }  // namespace elbo

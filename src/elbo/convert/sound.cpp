@@ -59,9 +59,12 @@ torch::Tensor mel_bands(int64_t bins, int64_t rate, int64_t mels) {
 
 }  // namespace
 
-bool is_sound_file(const std::string& path) {
-  const std::string extension = lower_case(std::filesystem::path(path).extension());
-  return extension == ".wav" || extension == ".flac";
+FileKind sound_files() {
+  return {.what = "sound files",
+          .read = {".wav", ".flac"},
+          .not_read = {".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".wma", ".aif", ".aiff", ".au",
+                       ".caf", ".amr", ".sph"},
+          .remedy = "convert them to FLAC, such as with ffmpeg"};
 }
 
 Recording read_sound(const std::string& path) {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "elbo/convert/folder.h"
+
 namespace elbo {
 
 struct Recording {
@@ -12,7 +14,7 @@ struct Recording {
   int64_t rate = 0;       // Hz
 };
 
-bool is_sound_file(const std::string& path);  // by its extension: .wav, .flac
+FileKind sound_files();  // .wav, .flac
 
 // Throws a usage Error that names the file if it is damaged, truncated, empty or has more than 100 million
 // samples.

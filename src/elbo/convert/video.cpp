@@ -63,8 +63,7 @@ void convert_video(const std::vector<std::string>& inputs, const Target& target,
         "--stride={}: clips of {} frames overlap, so splits would share frames; expected --stride={}, or "
         "folders train, validation and test instead of fractions",
         stride, options.frames, options.frames);
-  std::vector<FolderFile> files = files_of_splits(folder, is_image_file);
-  if (files.empty()) usage_error("{}: holds no images; expected files named .png, .jpg or .jpeg", folder);
+  std::vector<FolderFile> files = files_of_splits(folder, image_files());
   const auto video_of = [](const FolderFile& file) { return std::filesystem::path(file.path).parent_path(); };
   std::ranges::stable_sort(files, [&](const FolderFile& a, const FolderFile& b) {
     return video_of(a) != video_of(b) ? video_of(a) < video_of(b) : comes_before(a.path, b.path);
@@ -97,7 +96,7 @@ Format video_format() {
       .name = "video",
       .takes = "FOLDER",
       .summary =
-          "clips of video frames (PNG, JPEG) in the order of their names; each folder is a video, optionally "
+          "clips of video frames (images) in the order of their names; each folder is a video, optionally "
           "inside train, validation and test",
       .least = 1,
       .most = 1,
