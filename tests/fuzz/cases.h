@@ -14,7 +14,7 @@ struct Case {
   std::vector<Setting> settings{};
 };
 
-// All formats that parse files. moving_digits is not among them: it reads a data set with the HDF5 library.
+// All formats that parse files. hdf5 and moving_digits are not among them: they read with the HDF5 library.
 inline std::vector<Case> cases() {
   return {{"idx", "images", "images"},
           {"npy", "x.npy", "x.npy"},

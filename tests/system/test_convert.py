@@ -154,6 +154,67 @@ class Convert(ProgramTest):
         numpy.testing.assert_allclose(train.std(0), 1, atol=1e-6)
         self.assertEqual(texts(file["features"][()]), ["one", "two", "three"])
 
+    def test_tables_of_laboratories(self):
+        generator = numpy.random.default_rng(10)
+        values = generator.normal([100, 5, 20000], [15, 1, 3000], (300, 3)).round(2)
+        days = [f"{1 + i % 28:02}.{1 + i // 28:02}.2021 {i % 24:02}:30" for i in range(300)]
+        lines = [";".join([day, *(f"{x:,.2f}".translate(str.maketrans(",.", ".,")) for x in row)]) for day, row in zip(days, values)]
+        german = self.write("german.csv", "\r\n".join(["\ufeffZeit;a;b;c", *lines]))
+        file = self.convert("csv", german)
+        times = numpy.array([numpy.datetime64(f"2021-{d[3:5]}-{d[:2]}T{d[11:]}") for d in days])
+        expected = numpy.column_stack([(times - numpy.datetime64("1970-01-01")) / numpy.timedelta64(1, "D"), values])
+        numpy.testing.assert_array_equal(file["train/x"][()], expected.astype("f4"))
+        said = run(0, "convert", "csv", german, f"--out={self.folder / 'x.h5'}").stderr
+        for part in ("separated by ';'", "decimal commas: columns a, b, c", "days since 1970-01-01: column Zeit", "times to minutes"):
+            self.assertIn(part, said)
+        with open(self.folder / "one.csv", "w") as out:
+            out.write("a,b\n" + "".join(f"{row[0]},{'n.d.' if i == 150 else row[1]}\n" for i, row in enumerate(values)))
+        result = run(0, "convert", "csv", self.folder / "one.csv", f"--out={self.folder / 'y.h5'}")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("one.csv, line 152: column 'b' has no value but 'n.d.'", result.stderr)
+        file = self.convert("csv", self.folder / "one.csv", "--missing=mean")
+        others = numpy.delete(values[:, 1], 150)
+        numpy.testing.assert_allclose(file["train/x"][150, 1], others.mean(), rtol=1e-6)
+        numpy.testing.assert_array_equal(numpy.delete(file["train/x"][:, 1], 150), others.astype("f4"))
+        self.write("below.csv", "a,b\n" + "".join(f"{row[0]},{'<0.5' if i == 9 else row[1]}\n" for i, row in enumerate(values)))
+        result = run(0, "convert", "csv", self.folder / "below.csv", f"--out={self.folder / 'z.h5'}")
+        self.assertIn("column 'b': '<0.5' in " + str(self.folder / "below.csv") + ", line 11 is among numbers", result.stderr)
+
+    def test_hdf5_of_other_programs(self):
+        generator = numpy.random.default_rng(11)
+        pictures = generator.integers(0, 256, (50, 12, 10, 3)).astype("u1")
+        kelvin = generator.integers(1000, 3000, (40, 4, 5)).astype("i2")
+        kelvin[7, 2:, 1] = -32768
+        with h5py.File(self.folder / "python.h5", "w") as out:
+            out["images/raw"], out["images/kind"] = pictures, numpy.eye(5)[numpy.arange(50) % 5]
+        with h5py.File(self.folder / "era.nc", "w") as out:
+            t2m = out.create_dataset("t2m", data=kelvin, chunks=(1, 4, 5), compression="gzip")
+            t2m.attrs["scale_factor"], t2m.attrs["add_offset"] = numpy.array([0.01]), numpy.array([250.0])
+            t2m.attrs["_FillValue"] = numpy.array([-32768], "i2")
+        with h5py.File(self.folder / "matlab.mat", "w", userblock_size=512) as out:
+            out.create_dataset("X", data=generator.normal(size=(3, 20))).attrs["MATLAB_class"] = numpy.bytes_("double")
+            out.create_dataset("y", data=numpy.arange(20.)[None] % 2).attrs["MATLAB_class"] = numpy.bytes_("double")
+        file = self.convert("hdf5", self.folder / "python.h5", "--x=/images/raw", "--label=/images/kind", "--test_fraction=0.2")
+        self.assertEqual((file["train/x"].shape, file.attrs["kind"]), ((40, 3, 12, 10), "image"))
+        rows = {row.tobytes(): label for split in ("train", "test") for row, label in zip(file[f"{split}/x"][()], file[f"{split}/label"][()])}
+        self.assertEqual([rows[row.tobytes()] for row in pictures.transpose(0, 3, 1, 2).copy()], [i % 5 for i in range(50)])
+        result = run(0, "convert", "hdf5", self.folder / "era.nc", "--x=t2m", f"--out={self.folder / 'x.h5'}")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("era.nc: /t2m: row 7 has missing values", result.stderr)
+        file = self.convert("hdf5", self.folder / "era.nc", "--x=t2m", "--missing=keep", inspect=False)
+        numpy.testing.assert_allclose(file["train/x"][()], numpy.where(kelvin == -32768, numpy.nan, kelvin * 0.01 + 250), rtol=1e-6)
+        file = self.convert("hdf5", self.folder / "matlab.mat", "--x=X", "--label=y")
+        with h5py.File(self.folder / "matlab.mat") as matlab:
+            numpy.testing.assert_array_equal(file["train/x"][()], matlab["X"][()].T)
+        numpy.testing.assert_array_equal(file["train/label"][()], numpy.arange(20) % 2)
+        for name in ("cat", "dog"):
+            with h5py.File(self.folder / f"{name}.h5", "w") as out:
+                out["x"] = generator.normal(size=(4, 3)) > 0
+        file = self.convert("hdf5", self.folder / "dog.h5", self.folder / "cat.h5")
+        self.assertEqual(texts(file["train/label"].attrs["class_names"]), ["cat", "dog"])
+        numpy.testing.assert_array_equal(file["train/label"][()], [1] * 4 + [0] * 4)
+        self.assertEqual(set(numpy.unique(file["train/x"][()])) - {0, 1}, set())
+
     def test_prices_as_windows_of_log_returns(self):
         prices = numpy.exp(numpy.cumsum(numpy.random.default_rng(5).normal(0, 0.01, (301, 4)), axis=0))
         lines = ["Date,a,b,c,d"] + [f"{1990 + i}-01-01," + ",".join(map(repr, row)) for i, row in enumerate(prices.tolist())]

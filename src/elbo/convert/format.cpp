@@ -8,10 +8,10 @@
 namespace elbo {
 
 std::vector<Format> all_formats() {
-  return {idx_format(),           npy_format(),     npz_format(),   csv_format(),
-          tsv_format(),           images_format(),  text_format(),  smiles_format(),
-          ratings_format(),       audio_format(),   wav_format(),   flac_format(),
-          moving_digits_format(), sprites_format(), video_format(), piano_rolls_format()};
+  return {idx_format(),   npy_format(),        npz_format(),  hdf5_format(),          csv_format(),
+          tsv_format(),   images_format(),     text_format(), smiles_format(),        ratings_format(),
+          audio_format(), wav_format(),        flac_format(), moving_digits_format(), sprites_format(),
+          video_format(), piano_rolls_format()};
 }
 
 Format find_format(const std::string& name) {

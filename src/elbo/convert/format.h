@@ -39,6 +39,7 @@ auto with_options(void (*convert)(const std::vector<std::string>&, const Target&
 Format idx_format();
 Format npy_format();
 Format npz_format();
+Format hdf5_format();
 Format csv_format();
 Format tsv_format();
 Format images_format();

@@ -1,11 +1,9 @@
 // NumPy's .npz archives: arrays by name.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <map>
-
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
+#include "elbo/convert/array_names.h"
 #include "elbo/convert/array_splits.h"
 #include "elbo/convert/format.h"
 
@@ -24,31 +22,6 @@ struct NpzOptions {
 };
 
 constexpr std::string_view ending = ".npy";
-std::vector<std::string> usual_rows() { return {"x", "data", "images", "features", "arr_0"}; }
-std::vector<std::string> usual_labels() { return {"y", "label", "labels", "targets", "arr_1"}; }
-
-// "x_train" and "train_x" without the word that names a split: "x".
-std::string without_split(const std::string& name) {
-  if (split_named(name).empty()) return name;
-  std::vector<std::string> parts = split(name, '_');
-  std::erase_if(parts, [](const std::string& part) { return !split_named(part).empty(); });
-  return join(parts, "_");
-}
-
-// Split → array, for arrays named `wanted`, or named by the first of the usual names that exists.
-std::map<std::string, std::string> find_arrays(const std::vector<std::string>& names,
-                                               const std::string& wanted,
-                                               const std::vector<std::string>& usual) {
-  if (std::ranges::find(names, wanted) != names.end()) return {{split_named(wanted), wanted}};
-  for (const std::string& candidate : wanted.empty() ? usual : std::vector<std::string>{wanted}) {
-    std::map<std::string, std::string> found;
-    for (const std::string& name : names)
-      if ((wanted.empty() ? lower_case(without_split(name)) : without_split(name)) == candidate)
-        found.emplace(split_named(name), name);
-    if (!found.empty()) return found;
-  }
-  return {};
-}
 
 std::vector<std::string> arrays_in(const std::string& path) {
   std::vector<std::string> names;
