@@ -41,7 +41,7 @@ class Images final : public RowSource {
 std::shared_ptr<Model> make_model(const std::vector<Setting>& settings = {},
                                   const std::string& name = "vae") {
   ModelContext context;
-  context.data = {.x = {1, 4, 4}, .kind = "image"};
+  context.data = {.x = {1, 4, 4}, .kind = "image", .in_unit_interval = true};
   context.network.kind = "mlp";
   context.network.hidden = {8};
   RandomGenerator init(Key(1));

@@ -13,9 +13,10 @@ namespace {
 
 const std::map<std::string, DataShape>& shapes() {
   static const std::map<std::string, DataShape> all{
-      {"image", {.x = {1, 16, 16}, .kind = "image"}},
-      {"labelled_image", {.x = {1, 16, 16}, .kind = "image", .classes = 3}},
-      {"attributed_image", {.x = {1, 16, 16}, .kind = "image", .label_features = 2}},
+      {"image", {.x = {1, 16, 16}, .kind = "image", .in_unit_interval = true}},
+      {"labelled_image", {.x = {1, 16, 16}, .kind = "image", .in_unit_interval = true, .classes = 3}},
+      {"attributed_image",
+       {.x = {1, 16, 16}, .kind = "image", .in_unit_interval = true, .label_features = 2}},
       {"tabular", {.x = {6}, .kind = "tabular"}},
       {"sequence", {.x = {8, 3}, .kind = "sequence"}},
       {"video", {.x = {3, 1, 16, 16}, .kind = "sequence"}},

@@ -47,7 +47,7 @@ void interpolate(const InterpolateOptions& options, const RunInUse& used) {
                                   ? batch.label.slice(0, 0, {}, 2).repeat_interleave(options.steps, 0)
                                   : batch.label;
   const torch::Tensor rows = run.model->decode(walks(run.model->encode(batch).z, options.steps), label);
-  write_rows(options.output, {{"x", rows}}, options.steps, run.vocabulary());
+  write_results(options.output, run, {{"x", rows}}, options.steps);
 }
 
 }  // namespace

@@ -78,9 +78,9 @@ void predict(const PredictOptions& options, const RunInUse& used) {
   const int64_t given = given_elements(options, run.checkpoint.data);
   const Batch batch = longer_than(run.rows(used.split, 0, std::min(options.n, source.rows())), given);
   constexpr int64_t columns = 16;
-  write_rows(options.output,
-             {{"x", batch.x}, {"prediction", predict(batch, given).value_or(torch::Tensor())}},
-             std::min(columns, batch.size()), run.vocabulary());
+  write_results(options.output, run,
+                {{"x", batch.x}, {"prediction", predict(batch, given).value_or(torch::Tensor())}},
+                std::min(columns, batch.size()));
 }
 
 }  // namespace

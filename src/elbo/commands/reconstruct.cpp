@@ -35,8 +35,8 @@ void reconstruct(const ReconstructOptions& options, const RunInUse& used) {
   const Batch batch = run.rows(used.split, 0, std::min(options.n, source.rows()));
   const torch::Tensor reconstruction = run.model->decode(run.model->encode(batch).z, batch.label);
   constexpr int64_t columns = 16;
-  write_rows(options.output, {{"x", batch.x}, {"reconstruction", reconstruction}},
-             std::min(columns, batch.size()), run.vocabulary());
+  write_results(options.output, run, {{"x", batch.x}, {"reconstruction", reconstruction}},
+                std::min(columns, batch.size()));
 }
 
 }  // namespace

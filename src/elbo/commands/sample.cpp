@@ -73,8 +73,8 @@ void sample(const SampleOptions& options, const RunInUse& used) {
     z = variations(*run.model, varied_level(*run.model, options.vary), options.n, noise);
   }
   const torch::Tensor rows = run.model->decode(z, label);
-  write_rows(options.output, {{"x", rows}},
-             static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.n)))), run.vocabulary());
+  write_results(options.output, run, {{"x", rows}},
+                static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.n)))));
 }
 
 }  // namespace

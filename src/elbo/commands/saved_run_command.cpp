@@ -1,5 +1,8 @@
 #include "elbo/commands/saved_run_command.h"
 
+#include <filesystem>
+#include <utility>
+
 #include "elbo/run/device.h"
 
 namespace elbo {
@@ -26,6 +29,15 @@ RunInUse open_run_of(const Environment& environment, const CommandLine& line, co
           .world = std::move(world),
           .run = std::move(run),
           .split = std::move(split)};
+}
+
+void write_results(const OutputOptions& options, const SavedRun& run, NamedRows rows, int64_t columns) {
+  const Transform& transform = run.model->transform();
+  const bool draws = std::filesystem::path(options.out).extension() == ".png";
+  // Images of bytes are written in [0, 1], as images of floats are; PNG needs that of all.
+  if (transform.kind != "bytes" && !(draws && transform.kind == "unit"))
+    for (auto& [name, values] : rows) values = transform.undo(values);
+  write_rows(options, std::move(rows), columns, run.vocabulary());
 }
 
 }  // namespace elbo

@@ -5,6 +5,7 @@
 
 #include "elbo/base/options.h"
 #include "elbo/commands/command.h"
+#include "elbo/eval/output.h"
 #include "elbo/run/saved_run.h"
 
 namespace elbo {
@@ -57,6 +58,9 @@ std::optional<CommandLine> begin_with_run(const Command& command, const Words& w
 // All ranks call it. Throws usage Errors as open_run does.
 RunInUse open_run_of(const Environment& environment, const CommandLine& line, const OptionTable& table,
                      const SavedRunOptions& options, DataNeed need);
+
+// Writes rows as the model gives them in the units of the data, but images in [0, 1]. For one rank.
+void write_results(const OutputOptions& options, const SavedRun& run, NamedRows rows, int64_t columns);
 
 // A command that parses its Options (of SavedRunOptions, with a table()), opens the run and uses it.
 template <typename Options>

@@ -77,7 +77,7 @@ void traverse(const TraverseOptions& options, const RunInUse& used) {
                                 chosen_dimensions(options.dimensions, run.model->latent_size()), options);
   const torch::Tensor label =
       batch.label.defined() ? batch.label.repeat_interleave(z.size(0), 0) : batch.label;
-  write_rows(options.output, {{"x", run.model->decode(z, label)}}, options.steps, run.vocabulary());
+  write_results(options.output, run, {{"x", run.model->decode(z, label)}}, options.steps);
 }
 
 }  // namespace

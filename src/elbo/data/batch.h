@@ -9,7 +9,7 @@
 namespace elbo {
 
 struct Batch {
-  torch::Tensor x;      // (b, …) float32; images scaled to [0, 1], tokens as ids
+  torch::Tensor x;      // (b, …) float32, after the data set's transform; tokens as ids
   torch::Tensor label;  // (b) int64 or (b, k) float32; undefined if the data set has none
   torch::Tensor ids;    // (b) int64, row numbers within the split
   torch::Tensor
@@ -29,13 +29,14 @@ struct DataShape {
   // Shape of a row: (channels, height, width), (features), (time, features), (time) for tokens, or (time,
   // channels, height, width) for video.
   std::vector<int64_t> x;
-  std::string kind;            // image | tabular | sequence | tokens | video | audio | interactions | "" (unknown)
-  bool integer_x = false;      // stored as integers
-  bool bytes_x = false;        // stored as unsigned bytes: x is scaled from 0…255 to [0, 1], except tokens
-  int64_t classes = 0;         // class labels are 0 … classes-1; 0: no class labels
-  int64_t label_features = 0;  // k of continuous labels (N, k); 0: no continuous labels
-  int64_t rows = 0;            // of the training split
-  int64_t tokens = 0;          // size of the vocabulary: x holds 0 … tokens-1; 0: x does not hold tokens
+  std::string kind;  // image | tabular | sequence | tokens | video | audio | interactions | "" (unknown)
+  bool integer_x = false;         // stored as integers
+  bool bytes_x = false;           // stored as unsigned bytes
+  bool in_unit_interval = false;  // x, after its transform, is in [0, 1]
+  int64_t classes = 0;            // class labels are 0 … classes-1; 0: no class labels
+  int64_t label_features = 0;     // k of continuous labels (N, k); 0: no continuous labels
+  int64_t rows = 0;               // of the training split
+  int64_t tokens = 0;             // size of the vocabulary: x holds 0 … tokens-1; 0: x does not hold tokens
 
   int64_t features() const {
     int64_t product = 1;
@@ -44,6 +45,7 @@ struct DataShape {
   }
   bool has_labels() const { return classes > 0 || label_features > 0; }
   bool is_image() const { return kind == "image" && x.size() == 3; }
+  bool is_unit_image() const { return is_image() && in_unit_interval; }
   bool has_pixels() const { return is_image() || x.size() == 4; }  // images or videos
 };
 

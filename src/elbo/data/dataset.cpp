@@ -14,6 +14,7 @@
 #include "elbo/data/holdout.h"
 #include "elbo/data/host_chunks.h"
 #include "elbo/data/joined_rows.h"
+#include "elbo/data/packed_values.h"
 #include "elbo/data/sparse_rows.h"
 #include "elbo/data/split_paths.h"
 #include "elbo/data/stored_split.h"
@@ -45,6 +46,16 @@ void DataOptions::bind(OptionTable& table) {
             "rows in a file of another layout");
   table.add("data.label", label,
             "dataset of the labels inside a split's group, or an absolute path; optional");
+  std::vector<std::string> kinds = transform_kinds();
+  kinds.insert(kinds.begin(), "auto");
+  table.add_choice(
+      "data.normalize", normalize, kinds,
+      "transform of the values before the networks see them, fitted on the training rows, kept with the "
+      "model "
+      "and undone in results; bytes: 0…255 to [0, 1]; unit: the least to the largest value to [0, 1]; "
+      "standardize: mean 0 and standard deviation 1 of each column, feature or channel; robust: the same by "
+      "median and quartiles; log1p: log(1 + x); auto: bytes for images of 8 bits, unit for images with other "
+      "values outside of [0, 1], standardize where a mean or deviation is above 10, otherwise none");
   table.add("data.validation_fraction", validation_fraction,
             "fraction of the training rows that is held out for validation if the file has no validation "
             "split, in whole percents; which rows depends on their numbers alone",
@@ -119,8 +130,8 @@ struct Dataset::State {
 
   // The root attribute kind, "" where there is none.
   static std::string kind_of(const DataFile& file) {
-    static const std::vector<std::string> known{"image", "tabular", "sequence",
-                                                "audio", "tokens", "video", "interactions"};
+    static const std::vector<std::string> known{"image",  "tabular", "sequence",    "audio",
+                                                "tokens", "video",   "interactions"};
     const std::string kind =
         hdf5::read_text_attribute(hdf5::open_group(file.handle(), "/"), "kind").value_or("");
     if (kind.empty() || std::ranges::find(known, kind) != known.end()) return kind;
@@ -134,7 +145,7 @@ struct Dataset::State {
   void find_shape(const DataFile& file, const hdf5::DatasetInfo& info, const std::string& path) {
     const std::vector<int64_t> row(info.shape.begin() + 1, info.shape.end());
     shape.integer_x = info.type_class == H5T_INTEGER;
-    shape.bytes_x = info.bytes();
+    shape.bytes_x = info.bytes() && !PackedValues(hdf5::open_dataset(file.handle(), path)).scaled();
     shape.kind = kind_of(file);
     if (shape.kind.empty()) {
       const bool images = row.size() == 3 || (row.size() == 2 && info.bytes());
@@ -262,17 +273,6 @@ struct Dataset::State {
     return info.shape.front();
   }
 
-  ValueRule rule_of_values() const {
-    if (shape.tokens > 0) return {};  // checked as tokens
-    if (shape.kind == "image")
-      return {Support::unit_interval, "store images as uint8, or scale them to [0, 1]"};
-    if (options.binarize != "none")
-      return {Support::unit_interval,
-              fmt::format("data.binarize={} takes values as probabilities; scale them to [0, 1], or use none",
-                          options.binarize)};
-    return options.values;
-  }
-
   std::shared_ptr<const RowSource> open_split(const std::string& split) const {
     const auto cache = std::make_shared<ChunkCache>(2 * options.shuffle_buffer_bytes);
     std::vector<std::shared_ptr<const RowSource>> parts;
@@ -292,7 +292,6 @@ struct Dataset::State {
                                           StoredSplitOptions{.x = paths.x,
                                                              .label = paths.label,
                                                              .row_shape = shape.x,
-                                                             .values = rule_of_values(),
                                                              .tokens = shape.tokens,
                                                              .classes = shape.classes,
                                                              .labels_bytes = options.shuffle_buffer_bytes,
@@ -348,6 +347,15 @@ Dataset::~Dataset() = default;
 Dataset::Dataset(Dataset&&) noexcept = default;
 
 const DataShape& Dataset::shape() const { return state_->shape; }
+
+void Dataset::set_in_unit_interval(bool in_unit_interval) {
+  state_->shape.in_unit_interval = in_unit_interval;
+}
+
+void Dataset::set_transform(const Transform& transform, const ValueRule& rule) {
+  for (auto& [name, rows] : state_->splits)
+    if (!state_->stored.front().sparse) rows = std::make_shared<TransformedRows>(rows, transform, rule);
+}
 
 std::vector<std::string> Dataset::splits() const {
   std::vector<std::string> names;

@@ -11,6 +11,7 @@
 #include "elbo/data/batch.h"
 #include "elbo/data/check_values.h"
 #include "elbo/data/row_source.h"
+#include "elbo/data/transformed_rows.h"
 #include "elbo/data/vocabulary.h"
 #include "elbo/hdf5/storage.h"
 
@@ -21,12 +22,12 @@ struct DataOptions {
   std::string stage;  // folder on this host to which the files are copied first (data/stage.h); "": no copy
   std::string train = "train", validation = "validation", test = "test";  // groups; unused with an absolute x
   std::string x = "x", label = "label";  // datasets in a split's group, or absolute paths ("/images/raw")
+  std::string normalize = "auto";        // auto, or a kind of data/transform.h
   double validation_fraction = 0;        // of the training rows, if the files have no validation split
   std::string binarize = "none";         // none | static | dynamic
   int64_t shuffle_buffer_bytes = 0;      // 0: default_shuffle_buffer_bytes()
   int64_t prefetch = 4;                  // microbatches read ahead, for each worker
-  // What the model's likelihood takes: not an option. Images and rows that are binarised must be
-  // in [0, 1] besides.
+  // What the model's likelihood takes of transformed values: not an option.
   ValueRule values{};
   void bind(OptionTable& table);  // under data.*
 };
@@ -52,6 +53,11 @@ class Dataset {
   ~Dataset();
   Dataset(Dataset&&) noexcept;
   const DataShape& shape() const;
+  // What follows from the transform of the rows (run/normalization.h), which is decided after a look at them:
+  // whether x is in [0, 1] then; and the transform itself, which split() applies from then on, with a rule
+  // for its results. Sparse rows are not transformed.
+  void set_in_unit_interval(bool in_unit_interval);
+  void set_transform(const Transform& transform, const ValueRule& rule);
   std::vector<std::string> splits() const;  // those of train, validation, test that exist
   bool has(const std::string& split) const;
   const RowSource& split(const std::string& split) const;  // throws a usage Error if it does not exist

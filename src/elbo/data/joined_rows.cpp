@@ -60,6 +60,11 @@ void JoinedRows::read_all() const {
   for (const auto& part : parts_) part->read_all();
 }
 
+std::string JoinedRows::place_of(int64_t id) const {
+  const size_t part = part_of(id);
+  return parts_[part]->place_of(id - first_[part]);
+}
+
 std::string JoinedRows::access_method() const {
   std::set<std::string> methods;
   for (const auto& part : parts_) methods.insert(part->access_method());

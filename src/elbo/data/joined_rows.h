@@ -18,6 +18,7 @@ class JoinedRows final : public RowSource {
   Batch read(const std::vector<int64_t>& ids) const override;
   void read_all() const override;
   std::string access_method() const override;
+  std::string place_of(int64_t id) const override;
 
  private:
   size_t part_of(int64_t row) const;

@@ -18,12 +18,14 @@ class RowSource {
   virtual int64_t rows_per_chunk() const = 0;
   virtual int64_t bytes_per_row() const = 0;  // in memory, of x
   // Reads the rows `ids` (any order, duplicates allowed) as a batch. Throws a usage Error that names file,
-  // dataset and row for a value that is not finite or out of range, and an Error for a read error. Keeps
+  // dataset and row for a value that is not finite, and an Error for a read error. Keeps
   // chunks in an LRU cache of two shuffle buffers (data.shuffle_buffer_bytes).
   virtual Batch read(const std::vector<int64_t>& ids) const = 0;
   // Reads and validates all rows.
   virtual void read_all() const = 0;
   virtual std::string access_method() const = 0;  // see RowReader::access_method()
+  // File, row and dataset of a row, for messages.
+  virtual std::string place_of(int64_t id) const { return "row " + std::to_string(id); }
 };
 
 }  // namespace elbo

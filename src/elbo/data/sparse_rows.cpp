@@ -123,6 +123,10 @@ Batch SparseRows::read(const std::vector<int64_t>& ids) const {
   return batch;
 }
 
+std::string SparseRows::place_of(int64_t id) const {
+  return fmt::format("{}: row {} of {}", raw_->path(), id, group_);
+}
+
 void SparseRows::read_all() const {
   for (int64_t chunk = 0; chunk * chunk_entries < entries(); ++chunk)
     cache_->get({number_, chunk}, [&] { return load(chunk); });

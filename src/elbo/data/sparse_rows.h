@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "elbo/data/check_values.h"
 #include "elbo/data/chunk_cache.h"
 #include "elbo/data/row_source.h"
 #include "elbo/hdf5/data_file.h"
@@ -29,6 +30,7 @@ class SparseRows final : public RowSource {
   void read_all() const override;
   int64_t chunk_bytes() const;  // the largest size of a chunk in memory
   std::string access_method() const override { return indices_->access_method(); }
+  std::string place_of(int64_t id) const override;
 
  private:
   int64_t entries() const { return offsets_.back(); }

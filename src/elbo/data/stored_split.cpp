@@ -1,9 +1,11 @@
 #include "elbo/data/stored_split.h"
 
+#include <fmt/format.h>
 #include <torch/types.h>
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "elbo/base/error.h"
 
@@ -14,9 +16,8 @@ namespace {
 // HDF5 call.
 constexpr int64_t minimum_chunk_bytes = int64_t{256} * 1024;
 
-// Converts n bytes to float32, divided by `unit`.
-void widen(const uint8_t* bytes, int64_t n, float unit, float* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(bytes[i]) / unit;
+void widen(const uint8_t* bytes, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(bytes[i]);
 }
 
 }  // namespace
@@ -27,13 +28,13 @@ StoredSplit::StoredSplit(const DataFile& file, std::shared_ptr<ChunkCache> cache
   rows_ = info.shape.front();
   features_ = info.row_elements();
   bytes_ = info.bytes();
-  if (options_.tokens > 0) byte_unit_ = 1;
   item_bytes_ = bytes_ ? 1 : 4;
   const int64_t stored = info.chunk.empty() ? 1 : std::min(info.chunk.front(), rows_);
   rows_per_chunk_ =
       std::min(rows_, stored * std::max<int64_t>(1, minimum_chunk_bytes / (stored * bytes_per_row())));
   chunks_ = (rows_ + rows_per_chunk_ - 1) / rows_per_chunk_;
   x_ = file.reader(options_.x, stored_type());
+  packed_ = PackedValues(hdf5::open_dataset(file.handle(), options_.x));
   random_access_ = x_->has_random_access();
   if (!options_.label.empty()) open_labels(file);
   if (!options_.length.empty()) open_lengths(file);
@@ -94,7 +95,7 @@ Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
     const ChunkCache::Pointer from = chunk(row / rows_per_chunk_);
     const int64_t at = row % rows_per_chunk_;
     if (bytes_) {
-      widen(from->x.const_data_ptr<uint8_t>() + at * features_, features_, byte_unit_, x + i * features_);
+      widen(from->x.const_data_ptr<uint8_t>() + at * features_, features_, x + i * features_);
     } else {
       std::memcpy(x + i * features_, from->x.const_data_ptr<float>() + at * features_,
                   static_cast<size_t>(features_) * sizeof(float));
@@ -102,7 +103,18 @@ Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
     if (label_ && !labels_.defined()) batch.label[i].copy_(from->label[at]);
   }
   if (options_.tokens > 0) check_tokens(batch);
+  if (!packed_.none()) unpack(batch);
   return batch;
+}
+
+// Refuses missing values in a batch of stored numbers, and scales it.
+void StoredSplit::unpack(Batch& batch) const {
+  auto* x = batch.x.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < batch.size(); ++i)
+    if (const std::string missing = packed_.missing_in(x + i * features_, features_); !missing.empty())
+      usage_error("{} has {}; leave the row out, or fill the value in",
+                  place_of(batch.ids[i].item<int64_t>()), missing);
+  packed_.unpack(x, batch.x.numel());
 }
 
 std::vector<int64_t> StoredSplit::label_shape_of(int64_t rows) const {
@@ -116,11 +128,15 @@ void StoredSplit::read_single_row(int64_t row, float* out) const {
     thread_local std::vector<uint8_t> bytes;
     bytes.resize(static_cast<size_t>(features_));
     x_->read(row, 1, bytes.data());
-    widen(bytes.data(), features_, byte_unit_, out);
+    widen(bytes.data(), features_, out);
   } else {
     x_->read(row, 1, out);
-    require_valid(out, 1, features_, options_.values, raw_->path(), options_.x, row);
+    require_valid(out, 1, features_, {}, raw_->path(), options_.x, row);
   }
+}
+
+std::string StoredSplit::place_of(int64_t id) const {
+  return fmt::format("{}: row {} of {}", raw_->path(), id, options_.x);
 }
 
 void StoredSplit::read_all() const {
@@ -129,6 +145,12 @@ void StoredSplit::read_all() const {
       load(index);
     } else {
       chunk(index);
+    }
+    if (!packed_.none()) {  // missing values are found in a batch
+      std::vector<int64_t> ids(
+          static_cast<size_t>(std::min(rows_per_chunk_, rows_ - index * rows_per_chunk_)));
+      std::iota(ids.begin(), ids.end(), index * rows_per_chunk_);
+      read(ids);
     }
   }
 }
@@ -144,8 +166,7 @@ Chunk StoredSplit::load(int64_t index) const {
   chunk.x = torch::empty({count, features_}, stored_type());
   x_->read(first, count, chunk.x.mutable_data_ptr());
   if (!bytes_)
-    require_valid(chunk.x.const_data_ptr<float>(), count, features_, options_.values, raw_->path(),
-                  options_.x, first);
+    require_valid(chunk.x.const_data_ptr<float>(), count, features_, {}, raw_->path(), options_.x, first);
   if (label_ && !labels_.defined()) chunk.label = read_labels(first, count);
   return chunk;
 }

@@ -7,6 +7,7 @@
 
 #include "elbo/data/check_values.h"
 #include "elbo/data/chunk_cache.h"
+#include "elbo/data/packed_values.h"
 #include "elbo/data/row_source.h"
 #include "elbo/hdf5/data_file.h"
 #include "elbo/hdf5/hdf5.h"
@@ -17,7 +18,6 @@ namespace elbo {
 struct StoredSplitOptions {
   std::string x, label;            // absolute paths in the file; label "": none
   std::vector<int64_t> row_shape;  // of x, in a batch
-  ValueRule values{};              // of x after scaling
   int64_t tokens = 0;              // x holds 0 … tokens-1; 0: x does not hold tokens
   int64_t classes = 0;             // labels are 0 … classes-1
   int64_t labels_bytes = 0;        // labels up to this size are kept in memory
@@ -35,6 +35,7 @@ class StoredSplit final : public RowSource {
   Batch read(const std::vector<int64_t>& ids) const override;
   void read_all() const override;
   std::string access_method() const override { return x_->access_method(); }
+  std::string place_of(int64_t id) const override;
   // The largest size of a chunk in memory; 0 if single rows are read.
   int64_t chunk_bytes() const;
 
@@ -48,6 +49,7 @@ class StoredSplit final : public RowSource {
   torch::Tensor read_labels(int64_t first, int64_t count) const;
   ChunkCache::Pointer chunk(int64_t index) const;
   Chunk load(int64_t index) const;
+  void unpack(Batch& batch) const;
   void check_tokens(const Batch& batch) const;
   void check_label(const torch::Tensor& label, int64_t first_row) const;
 
@@ -58,7 +60,7 @@ class StoredSplit final : public RowSource {
   std::vector<int64_t> label_shape_;  // of the dataset
   int64_t rows_ = 0, rows_per_chunk_ = 1, chunks_ = 1, features_ = 1, item_bytes_ = 4;
   bool bytes_ = false, integer_labels_ = false;
-  float byte_unit_ = 255;  // the stored byte that stands for 1
+  PackedValues packed_;
 
   // Single rows are read directly into the batch, without the cache: the page cache keeps one copy for all
   // ranks of a host.

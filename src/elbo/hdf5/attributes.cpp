@@ -153,4 +153,18 @@ std::optional<double> read_double_attribute(const Handle& object, const std::str
   return read_number<double>(object, name, H5T_NATIVE_DOUBLE);
 }
 
+std::vector<double> read_numbers_attribute(const Handle& object, const std::string& name) {
+  const auto guard = lock();
+  if (H5Aexists(object.get(), name.c_str()) <= 0) return {};
+  const Handle attribute =
+      checked(H5Aopen(object.get(), name.c_str(), H5P_DEFAULT), H5Aclose, object.get(), "open an attribute");
+  const Handle space(H5Aget_space(attribute.get()), H5Sclose);
+  const hssize_t count = H5Sget_simple_extent_npoints(space.get());
+  constexpr hssize_t most = 1 << 20;  // anything is possible in a damaged file
+  if (count < 1 || count > most) return {};
+  std::vector<double> numbers(static_cast<size_t>(count));
+  if (H5Aread(attribute.get(), H5T_NATIVE_DOUBLE, numbers.data()) < 0) return {};  // not numbers
+  return numbers;
+}
+
 }  // namespace elbo::hdf5

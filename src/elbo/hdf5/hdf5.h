@@ -112,5 +112,7 @@ void write_attribute(const Handle& object, const std::string& name, const std::v
 std::optional<std::string> read_text_attribute(const Handle& object, const std::string& name);
 std::optional<int64_t> read_integer_attribute(const Handle& object, const std::string& name);
 std::optional<double> read_double_attribute(const Handle& object, const std::string& name);
+// All numbers of an attribute of any shape; empty if it is missing or not numeric.
+std::vector<double> read_numbers_attribute(const Handle& object, const std::string& name);
 
 }  // namespace elbo::hdf5

@@ -41,7 +41,7 @@ GaussianVae::GaussianVae(const ModelContext& context, const GaussianVaeOptions& 
     : latent_(options.latent) {
   require_numeric_rows(context.data, context.name);
   const std::vector<int64_t>& row = context.data.x;
-  likelihood_ = make_likelihood(options.likelihood, context.data.is_image());
+  likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
   encoder_ =
       register_module("encoder", make_encoder(context.network, row, 2 * latent_, init, condition_features));
   decoder_ = register_module("decoder", make_decoder(context.network, row, latent_ + condition_features,

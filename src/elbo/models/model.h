@@ -6,11 +6,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "elbo/base/phase.h"
 #include "elbo/base/random.h"
 #include "elbo/data/batch.h"
+#include "elbo/data/transform.h"
 #include "elbo/nn/likelihood.h"
 #include "elbo/objectives/loss_terms.h"
 
@@ -41,6 +43,16 @@ struct Continuation {
 
 class Model : public torch::nn::Module {
  public:
+  // The transform that its rows have gone through (data/transform.h). Shift and scale become buffers of the
+  // model. Call it once, after construction.
+  void set_transform(Transform transform) {
+    transform_ = std::move(transform);
+    if (!transform_.shift.defined()) return;
+    transform_.shift = register_buffer("input_shift", transform_.shift);
+    transform_.scale = register_buffer("input_scale", transform_.scale);
+  }
+  const Transform& transform() const { return transform_; }
+
   virtual std::vector<Phase> phases() const { return {{"model", {}}}; }
 
   // The objective of one microbatch. A pure function: its only randomness is `noise`, it writes no buffer and
@@ -83,6 +95,9 @@ class Model : public torch::nn::Module {
   virtual bool uses_length() const { return false; }
   virtual int64_t latent_size() const = 0;
   virtual std::shared_ptr<const Likelihood> likelihood() const = 0;  // null for a model without one
+
+ private:
+  Transform transform_;
 };
 
 }  // namespace elbo

@@ -25,7 +25,8 @@ struct VampVaeOptions : GaussianVaeOptions {
 // Learned rows of the data's shape, in [0, 1] for images.
 class PseudoInputs : public torch::nn::Module {
  public:
-  PseudoInputs(int64_t n, const DataShape& data, RandomGenerator& init) : in_unit_interval_(data.is_image()) {
+  PseudoInputs(int64_t n, const DataShape& data, RandomGenerator& init)
+      : in_unit_interval_(data.is_unit_image()) {
     std::vector<int64_t> sizes{n};
     sizes.insert(sizes.end(), data.x.begin(), data.x.end());
     require_memory(sizes);

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "elbo/nn/networks.h"
+#include "elbo/run/normalization.h"
 
 namespace elbo {
 namespace {
@@ -17,15 +18,16 @@ struct Values {
   bool far_from_standard() const {
     return deviation > 0 && (std::fabs(mean) > 3 * deviation || deviation > 10 || deviation < 0.1);
   }
+  // Their deviation after the transform.
+  double deviation_after(const std::string& transform) const {
+    if (transform == "standardize") return 1;
+    if (transform == "bytes") return deviation / 255;
+    return transform == "unit" ? deviation / (highest - lowest) : deviation;
+  }
 };
 
-Values sample(const RowSource& rows, int64_t features) {
-  constexpr int64_t most_rows = 1024, most_numbers = 4 << 20;  // long rows must fit into memory, too
-  const int64_t taken = std::min({rows.rows(), most_rows, std::max<int64_t>(1, most_numbers / features)});
-  std::vector<int64_t> ids;
-  ids.reserve(static_cast<size_t>(taken));
-  for (int64_t i = 0; i < taken; ++i) ids.push_back(i * rows.rows() / taken);
-  const torch::Tensor x = rows.read(ids).x.to(torch::kFloat64);
+Values values_of(const RowSource& rows, int64_t features) {
+  const torch::Tensor x = sample_rows(rows, features).to(torch::kFloat64);
   return {x.min().item<double>(), x.max().item<double>(), x.mean().item<double>(),
           x.std(false).item<double>()};
 }
@@ -45,7 +47,8 @@ class Choices {
 };
 
 void choose_likelihood(Choices& choices, const Dataset& data) {
-  if (data.shape().is_image()) {
+  const Normalization normalization = choose_normalization(data, /*counts=*/false, /*binarized=*/false);
+  if (data.shape().is_image() && normalization.in_unit_interval) {
     choices.choose("model.likelihood", "bernoulli",
                    "images, whose values in [0, 1] are taken as probabilities");
     return;
@@ -54,15 +57,19 @@ void choose_likelihood(Choices& choices, const Dataset& data) {
     choices.choose("model.likelihood", "multinomial", "interactions, as counts (Liang et al. 2018)");
     return;
   }
-  const Values values = sample(data.split("train"), data.shape().features());
-  choices.choose(
-      "model.likelihood", "gaussian",
-      fmt::format("real values, from {:.3g} to {:.3g}{}", values.lowest, values.highest,
-                  values.far_from_standard() ? "; training is quicker with mean 0 and deviation 1" : ""));
+  const Values values = values_of(data.split("train"), data.shape().features());
+  const double deviation = values.deviation_after(normalization.kind);
+  const bool as_they_are = normalization.kind == "none";
+  choices.choose("model.likelihood", "gaussian",
+                 fmt::format("real values, from {:.3g} to {:.3g}{}", values.lowest, values.highest,
+                             as_they_are && values.far_from_standard()
+                                 ? "; training is quicker with mean 0 and deviation 1"
+                                 : ""));
   choices.choose("model.likelihood_variance", "learned", "the noise level is unknown, so it is learned");
-  if (values.deviation > 0)
-    choices.choose("model.likelihood_scale", fmt::format("{:.1e}", values.deviation),
-                   "the values' standard deviation, where learning starts");
+  if (deviation > 0)
+    choices.choose("model.likelihood_scale", fmt::format("{:.1e}", deviation),
+                   as_they_are ? "the values' standard deviation, where learning starts"
+                               : "the standard deviation of the transformed values, where learning starts");
 }
 
 void choose_vae(Choices& choices, const Dataset& data) {

@@ -39,9 +39,9 @@ ValueRule rule_of_likelihood(const OptionTable& table) {
   const std::string name = table.value("model.likelihood");
   const Support support = likelihood_support(name);
   if (support == Support::real) return {};
-  return {support, fmt::format("model.likelihood={} needs {}; correct or scale the data, or use another "
-                               "likelihood, such as gaussian",
-                               name, describe(support))};
+  return {support, fmt::format("model.likelihood={} needs {}; {}use another likelihood, such as gaussian",
+                               name, describe(support),
+                               support == Support::unit_interval ? "use data.normalize=unit, or " : "")};
 }
 
 // The value that the last setting of the key gives, else "".

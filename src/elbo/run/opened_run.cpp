@@ -6,15 +6,17 @@
 #include "elbo/base/random.h"
 #include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/run/device.h"
+#include "elbo/run/normalization.h"
 #include "elbo/run/open_data.h"
 #include "elbo/run/preflight.h"
 
 namespace elbo {
 
-std::shared_ptr<Model> build_model(const RunConfig& config, const DataShape& data,
+std::shared_ptr<Model> build_model(const RunConfig& config, const DataShape& data, const Transform& transform,
                                    const Checkpoint* checkpoint, const std::string& where) {
   RandomGenerator init(Key(static_cast<uint64_t>(config.train.seed)).with("init"));
   std::shared_ptr<Model> model = config.model->build({data, config.network, config.model->name()}, init);
+  model->set_transform(transform);
   if (checkpoint != nullptr) load_into(*model, *checkpoint, where);
   return model;
 }
@@ -29,8 +31,11 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
   std::optional<Checkpoint> start = broadcast_checkpoint(*world, is_root ? find_start(config) : std::nullopt);
   Dataset dataset = open_data(config, environment, *world, start ? &*start : nullptr, trains);
   static_cast<void>(dataset.split("train"));  // if there is none, that is the error
+  const Checkpoint* continued = start ? &*start : nullptr;
+  const Transform transform = fit_normalization(*world, config, dataset, continued);
   std::shared_ptr<Model> model =
-      build_model(config, dataset.shape(), start ? &*start : nullptr, config.directory());
+      build_model(config, dataset.shape(), transform, continued, config.directory());
+  transform_rows(dataset, *model, config);
   RunPlan plan = make_plan(config, dataset, *model, start);
   if (is_root)
     preflight_warnings(

@@ -25,14 +25,14 @@ struct OpenedRun {
 };
 
 // Opens and checks everything, and logs warnings that matter before the first step; writes nothing, but
-// copies data to data.stage where `purpose` is to train. Resolves data.shuffle_buffer_bytes. Throws usage
-// Errors. Collective.
+// copies data to data.stage where `purpose` is to train. Resolves data.shuffle_buffer_bytes and
+// data.normalize. Throws usage Errors. Collective.
 enum class OpenPurpose { train, check };
 OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, OpenPurpose purpose);
 
-// A model as the configuration says, on the CPU, with parameters drawn from the seed or those of
-// `checkpoint`, if not null. `where` names the run.
-std::shared_ptr<Model> build_model(const RunConfig& config, const DataShape& data,
+// A model as the configuration says, on the CPU, with parameters drawn from the seed, and with `transform`;
+// or with the parameters and buffers of `checkpoint`, if not null. `where` names the run.
+std::shared_ptr<Model> build_model(const RunConfig& config, const DataShape& data, const Transform& transform,
                                    const Checkpoint* checkpoint, const std::string& where);
 
 }  // namespace elbo

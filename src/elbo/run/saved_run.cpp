@@ -13,6 +13,7 @@
 #include "elbo/data/loader.h"
 #include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/run/device.h"
+#include "elbo/run/normalization.h"
 #include "elbo/run/opened_run.h"
 
 namespace elbo {
@@ -21,7 +22,8 @@ namespace {
 
 std::shared_ptr<Model> build(const SavedRun& run) {
   const std::shared_ptr<Model> model =
-      build_model(*run.config, run.checkpoint.data, &run.checkpoint, run.directory);
+      build_model(*run.config, run.checkpoint.data, saved_transform(*run.config, run.checkpoint.data),
+                  &run.checkpoint, run.directory);
   model->to(run.device);
   return model;
 }
@@ -140,6 +142,7 @@ SavedRun open_run(Communicator& comm, const std::string& directory, const std::s
   if (!shared) fail("{}: rank 0 has sent no checkpoint", directory);
   run.checkpoint = std::move(*shared);
   run.config = saved_config(run.checkpoint.config, directory);
+  run.checkpoint.data.in_unit_interval = saved_in_unit_interval(*run.config, run.checkpoint);
   if (device.is_cuda() && run.config->train.exact) use_deterministic_kernels();
   if (!data_path.empty()) run.config->data.path = data_path;
   if (need == DataNeed::rows) {
@@ -147,7 +150,10 @@ SavedRun open_run(Communicator& comm, const std::string& directory, const std::s
                                             Ranks{.compute_on_root = compute_on_root(comm), .share = {}});
   }
   run.model = build(run);
-  if (run.dataset) require_same_rows(run);
+  if (run.dataset) {
+    require_same_rows(run);
+    transform_rows(*run.dataset, *run.model, *run.config);
+  }
   return run;
 }
 

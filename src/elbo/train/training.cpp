@@ -54,8 +54,8 @@ Training::Training(const Environment& environment, RunConfig& config)
 std::vector<std::shared_ptr<Model>> Training::make_replicas() {
   std::vector<std::shared_ptr<Model>> replicas{std::move(run_.model)};
   while (static_cast<int>(replicas.size()) < workers_.count())
-    replicas.push_back(
-        build_model(config_, run_.plan.data, run_.start ? &*run_.start : nullptr, run_.plan.directory));
+    replicas.push_back(build_model(config_, run_.plan.data, replicas.front()->transform(),
+                                   run_.start ? &*run_.start : nullptr, run_.plan.directory));
   for (const auto& replica : replicas) replica->to(run_.device);
   return replicas;
 }

@@ -1,0 +1,89 @@
+#include "elbo/run/normalization.h"
+
+#include <gtest/gtest.h>
+#include <torch/types.h>
+
+#include <numeric>
+
+#include "elbo/base/random.h"
+#include "elbo/comm/self.h"
+#include "ranks.h"
+
+namespace elbo {
+namespace {
+
+class RowsInMemory final : public RowSource {
+ public:
+  explicit RowsInMemory(torch::Tensor x, torch::Tensor length = {})
+      : x_(std::move(x)), length_(std::move(length)) {}
+  int64_t rows() const override { return x_.size(0); }
+  int64_t rows_per_chunk() const override { return 100; }
+  int64_t bytes_per_row() const override { return x_.numel() / x_.size(0) * 4; }
+  Batch read(const std::vector<int64_t>& ids) const override {
+    const torch::Tensor index = torch::tensor(ids);
+    return {x_.index_select(0, index),
+            {},
+            index,
+            length_.defined() ? length_.index_select(0, index) : torch::Tensor()};
+  }
+  void read_all() const override {}
+  std::string access_method() const override { return "from memory"; }
+
+ private:
+  torch::Tensor x_, length_;
+};
+
+// Columns of very different sizes, the last one constant.
+torch::Tensor table() {
+  RandomGenerator noise(Key(3));
+  const torch::Tensor scale = torch::tensor({1e-3F, 1.0F, 4e3F, 0.0F}),
+                      shift = torch::tensor({0.0F, -7.0F, 1e4F, 5.0F});
+  return noise.normal({20'001, 4}) * scale + shift;
+}
+
+void expect_close(const torch::Tensor& found, const torch::Tensor& expected) {
+  EXPECT_TRUE(torch::allclose(found.to(torch::kFloat64), expected, 1e-6, 1e-9)) << found << expected;
+}
+
+TEST(Normalization, IsFittedToAllRowsWithTheSameBitsForEveryNumberOfRanks) {
+  const torch::Tensor x = table(), exact = x.to(torch::kFloat64);
+  const RowsInMemory rows(x);
+  const DataShape shape{.x = {4}, .kind = "tabular"};
+  const std::unique_ptr<Communicator> alone = make_self_communicator();
+  for (const std::string kind : {"unit", "standardize", "robust"}) {
+    const Transform all = fit_transform(world(), rows, shape, kind),
+                    own = fit_transform(*alone, rows, shape, kind);
+    EXPECT_TRUE(torch::equal(all.shift, own.shift)) << kind;
+    EXPECT_TRUE(torch::equal(all.scale, own.scale)) << kind;
+    if (kind == "unit") {
+      expect_close(all.shift, exact.min().view({1}));
+      expect_close(all.scale, (exact.max() - exact.min()).view({1}));
+    } else if (kind == "standardize") {
+      const torch::Tensor deviation = exact.std(0, /*unbiased=*/false);
+      expect_close(all.shift, exact.mean(0));
+      expect_close(all.scale, torch::where(deviation.gt(0), deviation, torch::ones_like(deviation)));
+    } else {
+      const torch::Tensor sorted = std::get<0>(exact.sort(0));
+      const torch::Tensor spread = (sorted[15'000] - sorted[5'000]) / 1.3489795;
+      expect_close(all.shift, sorted[10'000]);
+      expect_close(all.scale, torch::where(spread.gt(0), spread, torch::ones_like(spread)));
+    }
+  }
+}
+
+TEST(Normalization, LeavesPaddingOut) {
+  RandomGenerator noise(Key(4));
+  torch::Tensor x = noise.normal({500, 6, 2}) * 3 + 20;
+  const torch::Tensor length = torch::arange(500, torch::kInt64).remainder(7);
+  const torch::Tensor padded =
+      torch::arange(6).unsqueeze(0).ge(length.unsqueeze(1)).unsqueeze(2).expand_as(x);
+  x.masked_fill_(padded, 1e6);
+  const torch::Tensor kept = x.to(torch::kFloat64).masked_select(padded.logical_not()).view({-1, 2});
+  const Transform found =
+      fit_transform(world(), RowsInMemory(x, length), {.x = {6, 2}, .kind = "sequence"}, "standardize");
+  expect_close(found.shift, kept.mean(0));
+  expect_close(found.scale, kept.std(0, /*unbiased=*/false));
+}
+
+}  // namespace
+}  // namespace elbo
