@@ -77,6 +77,8 @@ void print_values(const DataFile& file, const std::string& dataset) {
   std::optional<ValueProfile> survey;
   try {
     survey = profile_values(file, dataset);
+    for (const std::string& sentence : file.unwritten_rows(dataset))
+      fmt::print("  UNWRITTEN  {}\n", sentence);
   } catch (const Error& error) {  // the rest of the file may be worth a look
     fmt::print("  values     cannot be read: {}\n", error.what());
     return;
@@ -177,7 +179,9 @@ void inspect_layout(const std::string& path) {
   const std::function<void(const std::string&)> walk = [&](const std::string& group) {
     for (const std::string& name : hdf5::list(file.handle(), group)) {
       const std::string inner = (group == "/" ? "" : group) + "/" + name;
-      if (hdf5::is_group(file.handle(), inner)) {
+      if (hdf5::leads_nowhere(file.handle(), inner)) {
+        fmt::print("\n{}\n  BROKEN     a link whose target cannot be reached\n", inner);
+      } else if (hdf5::is_group(file.handle(), inner)) {
         walk(inner);
       } else {
         print_storage(file, inner);
