@@ -10,6 +10,7 @@
 #include "elbo/base/error.h"
 #include "elbo/hdf5/check.h"
 #include "elbo/hdf5/chunk_index.h"
+#include "elbo/hdf5/codecs.h"
 #include "elbo/hdf5/file_search.h"
 #include "elbo/hdf5/unwritten_rows.h"
 #include "elbo/hdf5/virtual_dataset.h"
@@ -20,8 +21,6 @@ namespace {
 using hdf5::check;
 using hdf5::checked;
 using hdf5::Handle;
-
-constexpr H5Z_filter_t lzf = 32000;  // registered by h5py
 
 std::optional<ElementType> floating_type(hid_t type) {
   size_t sign = 0, exponent_at = 0, exponent_bits = 0, mantissa_at = 0, mantissa_bits = 0;
@@ -67,17 +66,38 @@ std::optional<ElementType> element_type(hid_t type) {
   return found;
 }
 
-// None for a filter that only the library supports.
-std::optional<Filter> known_filter(H5Z_filter_t id) {
-  switch (id) {
+// Parameters: version (two numbers), element size, elements of a block or 0, compression, its level. None if
+// only the library supports them.
+std::optional<Filter> bitshuffle_filter(const std::vector<unsigned>& parameters, size_t element_size) {
+  constexpr unsigned none = 0, lz4 = 2, zstd = 3;
+  if (parameters.size() < 3 || parameters[2] != element_size) return std::nullopt;
+  const unsigned compression = parameters.size() > 4 ? parameters[4] : none;
+  if (compression == lz4 && has_codecs()) return Filter::bitshuffle_lz4;
+  if (compression == zstd && has_codecs()) return Filter::bitshuffle_zstd;
+  const bool usual_blocks = parameters.size() < 4 || parameters[3] == 0;
+  return compression == none && usual_blocks ? std::optional(Filter::bitshuffle) : std::nullopt;
+}
+
+// None for a filter that only the library supports. The numbers are registered with The HDF Group.
+std::optional<Filter> known_filter(const hdf5::DatasetInfo::FilterInfo& filter, size_t element_size) {
+  const auto codec = [](Filter known) { return has_codecs() ? std::optional(known) : std::nullopt; };
+  switch (filter.id) {
     case H5Z_FILTER_DEFLATE:
       return Filter::deflate;
     case H5Z_FILTER_SHUFFLE:
       return Filter::shuffle;
     case H5Z_FILTER_FLETCHER32:
       return Filter::fletcher32;
-    case lzf:
+    case 32000:  // h5py
       return Filter::lzf;
+    case 32001:
+      return codec(Filter::blosc);
+    case 32004:
+      return codec(Filter::lz4);
+    case 32008:
+      return bitshuffle_filter(filter.parameters, element_size);
+    case 32015:
+      return codec(Filter::zstd);
     default:
       return std::nullopt;
   }
@@ -231,7 +251,7 @@ std::string describe_chunks(const hdf5::DatasetInfo& info, hid_t properties, hid
   if (H5Pget_chunk_opts(properties, &options) < 0 || options != 0)
     return "its chunks at the edges are stored without filters";
   for (const hdf5::DatasetInfo::FilterInfo& filter : info.filters) {
-    const std::optional<Filter> known = known_filter(filter.id);
+    const std::optional<Filter> known = known_filter(filter, info.type_size);
     if (!known) return fmt::format("only the library supports its filter {}", filter.name);
     storage.filters.push_back(*known);
   }
@@ -242,7 +262,7 @@ std::string describe_chunks(const hdf5::DatasetInfo& info, hid_t properties, hid
 
 std::string missing_filter(const hdf5::DatasetInfo& info) {
   for (const hdf5::DatasetInfo::FilterInfo& filter : info.filters)
-    if (!known_filter(filter.id) && H5Zfilter_avail(filter.id) <= 0) return filter.name;
+    if (!known_filter(filter, info.type_size) && H5Zfilter_avail(filter.id) <= 0) return filter.name;
   return "";
 }
 

@@ -22,7 +22,18 @@ struct ElementType {
   bool brain_float = false;  // two bytes: bfloat16 instead of IEEE binary16
 };
 
-enum class Filter : uint8_t { deflate, shuffle, fletcher32, lzf };
+enum class Filter : uint8_t {
+  deflate,
+  shuffle,
+  fletcher32,
+  lzf,
+  zstd,
+  lz4,
+  blosc,
+  bitshuffle,
+  bitshuffle_zstd,
+  bitshuffle_lz4
+};
 
 // A chunk, or all of a contiguous dataset.
 struct StoredChunk {
