@@ -112,8 +112,7 @@ std::vector<uint8_t> fill_value(hid_t properties, hid_t type, const Handle& data
   return fill;
 }
 
-// Whether only the first dimension can grow: otherwise chunk indexes of newer files number the chunks
-// differently from Storage.
+// Whether only the first dimension can grow.
 bool only_rows_can_grow(hid_t space, size_t rank) {
   std::vector<hsize_t> now(rank), limit(rank);
   H5Sget_simple_extent_dims(space, now.data(), limit.data());
@@ -255,7 +254,7 @@ std::string describe_chunks(const hdf5::DatasetInfo& info, hid_t properties, hid
     if (!known) return fmt::format("only the library supports its filter {}", filter.name);
     storage.filters.push_back(*known);
   }
-  if (!only_rows_can_grow(space, info.shape.size())) return "more dimensions than the first can grow";
+  storage.only_rows_grow = only_rows_can_grow(space, info.shape.size());
   storage.chunk = info.chunk;
   return "";
 }

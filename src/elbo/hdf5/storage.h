@@ -51,6 +51,7 @@ struct Storage {
   std::vector<Filter> filters;      // in the order in which a writer applies them
   std::vector<uint8_t> fill;        // one element
   std::vector<StoredChunk> chunks;  // in row-major order of the grid of chunks
+  bool only_rows_grow = true;       // no dimension but the first can
   int64_t chunks_along(size_t dimension) const {
     return (shape[dimension] + chunk[dimension] - 1) / chunk[dimension];
   }
