@@ -113,6 +113,16 @@ class BadInput(ProgramTest):
                     file["train/x"], file[place] = x, link
                 self.refuse_data(path, [f"/{place} is a link to", *expected], worlds=(0,))
 
+    def test_inspect_prints_each_object_once(self):
+        path = self.file("loops.h5", group__rows=numpy.ones((20, 3), "f4"))
+        with h5py.File(path, "a") as file:
+            file["group/itself"], file["group/up"], file["again"] = file["group"], h5py.SoftLink("/"), file["group/rows"]
+            file["gone"] = h5py.ExternalLink("gone.h5", "/")
+        result = run(0, "inspect", path, seconds=20)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout.count("(20, 3)"), 1, result.stdout)
+        self.assertIn("/gone\n  BROKEN", result.stdout)
+
     def test_files_that_are_open_or_were_not_closed(self):
         path = self.folder / "open.h5"
         with h5py.File(path, "w") as file:

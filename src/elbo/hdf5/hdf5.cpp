@@ -179,14 +179,16 @@ bool leads_nowhere(const Handle& location, const std::string& path) {
          H5Oexists_by_name(location.get(), path.c_str(), H5P_DEFAULT) <= 0;
 }
 
-bool same_file(const Handle& object, const Handle& other) {
+std::pair<uint64_t, uint64_t> identity(const Handle& location, const std::string& path) {
   const auto guard = lock();
-  const auto number = [](const Handle& handle) {
-    H5O_info_t info;
-    check(H5Oget_info_by_name1(handle.get(), ".", &info, H5P_DEFAULT), handle.get(), "find its file");
-    return info.fileno;
-  };
-  return number(object) == number(other);
+  H5O_info_t info;
+  check(H5Oget_info_by_name1(location.get(), path.c_str(), &info, H5P_DEFAULT), location.get(),
+        "find an object");
+  return {info.fileno, info.addr};
+}
+
+bool same_file(const Handle& object, const Handle& other) {
+  return identity(object, ".").first == identity(other, ".").first;
 }
 
 Handle open_dataset(const Handle& location, const std::string& path) {

@@ -86,6 +86,8 @@ bool is_group(const Handle& location, const std::string& path);
 // Whether `path`, in an existing group, is a link whose target cannot be reached.
 bool leads_nowhere(const Handle& location, const std::string& path);
 bool same_file(const Handle& object, const Handle& other);  // links may lead to another one
+// File and address of an object: equal for all links to it.
+std::pair<uint64_t, uint64_t> identity(const Handle& location, const std::string& path);
 Handle open_dataset(const Handle& location, const std::string& path);
 Handle open_group(const Handle& location, const std::string& path);
 Handle create_group(const Handle& location, const std::string& path);             // and its parents
