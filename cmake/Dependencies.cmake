@@ -1,5 +1,5 @@
 # The dependencies besides LibTorch, for elbo's build and for programs that link to the installed libraries. Each of them
-# defines elbo_needs() and ELBO_CONVERT before it includes this file.
+# defines elbo_needs(), ELBO_CONVERT and ELBO_CODECS before it includes this file.
 elbo_needs(MPI COMPONENTS C)
 elbo_needs(HDF5 COMPONENTS C)
 elbo_needs(Boost 1.71 COMPONENTS program_options)
@@ -14,4 +14,9 @@ if(ELBO_CONVERT)
   elbo_needs(libzip)
   elbo_needs(TurboJPEG)
   elbo_needs(SndFile)
+endif()
+if(ELBO_CODECS)
+  elbo_needs(zstd)
+  elbo_needs(lz4)
+  elbo_needs(blosc)
 endif()

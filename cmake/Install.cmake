@@ -89,7 +89,8 @@ configure_package_config_file(cmake/elboConfig.cmake.in ${PROJECT_BINARY_DIR}/el
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/elboConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/elboConfig.cmake ${PROJECT_BINARY_DIR}/elboConfigVersion.cmake
               cmake/Dependencies.cmake cmake/FindLibTorch.cmake cmake/FindSndFile.cmake cmake/FindTurboJPEG.cmake
-              cmake/Findlibdeflate.cmake cmake/Findlibzip.cmake
+              cmake/Findlibdeflate.cmake cmake/Findlibzip.cmake cmake/Findzstd.cmake cmake/Findlz4.cmake
+              cmake/Findblosc.cmake
         DESTINATION lib/cmake/elbo COMPONENT development)
 
 # ---- Data files ---------------------------------------------------------------------------------------------------

@@ -79,6 +79,9 @@ want libjemalloc-dev header jemalloc/jemalloc.h
 want libssl-dev header openssl/evp.h
 want zlib1g-dev header zlib.h
 want libdeflate-dev header libdeflate.h
+want libzstd-dev header zstd.h
+want liblz4-dev header lz4.h
+want libblosc-dev header blosc.h
 want libzip-dev header zip.h
 want libturbojpeg0-dev header turbojpeg.h
 want libsndfile1-dev header sndfile.h
@@ -90,6 +93,9 @@ if [ -n "$tests" ]; then
   want libgmock-dev header gmock/gmock.h
   want shellcheck program shellcheck
   want python3-h5py python_module h5py
+  want python3-hdf5plugin python_module hdf5plugin
+  want hdf5-filter-plugin python_module hdf5plugin
+  want hdf5-filter-plugin-blosc-serial python_module hdf5plugin
   want hdf5-tools program h5repack
   want munge daemon munged
   want slurmctld daemon slurmctld

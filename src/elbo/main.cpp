@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <malloc.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <csignal>
@@ -106,6 +107,18 @@ void keep_freed_memory() {
   ::mallopt(M_TRIM_THRESHOLD, 16 * largest);
 }
 
+// A data set may have thousands of files, all open at once. The soft limit of open files is usually 1024, for
+// the sake of programs that use select(); a process may raise it to the hard one.
+void allow_many_open_files() {
+  constexpr rlim_t enough = 1 << 20;  // unlimited is more than the system has
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = std::min(limit.rlim_max, enough);
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = wanted;
+  ::setrlimit(RLIMIT_NOFILE, &limit);  // without it, opening a file too many says what to do
+}
+
 }  // namespace
 }  // namespace elbo
 
@@ -116,6 +129,7 @@ const char* malloc_conf = "thp:always";
 
 int main(int argc, char** argv) {
   elbo::keep_freed_memory();
+  elbo::allow_many_open_files();
   std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads ends nothing
   std::signal(SIGXFSZ, SIG_IGN);  // a file larger than is allowed fails like a full disk, with a sentence
   // Threads are workers: no library may split a kernel. Read when LibTorch and OpenMP start.

@@ -46,7 +46,14 @@ inline std::vector<std::vector<Filter>> pipelines() {
           {shuffle, lzf},
           {fletcher32},
           {lzf, deflate},
-          {fletcher32, deflate, shuffle}};
+          {fletcher32, deflate, shuffle},
+          {zstd},
+          {shuffle, lz4},
+          {blosc},
+          {bitshuffle, zstd},
+          {bitshuffle_zstd},
+          {bitshuffle_lz4},
+          {lz4, zstd}};
 }
 
 }  // namespace elbo::fuzz

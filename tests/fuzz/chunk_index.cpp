@@ -15,8 +15,9 @@ namespace {
 
 void read_rows(const std::shared_ptr<const RawFile>& file, Storage storage) {
   const int64_t rows = storage.shape[0], features = storage.shape[1];
-  const auto found = std::make_shared<const FoundStorage>(FoundStorage{std::move(storage), ""});
-  const auto reader = make_row_reader(file, hdf5::Handle(), found, torch::kFloat32);
+  const auto found =
+      std::make_shared<const FoundStorage>(FoundStorage{.file = file, .storage = std::move(storage)});
+  const auto reader = make_row_reader(hdf5::Handle(), found, torch::kFloat32);
   std::vector<float> out(static_cast<size_t>(rows * features));
   try {
     reader->read(0, rows, out.data());

@@ -126,6 +126,19 @@ int main(int count, char** words) {
       {.type = 0, .pipeline = 1, .newest = true, .rows = 100, .chunk_rows = 1, .extendible = true});
   // Two literals, then two back-references.
   write_file(folder / "decode/lzf", text_of({0, 6, 2, 11, 0, 1, 'a', 'b', 0x60, 1, 0x60, 0}));
+  // Eight elements of a byte, as the formats store them without compression.
+  const std::string bytes = "abcdefgh";
+  const std::string raw_zstd = text_of({0x28, 0xB5, 0x2F, 0xFD, 0x20, 8, 8 << 3 | 1, 0, 0});
+  const std::string raw_lz4 = text_of({0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0, 0, 8});
+  write_file(folder / "decode/zstd", text_of({0, 8, 0, 7, 0}) + raw_zstd + bytes);
+  write_file(folder / "decode/lz4", text_of({0, 9, 0, 7, 0}) + raw_lz4 + bytes);
+  write_file(folder / "decode/blosc",
+             text_of({0, 10, 0, 7, 0, 2, 1, 0x22, 1, 8, 0, 0, 0, 8, 0, 0, 0, 24, 0, 0, 0}) + bytes);
+  write_file(folder / "decode/bitshuffle", text_of({0, 11, 0, 7, 0}) + raw_zstd + bytes);
+  write_file(folder / "decode/bitshuffle_zstd",
+             text_of({0, 12, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0, 0, 17}) + raw_zstd + bytes);
+  write_file(folder / "decode/bitshuffle_lz4",
+             text_of({0, 13, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0, 0, 9, 0x80}) + bytes);
   const std::vector<fuzz::Case> cases = fuzz::cases();
   for (size_t i = 0; i < cases.size(); ++i)
     write_file(folder / "convert" / std::to_string(i), text_of({i}) + sample(cases[i], folder));

@@ -22,8 +22,9 @@ struct Recipe {
   std::vector<hsize_t> chunk{};  // empty: contiguous
   std::string filters{};         // s: shuffle, d: deflate, f: Fletcher-32, in the order of application
   bool extendible = false;
-  bool newest = false;      // version of the file format
-  bool user_block = false;  // of 512 bytes
+  bool in_every_dimension = false;  // extendible
+  bool newest = false;              // version of the file format
+  bool user_block = false;          // of 512 bytes
   bool compact = false;
   hsize_t written = 0;  // rows; 0: all
   double fill = 7;
@@ -51,6 +52,7 @@ class RowReaderTest : public FilesTest {
     H5Pset_fill_value(layout.get(), H5T_NATIVE_DOUBLE, &recipe.fill);
     std::vector<hsize_t> limit = recipe.shape;
     if (recipe.extendible) limit.front() = H5S_UNLIMITED;
+    if (recipe.in_every_dimension) limit.assign(limit.size(), H5S_UNLIMITED);
     const auto rank = static_cast<int>(recipe.shape.size());
     const Handle space(H5Screate_simple(rank, recipe.shape.data(), limit.data()), H5Sclose);
     const Handle dataset(
@@ -194,6 +196,24 @@ TEST_F(RowReaderTest, ReadsIndexesInPages) {
   hdf5::read_rows(hdf5::open_dataset(hdf5::open_file(file), "/x"), 0, chunks, H5T_NATIVE_UINT8,
                   theirs.mutable_data_ptr());
   EXPECT_TRUE(torch::equal(ours, theirs));
+}
+
+TEST_F(RowReaderTest, ReadsDatasetsThatCanGrowAlongEveryDimension) {
+  uint32_t seed = 800;
+  for (const bool newest : {false, true})
+    for (const std::string filters : {"", "sd"})
+      for (const std::vector<hsize_t>& chunk : {std::vector<hsize_t>{7, 3, 5}, {4, 2, 3}, {1, 1, 1}}) {
+        const std::string file = make_file({.type = H5T_STD_U16LE,
+                                            .shape = {1300, 3, 5},
+                                            .chunk = chunk,
+                                            .filters = filters,
+                                            .in_every_dimension = true,
+                                            .newest = newest,
+                                            .written = ++seed % 2 == 0 ? hsize_t{1041} : 0},
+                                           seed);
+        SCOPED_TRACE(fmt::format("newest {} filters {} chunk of {} rows", newest, filters, chunk[0]));
+        expect_equal(file, torch::kFloat32, seed);
+      }
 }
 
 TEST_F(RowReaderTest, ReadsContiguousDatasetsAndFilesWithAUserBlock) {

@@ -31,7 +31,7 @@ def violations():
 
     # Each recipe must have every library that CMake finds, under its own name for it.
     spack = {"nlohmann_json": "nlohmann-json", "PNG": "libpng", "ZLIB": "zlib-api", "TurboJPEG": "libjpeg-turbo",
-             "SndFile": "libsndfile"}
+             "SndFile": "libsndfile", "blosc": "c-blosc"}
     named = set(re.findall(r'depends_on\("([\w-]+)', text(RECIPE)))
     for package in re.findall(r"^ *elbo_needs\((\w+)", text("cmake/Dependencies.cmake"), re.MULTILINE):
         name = spack.get(package, package.lower())

@@ -3,6 +3,8 @@
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 import unittest
 
 import h5py
@@ -94,6 +96,66 @@ class BadInput(ProgramTest):
         cut = self.folder / "cut.h5"
         cut.write_bytes((pathlib.Path(__file__).resolve().parents[2] / DATA).read_bytes()[:3_000_000])
         self.refuse_data(cut, ["truncated"])
+
+    def test_links_that_lead_nowhere(self):
+        x = numpy.zeros((20, 3), "f4")
+        for name, link, expected in (
+                ("file", h5py.ExternalLink("gone.h5", "/rows"), ["/rows of gone.h5: no such file", "HDF5_EXT_PREFIX"]),
+                ("object", h5py.ExternalLink("other.h5", "/rows"), ["/rows of", "other.h5, which has no such object"]),
+                ("soft", h5py.SoftLink("/nothing"), ["/nothing, which does not exist"])):
+            self.file("other.h5", x=x)
+            path = self.file(f"{name}.h5", decoy=x)
+            with h5py.File(path, "a") as file:
+                file["train/x"] = link
+            self.refuse_data(path, ["/train/x is a link to", *expected])
+            for place in ("train/label", "validation"):
+                with h5py.File(path, "w") as file:
+                    file["train/x"], file[place] = x, link
+                self.refuse_data(path, [f"/{place} is a link to", *expected], worlds=(0,))
+
+    def test_inspect_prints_each_object_once(self):
+        path = self.file("loops.h5", group__rows=numpy.ones((20, 3), "f4"))
+        with h5py.File(path, "a") as file:
+            file["group/itself"], file["group/up"], file["again"] = file["group"], h5py.SoftLink("/"), file["group/rows"]
+            file["gone"] = h5py.ExternalLink("gone.h5", "/")
+        result = run(0, "inspect", path, seconds=20)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout.count("(20, 3)"), 1, result.stdout)
+        self.assertIn("/gone\n  BROKEN", result.stdout)
+
+    def test_files_that_are_open_or_were_not_closed(self):
+        path = self.folder / "open.h5"
+        with h5py.File(path, "w") as file:
+            file["train/x"] = numpy.zeros((20, 3), "f4")
+            file.flush()
+            self.refuse_data(path, ["another program has it open for writing"])
+        with h5py.File(path, "r+"):
+            self.refuse_data(path, ["another program has it open for writing"], worlds=(0,))
+        killed = self.folder / "killed.h5"
+        subprocess.run([sys.executable, "-c", f"""
+import h5py, numpy, os
+file = h5py.File({str(killed)!r}, "w", libver="latest")
+file["train/x"] = numpy.zeros((20, 3), "f4")
+file.flush()
+os._exit(0)"""], check=True)
+        self.refuse_data(killed, ["was not closed by the program that writes it", "h5clear --status"])
+        subprocess.run(["h5clear", "--status", killed], check=True)
+        result = run(0, "inspect", killed)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        (self.folder / "empty.h5").touch()
+        self.refuse_data(self.folder / "empty.h5", ["is empty"], worlds=(0,))
+
+    def test_a_file_of_a_newer_hdf5(self):
+        path = self.folder / "newer.h5"
+        with h5py.File(path, "w") as file:
+            file.create_dataset("train/x", data=numpy.zeros((20, 3), "f4"), chunks=(5, 3))
+        content = bytearray(path.read_bytes())
+        message = content.index(b"\x08\x00", content.index(b"TREE"))  # the layout: type 8, size, flags, version 3, chunked
+        while content[message + 8:message + 10] != b"\x03\x02":
+            message = content.index(b"\x08\x00", message + 1)
+        content[message + 8] = 9
+        path.write_bytes(content)
+        self.refuse_data(path, ["/train/x: was written by a newer HDF5 than", "h5repack", "libver"])
 
     def test_datasets_missing_empty_or_of_another_shape_or_type(self):
         x = numpy.zeros((20, 3), "f4")

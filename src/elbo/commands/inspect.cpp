@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 #include <filesystem>
+#include <set>
 
 #include "elbo/base/file.h"
 #include "elbo/base/text.h"
@@ -77,6 +78,8 @@ void print_values(const DataFile& file, const std::string& dataset) {
   std::optional<ValueProfile> survey;
   try {
     survey = profile_values(file, dataset);
+    for (const std::string& sentence : file.unwritten_rows(dataset))
+      fmt::print("  UNWRITTEN  {}\n", sentence);
   } catch (const Error& error) {  // the rest of the file may be worth a look
     fmt::print("  values     cannot be read: {}\n", error.what());
     return;
@@ -174,10 +177,18 @@ void inspect_data(const std::string& path) {
 void inspect_layout(const std::string& path) {
   const DataFile file(path);
   fmt::print("HDF5 file {}; train on one of its datasets with --data.x=PATH\n", path);
+  // Several links may lead to an object; a group may hold itself.
+  std::set<std::pair<uint64_t, uint64_t>> seen{hdf5::identity(file.handle(), "/")};
   const std::function<void(const std::string&)> walk = [&](const std::string& group) {
+    // Its file stays open, also another one than this: identities hold as long.
+    const hdf5::Handle opened = hdf5::open_group(file.handle(), group);
     for (const std::string& name : hdf5::list(file.handle(), group)) {
       const std::string inner = (group == "/" ? "" : group) + "/" + name;
-      if (hdf5::is_group(file.handle(), inner)) {
+      if (hdf5::leads_nowhere(file.handle(), inner)) {
+        fmt::print("\n{}\n  BROKEN     a link whose target cannot be reached\n", inner);
+      } else if (!seen.insert(hdf5::identity(file.handle(), inner)).second) {
+        continue;
+      } else if (hdf5::is_group(file.handle(), inner)) {
         walk(inner);
       } else {
         print_storage(file, inner);

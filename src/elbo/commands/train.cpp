@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 
 #include "elbo/base/file.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
 #include "elbo/commands/command.h"
 #include "elbo/data/data_files.h"
+#include "elbo/hdf5/hdf5.h"
 #include "elbo/run/auto_config.h"
 #include "elbo/run/config.h"
 #include "elbo/run/unused_settings.h"
@@ -19,11 +19,9 @@
 namespace elbo {
 namespace {
 
-// By its first bytes, or, where a user block precedes them, by its name.
+// By its signature, or by its name where it cannot be read.
 bool is_data(const std::filesystem::path& path) {
-  std::string begin(8, '\0');
-  std::ifstream(path, std::ios::binary).read(begin.data(), static_cast<std::streamsize>(begin.size()));
-  return begin == "\211HDF\r\n\032\n" || path.extension() == ".h5" || path.extension() == ".hdf5";
+  return hdf5::is_hdf5(path) || path.extension() == ".h5" || path.extension() == ".hdf5";
 }
 
 // The configuration that a run wrote belongs to the folder that holds it, even after that was moved.

@@ -121,6 +121,7 @@ Hdf5Rows::Hdf5Rows(const std::string& path, const std::string& dataset, const Ax
     usage_error("{}: is {}; expected rows", name_, info_.shape.empty() ? "a single value" : "empty");
   // Opening a reader checks that all parts of the dataset and its filters are there.
   if (info_.numeric()) file_.reader(dataset, torch::kFloat32);
+  for (const std::string& sentence : file_.unwritten_rows(dataset)) log::warning("{}", sentence);
   packing_ = packing_of(dataset_, info_);
   find_axes();
   rows_ = info_.shape[static_cast<size_t>(order_.front())];

@@ -375,6 +375,13 @@ const RowSource& Dataset::split(const std::string& split) const {
 
 int64_t Dataset::shuffle_buffer_bytes() const { return state_->options.shuffle_buffer_bytes; }
 
+std::vector<std::string> Dataset::unwritten_rows() const {
+  std::vector<std::string> all;
+  for (const auto& file : state_->files)
+    for (std::string& sentence : file->unwritten_rows()) all.push_back(std::move(sentence));
+  return all;
+}
+
 std::string Dataset::fingerprint() const {
   const auto guard = hdf5::lock();
   if (state_->fingerprint.empty()) state_->fingerprint = fingerprint_of(state_->stored);

@@ -64,6 +64,8 @@ class Dataset {
   int64_t shuffle_buffer_bytes() const;  // data.shuffle_buffer_bytes; its default if that is 0
   std::string fingerprint() const;       // SHA-256 over splits, shapes, types and a sample of rows
   Vocabulary vocabulary() const;         // empty if x does not hold tokens
+  // Sentences about rows that were never written, or that no source of a virtual dataset has.
+  std::vector<std::string> unwritten_rows() const;
   std::string attribute(const std::string& name) const;  // root attribute of type string; "" if missing
 
  private:

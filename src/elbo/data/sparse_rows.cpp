@@ -28,7 +28,7 @@ bool holds_sparse_rows(const DataFile& file, const std::string& group) {
 
 SparseRows::SparseRows(const DataFile& file, const std::string& group, int64_t features,
                        std::shared_ptr<ChunkCache> cache, int64_t number, ValueRule rule)
-    : raw_(file.raw()),
+    : path_(file.path()),
       group_(group),
       features_(features),
       cache_(std::move(cache)),
@@ -92,17 +92,18 @@ Chunk SparseRows::load(int64_t chunk_index) const {
   const auto* value = chunk.label.const_data_ptr<float>();
   for (int64_t i = 0; i < count; ++i)
     if (index[i] < 0 || index[i] >= features_)
-      usage_error("{}: {}/indices is {} at index {}; expected 0 to {}", raw_->path(), group_, index[i],
-                  first + i, features_ - 1);
+      usage_error("{}: {}/indices is {} at index {}; expected 0 to {}", path_, group_, index[i], first + i,
+                  features_ - 1);
   if (are_valid(value, count, rule_.support)) return chunk;
   int64_t wrong = 0;
   while (are_valid(value + wrong, 1, rule_.support)) ++wrong;
-  require_valid(value + wrong, 1, 1, rule_, raw_->path(), group_ + "/values", row_of(first + wrong));
+  require_valid(value + wrong, 1, 1, rule_, path_, group_ + "/values", row_of(first + wrong));
   return chunk;
 }
 
 Batch SparseRows::read(const std::vector<int64_t>& ids) const {
-  raw_->require_unchanged();
+  indices_->require_unchanged();
+  if (values_) values_->require_unchanged();
   const auto n = static_cast<int64_t>(ids.size());
   Batch batch;
   batch.x = torch::zeros({n, features_});
@@ -124,7 +125,7 @@ Batch SparseRows::read(const std::vector<int64_t>& ids) const {
 }
 
 std::string SparseRows::place_of(int64_t id) const {
-  return fmt::format("{}: row {} of {}", raw_->path(), id, group_);
+  return fmt::format("{}: row {} of {}", path_, id, group_);
 }
 
 void SparseRows::read_all() const {

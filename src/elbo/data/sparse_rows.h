@@ -38,7 +38,7 @@ class SparseRows final : public RowSource {
   int64_t row_of(int64_t entry) const;
   int64_t largest_index() const;
 
-  std::shared_ptr<const RawFile> raw_;
+  std::string path_;
   std::string group_;
   std::shared_ptr<const RowReader> indices_, values_;
   std::vector<int64_t> offsets_;

@@ -19,7 +19,7 @@ std::string path_in(const std::string& group, const std::string& name) {
 std::string contents(const DataFile& file) {
   std::vector<std::string> names;
   for (const std::string& name : hdf5::list(file.handle(), "/")) {
-    if (!hdf5::is_group(file.handle(), "/" + name)) {
+    if (hdf5::leads_nowhere(file.handle(), "/" + name) || !hdf5::is_group(file.handle(), "/" + name)) {
       names.push_back("/" + name);
       continue;
     }

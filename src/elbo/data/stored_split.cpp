@@ -23,7 +23,7 @@ void widen(const uint8_t* bytes, int64_t n, float* out) {
 }  // namespace
 
 StoredSplit::StoredSplit(const DataFile& file, std::shared_ptr<ChunkCache> cache, StoredSplitOptions options)
-    : options_(std::move(options)), raw_(file.raw()), cache_(std::move(cache)) {
+    : options_(std::move(options)), path_(file.path()), cache_(std::move(cache)) {
   const hdf5::DatasetInfo info = file.describe(options_.x);
   rows_ = info.shape.front();
   features_ = info.row_elements();
@@ -74,7 +74,8 @@ int64_t StoredSplit::chunk_bytes() const {
 }
 
 Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
-  raw_->require_unchanged();
+  x_->require_unchanged();
+  if (label_) label_->require_unchanged();
   const auto n = static_cast<int64_t>(ids.size());
   std::vector<int64_t> shape{n};
   shape.insert(shape.end(), options_.row_shape.begin(), options_.row_shape.end());
@@ -131,12 +132,12 @@ void StoredSplit::read_single_row(int64_t row, float* out) const {
     widen(bytes.data(), features_, out);
   } else {
     x_->read(row, 1, out);
-    require_valid(out, 1, features_, {}, raw_->path(), options_.x, row);
+    require_valid(out, 1, features_, {}, path_, options_.x, row);
   }
 }
 
 std::string StoredSplit::place_of(int64_t id) const {
-  return fmt::format("{}: row {} of {}", raw_->path(), id, options_.x);
+  return fmt::format("{}: row {} of {}", path_, id, options_.x);
 }
 
 void StoredSplit::read_all() const {
@@ -165,8 +166,7 @@ Chunk StoredSplit::load(int64_t index) const {
   Chunk chunk;
   chunk.x = torch::empty({count, features_}, stored_type());
   x_->read(first, count, chunk.x.mutable_data_ptr());
-  if (!bytes_)
-    require_valid(chunk.x.const_data_ptr<float>(), count, features_, {}, raw_->path(), options_.x, first);
+  if (!bytes_) require_valid(chunk.x.const_data_ptr<float>(), count, features_, {}, path_, options_.x, first);
   if (label_ && !labels_.defined()) chunk.label = read_labels(first, count);
   return chunk;
 }
@@ -182,8 +182,8 @@ void StoredSplit::check_tokens(const Batch& batch) const {
   const torch::Tensor wrong = batch.x.lt(0).logical_or(batch.x.ge(static_cast<double>(options_.tokens)));
   if (!wrong.any().item<bool>()) return;
   const torch::Tensor first = wrong.nonzero()[0];
-  usage_error("{}: {} has the token {:.0f} in row {}; expected 0 to {} (/vocabulary)", raw_->path(),
-              options_.x, batch.x[first[0].item<int64_t>()][first[1].item<int64_t>()].item<double>(),
+  usage_error("{}: {} has the token {:.0f} in row {}; expected 0 to {} (/vocabulary)", path_, options_.x,
+              batch.x[first[0].item<int64_t>()][first[1].item<int64_t>()].item<double>(),
               batch.ids[first[0].item<int64_t>()].item<int64_t>(), options_.tokens - 1);
 }
 
@@ -193,9 +193,9 @@ void StoredSplit::check_label(const torch::Tensor& label, int64_t first_row) con
   if (good.all().item<bool>()) return;
   const int64_t row = good.reshape({good.size(0), -1}).all(1).logical_not().nonzero()[0][0].item<int64_t>();
   if (!integer_labels_)
-    usage_error("{}: {} has a label that is not finite in row {}; remove or replace it", raw_->path(),
+    usage_error("{}: {} has a label that is not finite in row {}; remove or replace it", path_,
                 options_.label, first_row + row);
-  usage_error("{}: {} has the label {} in row {}; expected 0 to {}", raw_->path(), options_.label,
+  usage_error("{}: {} has the label {} in row {}; expected 0 to {}", path_, options_.label,
               label[row].item<int64_t>(), first_row + row, options_.classes - 1);
 }
 

@@ -54,7 +54,7 @@ class StoredSplit final : public RowSource {
   void check_label(const torch::Tensor& label, int64_t first_row) const;
 
   StoredSplitOptions options_;
-  std::shared_ptr<const RawFile> raw_;
+  std::string path_;  // of the file, for messages
   std::shared_ptr<ChunkCache> cache_;
   std::shared_ptr<const RowReader> x_, label_;
   std::vector<int64_t> label_shape_;  // of the dataset

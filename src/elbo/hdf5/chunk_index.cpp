@@ -7,22 +7,29 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "elbo/hdf5/btree2.h"
 #include "elbo/hdf5/file_structure.h"
 
 namespace elbo {
 namespace {
 
-// The position in Storage::chunks of the chunk with this first element. None if it is outside of the dataset
-// (which may have been shrunk).
-std::optional<uint64_t> index_of(const Storage& storage, const std::vector<uint64_t>& first_element) {
+// The position in Storage::chunks of the chunk with these coordinates, in chunks. None if it is outside of
+// the dataset (which may have been shrunk).
+std::optional<uint64_t> index_of_chunk(const Storage& storage, const std::vector<uint64_t>& coordinates) {
   uint64_t index = 0;
   for (size_t d = 0; d < storage.shape.size(); ++d) {
-    const uint64_t coordinate = first_element[d] / static_cast<uint64_t>(storage.chunk[d]);
     const auto count = static_cast<uint64_t>(storage.chunks_along(d));
-    if (coordinate >= count) return std::nullopt;
-    index = index * count + coordinate;
+    if (coordinates[d] >= count) return std::nullopt;
+    index = index * count + coordinates[d];
   }
   return index;
+}
+
+// The same for the chunk with this first element.
+std::optional<uint64_t> index_of(const Storage& storage, std::vector<uint64_t> first_element) {
+  for (size_t d = 0; d < storage.shape.size(); ++d)
+    first_element[d] /= static_cast<uint64_t>(storage.chunk[d]);
+  return index_of_chunk(storage, first_element);
 }
 
 uint64_t chunks_of(const Storage& storage) {
@@ -151,7 +158,11 @@ class Indexer {
     const auto width = static_cast<int>(cursor.number(1));
     if (width < 1 || width > 8) throw Unreadable("the chunk sizes have an unknown width");
     cursor.skip(static_cast<size_t>(width) * (storage_.shape.size() + 1));
-    switch (cursor.number(1)) {
+    const uint64_t index = cursor.number(1);
+    // These number the chunks by the largest shape, not by the present one.
+    if (index >= 2 && index <= 4 && !storage_.only_rows_grow)
+      throw Unreadable("more dimensions than the first can grow");
+    switch (index) {
       case 1:
         return read_single(cursor, (flags & 2) != 0);
       case 2:
@@ -162,6 +173,9 @@ class Indexer {
       case 4:
         cursor.skip(5);
         return read_extensible_array(address(cursor));
+      case 5:
+        cursor.skip(6);
+        return read_tree_of_version_2(address(cursor));
       default:
         throw Unreadable("unknown type of chunk index");
     }
@@ -206,6 +220,14 @@ class Indexer {
         set(*index, child, size, filter_mask);
       }
     }
+  }
+
+  void read_tree_of_version_2(uint64_t header) {
+    if (header == undefined()) return;
+    read_btree2(file_, super_, header, storage_.shape.size(), filtered_, [&](const ChunkRecord& record) {
+      if (const std::optional<uint64_t> index = index_of_chunk(storage_, record.coordinates))
+        set(*index, record.address, filtered_ ? record.size : chunk_bytes_, record.filter_mask);
+    });
   }
 
   // ---- arrays of chunks ----

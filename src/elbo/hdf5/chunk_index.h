@@ -2,7 +2,7 @@
 // chunks only in quadratic time.
 //
 // HDF5 File Format Specification 3.0: object headers (IV.A.1), data layout message (IV.A.2.i), version 1
-// B-trees (III.A.1), fixed arrays (VII.C), extensible arrays (VII.D).
+// B-trees (III.A.1), version 2 B-trees (btree2.h), fixed arrays (VII.C), extensible arrays (VII.D).
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -11,6 +11,8 @@
 #include <memory>
 #include <stdexcept>
 
+#include "elbo/hdf5/codecs.h"
+
 namespace elbo {
 namespace {
 
@@ -20,8 +22,19 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-// The output of a filter is at most a chunk, plus the checksum that an inner filter may have appended.
 constexpr size_t checksum_bytes = 4;
+
+bool compresses(Filter filter) {
+  return filter != Filter::shuffle && filter != Filter::fletcher32 && filter != Filter::bitshuffle;
+}
+
+// The most bytes that undoing a filter may give: a chunk with the checksums that inner filters may have
+// appended, or what an inner compressor made of bytes that it could not compress.
+size_t largest_output(const Storage& storage) {
+  const uint64_t whole = storage.chunk_bytes();
+  const bool several = std::ranges::count_if(storage.filters, compresses) > 1;
+  return whole + checksum_bytes * storage.filters.size() + (several ? whole / 32 + 1024 : 0);
+}
 
 void inflate(Bytes& bytes, size_t limit) {
   struct Free {
@@ -194,7 +207,8 @@ void convert_to(const ElementType& from, const uint8_t* stored, int64_t n, To* o
 
 void undo_filters(const Storage& storage, uint32_t filter_mask, std::vector<uint8_t>& bytes) {
   const uint64_t whole = storage.chunk_bytes();
-  const size_t limit = whole + checksum_bytes * storage.filters.size();
+  const size_t limit = largest_output(storage);
+  const auto element_size = static_cast<size_t>(storage.type.size);
   for (size_t i = storage.filters.size(); i-- > 0;) {
     if ((filter_mask >> i & 1U) != 0) continue;
     switch (storage.filters[i]) {
@@ -202,13 +216,31 @@ void undo_filters(const Storage& storage, uint32_t filter_mask, std::vector<uint
         inflate(bytes, limit);
         break;
       case Filter::shuffle:
-        unshuffle(bytes, static_cast<size_t>(storage.type.size));
+        unshuffle(bytes, element_size);
         break;
       case Filter::fletcher32:
         check_fletcher32(bytes);
         break;
       case Filter::lzf:
         expand_lzf(bytes, limit);
+        break;
+      case Filter::zstd:
+        expand_zstd(bytes, limit);
+        break;
+      case Filter::lz4:
+        expand_lz4(bytes, limit);
+        break;
+      case Filter::blosc:
+        expand_blosc(bytes, limit);
+        break;
+      case Filter::bitshuffle:
+        undo_bitshuffle(bytes, element_size);
+        break;
+      case Filter::bitshuffle_zstd:
+        expand_bitshuffle_zstd(bytes, element_size, limit);
+        break;
+      case Filter::bitshuffle_lz4:
+        expand_bitshuffle_lz4(bytes, element_size, limit);
         break;
     }
   }

@@ -7,6 +7,7 @@
 
 #include "elbo/base/file.h"
 #include "elbo/hdf5/check.h"
+#include "elbo/hdf5/failures.h"
 
 namespace elbo::hdf5 {
 namespace {
@@ -53,11 +54,15 @@ std::vector<DatasetInfo::FilterInfo> filters_of(hid_t properties) {
   const int count = H5Pget_nfilters(properties);
   for (int i = 0; i < count; ++i) {
     unsigned flags = 0;
-    size_t values = 0;
+    std::vector<unsigned> parameters(32);
+    size_t count_of_parameters = parameters.size();
     char name[64] = "";
-    const H5Z_filter_t filter = H5Pget_filter2(properties, static_cast<unsigned>(i), &flags, &values, nullptr,
-                                               sizeof name, name, nullptr);
-    filters.push_back({filter, name[0] != '\0' ? name : fmt::format("filter {}", filter)});
+    const H5Z_filter_t filter =
+        H5Pget_filter2(properties, static_cast<unsigned>(i), &flags, &count_of_parameters, parameters.data(),
+                       sizeof name, name, nullptr);
+    parameters.resize(std::min(count_of_parameters, parameters.size()));
+    filters.push_back(
+        {filter, name[0] != '\0' ? name : fmt::format("filter {}", filter), std::move(parameters)});
   }
   return filters;
 }
@@ -116,13 +121,16 @@ std::string name_of(hid_t object) {
   return path.empty() || path == "/" ? file : file + ": " + path;
 }
 
+bool is_hdf5(const std::string& path) {
+  const auto guard = lock();
+  return H5Fis_hdf5(path.c_str()) > 0;
+}
+
 Handle open_file(const std::string& path) {
   const auto guard = lock();
   require_readable_file(path);
-  if (H5Fis_hdf5(path.c_str()) <= 0)
-    usage_error("{}: is not an HDF5 file; elbo convert creates one from other formats", path);
   const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
-  if (file < 0) usage_error("{}: is damaged or truncated ({}); copy or create it again", path, last_reason());
+  if (file < 0) cannot_open_file(path);
   return {file, H5Fclose};
 }
 
@@ -151,7 +159,8 @@ bool exists(const Handle& location, const std::string& path) {
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string prefix = path.substr(0, end);
     if (prefix != "/" && H5Lexists(location.get(), prefix.c_str(), H5P_DEFAULT) <= 0) return false;
-    if (H5Oexists_by_name(location.get(), prefix.c_str(), H5P_DEFAULT) <= 0) return false;  // a dangling link
+    if (H5Oexists_by_name(location.get(), prefix.c_str(), H5P_DEFAULT) <= 0)
+      cannot_follow_link(location, prefix);
     if (end == std::string::npos) return true;
   }
 }
@@ -164,18 +173,41 @@ bool is_group(const Handle& location, const std::string& path) {
          info.type == H5O_TYPE_GROUP;
 }
 
+bool leads_nowhere(const Handle& location, const std::string& path) {
+  const auto guard = lock();
+  return H5Lexists(location.get(), path.c_str(), H5P_DEFAULT) > 0 &&
+         H5Oexists_by_name(location.get(), path.c_str(), H5P_DEFAULT) <= 0;
+}
+
+std::pair<uint64_t, uint64_t> identity(const Handle& location, const std::string& path) {
+  const auto guard = lock();
+  H5O_info_t info;
+  check(H5Oget_info_by_name1(location.get(), path.c_str(), &info, H5P_DEFAULT), location.get(),
+        "find an object");
+  return {info.fileno, info.addr};
+}
+
+bool same_file(const Handle& object, const Handle& other) {
+  return identity(object, ".").first == identity(other, ".").first;
+}
+
 Handle open_dataset(const Handle& location, const std::string& path) {
   const auto guard = lock();
   const hid_t dataset = H5Dopen2(location.get(), path.c_str(), H5P_DEFAULT);
-  if (dataset < 0)
-    fail("{}: the dataset {} cannot be opened: {}", name_of(location.get()), path, last_reason());
+  if (dataset < 0) cannot_open_object(location, path);
   return {dataset, H5Dclose, location};
+}
+
+Handle share(const Handle& dataset) {
+  const auto guard = lock();
+  check(H5Iinc_ref(dataset.get()), dataset.get(), "share it");
+  return {dataset.get(), H5Dclose, dataset};
 }
 
 Handle open_group(const Handle& location, const std::string& path) {
   const auto guard = lock();
   const hid_t group = H5Gopen2(location.get(), path.c_str(), H5P_DEFAULT);
-  if (group < 0) fail("{}: the group {} cannot be opened: {}", name_of(location.get()), path, last_reason());
+  if (group < 0) cannot_open_object(location, path);
   return {group, H5Gclose, location};
 }
 

@@ -62,6 +62,7 @@ struct DatasetInfo {
   struct FilterInfo {
     H5Z_filter_t id = 0;
     std::string name;
+    std::vector<unsigned> parameters;
   };
   std::vector<FilterInfo> filters;  // in the order in which a writer applies them
   bool numeric() const { return type_class == H5T_INTEGER || type_class == H5T_FLOAT; }
@@ -69,7 +70,9 @@ struct DatasetInfo {
   int64_t row_elements() const;  // elements of a row (an index of the first dimension)
 };
 
-// Read-only. Throws a usage Error if the file is missing, a folder, not HDF5, or truncated.
+// Whether the file begins with HDF5's signature, possibly after a user block. False if it cannot be read.
+bool is_hdf5(const std::string& path);
+// Read-only. Throws a usage Error with the reason and the remedy if the file cannot be opened.
 Handle open_file(const std::string& path);
 // A new file; throws Error if it exists. user_block: bytes reserved at its start (0 or a power of two ≥ 512).
 Handle create_file(const std::string& path, uint64_t user_block = 0);
@@ -77,13 +80,23 @@ Handle create_file(const std::string& path, uint64_t user_block = 0);
 // where that fails, or has failed for an object of this file that is closed already. To be called before the
 // file is closed.
 void write_out(const Handle& file, const std::string& path);
+// Both throw a usage Error that names the target of a link which leads nowhere.
 bool exists(const Handle& location, const std::string& path);
 bool is_group(const Handle& location, const std::string& path);
+// Whether `path`, in an existing group, is a link whose target cannot be reached.
+bool leads_nowhere(const Handle& location, const std::string& path);
+bool same_file(const Handle& object, const Handle& other);  // links may lead to another one
+// File and address of an object: equal for all links to it.
+std::pair<uint64_t, uint64_t> identity(const Handle& location, const std::string& path);
 Handle open_dataset(const Handle& location, const std::string& path);
 Handle open_group(const Handle& location, const std::string& path);
 Handle create_group(const Handle& location, const std::string& path);             // and its parents
 std::vector<std::string> list(const Handle& location, const std::string& group);  // names, sorted
 DatasetInfo describe(const Handle& dataset);
+Handle share(const Handle& dataset);  // another handle of the same dataset
+// The element of a dataset's rows that were never written, converted to `type`; 0 if the dataset defines
+// none.
+std::vector<uint8_t> fill_value(const Handle& dataset, torch::ScalarType type);
 
 // Reads rows [first, first + count), converted by HDF5 to `memory_type`.
 void read_rows(const Handle& dataset, int64_t first, int64_t count, hid_t memory_type, void* out);

@@ -1,6 +1,7 @@
 #include "elbo/hdf5/raw_file.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
+#include "elbo/hdf5/check.h"
+#include "elbo/hdf5/failures.h"
 
 namespace elbo {
 namespace {
@@ -19,23 +22,65 @@ int64_t modification_time(const struct stat& status) {
   return int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
 }
 
+// The descriptor of an open file, or -1 if HDF5 uses another driver than the usual one for it.
+int descriptor_of(hid_t file) {
+  const hdf5::Handle access =
+      hdf5::checked(H5Fget_access_plist(file), H5Pclose, file, "read its access properties");
+  if (H5Pget_driver(access.get()) != H5FD_SEC2) return -1;
+  void* descriptor = nullptr;
+  hdf5::check(H5Fget_vfd_handle(file, H5P_DEFAULT, &descriptor), file, "find its descriptor");
+  return *static_cast<const int*>(descriptor);
+}
+
+// Checkpoints, sockets and libraries need descriptors, too. A new descriptor is the lowest free number.
+void require_spare_descriptors(int newest, const std::string& path) {
+  constexpr rlim_t spare = 64;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  if (static_cast<rlim_t>(newest) + spare > limit.rlim_cur) hdf5::too_many_files(path);
+}
+
 }  // namespace
 
 RawFile::RawFile(std::string path) : path_(std::move(path)) {
+  open();
+  query_state();
+}
+
+RawFile::RawFile(const hdf5::Handle& object)
+    : file_(hdf5::checked(H5Iget_file_id(object.get()), H5Fclose, object.get(), "find its file")),
+      path_(hdf5::name_of(file_.get())),
+      descriptor_(descriptor_of(file_.get())) {
+  if (descriptor_ < 0) {
+    file_ = {};
+    open();
+  }
+  require_spare_descriptors(descriptor_, path_);
+  query_state();
+}
+
+void RawFile::open() {
   require_readable_file(path_);
   descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor_ < 0) usage_error("{}: cannot be opened: {}", path_, std::strerror(errno));
+}
+
+void RawFile::query_state() {
   struct stat status = {};
   if (::fstat(descriptor_, &status) != 0) {
     const int error = errno;
-    ::close(descriptor_);
+    if (!file_) ::close(descriptor_);
     fail("{}: cannot query its size: {}", path_, std::strerror(error));
   }
   size_ = static_cast<uint64_t>(status.st_size);
   modified_ = modification_time(status);
+  device_ = status.st_dev;
+  number_ = status.st_ino;
 }
 
-RawFile::~RawFile() { ::close(descriptor_); }
+RawFile::~RawFile() {
+  if (!file_) ::close(descriptor_);
+}
 
 void RawFile::read(uint64_t address, uint64_t size, void* out) const {
   if (read_from_cache(address, size, out)) return;
@@ -69,6 +114,15 @@ void RawFile::require_unchanged() const {
   if (::fstat(descriptor_, &status) != 0) fail("{}: cannot query its size: {}", path_, std::strerror(errno));
   if (static_cast<uint64_t>(status.st_size) != size_ || modification_time(status) != modified_)
     fail("{}: changed while it was read; do not write to a file during training", path_);
+}
+
+void RawFile::require_in_place() const {
+  struct stat status = {};
+  if (::stat(path_.c_str(), &status) != 0)
+    fail("{}: cannot be read any more: {}; do not move a file during training", path_, std::strerror(errno));
+  if (status.st_dev != device_ || status.st_ino != number_)
+    fail("{}: was replaced while it was read; do not replace a file during training", path_);
+  require_unchanged();
 }
 
 }  // namespace elbo

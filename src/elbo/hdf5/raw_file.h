@@ -3,11 +3,17 @@
 #include <cstdint>
 #include <string>
 
+#include "elbo/hdf5/hdf5.h"
+
 namespace elbo {
 
 class RawFile {
  public:
   explicit RawFile(std::string path);  // throws a usage Error if it cannot be opened
+  // The file that holds `object`, which may be another one than a link to it is in. Uses the descriptor with
+  // which HDF5 has opened it, and keeps it open. Call with hdf5::lock() held. Throws a usage Error if too few
+  // descriptors are left for the rest of the program.
+  explicit RawFile(const hdf5::Handle& object);
   ~RawFile();
   RawFile(const RawFile&) = delete;
   RawFile& operator=(const RawFile&) = delete;
@@ -22,15 +28,22 @@ class RawFile {
   // Throws Error if the size or the modification time has changed since the file was opened.
   void require_unchanged() const;
 
+  // Throws Error if the path names another file now, or none.
+  void require_in_place() const;
+
   const std::string& path() const { return path_; }
 
  private:
   bool read_from_cache(uint64_t address, uint64_t size, void* out) const;
+  void open();
+  void query_state();
 
+  hdf5::Handle file_;  // owns the descriptor; empty: this object owns it
   std::string path_;
   int descriptor_ = -1;
   uint64_t size_ = 0;
-  int64_t modified_ = 0;  // modification time, nanoseconds
+  int64_t modified_ = 0;              // modification time, nanoseconds
+  uint64_t device_ = 0, number_ = 0;  // of the file on its file system
 };
 
 }  // namespace elbo

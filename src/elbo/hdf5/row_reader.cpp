@@ -20,6 +20,7 @@ class LibraryReader final : public RowReader {
   LibraryReader(hdf5::Handle dataset, torch::ScalarType type, std::shared_ptr<const FoundStorage> found)
       : dataset_(std::move(dataset)), type_(hdf5::memory_type(type)), found_(std::move(found)) {}
   void read(int64_t first, int64_t count, void* out) const override {
+    require_sources(*found_);
     try {
       hdf5::read_rows(dataset_, first, count, type_, out);
     } catch (const Error&) {
@@ -32,11 +33,20 @@ class LibraryReader final : public RowReader {
     }
   }
   bool has_random_access() const override { return false; }
+  void require_unchanged() const override { found_->file->require_unchanged(); }
   std::string access_method() const override {
     return "through the HDF5 library, because " + found_->why_not;
   }
 
  private:
+  // The library opens the sources of a virtual dataset by their names, and reads fill values where it cannot.
+  static void require_sources(const FoundStorage& found) {
+    for (const Source& source : found.sources) {
+      source.found->file->require_in_place();
+      require_sources(*source.found);
+    }
+  }
+
   hdf5::Handle dataset_;
   hid_t type_;
   std::shared_ptr<const FoundStorage> found_;
@@ -77,6 +87,7 @@ class DirectReader final : public RowReader {
     }
   }
   bool has_random_access() const override { return whole_rows_ && storage_->filters.empty(); }
+  void require_unchanged() const override { file_->require_unchanged(); }
   std::string access_method() const override { return "directly"; }
 
  private:
@@ -212,15 +223,74 @@ class DirectReader final : public RowReader {
   bool whole_rows_ = false;  // chunks hold whole rows
 };
 
+// A virtual dataset whose sources give whole rows.
+class VirtualReader final : public RowReader {
+ public:
+  VirtualReader(const hdf5::Handle& dataset, std::shared_ptr<const FoundStorage> found,
+                torch::ScalarType type)
+      : found_(std::move(found)),
+        row_bytes_(hdf5::describe(dataset).row_elements() * static_cast<int64_t>(torch::elementSize(type))),
+        fill_(hdf5::fill_value(dataset, type)) {
+    for (const Source& source : found_->sources)
+      parts_.push_back({source.first, source.rows, source.source_first,
+                        make_row_reader(hdf5::share(source.dataset), source.found, type)});
+    std::ranges::sort(parts_, {}, &Part::first);
+  }
+
+  void read(int64_t first, int64_t count, void* out) const override {
+    auto* target = static_cast<uint8_t*>(out);
+    auto part = std::ranges::upper_bound(parts_, first, {}, &Part::first);
+    if (part != parts_.begin() && std::prev(part)->end() > first) --part;
+    for (int64_t row = first, n = 0; row < first + count; row += n, target += n * row_bytes_) {
+      const bool covered = part != parts_.end() && part->first <= row;
+      const int64_t end = covered ? part->end() : part != parts_.end() ? part->first : first + count;
+      n = std::min(end, first + count) - row;
+      if (!covered) {
+        fill(target, n);
+        continue;
+      }
+      part->reader->require_unchanged();
+      part->reader->read(part->source_first + row - part->first, n, target);
+      ++part;
+    }
+  }
+  bool has_random_access() const override {
+    return std::ranges::all_of(parts_, [](const Part& part) { return part.reader->has_random_access(); });
+  }
+  void require_unchanged() const override { found_->file->require_unchanged(); }
+  std::string access_method() const override {
+    for (const Part& part : parts_)
+      if (std::string method = part.reader->access_method(); method != "directly") return method;
+    return "directly";
+  }
+
+ private:
+  struct Part {
+    int64_t first, rows, source_first;
+    std::unique_ptr<RowReader> reader;
+    int64_t end() const { return first + rows; }
+  };
+
+  void fill(uint8_t* out, int64_t rows) const {
+    for (int64_t at = 0; at < rows * row_bytes_; at += std::ssize(fill_))
+      std::memcpy(out + at, fill_.data(), fill_.size());
+  }
+
+  std::shared_ptr<const FoundStorage> found_;
+  int64_t row_bytes_;
+  std::vector<uint8_t> fill_;  // one element
+  std::vector<Part> parts_;    // by their first rows
+};
+
 }  // namespace
 
-std::unique_ptr<RowReader> make_row_reader(std::shared_ptr<const RawFile> file, hdf5::Handle dataset,
-                                           std::shared_ptr<const FoundStorage> found,
+std::unique_ptr<RowReader> make_row_reader(hdf5::Handle dataset, std::shared_ptr<const FoundStorage> found,
                                            torch::ScalarType type) {
   const auto guard = hdf5::lock();
+  if (found->whole_rows) return std::make_unique<VirtualReader>(dataset, std::move(found), type);
   if (!found->storage) return std::make_unique<LibraryReader>(std::move(dataset), type, std::move(found));
   std::string name = hdf5::name_of(dataset.get());
-  return std::make_unique<DirectReader>(std::move(file), std::move(name),
+  return std::make_unique<DirectReader>(found->file, std::move(name),
                                         std::shared_ptr<const Storage>(found, &*found->storage), type);
 }
 

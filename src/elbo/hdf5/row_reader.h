@@ -24,13 +24,17 @@ class RowReader {
   // filters.
   virtual bool has_random_access() const = 0;
 
+  // Throws Error if the file that holds the dataset was written to since it was opened. For virtual datasets,
+  // read() does the same for the files of the rows that it reads.
+  virtual void require_unchanged() const = 0;
+
   // How it reads, for messages: "directly", or "through the HDF5 library, because …".
   virtual std::string access_method() const = 0;
 };
 
 // type: float32, int64 (integer datasets) or uint8 (datasets of unsigned bytes). Reads directly if `found`,
 // of this dataset, has its storage, otherwise through the HDF5 library. Both give the same numbers.
-std::unique_ptr<RowReader> make_row_reader(std::shared_ptr<const RawFile> file, hdf5::Handle dataset,
-                                           std::shared_ptr<const FoundStorage> found, torch::ScalarType type);
+std::unique_ptr<RowReader> make_row_reader(hdf5::Handle dataset, std::shared_ptr<const FoundStorage> found,
+                                           torch::ScalarType type);
 
 }  // namespace elbo

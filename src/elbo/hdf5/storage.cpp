@@ -4,11 +4,16 @@
 
 #include <bit>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
 
 #include "elbo/base/error.h"
 #include "elbo/hdf5/check.h"
 #include "elbo/hdf5/chunk_index.h"
+#include "elbo/hdf5/codecs.h"
+#include "elbo/hdf5/file_search.h"
+#include "elbo/hdf5/unwritten_rows.h"
+#include "elbo/hdf5/virtual_dataset.h"
 
 namespace elbo {
 namespace {
@@ -16,8 +21,6 @@ namespace {
 using hdf5::check;
 using hdf5::checked;
 using hdf5::Handle;
-
-constexpr H5Z_filter_t lzf = 32000;  // registered by h5py
 
 std::optional<ElementType> floating_type(hid_t type) {
   size_t sign = 0, exponent_at = 0, exponent_bits = 0, mantissa_at = 0, mantissa_bits = 0;
@@ -63,17 +66,38 @@ std::optional<ElementType> element_type(hid_t type) {
   return found;
 }
 
-// None for a filter that only the library supports.
-std::optional<Filter> known_filter(H5Z_filter_t id) {
-  switch (id) {
+// Parameters: version (two numbers), element size, elements of a block or 0, compression, its level. None if
+// only the library supports them.
+std::optional<Filter> bitshuffle_filter(const std::vector<unsigned>& parameters, size_t element_size) {
+  constexpr unsigned none = 0, lz4 = 2, zstd = 3;
+  if (parameters.size() < 3 || parameters[2] != element_size) return std::nullopt;
+  const unsigned compression = parameters.size() > 4 ? parameters[4] : none;
+  if (compression == lz4 && has_codecs()) return Filter::bitshuffle_lz4;
+  if (compression == zstd && has_codecs()) return Filter::bitshuffle_zstd;
+  const bool usual_blocks = parameters.size() < 4 || parameters[3] == 0;
+  return compression == none && usual_blocks ? std::optional(Filter::bitshuffle) : std::nullopt;
+}
+
+// None for a filter that only the library supports. The numbers are registered with The HDF Group.
+std::optional<Filter> known_filter(const hdf5::DatasetInfo::FilterInfo& filter, size_t element_size) {
+  const auto codec = [](Filter known) { return has_codecs() ? std::optional(known) : std::nullopt; };
+  switch (filter.id) {
     case H5Z_FILTER_DEFLATE:
       return Filter::deflate;
     case H5Z_FILTER_SHUFFLE:
       return Filter::shuffle;
     case H5Z_FILTER_FLETCHER32:
       return Filter::fletcher32;
-    case lzf:
+    case 32000:  // h5py
       return Filter::lzf;
+    case 32001:
+      return codec(Filter::blosc);
+    case 32004:
+      return codec(Filter::lz4);
+    case 32008:
+      return bitshuffle_filter(filter.parameters, element_size);
+    case 32015:
+      return codec(Filter::zstd);
     default:
       return std::nullopt;
   }
@@ -88,8 +112,7 @@ std::vector<uint8_t> fill_value(hid_t properties, hid_t type, const Handle& data
   return fill;
 }
 
-// Whether only the first dimension can grow: otherwise chunk indexes of newer files number the chunks
-// differently from Storage.
+// Whether only the first dimension can grow.
 bool only_rows_can_grow(hid_t space, size_t rank) {
   std::vector<hsize_t> now(rank), limit(rank);
   H5Sget_simple_extent_dims(space, now.data(), limit.data());
@@ -110,16 +133,6 @@ uint64_t user_block(const Handle& dataset) {
   hsize_t size = 0;
   check(H5Pget_userblock(creation.get(), &size), dataset.get(), "read its file's user block");
   return size;
-}
-
-std::vector<hsize_t> first_element(const Storage& storage, uint64_t chunk) {
-  std::vector<hsize_t> first(storage.shape.size());
-  for (size_t d = first.size(); d-- > 0;) {
-    const auto along = static_cast<uint64_t>(storage.chunks_along(d));
-    first[d] = chunk % along * static_cast<uint64_t>(storage.chunk[d]);
-    chunk /= along;
-  }
-  return first;
 }
 
 // Compares the number of chunks, and the first of them, with the library, which finds chunks by a linear
@@ -157,7 +170,7 @@ bool samples_agree(const RawFile& file, const Handle& dataset, const Storage& st
   for (uint64_t i = 0; i < samples; ++i) {
     const uint64_t index = i * (storage.chunks.size() - 1) / (samples - 1);
     const StoredChunk& chunk = storage.chunks[index];
-    const std::vector<hsize_t> first = first_element(storage, index);
+    const std::vector<hsize_t> first = storage.first_element(index);
     hsize_t size = 0;
     const bool allocated = H5Dget_chunk_storage_size(dataset.get(), first.data(), &size) >= 0 && size > 0;
     if (allocated != (chunk.address != StoredChunk::unallocated)) return false;
@@ -237,18 +250,18 @@ std::string describe_chunks(const hdf5::DatasetInfo& info, hid_t properties, hid
   if (H5Pget_chunk_opts(properties, &options) < 0 || options != 0)
     return "its chunks at the edges are stored without filters";
   for (const hdf5::DatasetInfo::FilterInfo& filter : info.filters) {
-    const std::optional<Filter> known = known_filter(filter.id);
+    const std::optional<Filter> known = known_filter(filter, info.type_size);
     if (!known) return fmt::format("only the library supports its filter {}", filter.name);
     storage.filters.push_back(*known);
   }
-  if (!only_rows_can_grow(space, info.shape.size())) return "more dimensions than the first can grow";
+  storage.only_rows_grow = only_rows_can_grow(space, info.shape.size());
   storage.chunk = info.chunk;
   return "";
 }
 
 std::string missing_filter(const hdf5::DatasetInfo& info) {
   for (const hdf5::DatasetInfo::FilterInfo& filter : info.filters)
-    if (!known_filter(filter.id) && H5Zfilter_avail(filter.id) <= 0) return filter.name;
+    if (!known_filter(filter, info.type_size) && H5Zfilter_avail(filter.id) <= 0) return filter.name;
   return "";
 }
 
@@ -259,6 +272,112 @@ void require_compact_data(const Handle& dataset, const Storage& storage) {
                 hdf5::name_of(dataset.get()), storage.bytes(), H5Dget_storage_size(dataset.get()));
 }
 
+// The library reads zeros where an external file is too short.
+void require_external_files(const Handle& dataset, hid_t properties) {
+  const Handle holder = checked(H5Iget_file_id(dataset.get()), H5Fclose, dataset.get(), "find its file");
+  const int files = H5Pget_external_count(properties);
+  for (int i = 0; i < files; ++i) {
+    std::string file(4096, '\0');
+    off_t offset = 0;
+    hsize_t size = 0;
+    check(H5Pget_external(properties, static_cast<unsigned>(i), file.size() - 1, file.data(), &offset, &size),
+          dataset.get(), "query its external files");
+    const std::string path = hdf5::external_file(hdf5::name_of(holder.get()), file.c_str());
+    std::error_code error;
+    const uintmax_t bytes = std::filesystem::file_size(path, error);
+    if (error)
+      usage_error("{}: its rows are in {}: {}; HDF5_EXTFILE_PREFIX names the folder of external files",
+                  hdf5::name_of(dataset.get()), path, error.message());
+    if (size != H5F_UNLIMITED && bytes < static_cast<uintmax_t>(offset) + size)
+      usage_error("{}: its rows are in {}, which has {} bytes; expected at least {}",
+                  hdf5::name_of(dataset.get()), path, bytes, static_cast<uintmax_t>(offset) + size);
+  }
+}
+
+// Finds the storage of datasets, and of the sources of virtual ones.
+class StorageFinder {
+ public:
+  explicit StorageFinder(const ComputeOnRoot& compute_on_root) : compute_on_root_(compute_on_root) {}
+
+  FoundStorage find(std::shared_ptr<const RawFile> file, const Handle& dataset, int depth = 0) const {
+    const Handle properties =
+        checked(H5Dget_create_plist(dataset.get()), H5Pclose, dataset.get(), "read its layout");
+    switch (H5Pget_layout(properties.get())) {
+      case H5D_VIRTUAL:
+        return find_virtual(std::move(file), dataset, depth);
+      case H5D_CONTIGUOUS:
+        require_external_files(dataset, properties.get());
+        [[fallthrough]];
+      default:
+        return find_stored(std::move(file), dataset, properties.get());
+    }
+  }
+
+ private:
+  FoundStorage find_virtual(std::shared_ptr<const RawFile> file, const Handle& dataset, int depth) const {
+    constexpr int most_levels = 16;
+    if (depth == most_levels)
+      usage_error("{}: is a virtual dataset of virtual datasets, more than {} deep; expected stored rows",
+                  hdf5::name_of(dataset.get()), most_levels);
+    VirtualParts parts = open_virtual_dataset(dataset, [&](const Handle& source) {
+      return find(std::make_shared<const RawFile>(source), source, depth + 1);
+    });
+    FoundStorage found{.file = std::move(file), .why_not = "its sources are not made of whole rows"};
+    found.whole_rows = parts.whole_rows;
+    found.unwritten = unwritten_text(dataset, parts.uncovered, "come from no source");
+    for (const Source& source : parts.sources) {
+      const std::vector<std::string>& more = source.found->unwritten;
+      found.unwritten.insert(found.unwritten.end(), more.begin(), more.end());
+      if (found.missing_filter.empty()) found.missing_filter = source.found->missing_filter;
+    }
+    found.sources = std::move(parts.sources);
+    return found;
+  }
+
+  FoundStorage find_stored(std::shared_ptr<const RawFile> file, const Handle& dataset,
+                           hid_t properties) const {
+    const Handle type = checked(H5Dget_type(dataset.get()), H5Tclose, dataset.get(), "read its type");
+    const Handle space = checked(H5Dget_space(dataset.get()), H5Sclose, dataset.get(), "read its shape");
+    const hdf5::DatasetInfo info = hdf5::describe(dataset);
+    const std::optional<ElementType> element = element_type(type.get());
+    const auto through_library = [&](std::string why_not) {
+      FoundStorage found{.file = file, .why_not = std::move(why_not), .missing_filter = missing_filter(info)};
+      if (!info.chunk.empty() && info.numeric())
+        found.unwritten = unwritten_text(dataset, unwritten_rows(dataset, info), "were never written");
+      return found;
+    };
+    if (!element)
+      return through_library(fmt::format("only the library converts its type {}", info.type_name));
+    Storage storage{.type = *element,
+                    .shape = info.shape,
+                    .chunk = info.shape,
+                    .filters = {},
+                    .fill = fill_value(properties, type.get(), dataset),
+                    .chunks = {}};
+    const H5D_layout_t layout = H5Pget_layout(properties);
+    if (layout == H5D_CONTIGUOUS) {
+      if (H5Pget_external_count(properties) != 0) return through_library("its data are in external files");
+      storage.chunks = {contiguous_chunk(*file, dataset, storage)};
+    } else {
+      if (layout == H5D_COMPACT) require_compact_data(dataset, storage);
+      if (layout == H5D_CHUNKED)
+        if (std::string why_not = describe_chunks(info, properties, space.get(), storage); !why_not.empty())
+          return through_library(std::move(why_not));
+      const std::string text =
+          compute_on_root_([&] { return find_chunks(*file, dataset, storage, layout == H5D_COMPACT); });
+      if (text.front() != found_mark) return through_library(text);
+      storage.chunks = chunks_in(text);
+    }
+    FoundStorage found{.file = std::move(file)};
+    if (!info.shape.empty())
+      found.unwritten = unwritten_text(dataset, unwritten_rows(storage), "were never written");
+    found.storage = std::move(storage);
+    return found;
+  }
+
+  const ComputeOnRoot& compute_on_root_;
+};
+
 }  // namespace
 
 double Storage::bytes() const {
@@ -267,49 +386,26 @@ double Storage::bytes() const {
   return bytes;
 }
 
+std::vector<hsize_t> Storage::first_element(uint64_t number) const {
+  std::vector<hsize_t> first(shape.size());
+  for (size_t d = first.size(); d-- > 0;) {
+    const auto along = static_cast<uint64_t>(chunks_along(d));
+    first[d] = number % along * static_cast<uint64_t>(chunk[d]);
+    number /= along;
+  }
+  return first;
+}
+
 uint64_t Storage::chunk_bytes() const {
   auto bytes = static_cast<uint64_t>(type.size);
   for (const int64_t size : chunk) bytes *= static_cast<uint64_t>(size);
   return bytes;
 }
 
-FoundStorage find_storage(const RawFile& file, const Handle& dataset, const ComputeOnRoot& compute_on_root) {
+FoundStorage find_storage(std::shared_ptr<const RawFile> file, const Handle& dataset,
+                          const ComputeOnRoot& compute_on_root) {
   const auto guard = hdf5::lock();
-  const Handle type = checked(H5Dget_type(dataset.get()), H5Tclose, dataset.get(), "read its type");
-  const Handle space = checked(H5Dget_space(dataset.get()), H5Sclose, dataset.get(), "read its shape");
-  const Handle properties =
-      checked(H5Dget_create_plist(dataset.get()), H5Pclose, dataset.get(), "read its layout");
-  const hdf5::DatasetInfo info = hdf5::describe(dataset);
-  const std::optional<ElementType> element = element_type(type.get());
-  if (!element) return {{}, fmt::format("only the library converts its type {}", info.type_name)};
-  Storage storage{.type = *element,
-                  .shape = info.shape,
-                  .chunk = info.shape,
-                  .filters = {},
-                  .fill = fill_value(properties.get(), type.get(), dataset),
-                  .chunks = {}};
-  const H5D_layout_t layout = H5Pget_layout(properties.get());
-  switch (layout) {
-    case H5D_CONTIGUOUS:
-      if (H5Pget_external_count(properties.get()) != 0) return {{}, "its data are in external files"};
-      storage.chunks = {contiguous_chunk(file, dataset, storage)};
-      return {std::move(storage), ""};
-    case H5D_CHUNKED:
-      if (std::string why_not = describe_chunks(info, properties.get(), space.get(), storage);
-          !why_not.empty())
-        return {{}, std::move(why_not), missing_filter(info)};
-      break;
-    case H5D_COMPACT:
-      require_compact_data(dataset, storage);
-      break;
-    default:
-      return {{}, "only the library reads virtual datasets"};
-  }
-  const std::string text =
-      compute_on_root([&] { return find_chunks(file, dataset, storage, layout == H5D_COMPACT); });
-  if (text.front() != found_mark) return {{}, text};
-  storage.chunks = chunks_in(text);
-  return {std::move(storage), ""};
+  return StorageFinder(compute_on_root).find(std::move(file), dataset);
 }
 
 }  // namespace elbo

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,7 +22,18 @@ struct ElementType {
   bool brain_float = false;  // two bytes: bfloat16 instead of IEEE binary16
 };
 
-enum class Filter : uint8_t { deflate, shuffle, fletcher32, lzf };
+enum class Filter : uint8_t {
+  deflate,
+  shuffle,
+  fletcher32,
+  lzf,
+  zstd,
+  lz4,
+  blosc,
+  bitshuffle,
+  bitshuffle_zstd,
+  bitshuffle_lz4
+};
 
 // A chunk, or all of a contiguous dataset.
 struct StoredChunk {
@@ -39,19 +51,36 @@ struct Storage {
   std::vector<Filter> filters;      // in the order in which a writer applies them
   std::vector<uint8_t> fill;        // one element
   std::vector<StoredChunk> chunks;  // in row-major order of the grid of chunks
+  bool only_rows_grow = true;       // no dimension but the first can
   int64_t chunks_along(size_t dimension) const {
     return (shape[dimension] + chunk[dimension] - 1) / chunk[dimension];
   }
+  std::vector<hsize_t> first_element(uint64_t number) const;  // of chunk `number`
   double bytes() const;          // of all elements, unfiltered; anything in a damaged file, hence a double
   uint64_t chunk_bytes() const;  // of a chunk, unfiltered
 };
 
+struct FoundStorage;
+
+// A part of a virtual dataset.
+struct Source {
+  hdf5::Handle dataset;
+  std::shared_ptr<const FoundStorage> found;  // of this dataset
+  // Rows [first, first + rows) of the virtual dataset are this dataset's rows from source_first on. rows = 0:
+  // the part does not consist of whole rows.
+  int64_t first = 0, rows = 0, source_first = 0;
+};
+
 struct FoundStorage {
+  std::shared_ptr<const RawFile> file;  // that holds the dataset
   // None if only the HDF5 library can read the dataset: external files, virtual datasets, other filters,
   // types and versions of layouts.
-  std::optional<Storage> storage;
-  std::string why_not;           // the reason, if there is no storage
-  std::string missing_filter{};  // name of a filter that the library does not have either
+  std::optional<Storage> storage{};
+  std::string why_not{};                 // the reason, if there is no storage
+  std::string missing_filter{};          // name of a filter that the library does not have either
+  std::vector<Source> sources{};         // of a virtual dataset: all open
+  bool whole_rows = false;               // of a virtual dataset: each source gives whole rows, each row once
+  std::vector<std::string> unwritten{};  // sentences about rows that read as the fill value
 };
 
 // Calls `make` on one of the processes that open a data set together, and returns its result on all of them.
@@ -60,9 +89,9 @@ struct FoundStorage {
 using ComputeOnRoot = std::function<std::string(const std::function<std::string()>& make)>;
 inline std::string compute_locally(const std::function<std::string()>& make) { return make(); }
 
-// Finds the storage of a dataset of `file`. The chunk index is read through `compute_on_root`. Throws a usage
-// Error if the file is damaged.
-FoundStorage find_storage(const RawFile& file, const hdf5::Handle& dataset,
+// Finds the storage of a dataset in `file`. The chunk index is read through `compute_on_root`. Throws a usage
+// Error if the file is damaged, or another file that the dataset is made of is missing or damaged.
+FoundStorage find_storage(std::shared_ptr<const RawFile> file, const hdf5::Handle& dataset,
                           const ComputeOnRoot& compute_on_root);
 
 }  // namespace elbo

@@ -87,6 +87,19 @@ hid_t memory_type(torch::ScalarType type) {
   }
 }
 
+std::vector<uint8_t> fill_value(const Handle& dataset, torch::ScalarType type) {
+  const auto guard = lock();
+  std::vector<uint8_t> fill(torch::elementSize(type), 0);
+  const Handle properties =
+      checked(H5Dget_create_plist(dataset.get()), H5Pclose, dataset.get(), "read its properties");
+  H5D_fill_value_t state = H5D_FILL_VALUE_UNDEFINED;
+  check(H5Pfill_value_defined(properties.get(), &state), dataset.get(), "query its fill value");
+  if (state != H5D_FILL_VALUE_UNDEFINED)
+    check(H5Pget_fill_value(properties.get(), memory_type(type), fill.data()), dataset.get(),
+          "read its fill value");
+  return fill;
+}
+
 void read_rows(const Handle& dataset, int64_t first, int64_t count, hid_t memory_type, void* out) {
   const auto guard = lock();
   const Handle space = checked(H5Dget_space(dataset.get()), H5Sclose, dataset.get(), "read its shape");

@@ -39,7 +39,7 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
   RunPlan plan = make_plan(config, dataset, *model, start);
   if (is_root)
     preflight_warnings(
-        config, dataset.split("train"), *model, plan.phases, plan.end_step,
+        config, dataset, *model, plan.phases, plan.end_step,
         {.ranks = world->size(), .threads = thread_count(config.train.threads, environment, device)});
   if (plan.start.step >= plan.end_step)
     log::info("{} is already at step {} of {}; raise train.steps or train.epochs to continue", plan.directory,

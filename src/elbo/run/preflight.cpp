@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
 
@@ -51,10 +53,21 @@ void warn_of_padding(const RunConfig& config, const RowSource& rows, const Model
         config.model->name());
 }
 
+// They are data for training, and rarely what was meant.
+void warn_of_unwritten_rows(const Dataset& dataset) {
+  constexpr size_t shown = 4;
+  const std::vector<std::string> all = dataset.unwritten_rows();
+  for (size_t i = 0; i < std::min(shown, all.size()); ++i) log::warning("{}", all[i]);
+  if (all.size() > shown)
+    log::warning("{} more datasets have rows that read as the fill value", all.size() - shown);
+}
+
 }  // namespace
 
-void preflight_warnings(const RunConfig& config, const RowSource& rows, const Model& model,
+void preflight_warnings(const RunConfig& config, const Dataset& dataset, const Model& model,
                         const std::vector<Phase>& phases, int64_t end_step, Resources resources) {
+  const RowSource& rows = dataset.split("train");
+  warn_of_unwritten_rows(dataset);
   tell_of_windows(config, rows);
   tell_of_idle_ones(config, resources);
   warn_of_late_phases(phases, end_step);

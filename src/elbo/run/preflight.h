@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "elbo/data/row_source.h"
+#include "elbo/data/dataset.h"
 #include "elbo/models/model.h"
 #include "elbo/run/config.h"
 
@@ -15,10 +15,10 @@ struct Resources {
   int threads = 1;  // of each rank, as far as it has microbatches for them
 };
 
-// Logs it: data that are shuffled in windows, ranks and cores that have nothing to compute, phases that the
-// run does not reach, padding that the model takes for data. `rows` are those of the training split. For one
-// rank to call.
-void preflight_warnings(const RunConfig& config, const RowSource& rows, const Model& model,
+// Logs it: rows that were never written, data that are shuffled in windows, ranks and cores that have nothing
+// to compute, phases that the run does not reach, padding that the model takes for data. For one rank to
+// call.
+void preflight_warnings(const RunConfig& config, const Dataset& dataset, const Model& model,
                         const std::vector<Phase>& phases, int64_t end_step, Resources resources);
 
 }  // namespace elbo

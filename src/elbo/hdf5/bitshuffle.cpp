@@ -1,0 +1,87 @@
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "elbo/hdf5/codecs.h"
+
+namespace elbo {
+namespace {
+
+// The rows of an 8x8 matrix of bits are the bytes of `matrix`; returns its transpose (Warren, Hacker's
+// Delight).
+uint64_t transpose_bits(uint64_t matrix) {
+  uint64_t t = (matrix ^ (matrix >> 7)) & 0x00AA00AA00AA00AAU;
+  matrix ^= t ^ (t << 7);
+  t = (matrix ^ (matrix >> 14)) & 0x0000CCCC0000CCCCU;
+  matrix ^= t ^ (t << 14);
+  t = (matrix ^ (matrix >> 28)) & 0x00000000F0F0F0F0U;
+  return matrix ^ t ^ (t << 28);
+}
+
+// n elements, a multiple of 8. Input: for each bit of an element, a row with that bit of all elements, the
+// first element in the lowest bit.
+void unshuffle_block(const uint8_t* in, size_t n, size_t element_size, uint8_t* out) {
+  const size_t row = n / 8;
+  for (size_t byte = 0; byte < element_size; ++byte)
+    for (size_t group = 0; group < row; ++group) {
+      uint64_t bits = 0;
+      for (size_t bit = 0; bit < 8; ++bit) bits |= uint64_t{in[(8 * byte + bit) * row + group]} << (8 * bit);
+      bits = transpose_bits(bits);
+      uint8_t* to = out + 8 * group * element_size + byte;
+      for (size_t i = 0; i < 8; ++i) to[i * element_size] = static_cast<uint8_t>(bits >> (8 * i));
+    }
+}
+
+size_t default_block(size_t element_size) {
+  constexpr size_t target_bytes = 8192, least = 128;
+  return std::max(target_bytes / element_size / 8 * 8, least);
+}
+
+// Calls visit(elements) for each block. Up to seven elements at the end are in no block.
+template <typename Visit>
+void for_each_block(size_t elements, size_t block, Visit&& visit) {
+  for (size_t i = 0; i < elements / block; ++i) visit(block);
+  if (const size_t last = elements % block / 8 * 8; last > 0) visit(last);
+}
+
+}  // namespace
+
+void undo_bitshuffle(std::vector<uint8_t>& bytes, size_t element_size) {
+  std::vector<uint8_t> out = bytes;  // with the elements that are in no block
+  size_t at = 0;
+  for_each_block(bytes.size() / element_size, default_block(element_size), [&](size_t n) {
+    unshuffle_block(bytes.data() + at, n, element_size, out.data() + at);
+    at += n * element_size;
+  });
+  bytes = std::move(out);
+}
+
+// The size of all elements (8 bytes) and of a block (4 bytes), then for each block its compressed size (4
+// bytes) and itself, then the elements that are in no block.
+void expand_bitshuffle(std::vector<uint8_t>& bytes, size_t element_size, size_t limit,
+                       const Decompress& decompress) {
+  constexpr size_t head = 12;
+  const auto refuse = [] { throw std::runtime_error("its bitshuffle stream is damaged"); };
+  if (bytes.size() < head) refuse();
+  const uint64_t size = big_endian(bytes.data(), 8), block_bytes = big_endian(bytes.data() + 8, 4);
+  const size_t block = block_bytes / element_size;
+  if (size > limit || size % element_size != 0 || block == 0 || block % 8 != 0) refuse();
+  std::vector<uint8_t> out(size), shuffled(std::min<size_t>(block * element_size, size));
+  size_t at = head, to = 0;
+  for_each_block(size / element_size, block, [&](size_t n) {
+    if (bytes.size() - at < 4) refuse();
+    const size_t stored = big_endian(bytes.data() + at, 4);
+    at += 4;
+    if (stored > bytes.size() - at ||
+        !decompress(bytes.data() + at, stored, shuffled.data(), n * element_size))
+      refuse();
+    unshuffle_block(shuffled.data(), n, element_size, out.data() + to);
+    at += stored;
+    to += n * element_size;
+  });
+  if (bytes.size() - at < size - to) refuse();
+  std::memcpy(out.data() + to, bytes.data() + at, size - to);
+  bytes = std::move(out);
+}
+
+}  // namespace elbo
