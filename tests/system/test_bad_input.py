@@ -228,6 +228,8 @@ os._exit(0)"""], check=True)
         self.refuse(["traverse", run_folder, f"--out={out}.png", "--row=10000"], ["--row=10000", "expected 0 … 9999"], worlds=(0,))
         self.refuse(["score", run_folder, data, f"--out={out}.h5", "--importance_samples=5"],
                     ["--importance_samples=5", "autoencoder has no density"], worlds=(0,))
+        self.refuse(["evaluate", run_folder, "--importance_samples=5"],
+                    ["--importance_samples=5", "autoencoder has no density"], worlds=(0,))
         self.refuse(["export", run_folder, f"--out={out}.pt"], [f"{out}.pt", "ends in .safetensors"], worlds=(0,))
 
     def test_a_folder_that_holds_somebody_elses_metrics(self):

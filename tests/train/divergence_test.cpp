@@ -104,6 +104,17 @@ TEST_F(DivergenceTest, NoLearningRateIsAdvisedWhereOnlyTheFirstGradientWasNotFin
               AllOf(HasSubstr("scale the data"), Not(HasSubstr("lower optimizer.lr"))));
 }
 
+TEST_F(DivergenceTest, ALossThatStaysHopelessFromTheFirstStepOnIsAnError) {
+  EXPECT_EQ(error_of(1e25, 99), "");
+  EXPECT_TRUE(divergence_.suspected());
+  EXPECT_THAT(error_of(1e25, 1), AllOf(HasSubstr("scale the data"), Not(HasSubstr("lower optimizer.lr"))));
+}
+
+TEST_F(DivergenceTest, DataOfALargeUnitAreNotHopeless) {
+  plan_.end_step = 300;
+  EXPECT_EQ(error_of(4e9, 300), "");
+}
+
 TEST_F(DivergenceTest, TheLossOfAnotherPhaseIsNotCompared) {
   take(0.001);
   for (int i = 0; i < 200; ++i) take(1e6, true, "prior");

@@ -70,6 +70,7 @@ void evaluate_run(const EvaluateRunOptions& options, const RunInUse& used) {
   if (!options.out.empty() && options.out != own)
     check_output({.out = options.out, .force = false}, {".json"});
   const RowSource& rows = used.rows();
+  require_density(used, options.importance_samples);
 
   Workers workers(worker_count(options.threads, used.environment, run.device, rows.rows()));
   const std::optional<Evaluation> result =

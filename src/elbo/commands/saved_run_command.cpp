@@ -1,8 +1,12 @@
 #include "elbo/commands/saved_run_command.h"
 
+#include <torch/utils.h>
+
 #include <filesystem>
 #include <utility>
 
+#include "elbo/base/error.h"
+#include "elbo/base/random.h"
 #include "elbo/run/device.h"
 
 namespace elbo {
@@ -38,6 +42,15 @@ void write_results(const OutputOptions& options, const SavedRun& run, NamedRows 
   if (transform.kind != "bytes" && !(draws && transform.kind == "unit"))
     for (auto& [name, values] : rows) values = transform.undo(values);
   write_rows(options, std::move(rows), columns, run.vocabulary());
+}
+
+void require_density(const RunInUse& used, int64_t importance_samples) {
+  if (importance_samples == 0) return;
+  const torch::NoGradGuard no_grad;
+  RandomGenerator probe(Key(0), used.run.device);
+  if (!used.run.model->log_weights(used.run.rows(used.split, 0, 1), 1, probe))
+    usage_error("--importance_samples={}: {} has no density to sample; expected 0", importance_samples,
+                used.run.config->model->name());
 }
 
 }  // namespace elbo

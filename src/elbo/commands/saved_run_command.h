@@ -62,6 +62,9 @@ RunInUse open_run_of(const Environment& environment, const CommandLine& line, co
 // Writes rows as the model gives them in the units of the data, but images in [0, 1]. For one rank.
 void write_results(const OutputOptions& options, const SavedRun& run, NamedRows rows, int64_t columns);
 
+// Throws a usage Error where importance samples are wanted and the model has no p(x,z)/q(z|x).
+void require_density(const RunInUse& used, int64_t importance_samples);
+
 // A command that parses its Options (of SavedRunOptions, with a table()), opens the run and uses it.
 template <typename Options>
 Command saved_run_command(Command command, RunWords expected, void (*use)(const Options&, const RunInUse&)) {

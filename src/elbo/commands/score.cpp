@@ -35,10 +35,7 @@ void score(const ScoreOptions& options, const RunInUse& used) {
   const torch::NoGradGuard no_grad;
   const EvaluationOptions how =
       run.config->evaluation(run.checkpoint.data, used.split, options.importance_samples);
-  RandomGenerator probe(Key(how.seed).with("probe"), run.device);
-  if (how.importance_samples > 0 && !run.model->log_weights(run.rows(used.split, 0, 1), 1, probe))
-    usage_error("--importance_samples={}: {} has no density to sample; expected 0, and its loss as the score",
-                how.importance_samples, run.config->model->name());
+  require_density(used, options.importance_samples);
   Workers workers(worker_count(options.threads, used.environment, run.device, source.rows()));
   const std::vector<std::shared_ptr<Model>> models = run.replicas(workers.count());
   map_rows(

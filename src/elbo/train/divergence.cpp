@@ -13,6 +13,8 @@ namespace {
 
 constexpr double far_factor = 1e3;
 constexpr int64_t far_steps = 100, far_steps_at_end = 5;
+// Nats for each value of a row that are as far: values of a million times the likelihood's scale.
+constexpr double hopeless_nats = 1e12;
 // Nats of the first step for each value of a row, above which the data are out of the range in which networks
 // start: a standard deviation above 1000 under a Gaussian of scale 1.
 constexpr double nats_out_of_range = 1e6;
@@ -30,8 +32,8 @@ void Divergence::note_first(const StepReport& report) {
   if (starts_out_of_range())
     log::warning(
         "the loss of step {} is {:.3g}, {:.3g} for each value of a row: the data are far outside of the "
-        "range in "
-        "which a network starts; scale them to mean 0 and deviation 1",
+        "range "
+        "in which a network starts; scale them, as data.normalize=standardize does",
         progress_.step, report.loss, report.loss / size_of_row());
 }
 
@@ -48,7 +50,8 @@ void Divergence::count(const StepReport& report) {
             nonfinite_in_a_row_ > 1 ? fmt::format(", in {} steps in a row", nonfinite_in_a_row_) : ""),
         report);
   if (!report.finite || !progress_.first_loss || report.phase != plan_.phases.front().name) return;
-  const double limit = far_factor * (std::fabs(*progress_.first_loss) + size_of_row());
+  const double limit = std::min(far_factor * (std::fabs(*progress_.first_loss) + size_of_row()),
+                                hopeless_nats * size_of_row());
   far_in_a_row_ = report.loss > limit ? far_in_a_row_ + 1 : 0;
   // A shorter run ends with fewer steps after the first.
   const int64_t later_steps = plan_.end_step - std::max<int64_t>(plan_.start.step, 1);
@@ -67,7 +70,7 @@ void Divergence::fail_as_diverged(const std::string& what, const StepReport& rep
   if (starts_out_of_range())
     fail(
         "training diverged: {}; it was out of range before anything was learned, so no learning rate helps: "
-        "scale the data to mean 0 and deviation 1 (the run is {})",
+        "scale the data, as data.normalize=standardize does (the run is {})",
         what, plan_.directory);
   fail(
       "training diverged: {}; lower optimizer.lr={:g}, set optimizer.clip_norm, or scale the data (the run "

@@ -10,10 +10,10 @@
 
 namespace elbo {
 
-// A loss is far above the first one, L, if it exceeds 1000 (|L| + d) nats for rows of d values. No healthy
-// run comes near that, and a single bad row does not stay: a run has diverged after 100 such steps in a row,
-// or if it ends with 5 of them. Only the first of the model's phases is compared: others have losses of
-// another kind.
+// A loss is far above the first one, L, if it exceeds 1000 (|L| + d) nats for rows of d values, or 1e12 d. No
+// healthy run comes near that, and a single bad row does not stay: a run has diverged after 100 such steps in
+// a row, or if it ends with 5 of them. Only the first of the model's phases is compared: others have losses
+// of another kind.
 class Divergence {
  public:
   // Both outlive the object. progress.first_loss is kept up to date.
