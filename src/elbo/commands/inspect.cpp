@@ -170,10 +170,27 @@ void inspect_data(const std::string& path) {
   print_choices(dataset);
 }
 
+// What elbo train would take of a file of another layout.
+void print_meaning(const std::string& path) {
+  DataOptions options;
+  options.path = path;
+  try {
+    const Dataset dataset(options);
+    fmt::print("\nmeaning\n");
+    for (const std::string& note : dataset.notes()) fmt::print("  {}\n", note);
+    for (const std::string& split : dataset.splits())
+      fmt::print("  {} rows of {} in the {} split\n", dataset.split(split).rows(),
+                 shape_text(dataset.shape().x), split);
+    print_choices(dataset);
+  } catch (const Error& error) {
+    fmt::print("\nelbo train needs the option --data.x=PATH, or another file: {}\n", error.what());
+  }
+}
+
 // A file of any other layout: its datasets, and how to name them.
 void inspect_layout(const std::string& path) {
   const DataFile file(path);
-  fmt::print("HDF5 file {}; train on one of its datasets with --data.x=PATH\n", path);
+  fmt::print("HDF5 file {}\n", path);
   const std::function<void(const std::string&)> walk = [&](const std::string& group) {
     for (const std::string& name : hdf5::list(file.handle(), group)) {
       const std::string inner = (group == "/" ? "" : group) + "/" + name;
@@ -186,6 +203,7 @@ void inspect_layout(const std::string& path) {
     }
   };
   walk("/");
+  print_meaning(path);
 }
 
 bool holds_splits(const std::string& path) {
