@@ -50,7 +50,7 @@ TEST(OptionTable, SetAssignsTheBoundVariable) {
   Settings settings;
   OptionTable table = settings.table();
   for (const Setting& setting : {Setting{"train.batch", "32"},
-                                 {"train.exact", "false"},
+                                 {"train.exact", "False"},
                                  {"optimizer.lr", "1e-3"},
                                  {"optimizer.name", "sgd"},
                                  {"evaluate.every", "50"},
@@ -116,6 +116,11 @@ TEST(OptionTable, ItsHelpIsWrappedAndAligned) {
 TEST(ParseIni, KeepsOrderAndSections) {
   const auto settings = parse_ini("[a]\nx = 1  # why\n\n# a remark\n[b]\ny= two words\n", "f.ini");
   EXPECT_EQ(settings, (std::vector<Setting>{{"a.x", "1"}, {"b.y", "two words"}}));
+}
+
+TEST(ParseIni, TakesWhatOtherProgramsWrite) {
+  const auto settings = parse_ini("\xEF\xBB\xBF[a]\r\nx = 1 ; why\r\n; a remark\r\ny = a;b\r\n", "f.ini");
+  EXPECT_EQ(settings, (std::vector<Setting>{{"a.x", "1"}, {"a.y", "a;b"}}));
 }
 
 TEST(ParseIni, ASyntaxErrorNamesTheFile) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tests whether codes follow a prior: the energy distance of two samples, with a permutation test.
 
-    build/elbo encode RUN datasets/mnist.h5 --out=codes.h5
+    build/elbo encode RUN datasets/mnist.h5 --split=test --out=codes.h5
     two_sample.py codes.h5 [normal|mixture|swiss_roll] [N]      needs NumPy and h5py
 
 For N codes and N samples of the prior. "share" is Székely & Rizzo's coefficient, D/2E|a-b|: 0 for equal distributions, at

@@ -95,7 +95,7 @@ prior_matched() {
     learn matched_aae configs/mnist_aae.ini "${common[@]}" --model.prior=normal --model.use_labels=false
     learn matched_autoencoder configs/mnist_autoencoder.ini "${common[@]}"
     for name in aae autoencoder; do
-        made "matched_$name" encode "matched_$name.h5" datasets/mnist.h5
+        made "matched_$name" encode "matched_$name.h5" datasets/mnist.h5 --split=test
         "$PYTHON" tests/bench/two_sample.py "$RUNS/matched_$name.h5" normal
     done
 }

@@ -29,6 +29,19 @@ class DataTest : public FilesTest {
     }
     return "no error";
   }
+
+  // The message of the usage Error for a model that uses labels. Others read the rows without one.
+  static std::string label_error_of(const DataOptions& data_options) {
+    EXPECT_EQ(error_of(data_options), "no error");
+    const Dataset dataset(data_options);
+    try {
+      for (const std::string& split : dataset.splits()) dataset.require_labels(split);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage) << error.what();
+      return error.what();
+    }
+    return "no error";
+  }
 };
 
 }  // namespace elbo

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <fstream>
+#include <numeric>
 
 #include "data_test.h"
 #include "elbo/base/memory.h"
@@ -127,7 +128,8 @@ TEST_F(DatasetTest, FilesThatDoNotAgreeAreRejected) {
     return error_of(options(path("a.h5") + "," + path(other)));
   };
   EXPECT_THAT(together("b.h5"), AllOf(HasSubstr("b.h5: /train/x"), HasSubstr("a.h5"), HasSubstr("(5)")));
-  EXPECT_THAT(together("c.h5"), AllOf(HasSubstr("c.h5: /train/x has no labels"), HasSubstr("a.h5")));
+  EXPECT_THAT(label_error_of(options(path("a.h5") + "," + path("c.h5"))),
+              AllOf(HasSubstr("c.h5: /train/x has no labels"), HasSubstr("a.h5")));
   EXPECT_THAT(together("a.h5"), HasSubstr("twice"));
   EXPECT_THAT(error_of(options(path("none*.h5"))), HasSubstr("matches no file"));
 }
@@ -150,6 +152,26 @@ TEST_F(DatasetTest, AnyOtherLayoutWorksByNamingItsDatasets) {
         if (torch::equal(row, x[j])) ++seen[static_cast<size_t>(j)];
     }
   EXPECT_THAT(seen, testing::Each(1));  // no two rows of the ramp are alike
+}
+
+TEST_F(DatasetTest, AllRowsFollowOneAnotherWithTheirNumbers) {
+  const torch::Tensor x = ramp({200, 6}), test = ramp({3, 6});
+  DataOptions held_out = options(make("a.h5", {{"/train/x", x}, {"/test/x", test}}, "", 3));
+  held_out.validation_fraction = 0.25;
+  const Dataset dataset(held_out);
+  const RowSource& all = dataset.split("all");
+  ASSERT_EQ(all.rows(), 203);
+  std::vector<int64_t> ids(203);
+  std::iota(ids.begin(), ids.end(), 0);
+  EXPECT_TRUE(torch::equal(all.read(ids).x, torch::cat({x, test})));
+  EXPECT_EQ(all.identity(199).row, 199);
+  EXPECT_EQ(all.identity(202).split, "test");
+  EXPECT_EQ(all.identity(202).row, 2);
+  const RowSource& validation = dataset.split("validation");
+  for (const int64_t id : {0, 17, 49}) {
+    EXPECT_EQ(validation.identity(id).split, "train");
+    EXPECT_TRUE(torch::equal(validation.read({id}).x[0], x[validation.identity(id).row]));
+  }
 }
 
 TEST_F(DatasetTest, TheFingerprintDependsOnTheContentNotOnTheLayout) {
@@ -175,8 +197,8 @@ TEST_F(DatasetTest, FilesThatCannotBeReadAreReportedWithTheReason) {
 
 TEST_F(DatasetTest, DatasetsWithoutRowsAreRejected) {
   const torch::Tensor x = ramp({10, 4});
-  EXPECT_THAT(error_of(options(make("a.h5", {{"/data", x}}))),
-              AllOf(HasSubstr("data.x"), HasSubstr("/data")));
+  EXPECT_THAT(error_of(options(make("a.h5", {{"/data", x}, {"/more", x}}))),
+              AllOf(HasSubstr("data.x"), HasSubstr("/data (10, 4), /more")));
   EXPECT_THAT(error_of(options(make("b.h5", {{"/train/y", x}}))),
               AllOf(HasSubstr("no dataset x"), HasSubstr("/train/y")));
   EXPECT_THAT(error_of(options(make("c.h5", {{"/train/x", ramp({10})}}))),
@@ -255,26 +277,26 @@ TEST_F(DatasetTest, AFractionThatRoundsToNothingIsAnError) {
               AllOf(HasSubstr("data.validation_fraction=0.004"), HasSubstr("at least 0.01")));
 }
 
-TEST_F(DatasetTest, LabelsOutOfRangeAreReported) {
+TEST_F(DatasetTest, LabelsOutOfRangeAreReportedToAModelThatUsesThem) {
   const torch::Tensor x = ramp({10, 4});
   torch::Tensor label = torch::arange(10, torch::kInt64).remainder(4);
   torch::Tensor negative = label.clone();
   negative[4] = -1;
-  EXPECT_THAT(error_of(options(make("a.h5", {{"/train/x", x}, {"/train/label", negative}}))),
+  EXPECT_THAT(label_error_of(options(make("a.h5", {{"/train/x", x}, {"/train/label", negative}}))),
               AllOf(HasSubstr("label -1"), HasSubstr("row 4")));
   torch::Tensor beyond = label.clone();
   beyond[2] = 4;
   EXPECT_THAT(
-      error_of(options(
+      label_error_of(options(
           make("b.h5", {{"/train/x", x}, {"/train/label", label}, {"/test/x", x}, {"/test/label", beyond}}))),
       AllOf(HasSubstr("/test/label"), HasSubstr("label 4"), HasSubstr("0 to 3")));
   torch::Tensor huge = label.clone();
   huge[2] = 1000;
-  EXPECT_THAT(error_of(options(make("c.h5", {{"/train/x", x}, {"/train/label", huge}}))),
+  EXPECT_THAT(label_error_of(options(make("c.h5", {{"/train/x", x}, {"/train/label", huge}}))),
               HasSubstr("label 1000"));
-  EXPECT_THAT(
-      error_of(options(make("d.h5", {{"/train/x", x}, {"/train/label", label.narrow(0, 0, 9).clone()}}))),
-      HasSubstr("as many labels as rows"));
+  EXPECT_THAT(label_error_of(
+                  options(make("d.h5", {{"/train/x", x}, {"/train/label", label.narrow(0, 0, 9).clone()}}))),
+              HasSubstr("as many labels as rows"));
 }
 
 TEST_F(DatasetTest, AMissingSplitIsReportedWithTheExistingOnes) {

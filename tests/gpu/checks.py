@@ -185,7 +185,7 @@ def command_without_draws(command, config, job):
 
 
 def encode(job):
-    files = on_both(job, "mnist_vae", "encode", "datasets/mnist.h5", out=".h5")
+    files = on_both(job, "mnist_vae", "encode", "datasets/mnist.h5", "--split=test", out=".h5")
     codes = [h5_numbers(job, file, "z") for file in files]
     require(len(codes[0]) == len(codes[1]), "the two files have not the same shape")
     apart = max(abs(a - b) for a, b in zip(*codes))
@@ -194,7 +194,7 @@ def encode(job):
 
 
 def score(job):
-    files = on_both(job, "mnist_vae", "score", "datasets/mnist.h5", "--importance_samples=50", out=".h5")
+    files = on_both(job, "mnist_vae", "score", "datasets/mnist.h5", "--split=test", "--importance_samples=50", out=".h5")
     means = [statistics.fmean(h5_numbers(job, file, "score")) for file in files]
     require(close(*means, 0.01), f"mean score {means[0]:.3f}, {means[1]:.3f} on CPUs: more than 1 % apart")
     return f"-log p(x) {means[0]:.3f}, {means[1]:.3f} on CPUs"

@@ -58,6 +58,9 @@ TEST(MapRows, RankZeroWritesEveryRowOnceInOrder) {
                                torch::stack({id * 2, id + id.div(microbatch, "floor")}, 1)));
       EXPECT_TRUE(torch::equal(hdf5::read_tensor(hdf5::open_dataset(file, "/label")),
                                torch::arange(rows, torch::kInt64).remainder(7)));
+      EXPECT_TRUE(torch::equal(hdf5::read_tensor(hdf5::open_dataset(file, "/row")),
+                               torch::arange(rows, torch::kInt64)));
+      EXPECT_FALSE(hdf5::exists(file, "/split")) << "all rows are of one split";
       std::filesystem::remove(path);
     } else {
       EXPECT_FALSE(std::filesystem::exists(path)) << "only rank 0 writes";

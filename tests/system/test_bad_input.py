@@ -159,7 +159,7 @@ os._exit(0)"""], check=True)
 
     def test_datasets_missing_empty_or_of_another_shape_or_type(self):
         x = numpy.zeros((20, 3), "f4")
-        self.refuse_data(self.file("a.h5", rows=x), ["/rows", "data.x"])
+        self.refuse_data(self.file("a.h5", rows=x, more=x), ["/rows", "data.x"])
         self.refuse_data(self.file("b.h5", train__y=x), ["/train", "data.x"])
         self.refuse_data(self.file("c.h5", train__x=x[:0]), ["/train/x", "empty"])
         self.refuse_data(self.file("d.h5", train__x=x[:, 0]), ["/train/x", "dimensions"])
@@ -195,7 +195,8 @@ os._exit(0)"""], check=True)
         for name, value in (("negative", -1), ("huge", 4000)):
             bad = label.copy()
             bad[5] = value
-            self.refuse_data(self.file(f"{name}.h5", train__x=x, train__label=bad), ["/train/label", f"label {value}"])
+            path = self.file(f"{name}.h5", train__x=x, train__label=bad)
+            self.refuse(self.train("--model.name=cvae", f"--data.path={path}"), [str(path), "/train/label", f"label {value}"])
 
     # ---- runs ----
 

@@ -72,7 +72,7 @@ class Documents(ProgramTest):
     def test_the_example_of_exported_weights_computes_what_encode_does(self):
         self.train(1, "run", "--train.steps=20", "--evaluate.every=never")
         self.succeed(0, "export", self.folder / "run", f"--out={self.folder}/vae.safetensors")
-        self.succeed(0, "encode", self.folder / "run", ROOT / "datasets/mnist.h5", f"--out={self.folder}/codes.h5")
+        self.succeed(0, "encode", self.folder / "run", ROOT / "datasets/mnist.h5", "--split=test", f"--out={self.folder}/codes.h5")
         (self.folder / "datasets").symlink_to(ROOT / "datasets")
         example = re.search(r"```python\n(.*?)```", (ROOT / "docs/weights.md").read_text(), re.DOTALL)[1]
         script = example + "codes = h5py.File('codes.h5')\nprint(abs(codes['z'] - mean).max(), abs(codes['logvar'] - logvar).max())"

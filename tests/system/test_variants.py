@@ -181,14 +181,14 @@ class Variants(ProgramTest):
         scores = []
         for ranks in (0, 3):
             out = f"{directory}_scores_{ranks}.h5"
-            self.succeed(ranks, "score", directory, data, f"--out={out}")
+            self.succeed(ranks, "score", directory, data, "--split=test", f"--out={out}")
             with h5py.File(out) as file:
                 scores.append(file["score"][:])
         numpy.testing.assert_array_equal(*scores)
         self.assertAlmostEqual(scores[0].mean(dtype=numpy.float64) / evaluation["loss"], 1, places=5)
         self.check_export(directory)
         codes = f"{directory}_codes.h5"
-        self.succeed(2, "encode", directory, data, f"--out={codes}")
+        self.succeed(2, "encode", directory, data, "--split=test", f"--out={codes}")
         with h5py.File(codes) as file:
             self.assertEqual(len(file["z"]), len(x))
             self.assertTrue(numpy.isfinite(file["z"][:]).all())

@@ -47,7 +47,7 @@ Setting take_setting(const std::vector<std::string>& words, size_t& i,
   const std::string next = i + 1 < words.size() ? words[i + 1] : "--";
   const OptionKind kind = kind_of(word);
   if (kind == OptionKind::flag) {
-    if (next == "true" || next == "false")
+    if (lower_case(next) == "true" || lower_case(next) == "false")
       usage_error("--{} {}: a flag takes its value after '='; write --{}={}", word, next, word, next);
     return {word, "true"};
   }
@@ -57,6 +57,25 @@ Setting take_setting(const std::vector<std::string>& words, size_t& i,
   }
   if (kind == OptionKind::value) usage_error("--{}: has no value; write --{}=VALUE", word, word);
   return {word, "true"};
+}
+
+// A line up to a ';' that begins it or follows a blank: a remark, as other programs write it.
+std::string without_remark(const std::string& line) {
+  for (size_t at = line.find(';'); at != std::string::npos; at = line.find(';', at + 1))
+    if (at == 0 || line[at - 1] == ' ' || line[at - 1] == '\t') return trim(line.substr(0, at));
+  return line;
+}
+
+// Without a byte order mark, remarks that begin with ';' and the ends of lines of Windows.
+std::string plain_ini(const std::string& text) {
+  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+  std::istringstream lines(text.starts_with(byte_order_mark) ? text.substr(byte_order_mark.size()) : text);
+  std::string plain;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    plain += without_remark(line) + "\n";
+  }
+  return plain;
 }
 
 std::string section_of(std::string_view key) { return std::string(key.substr(0, key.find('.'))); }
@@ -74,7 +93,8 @@ void OptionTable::add(std::string key, bool& target, std::string help) {
           .expected = "true or false",
           .default_text = "",
           .assign =
-              [&target](const std::string& text) {
+              [&target](const std::string& given) {
+                const std::string text = lower_case(given);
                 const bool yes = text == "true" || text == "1" || text == "yes" || text == "on";
                 const bool no = text == "false" || text == "0" || text == "no" || text == "off";
                 if (yes || no) target = yes;
@@ -175,8 +195,9 @@ void OptionTable::add_choice(std::string key, std::string& target, std::vector<s
           .default_text = "",
           .assign =
               [&target, choices = std::move(choices)](const std::string& text) {
-                if (std::ranges::find(choices, text) == choices.end()) return false;
-                target = text;
+                const auto found = std::ranges::find(choices, lower_case(text), lower_case);
+                if (found == choices.end()) return false;
+                target = *found;
                 return true;
               },
           .text = [&target] { return target; }});
@@ -294,9 +315,11 @@ std::string OptionTable::ini(const std::vector<Setting>& replaced) const {
     }
     const auto other = std::ranges::find(replaced, option.key, &Setting::first);
     const std::string value = other == replaced.end() ? option.text() : other->second;
-    if (value != trim(value) || value.find_first_of("#\n\r") != std::string::npos)
+    if (value != trim(value) || value.find_first_of("#\n\r") != std::string::npos ||
+        value != without_remark(value))
       usage_error(
-          "{}={}: cannot be written to an INI file: expected no '#', no line break, no blank at either end",
+          "{}={}: cannot be written to an INI file: expected no '#', no ';' after a blank, no line break, no "
+          "blank at either end",
           option.key, value);
     text += fmt::format("{} = {}\n", option.key.substr(section.size() + 1), value);
   }
@@ -324,7 +347,7 @@ CommandLine parse_command_line(const std::vector<std::string>& words,
 }
 
 std::vector<Setting> parse_ini(const std::string& text, const std::string& name) {
-  std::istringstream stream(text);
+  std::istringstream stream(plain_ini(text));
   const po::options_description none;
   std::vector<Setting> settings;
   try {

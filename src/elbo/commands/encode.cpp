@@ -17,7 +17,10 @@ struct EncodeOptions : SavedRunOptions {
     bind_run(table);
     bind_device(table);
     bind_threads(table);
-    output.bind(table, ".h5, with /z (N, latent), and /logvar and /label if there are any");
+    output.bind(
+        table,
+        ".h5, with /z (N, latent), and /row, the number of each row in the data set; /logvar, /label, /name "
+        "and /split if there are any");
     return table;
   }
 };
@@ -50,7 +53,7 @@ void encode(const EncodeOptions& options, const RunInUse& used) {
 Command encode_command() {
   return saved_run_command<EncodeOptions>(
       {"encode",
-       "RUN DATA.h5 --out=CODES.h5 [--split=test]",
+       "RUN DATA.h5 --out=CODES.h5 [--split=all]",
        "writes the latent code of every row, as features for other programs",
        {}},
       RunWords::run_and_data, encode);

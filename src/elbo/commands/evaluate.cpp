@@ -88,10 +88,10 @@ void evaluate_run(const EvaluateRunOptions& options, const RunInUse& used) {
 Command evaluate_command() {
   return saved_run_command<EvaluateRunOptions>(
       {"evaluate",
-       "RUN [--split=test] [--importance_samples=K] [--out=FILE.json]",
+       "RUN [DATA.h5] [--split=test] [--importance_samples=K] [--out=FILE.json]",
        "measures a model on every row of a split, once and exactly",
        {}},
-      RunWords::run, evaluate_run);
+      RunWords::run_and_perhaps_data, evaluate_run);
 }
 
 }  // namespace elbo

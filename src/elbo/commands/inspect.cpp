@@ -173,10 +173,27 @@ void inspect_data(const std::string& path) {
   print_choices(dataset);
 }
 
+// What elbo train would take of a file of another layout.
+void print_meaning(const std::string& path) {
+  DataOptions options;
+  options.path = path;
+  try {
+    const Dataset dataset(options);
+    fmt::print("\nmeaning\n");
+    for (const std::string& note : dataset.notes()) fmt::print("  {}\n", note);
+    for (const std::string& split : dataset.splits())
+      fmt::print("  {} rows of {} in the {} split\n", dataset.split(split).rows(),
+                 shape_text(dataset.shape().x), split);
+    print_choices(dataset);
+  } catch (const Error& error) {
+    fmt::print("\nelbo train needs the option --data.x=PATH, or another file: {}\n", error.what());
+  }
+}
+
 // A file of any other layout: its datasets, and how to name them.
 void inspect_layout(const std::string& path) {
   const DataFile file(path);
-  fmt::print("HDF5 file {}; train on one of its datasets with --data.x=PATH\n", path);
+  fmt::print("HDF5 file {}\n", path);
   // Several links may lead to an object; a group may hold itself.
   std::set<std::pair<uint64_t, uint64_t>> seen{hdf5::identity(file.handle(), "/")};
   const std::function<void(const std::string&)> walk = [&](const std::string& group) {
@@ -197,6 +214,7 @@ void inspect_layout(const std::string& path) {
     }
   };
   walk("/");
+  print_meaning(path);
 }
 
 bool holds_splits(const std::string& path) {

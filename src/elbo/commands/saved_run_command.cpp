@@ -23,12 +23,12 @@ std::optional<CommandLine> begin_with_run(const Command& command, const Words& w
   return line;
 }
 
-RunInUse open_run_of(const Environment& environment, const CommandLine& line, const OptionTable& table,
-                     const SavedRunOptions& options, DataNeed need) {
+RunInUse open_run_of(const Environment& environment, const CommandLine& line, const SavedRunOptions& options,
+                     DataNeed need) {
   std::unique_ptr<Communicator> world = environment.make_world(options.timeout);
   SavedRun run = open_run(*world, line.positional[0], options.checkpoint, options.data, need,
                           choose_device(options.device, "--device", environment));
-  std::string split = run.dataset ? run.choose_split(options.split, table.is_set("split")) : "";
+  std::string split = run.dataset ? run.choose_split(options.split) : "";
   return {.environment = environment,
           .world = std::move(world),
           .run = std::move(run),

@@ -12,7 +12,7 @@ namespace elbo {
 
 struct SavedRunOptions {
   std::string data;  // "": the run's own data set
-  std::string split = "test", checkpoint = "newest", threads = "auto", device = "auto";
+  std::string split = "auto", checkpoint = "newest", threads = "auto", device = "auto";
   double timeout = 600;
 
   void bind_run(OptionTable& table) {
@@ -21,7 +21,11 @@ struct SavedRunOptions {
               "seconds that a rank waits for the others in one call before it ends the job", Range::above(0));
   }
   void bind_split(OptionTable& table) {
-    table.add("split", split, "split whose rows are used: train, validation or test");
+    table.add_choice(
+        "split", split, {"auto", "all", "train", "validation", "test"},
+        "split whose rows are used; all: train, then validation, then test, each in the order of "
+        "the file; auto: all rows of a data set that is named here, else the test split of the "
+        "run's own, or the validation or training split where there is none");
   }
   void bind_device(OptionTable& table) {
     table.add_choice(
@@ -48,7 +52,11 @@ struct RunInUse {
   std::string split;  // "" where no data were asked for
 
   bool is_root() const { return environment.rank() == 0; }
-  const RowSource& rows() const { return run.dataset->split(split); }
+  // Throws a usage Error for rows without the labels that the model needs.
+  const RowSource& rows() const {
+    if (run.model->conditional()) run.dataset->require_labels(split);
+    return run.dataset->split(split);
+  }
 };
 
 // begin() for such a command; a data set among the words goes to options.data.
@@ -56,8 +64,8 @@ std::optional<CommandLine> begin_with_run(const Command& command, const Words& w
                                           RunWords expected, SavedRunOptions& options);
 
 // All ranks call it. Throws usage Errors as open_run does.
-RunInUse open_run_of(const Environment& environment, const CommandLine& line, const OptionTable& table,
-                     const SavedRunOptions& options, DataNeed need);
+RunInUse open_run_of(const Environment& environment, const CommandLine& line, const SavedRunOptions& options,
+                     DataNeed need);
 
 // Writes rows as the model gives them in the units of the data, but images in [0, 1]. For one rank.
 void write_results(const OutputOptions& options, const SavedRun& run, NamedRows rows, int64_t columns);
@@ -72,7 +80,7 @@ Command saved_run_command(Command command, RunWords expected, void (*use)(const 
     Options options;
     OptionTable table = options.table();
     if (const std::optional<CommandLine> line = begin_with_run(command, words, table, expected, options))
-      use(options, open_run_of(environment, *line, table, options, options.need()));
+      use(options, open_run_of(environment, *line, options, options.need()));
     return ExitCode::ok;
   };
   return command;

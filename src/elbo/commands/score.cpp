@@ -22,7 +22,10 @@ struct ScoreOptions : SavedRunOptions {
               "importance samples K: the score is -log p(x) estimated from them; 0: -ELBO, from one sample",
               Range::between(0, 1e8));
     bind_threads(table);
-    output.bind(table, ".h5, with /score (N), in nats, and /label if there are any");
+    output.bind(
+        table,
+        ".h5, with /score (N), in nats, and /row, the number of each row in the data set; /label, /name and "
+        "/split if there are any");
     return table;
   }
 };
@@ -53,7 +56,7 @@ void score(const ScoreOptions& options, const RunInUse& used) {
 Command score_command() {
   return saved_run_command<ScoreOptions>(
       {"score",
-       "RUN DATA.h5 --out=SCORES.h5 [--split=test] [--importance_samples=K]",
+       "RUN DATA.h5 --out=SCORES.h5 [--split=all] [--importance_samples=K]",
        "writes the anomaly score of every row: its -ELBO, or -log p(x); higher is more anomalous",
        {}},
       RunWords::run_and_data, score);

@@ -9,6 +9,7 @@
 #include "elbo/base/text.h"
 #include "elbo/commands/command.h"
 #include "elbo/data/data_files.h"
+#include "elbo/data/foreign_file.h"
 #include "elbo/hdf5/hdf5.h"
 #include "elbo/run/auto_config.h"
 #include "elbo/run/config.h"
@@ -81,9 +82,12 @@ bool resumes(const CommandLine& line) {
 // The run in `directory`, to be resumed.
 Request request_of_run(const std::filesystem::path& directory, const CommandLine& line) {
   const std::filesystem::path config = directory / "run.ini";
-  if (!std::filesystem::exists(config))
+  if (!std::filesystem::exists(config)) {
+    if (const std::string foreign = foreign_folder(directory); !foreign.empty())
+      usage_error("{}: {}", directory.string(), foreign);
     usage_error("{}: is a folder without run.ini; expected a CONFIG.ini, DATA.h5 or the folder of a run",
                 directory.string());
+  }
   if (!resumes(line))
     usage_error(
         "{}: is the folder of a run; add --resume to continue it, or start a new run with {} "
@@ -107,6 +111,8 @@ Request read_request(const Environment& environment, const CommandLine& line) {
   std::ranges::for_each(files, require_readable_file);
   const auto other = std::ranges::find_if_not(files, is_data);
   if (other == files.end()) return choose_config(environment, path, line);
+  if (const std::string foreign = foreign_file(*other); !foreign.empty())
+    usage_error("{}: {}", *other, foreign);
   if (files.size() > 1)
     usage_error("elbo train: {} is not an HDF5 file; expected one CONFIG.ini, or data sets only", *other);
   if (!is_of_run(path)) return {parse_config(read_file(path), path, line.settings), {}};

@@ -13,6 +13,7 @@
 #include "elbo/base/log.h"
 #include "elbo/base/random.h"
 #include "elbo/base/text.h"
+#include "elbo/data/split_names.h"
 
 namespace elbo {
 namespace {
@@ -29,13 +30,6 @@ double now() {
 
 int64_t percent(double fraction) { return std::llround(fraction * stratum); }
 
-std::string split_word(const std::string& word) {
-  if (word == "train" || word == "training") return train;
-  if (word == "val" || word == "valid" || word == "validation" || word == "dev") return validation;
-  if (word == "test" || word == "testing" || word == "t10k") return test;
-  return "";
-}
-
 }  // namespace
 
 std::string split_named(const std::string& name) {
@@ -45,7 +39,7 @@ std::string split_named(const std::string& name) {
       word += c;
       continue;
     }
-    if (std::string split = split_word(word); !split.empty()) return split;
+    if (std::string split = split_meant(word); !split.empty()) return split;
     word.clear();
   }
   return "";

@@ -29,14 +29,17 @@ struct DataShape {
   // Shape of a row: (channels, height, width), (features), (time, features), (time) for tokens, or (time,
   // channels, height, width) for video.
   std::vector<int64_t> x;
-  std::string kind;  // image | tabular | sequence | tokens | video | audio | interactions | "" (unknown)
-  bool integer_x = false;         // stored as integers
-  bool bytes_x = false;           // stored as unsigned bytes
+  std::string kind;        // image | tabular | sequence | tokens | video | audio | interactions | counts | ""
+  bool integer_x = false;  // stored as integers
+  bool bytes_x = false;    // stored as unsigned bytes
   bool in_unit_interval = false;  // x, after its transform, is in [0, 1]
   int64_t classes = 0;            // class labels are 0 … classes-1; 0: no class labels
   int64_t label_features = 0;     // k of continuous labels (N, k); 0: no continuous labels
   int64_t rows = 0;               // of the training split
   int64_t tokens = 0;             // size of the vocabulary: x holds 0 … tokens-1; 0: x does not hold tokens
+  std::string axes{};             // of images, as stored: NHWC, NHW, …; "": (rows, channels, height, width)
+  std::string class_names{};      // of classes that are texts in the file, one a line, by class; "": none
+  std::string label_problem{};    // why labels of the file are left out; "": they are not
 
   int64_t features() const {
     int64_t product = 1;

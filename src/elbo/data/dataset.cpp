@@ -5,15 +5,20 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <map>
 
 #include "elbo/base/error.h"
 #include "elbo/base/memory.h"
 #include "elbo/base/text.h"
 #include "elbo/data/data_files.h"
+#include "elbo/data/decide_view.h"
+#include "elbo/data/file_contents.h"
+#include "elbo/data/foreign_file.h"
 #include "elbo/data/holdout.h"
 #include "elbo/data/host_chunks.h"
 #include "elbo/data/joined_rows.h"
+#include "elbo/data/label_set.h"
 #include "elbo/data/packed_values.h"
 #include "elbo/data/sparse_rows.h"
 #include "elbo/data/split_paths.h"
@@ -45,7 +50,8 @@ void DataOptions::bind(OptionTable& table) {
             "dataset of the rows inside a split's group; an absolute path (/images/raw) names the training "
             "rows in a file of another layout");
   table.add("data.label", label,
-            "dataset of the labels inside a split's group, or an absolute path; optional");
+            "dataset of the labels inside a split's group, or an absolute path; a column of obs in AnnData; "
+            "optional");
   std::vector<std::string> kinds = transform_kinds();
   kinds.insert(kinds.begin(), "auto");
   table.add_choice(
@@ -56,6 +62,14 @@ void DataOptions::bind(OptionTable& table) {
       "standardize: mean 0 and standard deviation 1 of each column, feature or channel; robust: the same by "
       "median and quartiles; log1p: log(1 + x); auto: bytes for images of 8 bits, unit for images with other "
       "values outside of [0, 1], standardize where a mean or deviation is above 10, otherwise none");
+  table.add_choice(
+      "data.axes", axes, {"auto", "NCHW", "NHWC", "NHW", "NCWH", "NWH"},
+      "order of the dimensions of images in the file: N rows, C channels, H height, W width; auto: "
+      "NHWC where the last dimension is 1, 3 or 4 and the two before are larger, NCWH or NWH in "
+      "files of MATLAB, else NCHW or NHW");
+  table.add_choice("data.transpose", transpose, {"auto", "true", "false"},
+                   "whether the dimensions of the rows' dataset are stored in reverse, so that its last one "
+                   "counts the rows; auto: as the attribute MATLAB_class and the labels say");
   table.add("data.validation_fraction", validation_fraction,
             "fraction of the training rows that is held out for validation if the file has no validation "
             "split, in whole percents; which rows depends on their numbers alone",
@@ -82,8 +96,11 @@ struct Dataset::State {
   DataShape shape;
   std::map<std::string, std::shared_ptr<const RowSource>> splits;
   std::vector<SplitPaths> stored;
-  int64_t rows_of_first_split = 0;
+  LabelSet labels;
+  std::vector<std::string> notes;
   mutable std::string fingerprint;
+  std::function<std::shared_ptr<const RowSource>(std::shared_ptr<const RowSource>)> transformed;
+  mutable std::shared_ptr<const RowSource> all_rows;  // opened when it is asked for
 
   State(const DataOptions& data_options, Ranks all_ranks)
       : options(data_options), ranks(std::move(all_ranks)) {
@@ -91,15 +108,21 @@ struct Dataset::State {
     if (options.shuffle_buffer_bytes < minimum_buffer_bytes)
       usage_error("data.shuffle_buffer_bytes={}: expected at least {}, or 0 to choose it by the free memory",
                   options.shuffle_buffer_bytes, minimum_buffer_bytes);
-    for (const std::string& path : data_files(options.path))
+    for (const std::string& path : data_files(options.path)) {
+      if (!path.ends_with(".h5"))
+        if (const std::string foreign = foreign_file(path); !foreign.empty())
+          usage_error("{}: {}", path, foreign);
       files.push_back(std::make_unique<DataFile>(path, ranks.compute_on_root));
+    }
   }
 
   // Checks that the dataset can hold rows, and describes it.
-  static hdf5::DatasetInfo require_rows(const DataFile& file, const std::string& path, size_t minimum_rank) {
+  static hdf5::DatasetInfo require_rows(const DataFile& file, const RowView& view) {
+    constexpr size_t minimum_rank = 2;
+    const std::string& path = view.path;
     if (hdf5::is_group(file.handle(), path))
       file.reject(fmt::format("{} is a group; expected a dataset", path));
-    hdf5::DatasetInfo info = file.describe(path);
+    hdf5::DatasetInfo info = describe_rows(file, view);
     if (!info.numeric()) file.reject(fmt::format("{} holds {}; expected numbers", path, info.type_name));
     if (info.shape.size() < minimum_rank)
       file.reject(fmt::format("{} has the shape {}; expected (rows, …) with at least {} dimensions", path,
@@ -128,36 +151,26 @@ struct Dataset::State {
                               shape_text(info.shape), human_bytes(bytes)));
   }
 
-  // The root attribute kind, "" where there is none.
-  static std::string kind_of(const DataFile& file) {
-    static const std::vector<std::string> known{"image",  "tabular", "sequence",    "audio",
-                                                "tokens", "video",   "interactions"};
-    const std::string kind =
-        hdf5::read_text_attribute(hdf5::open_group(file.handle(), "/"), "kind").value_or("");
-    if (kind.empty() || std::ranges::find(known, kind) != known.end()) return kind;
-    const std::string meant = nearest_name(lower_case(kind), known);
-    file.reject(
-        fmt::format("its root attribute kind is \"{}\"; expected one of {}{}; correct it, or delete it: the "
-                    "kind then follows from the shape of the rows",
-                    kind, join(known, ", "), meant.empty() ? "" : fmt::format(" (did you mean {}?)", meant)));
-  }
-
-  void find_shape(const DataFile& file, const hdf5::DatasetInfo& info, const std::string& path) {
+  void find_shape(const SplitPaths& paths, const hdf5::DatasetInfo& info) {
+    const DataFile& file = *paths.file;
     const std::vector<int64_t> row(info.shape.begin() + 1, info.shape.end());
     shape.integer_x = info.type_class == H5T_INTEGER;
-    shape.bytes_x = info.bytes() && !PackedValues(hdf5::open_dataset(file.handle(), path)).scaled();
-    shape.kind = kind_of(file);
+    shape.bytes_x = info.bytes() && !PackedValues(hdf5::open_dataset(file.handle(), paths.x)).scaled();
+    shape.axes = paths.axes;
+    shape.kind = kind_of_file(file);
+    if (!paths.axes.empty()) shape.kind = "image";
+    if (shape.kind.empty() && options.like && options.like->x == row) shape.kind = options.like->kind;
     if (shape.kind.empty()) {
-      const bool images = row.size() == 3 || (row.size() == 2 && info.bytes());
+      const bool images = row.size() == 3;
       shape.kind = images ? "image" : row.size() == 1 ? "tabular" : "";
     }
     shape.x = row;
-    if (shape.kind == "tokens") find_vocabulary(file, path);
+    if (shape.kind == "tokens") find_vocabulary(file, paths.x);
     if (shape.kind != "image") return;
     if (row.size() == 2) shape.x = {1, row[0], row[1]};  // greyscale images without a channel dimension
     if (shape.x.size() != 3)
       file.reject(fmt::format("{} has the shape {}; expected (rows, channels, height, width) for images",
-                              path, shape_text(info.shape)));
+                              paths.x, shape_text(info.shape)));
   }
 
   void find_vocabulary(const DataFile& file, const std::string& path) {
@@ -169,101 +182,85 @@ struct Dataset::State {
     shape.tokens = file.describe("/vocabulary").shape.front();
   }
 
-  // The largest label of an integer dataset (N). Throws a usage Error for a negative one.
-  static int64_t largest_label(const SplitPaths& paths, int64_t rows) {
-    const std::shared_ptr<const RowReader> reader = paths.file->reader(paths.label, torch::kInt64);
-    int64_t largest = 0;
-    constexpr int64_t piece = 1 << 20;
-    for (int64_t first = 0; first < rows; first += piece) {
-      torch::Tensor labels = torch::empty({std::min(piece, rows - first)}, torch::kInt64);
-      reader->read(first, labels.size(0), labels.mutable_data_ptr());
-      const auto lowest = labels.argmin().item<int64_t>();
-      if (const auto label = labels[lowest].item<int64_t>(); label < 0)
-        paths.file->reject(fmt::format("{} has the label {} in row {}; expected 0 or more", paths.label,
-                                       label, first + lowest));
-      largest = std::max(largest, labels.max().item<int64_t>());
+  // See Dataset::require_labels().
+  void require_labels(const std::string& split) const {
+    for (size_t i = 0; i < stored.size(); ++i) {
+      const SplitPaths& paths = stored[i];
+      const bool held_out = split == "validation" && paths.split == "train" && !holds_split("validation");
+      if (split != "all" && paths.split != split && !held_out) continue;
+      if (const std::string problem = labels.problem_of(paths.split); !problem.empty())
+        usage_error("{}", problem);
+      if (paths.label.empty())
+        paths.file->reject(fmt::format("{} has no labels, which the model is conditioned on", paths.x));
+      labels.require_valid(i, paths);
     }
-    return largest;
   }
 
-  // Checks the labels of one file. classes_known: labels must be below shape.classes.
-  void find_labels(const SplitPaths& paths, int64_t rows, bool classes_known) {
-    const DataFile& file = *paths.file;
-    const hdf5::DatasetInfo info = require_rows(file, paths.label, 1);
-    if (info.shape.front() != rows)
-      file.reject(fmt::format("{} has {} rows, but {} has {}; expected as many labels as rows", paths.label,
-                              info.shape.front(), paths.x, rows));
-    if (info.type_class == H5T_FLOAT) {
-      if (info.shape.size() > 2)
-        file.reject(fmt::format("{} has the shape {}; expected (rows) or (rows, k)", paths.label,
-                                shape_text(info.shape)));
-      const int64_t features = info.shape.size() == 2 ? info.shape[1] : 1;
-      if (shape.label_features != 0 && shape.label_features != features)
-        file.reject(fmt::format("{} has the shape {}; other labels have {} values per row", paths.label,
-                                shape_text(info.shape), shape.label_features));
-      shape.label_features = features;
-      return;
+  bool holds_split(const std::string& split) const {
+    return std::ranges::any_of(stored, [&](const SplitPaths& paths) { return paths.split == split; });
+  }
+
+  // Throws a usage Error for a group or a dataset of labels that the options name and no file has.
+  void require_what_is_named() const {
+    if (!options.requires_named) return;
+    const DataOptions usual;
+    const auto missing = [&](const std::string& key, const std::string& name) {
+      files.front()->reject(fmt::format("data.{}={}: is not in {}; the file has {}", key, name,
+                                        files.size() > 1 ? "this or another of the files" : "the file",
+                                        contents(*files.front())));
+    };
+    if (!options.x.starts_with('/')) {
+      if (options.train != usual.train && !holds_split("train")) missing("train", options.train);
+      if (options.validation != usual.validation && !holds_split("validation"))
+        missing("validation", options.validation);
+      if (options.test != usual.test && !holds_split("test")) missing("test", options.test);
     }
-    if (info.shape.size() != 1)
-      file.reject(fmt::format("{} has the shape {}; expected (rows), one integer per row", paths.label,
-                              shape_text(info.shape)));
-    // elbo convert writes the number of classes; without it, the training labels determine it.
-    const auto declared =
-        hdf5::read_integer_attribute(hdf5::open_dataset(file.handle(), paths.label), "classes");
-    const int64_t largest = largest_label(paths, rows);
-    const int64_t limit = declared.value_or(classes_known ? shape.classes : rows_of_first_split);
-    if (largest >= limit)
-      file.reject(fmt::format("{} has the label {}; expected 0 to {} ({})", paths.label, largest, limit - 1,
-                              declared        ? "from its attribute classes"
-                              : classes_known ? "from the training split"
-                                              : "at most as many classes as rows"));
-    if (!classes_known) shape.classes = std::max(shape.classes, declared.value_or(largest + 1));
+    if (options.label != usual.label &&
+        std::ranges::all_of(stored, [](const auto& paths) { return paths.label.empty(); }))
+      missing("label", options.label);
   }
 
   // Finds the splits of all files and checks that they agree.
   void open_splits() {
     for (const auto& file : files)
-      for (SplitPaths& paths : find_splits(*file, options)) stored.push_back(std::move(paths));
+      for (SplitPaths& paths : find_splits(*file, options, notes)) stored.push_back(std::move(paths));
     // Training splits first, because their labels determine the number of classes.
     std::ranges::stable_sort(stored, {}, [](const SplitPaths& paths) {
       return paths.split == "train" ? 0 : paths.split == "validation" ? 1 : 2;
     });
+    require_what_is_named();
     std::vector<int64_t> rows;
     rows.reserve(stored.size());
-    for (const SplitPaths& paths : stored) rows.push_back(check_rows(paths));
-    for (size_t i = 0; i < stored.size(); ++i)
-      if (stored[i].split == stored.front().split) rows_of_first_split += rows[i];
-    for (size_t i = 0; i < stored.size(); ++i) {
-      if (stored[i].label.empty() != stored.front().label.empty() && stored[i].split == stored.front().split)
-        stored[i].file->reject(
-            fmt::format("{} has {}labels, but {} of {} has {}; expected labels in all files or in none",
-                        stored[i].x, stored[i].label.empty() ? "no " : "", stored.front().x,
-                        stored.front().file->path(), stored.front().label.empty() ? "none" : "some"));
-      if (!stored[i].label.empty())
-        find_labels(stored[i], rows[i], stored[i].split != stored.front().split && shape.classes > 0);
-    }
+    for (SplitPaths& paths : stored) rows.push_back(check_rows(paths));
+    labels = open_label_set(stored, rows, options.like, notes);
+    shape.classes = labels.classes;
+    shape.label_features = labels.features;
+    shape.class_names = labels.class_names;
+    shape.label_problem = labels.problem_of(stored.front().split);
     for (const SplitPaths& paths : stored)
-      if (!splits.contains(paths.split)) splits[paths.split] = open_split(paths.split);
+      if (!splits.contains(paths.split)) splits[paths.split] = open_source(paths.split);
     hold_out_validation();
     if (splits.contains("train")) shape.rows = splits.at("train")->rows();
   }
 
   // Checks that the rows agree with those of the first split, and returns their number.
-  int64_t check_rows(const SplitPaths& paths) {
-    if (paths.sparse != stored.front().sparse)
+  int64_t check_rows(SplitPaths& paths) {
+    if (paths.is_sparse() != stored.front().is_sparse())
       paths.file->reject(fmt::format("{} has {} rows, but {} has {}; expected the same in all", paths.x,
-                                     paths.sparse ? "sparse" : "dense", stored.front().x,
-                                     stored.front().sparse ? "sparse" : "dense"));
-    if (paths.sparse) {
-      const SparseRows rows(*paths.file, paths.x, shape.x.empty() ? 0 : shape.features(), nullptr, 0, {});
+                                     paths.is_sparse() ? "sparse" : "dense", stored.front().x,
+                                     stored.front().is_sparse() ? "sparse" : "dense"));
+    if (paths.is_sparse()) {
+      const SparseRows rows(*paths.file, paths.sparse, shape.x.empty() ? 0 : shape.features(), nullptr, 0,
+                            {});
       shape.x = {rows.features()};
-      shape.kind = "interactions";
+      shape.kind = paths.sparse.is_counts ? "counts" : "interactions";
       return rows.rows();
     }
-    const hdf5::DatasetInfo info = require_rows(*paths.file, paths.x, 2);
-    if (shape.x.empty()) find_shape(*paths.file, info, paths.x);
+    decide_view(paths, options, notes);
+    const hdf5::DatasetInfo info = require_rows(*paths.file, paths.view());
+    if (shape.x.empty()) find_shape(paths, info);
     const SplitPaths& first = stored.front();
-    const hdf5::DatasetInfo first_info = first.file->describe(first.x);
+    const hdf5::DatasetInfo first_info = describe_rows(*first.file, first.view());
     if (info.row_elements() != shape.features() || (info.type_class == H5T_INTEGER) != shape.integer_x ||
         info.bytes() != first_info.bytes())
       paths.file->reject(fmt::format(
@@ -273,30 +270,46 @@ struct Dataset::State {
     return info.shape.front();
   }
 
-  std::shared_ptr<const RowSource> open_split(const std::string& split) const {
+  // The rows of a split, or of "all".
+  std::shared_ptr<const RowSource> open_source(const std::string& split) const {
+    std::vector<size_t> members;  // of `stored`
+    for (size_t i = 0; i < stored.size(); ++i)
+      if (split == "all" || stored[i].split == split) members.push_back(i);
+    const bool labelled = std::ranges::none_of(members, [&](size_t i) { return stored[i].label.empty(); });
+    const bool has_length = std::ranges::any_of(members, [&](size_t i) { return !stored[i].length.empty(); });
     const auto cache = std::make_shared<ChunkCache>(2 * options.shuffle_buffer_bytes);
     std::vector<std::shared_ptr<const RowSource>> parts;
-    int64_t chunk_bytes = 0, bytes = 0;  // of the largest chunk; of all rows
-    const auto add = [&](const auto& part) {
-      chunk_bytes = std::max(chunk_bytes, part->chunk_bytes());
-      bytes += part->rows() * part->bytes_per_row();
-      parts.push_back(part);
-    };
-    for (const SplitPaths& paths : stored) {
+    std::map<std::string, int64_t> rows_before;  // of each split
+    int64_t chunk_bytes = 0, bytes = 0;          // of the largest chunk; of all rows
+    for (const size_t i : members) {
+      const SplitPaths& paths = stored[i];
+      const auto add = [&](const auto& part) {
+        chunk_bytes = std::max(chunk_bytes, part->chunk_bytes());
+        bytes += part->rows() * part->bytes_per_row();
+        rows_before[paths.split] += part->rows();
+        parts.push_back(part);
+      };
       const auto number = static_cast<int64_t>(parts.size());
-      if (paths.split == split && paths.sparse)
-        add(std::make_shared<SparseRows>(*paths.file, paths.x, shape.features(), cache, number,
-                                         options.values));
-      if (paths.split == split && !paths.sparse)
-        add(std::make_shared<StoredSplit>(*paths.file, cache,
-                                          StoredSplitOptions{.x = paths.x,
-                                                             .label = paths.label,
-                                                             .row_shape = shape.x,
-                                                             .tokens = shape.tokens,
-                                                             .classes = shape.classes,
-                                                             .labels_bytes = options.shuffle_buffer_bytes,
-                                                             .length = paths.length,
-                                                             .number = number}));
+      StoredRows place{
+          .split = paths.split,
+          .first_row = rows_before[paths.split],
+          .names = paths.names.empty() ? nullptr : std::make_shared<RowNames>(*paths.file, paths.names)};
+      const Labels own = labelled ? labels.of[i] : Labels{};
+      if (paths.is_sparse()) {
+        add(std::make_shared<SparseRows>(*paths.file, paths.sparse, shape.features(), cache, number,
+                                         options.values, std::move(place), own));
+        continue;
+      }
+      add(std::make_shared<StoredSplit>(*paths.file, cache,
+                                        StoredSplitOptions{.x = paths.view(),
+                                                           .labels = own,
+                                                           .row_shape = shape.x,
+                                                           .tokens = shape.tokens,
+                                                           .labels_bytes = options.shuffle_buffer_bytes,
+                                                           .length = paths.length,
+                                                           .has_length = has_length,
+                                                           .number = number,
+                                                           .stored = std::move(place)}));
     }
     // Other splits are not shared: an evaluation reads each row once, on one rank.
     if (split == "train" && chunk_bytes > 0) share_chunks(*cache, chunk_bytes, bytes);
@@ -353,8 +366,11 @@ void Dataset::set_in_unit_interval(bool in_unit_interval) {
 }
 
 void Dataset::set_transform(const Transform& transform, const ValueRule& rule) {
-  for (auto& [name, rows] : state_->splits)
-    if (!state_->stored.front().sparse) rows = std::make_shared<TransformedRows>(rows, transform, rule);
+  if (state_->stored.front().is_sparse()) return;
+  state_->transformed = [transform, rule](std::shared_ptr<const RowSource> rows) {
+    return std::make_shared<TransformedRows>(std::move(rows), transform, rule);
+  };
+  for (auto& [name, rows] : state_->splits) rows = state_->transformed(rows);
 }
 
 std::vector<std::string> Dataset::splits() const {
@@ -367,10 +383,25 @@ std::vector<std::string> Dataset::splits() const {
 bool Dataset::has(const std::string& split) const { return state_->splits.contains(split); }
 
 const RowSource& Dataset::split(const std::string& split) const {
+  if (split == "all") {
+    const auto guard = hdf5::lock();
+    if (!state_->all_rows) {
+      state_->all_rows = state_->open_source("all");
+      if (state_->transformed) state_->all_rows = state_->transformed(state_->all_rows);
+    }
+    return *state_->all_rows;
+  }
   const auto found = state_->splits.find(split);
   if (found == state_->splits.end())
     usage_error("{}: has no {} split, only {}", state_->options.path, split, join(splits(), ", "));
   return *found->second;
+}
+
+const std::vector<std::string>& Dataset::notes() const { return state_->notes; }
+
+void Dataset::require_labels(const std::string& split) const {
+  const auto guard = hdf5::lock();
+  state_->require_labels(split);
 }
 
 int64_t Dataset::shuffle_buffer_bytes() const { return state_->options.shuffle_buffer_bytes; }

@@ -23,13 +23,19 @@ struct DataOptions {
   std::string train = "train", validation = "validation", test = "test";  // groups; unused with an absolute x
   std::string x = "x", label = "label";  // datasets in a split's group, or absolute paths ("/images/raw")
   std::string normalize = "auto";        // auto, or a kind of data/transform.h
+  std::string axes = "auto";             // of images in the file: auto | NCHW | NHWC | NHW | NCWH | NWH
+  std::string transpose = "auto";        // auto | true | false: dimensions are stored in reverse
   double validation_fraction = 0;        // of the training rows, if the files have no validation split
   std::string binarize = "none";         // none | static | dynamic
   int64_t shuffle_buffer_bytes = 0;      // 0: default_shuffle_buffer_bytes()
   int64_t prefetch = 4;                  // microbatches read ahead, for each worker
-  // What the model's likelihood takes of transformed values: not an option.
+  void bind(OptionTable& table);         // under data.*
+
+  // Not options: what the model's likelihood takes of transformed values.
   ValueRule values{};
-  void bind(OptionTable& table);  // under data.*
+  // Of a data set that is not the run's own:
+  bool requires_named = true;       // groups and labels that are named must exist
+  std::optional<DataShape> like{};  // that the run was trained on: decides where the file leaves it open
 };
 
 // A power of two from 64 MiB to 16 GiB, at most a sixteenth of the free memory if that is above 64 MiB: each
@@ -60,7 +66,14 @@ class Dataset {
   void set_transform(const Transform& transform, const ValueRule& rule);
   std::vector<std::string> splits() const;  // those of train, validation, test that exist
   bool has(const std::string& split) const;
-  const RowSource& split(const std::string& split) const;  // throws a usage Error if it does not exist
+  // Throws a usage Error if it does not exist. "all": the rows of train, validation and test one after
+  // another, in the order of the files, with none held out; with labels if all of them have some.
+  const RowSource& split(const std::string& split) const;
+  // What was taken as meant, a sentence each: names of splits, the order of dimensions, forms of labels.
+  const std::vector<std::string>& notes() const;
+  // Throws a usage Error unless each row of the split, or of "all", has a label: a class that the training
+  // split has, or finite values. For models that use labels; others train without.
+  void require_labels(const std::string& split) const;
   int64_t shuffle_buffer_bytes() const;  // data.shuffle_buffer_bytes; its default if that is 0
   std::string fingerprint() const;       // SHA-256 over splits, shapes, types and a sample of rows
   Vocabulary vocabulary() const;         // empty if x does not hold tokens

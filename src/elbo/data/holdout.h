@@ -22,6 +22,7 @@ class Holdout final : public RowSource {
   void read_all() const override { all_->read_all(); }
   std::string access_method() const override { return all_->access_method(); }
   std::string place_of(int64_t id) const override { return all_->place_of(row_of(id)); }
+  RowIdentity identity(int64_t id) const override { return all_->identity(row_of(id)); }
 
   int64_t row_of(int64_t id) const;  // the row number in the source
 

@@ -19,6 +19,10 @@ class JoinedRows final : public RowSource {
   void read_all() const override;
   std::string access_method() const override;
   std::string place_of(int64_t id) const override;
+  RowIdentity identity(int64_t id) const override {
+    const size_t part = part_of(id);
+    return parts_[part]->identity(id - first_[part]);
+  }
 
  private:
   size_t part_of(int64_t row) const;

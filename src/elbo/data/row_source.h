@@ -9,6 +9,13 @@
 
 namespace elbo {
 
+// Which row of the user's files it is.
+struct RowIdentity {
+  std::string split;  // train, validation or test: where the row is stored, before any is held out
+  int64_t row = 0;    // its number in the datasets of that split, counted over all files
+  std::string name;   // "" if the file has no names
+};
+
 // The rows of a split. Thread-safe.
 class RowSource {
  public:
@@ -26,6 +33,7 @@ class RowSource {
   virtual std::string access_method() const = 0;  // see RowReader::access_method()
   // File, row and dataset of a row, for messages.
   virtual std::string place_of(int64_t id) const { return "row " + std::to_string(id); }
+  virtual RowIdentity identity(int64_t id) const { return {.split = "", .row = id, .name = ""}; }
 };
 
 }  // namespace elbo

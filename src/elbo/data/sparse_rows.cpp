@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <array>
 
 namespace elbo {
 namespace {
@@ -20,44 +21,106 @@ int64_t length_of(const DataFile& file, const std::string& path, bool integers) 
   return info.shape.front();
 }
 
+// (rows, columns) of a matrix of SciPy, AnnData (an attribute) or 10x (a dataset of columns and rows); (0, 0)
+// if it is not stored.
+std::pair<int64_t, int64_t> shape_of_matrix(const DataFile& file, const std::string& group, bool by_cells) {
+  std::array<int64_t, 2> shape{};
+  if (hdf5::exists(file.handle(), group + "/shape")) {
+    if (length_of(file, group + "/shape", true) == 2)
+      file.reader(group + "/shape", torch::kInt64)->read(0, 2, shape.data());
+  } else {
+    const hdf5::Handle matrix = hdf5::open_group(file.handle(), group);
+    for (const char* name : {"shape", "h5sparse_shape"}) {
+      if (H5Aexists(matrix.get(), name) <= 0) continue;
+      const hdf5::Handle attribute(H5Aopen(matrix.get(), name, H5P_DEFAULT), H5Aclose);
+      const hdf5::Handle space(H5Aget_space(attribute.get()), H5Sclose);
+      if (H5Sget_simple_extent_npoints(space.get()) == 2)
+        H5Aread(attribute.get(), H5T_NATIVE_INT64, shape.data());
+    }
+  }
+  return by_cells ? std::pair(shape[1], shape[0]) : std::pair(shape[0], shape[1]);
+}
+
+bool is_csc(const DataFile& file, const std::string& group) {
+  const hdf5::Handle matrix = hdf5::open_group(file.handle(), group);
+  return hdf5::read_text_attribute(matrix, "encoding-type") == "csc_matrix" ||
+         hdf5::read_text_attribute(matrix, "h5sparse_format") == "csc";
+}
+
 }  // namespace
 
 bool holds_sparse_rows(const DataFile& file, const std::string& group) {
-  return hdf5::exists(file.handle(), group + "/indices") && hdf5::exists(file.handle(), group + "/offsets");
+  const auto has = [&](const char* name) { return hdf5::exists(file.handle(), group + name); };
+  return has("/indices") && (has("/offsets") || has("/indptr"));
 }
 
-SparseRows::SparseRows(const DataFile& file, const std::string& group, int64_t features,
-                       std::shared_ptr<ChunkCache> cache, int64_t number, ValueRule rule)
+SparsePaths sparse_paths(const DataFile& file, const std::string& group) {
+  if (!holds_sparse_rows(file, group))
+    file.reject(fmt::format(
+        "{} is a group; expected a dataset of rows, or a group of sparse rows (indices and offsets)", group));
+  const auto path_of = [&](const char* name) {
+    return hdf5::exists(file.handle(), group + name) ? group + name : "";
+  };
+  if (hdf5::exists(file.handle(), group + "/offsets"))
+    return {.offsets = group + "/offsets",
+            .indices = group + "/indices",
+            .values = path_of("/values"),
+            .columns =
+                hdf5::read_integer_attribute(hdf5::open_group(file.handle(), group), "features").value_or(0)};
+  const bool by_cells = hdf5::exists(file.handle(), group + "/barcodes");  // 10x: its columns are our rows
+  const auto [rows, columns] = shape_of_matrix(file, group, by_cells);
+  const SparsePaths paths{.offsets = group + "/indptr",
+                          .indices = group + "/indices",
+                          .values = path_of("/data"),
+                          .columns = columns,
+                          .is_counts = true};
+  const int64_t offsets = length_of(file, paths.offsets, true);
+  if (!by_cells && (is_csc(file, group) || (rows > 0 && offsets != rows + 1 && offsets == columns + 1)))
+    file.reject(fmt::format(
+        "{} is stored by columns (CSC), which spreads each row over the file; store it by rows: in "
+        "Python: import anndata; a = anndata.read_h5ad(FILE); a.X = a.X.tocsr(); a.write_h5ad(NEW)",
+        group));
+  if (rows > 0 && offsets != rows + 1)
+    file.reject(fmt::format("{} has {} elements for {} rows; expected one more than there are rows",
+                            paths.offsets, offsets, rows));
+  return paths;
+}
+
+SparseRows::SparseRows(const DataFile& file, const SparsePaths& paths, int64_t features,
+                       std::shared_ptr<ChunkCache> cache, int64_t number, ValueRule rule, StoredRows stored,
+                       const Labels& labels)
     : path_(file.path()),
-      group_(group),
+      paths_(paths),
       features_(features),
       cache_(std::move(cache)),
       number_(number),
-      rule_(std::move(rule)) {
-  const int64_t offsets = length_of(file, group + "/offsets", true);
+      rule_(std::move(rule)),
+      stored_(std::move(stored)) {
+  const int64_t offsets = length_of(file, paths.offsets, true);
   if (offsets < 2)
     file.reject(
-        fmt::format("{}/offsets has {} elements; expected one more than there are rows", group, offsets));
+        fmt::format("{} has {} elements; expected one more than there are rows", paths.offsets, offsets));
   offsets_.resize(static_cast<size_t>(offsets));
-  file.reader(group + "/offsets", torch::kInt64)->read(0, offsets, offsets_.data());
-  const int64_t indices = length_of(file, group + "/indices", true);
+  file.reader(paths.offsets, torch::kInt64)->read(0, offsets, offsets_.data());
+  const int64_t indices = length_of(file, paths.indices, true);
   for (size_t i = 0; i < offsets_.size(); ++i)
     if (offsets_[i] < (i == 0 ? 0 : offsets_[i - 1]) || offsets_[i] > indices)
-      file.reject(fmt::format(
-          "{}/offsets is {} at index {}; expected ascending numbers from 0 to {}, the number of indices",
-          group, offsets_[i], i, indices));
-  indices_ = file.reader(group + "/indices", torch::kInt64);
-  if (hdf5::exists(file.handle(), group + "/values")) {
-    const int64_t values = length_of(file, group + "/values", false);
+      file.reject(
+          fmt::format("{} is {} at index {}; expected ascending numbers from 0 to {}, the number of indices",
+                      paths.offsets, offsets_[i], i, indices));
+  if (labels.reader) labels_ = all_labels(labels, rows());
+  indices_ = file.reader(paths.indices, torch::kInt64);
+  if (!paths.values.empty()) {
+    const int64_t values = length_of(file, paths.values, false);
     if (values != indices)
-      file.reject(fmt::format("{}/values has {} elements, but {}/indices has {}; expected as many", group,
-                              values, group, indices));
-    values_ = file.reader(group + "/values", torch::kFloat32);
+      file.reject(fmt::format("{} has {} elements, but {} has {}; expected as many", paths.values, values,
+                              paths.indices, indices));
+    values_ = file.reader(paths.values, torch::kFloat32);
   }
-  if (features_ == 0)
-    features_ = hdf5::read_integer_attribute(hdf5::open_group(file.handle(), group), "features")
-                    .value_or(largest_index() + 1);
-  if (features_ < 1) file.reject(fmt::format("{} has no columns; expected at least one entry", group));
+  if (features_ == 0) features_ = paths.columns > 0 ? paths.columns : largest_index() + 1;
+  if (features_ < 1)
+    file.reject(
+        fmt::format("{} has no entries, so there are no columns; expected at least one", paths.indices));
 }
 
 int64_t SparseRows::row_of(int64_t entry) const {
@@ -92,12 +155,12 @@ Chunk SparseRows::load(int64_t chunk_index) const {
   const auto* value = chunk.label.const_data_ptr<float>();
   for (int64_t i = 0; i < count; ++i)
     if (index[i] < 0 || index[i] >= features_)
-      usage_error("{}: {}/indices is {} at index {}; expected 0 to {}", path_, group_, index[i], first + i,
-                  features_ - 1);
+      usage_error("{}: {} is {} at index {}; expected 0 to {}", path_, paths_.indices, index[i],
+                  first + i, features_ - 1);
   if (are_valid(value, count, rule_.support)) return chunk;
   int64_t wrong = 0;
   while (are_valid(value + wrong, 1, rule_.support)) ++wrong;
-  require_valid(value + wrong, 1, 1, rule_, path_, group_ + "/values", row_of(first + wrong));
+  require_valid(value + wrong, 1, 1, rule_, path_, paths_.values, row_of(first + wrong));
   return chunk;
 }
 
@@ -108,6 +171,7 @@ Batch SparseRows::read(const std::vector<int64_t>& ids) const {
   Batch batch;
   batch.x = torch::zeros({n, features_});
   batch.ids = torch::tensor(ids, torch::kInt64);
+  if (labels_.defined()) batch.label = labels_.index_select(0, batch.ids);
   auto* x = batch.x.mutable_data_ptr<float>();
   for (int64_t i = 0; i < n; ++i) {
     const auto row = static_cast<size_t>(ids[static_cast<size_t>(i)]);

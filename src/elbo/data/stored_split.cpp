@@ -24,7 +24,7 @@ void widen(const uint8_t* bytes, int64_t n, float* out) {
 
 StoredSplit::StoredSplit(const DataFile& file, std::shared_ptr<ChunkCache> cache, StoredSplitOptions options)
     : options_(std::move(options)), path_(file.path()), cache_(std::move(cache)) {
-  const hdf5::DatasetInfo info = file.describe(options_.x);
+  const hdf5::DatasetInfo info = describe_rows(file, options_.x);
   rows_ = info.shape.front();
   features_ = info.row_elements();
   bytes_ = info.bytes();
@@ -33,14 +33,19 @@ StoredSplit::StoredSplit(const DataFile& file, std::shared_ptr<ChunkCache> cache
   rows_per_chunk_ =
       std::min(rows_, stored * std::max<int64_t>(1, minimum_chunk_bytes / (stored * bytes_per_row())));
   chunks_ = (rows_ + rows_per_chunk_ - 1) / rows_per_chunk_;
-  x_ = file.reader(options_.x, stored_type());
-  packed_ = PackedValues(hdf5::open_dataset(file.handle(), options_.x));
+  x_ = open_rows(file, options_.x, stored_type());
+  packed_ = PackedValues(hdf5::open_dataset(file.handle(), options_.x.path));
   random_access_ = x_->has_random_access();
-  if (!options_.label.empty()) open_labels(file);
-  if (!options_.length.empty()) open_lengths(file);
+  if (options_.labels.reader && (random_access_ || rows_ * label_bytes() <= options_.labels_bytes))
+    labels_ = read_labels(0, rows_);
+  if (options_.has_length) open_lengths(file);
 }
 
 void StoredSplit::open_lengths(const DataFile& file) {
+  if (options_.length.empty()) {
+    lengths_ = torch::full({rows_}, options_.row_shape.front(), torch::kInt64);
+    return;
+  }
   const hdf5::DatasetInfo info = file.describe(options_.length);
   if (info.type_class != H5T_INTEGER || info.shape != std::vector<int64_t>{rows_})
     file.reject(
@@ -57,19 +62,11 @@ void StoredSplit::open_lengths(const DataFile& file) {
   }
 }
 
-void StoredSplit::open_labels(const DataFile& file) {
-  const hdf5::DatasetInfo info = file.describe(options_.label);
-  integer_labels_ = info.type_class == H5T_INTEGER;
-  label_shape_ = info.shape;
-  label_ = file.reader(options_.label, label_type());
-  const int64_t bytes = rows_ * info.row_elements() * static_cast<int64_t>(torch::elementSize(label_type()));
-  if (random_access_ || bytes <= options_.labels_bytes) labels_ = read_labels(0, rows_);
-}
+int64_t StoredSplit::label_bytes() const { return 8 * std::max<int64_t>(1, options_.labels.features); }
 
 int64_t StoredSplit::chunk_bytes() const {
   if (random_access_) return 0;
-  int64_t label = label_ && !labels_.defined() ? 8 : 0;
-  for (size_t d = 1; d < label_shape_.size(); ++d) label *= label_shape_[d];
+  const int64_t label = options_.labels.reader && !labels_.defined() ? label_bytes() : 0;
   return rows_per_chunk_ * (bytes_per_row() + label);
 }
 
@@ -84,8 +81,8 @@ Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
   auto* x = batch.x.mutable_data_ptr<float>();
   if (labels_.defined()) {
     batch.label = labels_.index_select(0, batch.ids);
-  } else if (label_) {
-    batch.label = torch::empty(label_shape_of(n), label_type());
+  } else if (options_.labels.reader) {
+    batch.label = empty_labels(options_.labels, n);
   }
   for (int64_t i = 0; i < n; ++i) {
     const int64_t row = ids[static_cast<size_t>(i)];
@@ -101,7 +98,7 @@ Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
       std::memcpy(x + i * features_, from->x.const_data_ptr<float>() + at * features_,
                   static_cast<size_t>(features_) * sizeof(float));
     }
-    if (label_ && !labels_.defined()) batch.label[i].copy_(from->label[at]);
+    if (options_.labels.reader && !labels_.defined()) batch.label[i].copy_(from->label[at]);
   }
   if (options_.tokens > 0) check_tokens(batch);
   if (!packed_.none()) unpack(batch);
@@ -118,12 +115,6 @@ void StoredSplit::unpack(Batch& batch) const {
   packed_.unpack(x, batch.x.numel());
 }
 
-std::vector<int64_t> StoredSplit::label_shape_of(int64_t rows) const {
-  std::vector<int64_t> shape = label_shape_;
-  shape.front() = rows;
-  return shape;
-}
-
 void StoredSplit::read_single_row(int64_t row, float* out) const {
   if (bytes_) {
     thread_local std::vector<uint8_t> bytes;
@@ -132,12 +123,12 @@ void StoredSplit::read_single_row(int64_t row, float* out) const {
     widen(bytes.data(), features_, out);
   } else {
     x_->read(row, 1, out);
-    require_valid(out, 1, features_, {}, path_, options_.x, row);
+    require_valid(out, 1, features_, {}, path_, options_.x.path, row);
   }
 }
 
 std::string StoredSplit::place_of(int64_t id) const {
-  return fmt::format("{}: row {} of {}", path_, id, options_.x);
+  return fmt::format("{}: row {} of {}", path_, id, options_.x.path);
 }
 
 void StoredSplit::read_all() const {
@@ -166,15 +157,16 @@ Chunk StoredSplit::load(int64_t index) const {
   Chunk chunk;
   chunk.x = torch::empty({count, features_}, stored_type());
   x_->read(first, count, chunk.x.mutable_data_ptr());
-  if (!bytes_) require_valid(chunk.x.const_data_ptr<float>(), count, features_, {}, path_, options_.x, first);
-  if (label_ && !labels_.defined()) chunk.label = read_labels(first, count);
+  if (!bytes_)
+    require_valid(chunk.x.const_data_ptr<float>(), count, features_, {}, path_, options_.x.path,
+                  first);
+  if (options_.labels.reader && !labels_.defined()) chunk.label = read_labels(first, count);
   return chunk;
 }
 
 torch::Tensor StoredSplit::read_labels(int64_t first, int64_t count) const {
-  torch::Tensor label = torch::empty(label_shape_of(count), label_type());
-  label_->read(first, count, label.mutable_data_ptr());
-  check_label(label, first);
+  torch::Tensor label = empty_labels(options_.labels, count);
+  options_.labels.reader->read(first, count, label.mutable_data_ptr());
   return label;
 }
 
@@ -182,21 +174,9 @@ void StoredSplit::check_tokens(const Batch& batch) const {
   const torch::Tensor wrong = batch.x.lt(0).logical_or(batch.x.ge(static_cast<double>(options_.tokens)));
   if (!wrong.any().item<bool>()) return;
   const torch::Tensor first = wrong.nonzero()[0];
-  usage_error("{}: {} has the token {:.0f} in row {}; expected 0 to {} (/vocabulary)", path_, options_.x,
-              batch.x[first[0].item<int64_t>()][first[1].item<int64_t>()].item<double>(),
+  usage_error("{}: {} has the token {:.0f} in row {}; expected 0 to {} (/vocabulary)", path_,
+              options_.x.path, batch.x[first[0].item<int64_t>()][first[1].item<int64_t>()].item<double>(),
               batch.ids[first[0].item<int64_t>()].item<int64_t>(), options_.tokens - 1);
-}
-
-void StoredSplit::check_label(const torch::Tensor& label, int64_t first_row) const {
-  const torch::Tensor good =
-      integer_labels_ ? label.ge(0).logical_and(label.lt(options_.classes)) : label.isfinite();
-  if (good.all().item<bool>()) return;
-  const int64_t row = good.reshape({good.size(0), -1}).all(1).logical_not().nonzero()[0][0].item<int64_t>();
-  if (!integer_labels_)
-    usage_error("{}: {} has a label that is not finite in row {}; remove or replace it", path_,
-                options_.label, first_row + row);
-  usage_error("{}: {} has the label {} in row {}; expected 0 to {}", path_, options_.label,
-              label[row].item<int64_t>(), first_row + row, options_.classes - 1);
 }
 
 }  // namespace elbo

@@ -22,6 +22,7 @@ class TransformedRows final : public RowSource {
   void read_all() const override;
   std::string access_method() const override { return rows_->access_method(); }
   std::string place_of(int64_t id) const override { return rows_->place_of(id); }
+  RowIdentity identity(int64_t id) const override { return rows_->identity(id); }
 
  private:
   void require(const Batch& batch, const ValueRule& rule) const;

@@ -25,9 +25,10 @@ struct RowOutput {
 using RowFunction = std::function<torch::Tensor(int worker, int64_t microbatch, int64_t first, int64_t end)>;
 
 // Collective. Microbatches have `microbatch` rows, the last one may have fewer, so that the result of a row
-// does not depend on who computes it. Rank 0 receives the results and writes the file, with /label where rows
-// have labels; the file appears whole or not at all. Memory: one microbatch for
-// each worker of the rank; on rank 0 also one for each worker of all ranks.
+// does not depend on who computes it. Rank 0 receives the results and writes the file, with /row, the number
+// of each row in its split; /label and /name where rows have them; and /split, a code, where rows are of
+// several splits. The file appears whole or not at all. Memory: one microbatch for each worker of the rank;
+// on rank 0 also one for each worker of all ranks.
 void map_rows(Communicator& world, Workers& workers, const RowSource& source, int64_t microbatch,
               const std::vector<RowOutput>& outputs, const RowFunction& function, const std::string& path);
 

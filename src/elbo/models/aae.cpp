@@ -33,15 +33,17 @@ struct AaeOptions : GaussianVaeOptions {
 // The prior of z. With use_labels, its components are the classes.
 class Prior {
  public:
-  Prior(const AaeOptions& options, int64_t classes)
+  Prior(const AaeOptions& options, const DataShape& data)
       : name_(options.prior),
         latent_(options.latent),
-        components_(options.use_labels ? classes : default_components) {
+        components_(options.use_labels ? data.classes : default_components) {
     if (name_ != "normal" && latent_ != 2)
       usage_error("model.prior={}: is two-dimensional; expected model.latent=2, not {}", name_, latent_);
     if (!options.use_labels) return;
-    if (classes == 0)
-      usage_error("model.use_labels=true: needs a data set with class labels, and this one has none");
+    if (data.classes == 0)
+      usage_error("model.use_labels=true: needs a data set with class labels, and {}",
+                  data.label_problem.empty() ? "this one has none"
+                                             : "those of this one are left out: " + data.label_problem);
     if (name_ == "normal")
       usage_error(
           "model.use_labels=true: model.prior=normal has no components to assign classes to; use mixture or "
@@ -69,7 +71,7 @@ class Aae : public Model {
         gaussian_(options.encoder == "gaussian"),
         uses_labels_(options.use_labels),
         discriminator_lr_factor_(options.discriminator.lr_factor),
-        prior_(options, context.data.classes) {
+        prior_(options, context.data) {
     require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
     likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());

@@ -12,10 +12,10 @@ namespace {
 int64_t condition_features(const ModelContext& context) {
   const DataShape& data = context.data;
   if (!data.has_labels())
-    usage_error(
-        "model.name={}: needs labels or attributes as condition, and this data set has none; set "
-        "data.label, or use vae",
-        context.name);
+    usage_error("model.name={}: needs labels or attributes as condition, and {}; set data.label, or use vae",
+                context.name,
+                data.label_problem.empty() ? "this data set has none"
+                                           : "those of this one are left out: " + data.label_problem);
   return data.classes > 0 ? data.classes : data.label_features;
 }
 

@@ -55,6 +55,8 @@ void for_each_field(AnyCheckpoint& checkpoint, Visit&& visit) {
   visit("data_label_features", checkpoint.data.label_features, true);
   visit("data_rows", checkpoint.data.rows, false);
   visit("data_tokens", checkpoint.data.tokens, false);
+  visit("data_axes", checkpoint.data.axes, false);
+  visit("data_class_names", checkpoint.data.class_names, false);
   visit("world_size", checkpoint.world_size, true);
   visit("evaluation_pending", checkpoint.evaluation_pending, false);
   visit("first_loss", checkpoint.first_loss, false);

@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include "elbo/base/log.h"
 #include "elbo/comm/host_memory.h"
 #include "elbo/data/stage.h"
 #include "elbo/run/broadcast_checkpoint.h"
@@ -42,7 +43,9 @@ Dataset open_data(RunConfig& config, const Environment& environment, Communicato
     ranks.share = [&host, &environment](int64_t bytes, const auto& prepare) {
       return share_host_memory(host, environment.local_rank(), bytes, prepare);
     };
-  return Dataset(options, std::move(ranks));
+  Dataset dataset(options, std::move(ranks));
+  for (const std::string& note : dataset.notes()) log::info("{}", note);
+  return dataset;
 }
 
 }  // namespace elbo

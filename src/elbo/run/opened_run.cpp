@@ -36,6 +36,14 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
   std::shared_ptr<Model> model =
       build_model(config, dataset.shape(), transform, continued, config.directory());
   transform_rows(dataset, *model, config);
+  if (model->conditional()) {
+    dataset.require_labels("train");
+    for (const char* split : {"validation", "test"})
+      if (dataset.has(split)) {
+        dataset.require_labels(split);  // evaluated in training
+        break;
+      }
+  }
   RunPlan plan = make_plan(config, dataset, *model, start);
   if (is_root)
     preflight_warnings(

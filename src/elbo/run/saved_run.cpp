@@ -10,6 +10,7 @@
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
 #include "elbo/data/binarize.h"
+#include "elbo/data/data_files.h"
 #include "elbo/data/loader.h"
 #include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/run/device.h"
@@ -89,14 +90,16 @@ std::vector<std::shared_ptr<Model>> SavedRun::replicas(int workers) const {
   return result;
 }
 
-std::string SavedRun::choose_split(const std::string& split, bool chosen) const {
-  if (chosen || dataset->has(split)) return split;
-  for (const char* other : {"test", "validation", "train"})
-    if (dataset->has(other)) {
-      log::info("{} has no {} split: the {} split is taken", config->data.path, split, other);
-      return other;
+std::string SavedRun::choose_split(const std::string& split) const {
+  if (split != "auto") return split;
+  if (names_data) return "all";
+  for (const char* nearest : {"test", "validation", "train"})
+    if (dataset->has(nearest)) {
+      if (nearest != std::string_view("test"))
+        log::info("{} has no test split: the {} split is taken", config->data.path, nearest);
+      return nearest;
     }
-  return split;
+  return "test";
 }
 
 Batch SavedRun::rows(const std::string& split, int64_t first, int64_t end) const {
@@ -144,10 +147,17 @@ SavedRun open_run(Communicator& comm, const std::string& directory, const std::s
   run.config = saved_config(run.checkpoint.config, directory);
   run.checkpoint.data.in_unit_interval = saved_in_unit_interval(*run.config, run.checkpoint);
   if (device.is_cuda() && run.config->train.exact) use_deterministic_kernels();
-  if (!data_path.empty()) run.config->data.path = data_path;
+  if (!data_path.empty()) {
+    run.names_data = true;
+    if (absolute_data_path(data_path) != run.config->data.path) run.config->data.validation_fraction = 0;
+    run.config->data.path = data_path;
+    run.config->data.requires_named = false;
+    run.config->data.like = run.checkpoint.data;
+  }
   if (need == DataNeed::rows) {
     run.dataset = std::make_unique<Dataset>(run.config->data,
                                             Ranks{.compute_on_root = compute_on_root(comm), .share = {}});
+    for (const std::string& note : run.dataset->notes()) log::info("{}", note);
   }
   run.model = build(run);
   if (run.dataset) {

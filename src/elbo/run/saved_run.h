@@ -19,6 +19,7 @@ struct SavedRun {
   std::unique_ptr<Dataset> dataset;  // config.data, or `data_path` in its place; null if not asked for
   std::shared_ptr<Model> model;      // with the checkpoint's parameters, on the device
   torch::Device device = torch::kCPU;
+  bool names_data = false;  // the user named the data set
 
   // The model and copies of it, one for each worker.
   std::vector<std::shared_ptr<Model>> replicas(int workers) const;
@@ -28,9 +29,9 @@ struct SavedRun {
 
   Vocabulary vocabulary() const { return dataset ? dataset->vocabulary() : Vocabulary{}; }
 
-  // The rows of `split`; where the user has not chosen it and the data set lacks it, those of the split that
-  // is nearest to a test.
-  std::string choose_split(const std::string& split, bool chosen) const;
+  // The split that --split=`split` means. auto: all rows of a data set that the user named; of the run's own
+  // the test split, or the one that is nearest to it.
+  std::string choose_split(const std::string& split) const;
 };
 
 // The condition of n samples of a conditional model, from the command line: a class, the values of a label
@@ -39,9 +40,9 @@ struct SavedRun {
 torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n);
 
 // which: "newest", "best" or a step. data_path: "" for the run's own data set, else a file of the same shape
-// (checked). device: of the model and its batches; on a GPU with deterministic kernels if the run was trained
-// with train.exact. Rank 0 reads the checkpoint, the others receive it. Throws usage Errors: no run, no valid
-// checkpoint, other shape.
+// (checked), of which no rows are held out unless it is the run's own. device: of the model and its batches;
+// on a GPU with deterministic kernels if the run was trained with train.exact. Rank 0 reads the checkpoint,
+// the others receive it. Throws usage Errors: no run, no valid checkpoint, other shape.
 enum class DataNeed { rows, none };
 SavedRun open_run(Communicator& comm, const std::string& directory, const std::string& which = "newest",
                   const std::string& data_path = "", DataNeed need = DataNeed::rows,

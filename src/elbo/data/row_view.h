@@ -1,0 +1,40 @@
+// Rows of datasets that do not store them as training wants them: tables of compound types, dimensions in
+// reverse (MATLAB), images with their channels last. Each is a RowReader over what is stored.
+#pragma once
+#include <torch/types.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "elbo/hdf5/data_file.h"
+#include "elbo/hdf5/hdf5.h"
+#include "elbo/hdf5/row_reader.h"
+
+namespace elbo {
+
+// How the rows of a dataset are taken.
+struct RowView {
+  std::string path;
+  bool reversed = false;  // the dimensions are stored in reverse: rows are the last one
+  // Of images, the meaning of the dimensions after that: NHWC, NHW, NCWH, NWH; "": as they are.
+  std::string axes{};
+};
+
+// The dataset as the view shows it: (rows, …). A table of a compound type has a column for each number of its
+// numeric fields, as float32. Throws a usage Error for a table without any.
+hdf5::DatasetInfo describe_rows(const DataFile& file, const RowView& view);
+
+// Reads what describe_rows() describes. Rows of reversed dimensions and of tables are read through the HDF5
+// library.
+std::shared_ptr<const RowReader> open_rows(const DataFile& file, const RowView& view, torch::ScalarType type);
+
+// Names of the fields of a compound type that are not numbers and are left out.
+std::vector<std::string> fields_left_out(const DataFile& file, const std::string& path);
+
+// Whether MATLAB wrote the dataset.
+bool is_of_matlab(const DataFile& file, const std::string& path);
+// Whether it is a matrix of genes and cells of Loom: its last dimension counts the cells.
+bool is_of_loom(const DataFile& file, const std::string& path);
+
+}  // namespace elbo
