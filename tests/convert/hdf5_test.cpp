@@ -1,5 +1,6 @@
 #include <c10/util/accumulate.h>
 
+#include <array>
 #include <functional>
 
 #include "conversion.h"
@@ -129,6 +130,29 @@ TEST_F(Hdf5Test, SplitsAndLabelsInAFile) {
   EXPECT_THAT(refusal_of("hdf5", {texts}, {{"label", "few"}}), HasSubstr("holds 2 labels for the 3 rows"));
   EXPECT_THAT(refusal_of("hdf5", {texts}, {{"x", "y"}}), HasSubstr("has no dataset y; set --x to one of"));
   EXPECT_THAT(refusal_of("hdf5", {texts}, {{"x", "type"}}), HasSubstr("holds string; expected numbers"));
+}
+
+TEST_F(Hdf5Test, FiltersThatTheLibraryLacksAreRead) {
+  const auto write_lzf = [](const hdf5::Handle& created, const hdf5::Handle&) {
+    const std::array<hsize_t, 2> shape{4, 2}, start{0, 0};
+    const hdf5::Handle space(H5Screate_simple(2, shape.data(), nullptr), H5Sclose);
+    const hdf5::Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+    H5Pset_chunk(layout.get(), 2, shape.data());
+    H5Pset_filter(layout.get(), 32000, H5Z_FLAG_OPTIONAL, 0, nullptr);  // h5py's LZF
+    const hdf5::Handle dataset(
+        H5Dcreate2(created.get(), "/lzf", H5T_STD_U8LE, space.get(), H5P_DEFAULT, layout.get(), H5P_DEFAULT),
+        H5Dclose);
+    const std::string chunk =
+        "\x07"
+        "abcdefgh";  // eight literals
+    H5Dwrite_chunk(dataset.get(), H5P_DEFAULT, 0, start.data(), chunk.size(), chunk.data());
+  };
+  const std::string input = file("a.h5", "/other", count({3, 2}), write_lzf);
+  convert("hdf5", {input}, {{"x", "lzf"}});
+  EXPECT_THAT(numbers(read("/train/x")), ElementsAre('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'));
+  std::filesystem::remove(out());
+  EXPECT_THAT(refusal_of("hdf5", {input}, {{"x", "lzf"}, {"axes", "CN"}}),
+              HasSubstr("only rows of its first dimension"));
 }
 
 TEST_F(Hdf5Test, RowsOfAnotherAxisAreReadPieceByPiece) {

@@ -77,6 +77,12 @@ torch::ScalarType type_of(const hdf5::DatasetInfo& info) {
   return info.type_size == 4 && info.is_signed ? torch::kInt32 : torch::kInt64;
 }
 
+// The type in which a RowReader reads the dataset.
+torch::ScalarType reader_type(const hdf5::DatasetInfo& info) {
+  if (info.bytes()) return torch::kUInt8;
+  return info.type_class == H5T_FLOAT ? torch::kFloat32 : torch::kInt64;
+}
+
 std::pair<double, double> range_of(torch::ScalarType type) {
   if (type == torch::kUInt8) return {0, 255};
   if (type == torch::kInt16) return {-32768, 32767};
@@ -119,17 +125,34 @@ Hdf5Rows::Hdf5Rows(const std::string& path, const std::string& dataset, const Ax
     usage_error("{}: holds {}; expected numbers", name_, info_.type_name);
   if (info_.shape.empty() || std::ranges::find(info_.shape, 0) != info_.shape.end())
     usage_error("{}: is {}; expected rows", name_, info_.shape.empty() ? "a single value" : "empty");
-  // Opening a reader checks that all parts of the dataset and its filters are there.
-  if (info_.numeric()) file_.reader(dataset, torch::kFloat32);
-  for (const std::string& sentence : file_.unwritten_rows(dataset)) log::warning("{}", sentence);
   packing_ = packing_of(dataset_, info_);
   find_axes();
+  open_reader(dataset);
+  for (const std::string& sentence : file_.unwritten_rows(dataset)) log::warning("{}", sentence);
   rows_ = info_.shape[static_cast<size_t>(order_.front())];
   for (size_t i = 1; i < order_.size(); ++i)
     row_shape_.push_back(info_.shape[static_cast<size_t>(order_[i])]);
   if (kind_ == "image" && row_shape_.size() == 2) row_shape_.insert(row_shape_.begin(), 1);
   if (row_shape_.empty()) row_shape_ = {1};
   if (options_.kind != "auto") kind_ = options_.kind;
+}
+
+// The reader of training has filters that the library lacks, such as h5py's LZF, and checks that all parts of
+// the dataset are there. It reads whole rows of the first dimension, and no float64.
+void Hdf5Rows::open_reader(const std::string& dataset) {
+  stored_type_ = type_of(info_);
+  const bool library_can =
+      std::ranges::all_of(info_.filters, [](const auto& filter) { return H5Zfilter_avail(filter.id) > 0; });
+  if (stored_type_ == torch::kFloat64 && !library_can) stored_type_ = torch::kFloat32;
+  if (!info_.numeric()) return;
+  std::shared_ptr<const RowReader> reader = file_.reader(dataset, reader_type(info_));
+  if (order_.front() == 0 && stored_type_ != torch::kFloat64)
+    reader_ = std::move(reader);
+  else if (!library_can)
+    usage_error(
+        "{}: has a filter that the HDF5 library lacks, so that only rows of its first dimension can be read; "
+        "store it again without the filter",
+        name_);
 }
 
 void Hdf5Rows::name_axes(const std::string& letters) {
@@ -187,27 +210,38 @@ int64_t Hdf5Rows::rows_per_piece() const {
   return std::min({std::max<int64_t>(chunk, wanted / chunk * chunk), most, rows_});
 }
 
-// (count, …) in the order of the rows' axes, as the file stores the values.
-torch::Tensor Hdf5Rows::stored(int64_t first, int64_t count) const {
+// The values of rows as the file stores them, in the order of its dimensions.
+torch::Tensor Hdf5Rows::read_stored(int64_t first, int64_t count) const {
+  std::vector<int64_t> shape = info_.shape;
+  shape[static_cast<size_t>(order_.front())] = count;
+  if (reader_) {
+    torch::Tensor values = torch::empty(shape, reader_type(info_));
+    reader_->read(first, count, values.mutable_data_ptr());
+    return values;
+  }
   const auto guard = hdf5::lock();
-  std::vector<hsize_t> start(info_.shape.size(), 0), size(info_.shape.begin(), info_.shape.end());
+  std::vector<hsize_t> start(shape.size(), 0), size(shape.begin(), shape.end());
   start[static_cast<size_t>(order_.front())] = static_cast<hsize_t>(first);
-  size[static_cast<size_t>(order_.front())] = static_cast<hsize_t>(count);
-  const auto rank = static_cast<int>(size.size());
   const hdf5::Handle space(H5Dget_space(dataset_.get()), H5Sclose);
-  const hdf5::Handle memory(H5Screate_simple(rank, size.data(), nullptr), H5Sclose);
+  const hdf5::Handle memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose);
   hdf5::check(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
               dataset_.get(), "select rows");
-  torch::Tensor values = torch::empty(std::vector<int64_t>(size.begin(), size.end()), type_of(info_));
-  if (H5Dread(dataset_.get(), hdf5::memory_type(values.scalar_type()), memory.get(), space.get(), H5P_DEFAULT,
+  torch::Tensor values = torch::empty(shape, stored_type_);
+  if (H5Dread(dataset_.get(), hdf5::memory_type(stored_type_), memory.get(), space.get(), H5P_DEFAULT,
               values.mutable_data_ptr()) < 0)
     fail("{}: rows {} to {} cannot be read: {}", name_, first, first + count - 1, hdf5::last_reason());
+  return values;
+}
+
+// (count, …) in the order of the rows' axes.
+torch::Tensor Hdf5Rows::stored(int64_t first, int64_t count) const {
+  const torch::Tensor values = read_stored(first, count);
   if (!info_.is_signed && info_.type_size == 8 &&
-      (values == std::numeric_limits<int64_t>::max()).any().item<bool>())
+      (values < 0).logical_or(values == std::numeric_limits<int64_t>::max()).any().item<bool>())
     usage_error("{}: holds numbers of 2^63 or more; expected smaller ones", name_);
   std::vector<int64_t> shape{count};
   shape.insert(shape.end(), row_shape_.begin(), row_shape_.end());
-  return values.permute(order_).reshape(shape);
+  return values.to(stored_type_).permute(order_).reshape(shape);
 }
 
 // In units, with NaN for missing values.
@@ -232,7 +266,7 @@ torch::Tensor Hdf5Rows::unpacked(const torch::Tensor& stored) const {
 
 torch::ScalarType Hdf5Rows::type() const {
   if (options_.type != "auto") return type_named(options_.type);
-  const torch::ScalarType own = type_of(info_);
+  const torch::ScalarType own = stored_type_;
   const bool as_floats = packing_.packed() || options_.missing == "keep" || packing_.is_unsigned;
   return as_floats && own != torch::kFloat64 ? torch::kFloat32 : own;
 }

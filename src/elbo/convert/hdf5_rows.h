@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -48,8 +49,10 @@ class Hdf5Rows {
   std::pair<torch::Tensor, std::vector<int64_t>> read(int64_t first, int64_t count) const;
 
  private:
+  void open_reader(const std::string& dataset);
   void find_axes();
   void name_axes(const std::string& letters);
+  torch::Tensor read_stored(int64_t first, int64_t count) const;
   torch::Tensor stored(int64_t first, int64_t count) const;
   torch::Tensor unpacked(const torch::Tensor& stored) const;
   torch::Tensor converted(const torch::Tensor& rows, int64_t first) const;
@@ -59,6 +62,8 @@ class Hdf5Rows {
   DataFile file_;
   hdf5::Handle dataset_;
   hdf5::DatasetInfo info_;
+  std::shared_ptr<const RowReader> reader_;          // none: rows are read with the HDF5 library
+  torch::ScalarType stored_type_ = torch::kFloat32;  // of tensors that hold all values of the dataset
   Packing packing_;
   std::vector<int64_t> order_;  // for each axis of the rows, that of the file; the first is that of the rows
   std::vector<int64_t> row_shape_;

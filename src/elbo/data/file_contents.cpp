@@ -95,7 +95,7 @@ void reject_samples_in_groups(const DataFile& file, const std::string& group,
 std::string contents(const DataFile& file) {
   std::vector<std::string> names;
   for (const std::string& name : hdf5::list(file.handle(), "/")) {
-    if (!hdf5::is_group(file.handle(), "/" + name)) {
+    if (hdf5::leads_nowhere(file.handle(), "/" + name) || !hdf5::is_group(file.handle(), "/" + name)) {
       names.push_back("/" + name);
       continue;
     }
