@@ -160,7 +160,7 @@ class OtherLayouts(ProgramTest):
             file.create_dataset("measurements", data=rows, chunks=(16,), compression="gzip")
         _, folder = self.train_file(path)
         expected = numpy.stack([rows["a"], rows["b"], rows["c"][:, 0], rows["c"][:, 1], rows["flag"]], 1).astype("f4")
-        numpy.testing.assert_array_equal(self.reconstructed(folder, path), expected)
+        numpy.testing.assert_allclose(self.reconstructed(folder, path), expected, rtol=1e-5, atol=1e-5)
 
     def test_tables_of_pandas(self):
         values = RANDOM.normal(size=(50, 4))
