@@ -37,6 +37,7 @@ class LabelsInMemory final : public RowReader {
   }
   bool has_random_access() const override { return true; }
   std::string access_method() const override { return "from memory"; }
+  void require_unchanged() const override {}
 
  private:
   torch::Tensor values_;
@@ -57,6 +58,7 @@ class ClassesOfFloats final : public RowReader {
   }
   bool has_random_access() const override { return stored_->has_random_access(); }
   std::string access_method() const override { return stored_->access_method(); }
+  void require_unchanged() const override { stored_->require_unchanged(); }
 
  private:
   std::shared_ptr<const RowReader> stored_;

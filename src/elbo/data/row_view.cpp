@@ -8,6 +8,7 @@
 
 #include "elbo/base/error.h"
 #include "elbo/hdf5/check.h"
+#include "elbo/hdf5/raw_file.h"
 
 namespace elbo {
 namespace {
@@ -92,7 +93,7 @@ hdf5::Handle type_in_memory(const Fields& fields) {
 class TableReader final : public RowReader {
  public:
   TableReader(hdf5::Handle dataset, const Fields& fields)
-      : dataset_(std::move(dataset)), type_(type_in_memory(fields)) {}
+      : dataset_(std::move(dataset)), file_(dataset_), type_(type_in_memory(fields)) {}
   void read(int64_t first, int64_t count, void* out) const override {
     hdf5::read_rows(dataset_, first, count, type_.get(), out);
   }
@@ -100,16 +101,19 @@ class TableReader final : public RowReader {
   std::string access_method() const override {
     return "through the HDF5 library, because it is a table of a compound type";
   }
+  void require_unchanged() const override { file_.require_unchanged(); }
 
  private:
-  hdf5::Handle dataset_, type_;
+  hdf5::Handle dataset_;
+  RawFile file_;
+  hdf5::Handle type_;
 };
 
 // Dimensions from the last to the first.
 class ReversedReader final : public RowReader {
  public:
   ReversedReader(hdf5::Handle dataset, torch::ScalarType type)
-      : dataset_(std::move(dataset)), shape_(hdf5::describe(dataset_).shape), type_(type) {}
+      : dataset_(std::move(dataset)), file_(dataset_), shape_(hdf5::describe(dataset_).shape), type_(type) {}
 
   void read(int64_t first, int64_t count, void* out) const override {
     std::vector<int64_t> stored = shape_, order(shape_.size());
@@ -124,6 +128,7 @@ class ReversedReader final : public RowReader {
   std::string access_method() const override {
     return "through the HDF5 library, because its dimensions are in reverse";
   }
+  void require_unchanged() const override { file_.require_unchanged(); }
 
  private:
   void read_part(int64_t first, torch::Tensor& part) const {
@@ -143,6 +148,7 @@ class ReversedReader final : public RowReader {
   }
 
   hdf5::Handle dataset_;
+  RawFile file_;
   std::vector<int64_t> shape_;
   torch::ScalarType type_;
 };
@@ -165,6 +171,7 @@ class ImageReader final : public RowReader {
   }
   bool has_random_access() const override { return stored_->has_random_access(); }
   std::string access_method() const override { return stored_->access_method(); }
+  void require_unchanged() const override { stored_->require_unchanged(); }
 
  private:
   std::shared_ptr<const RowReader> stored_;

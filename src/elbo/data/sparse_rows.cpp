@@ -189,7 +189,7 @@ Batch SparseRows::read(const std::vector<int64_t>& ids) const {
 }
 
 std::string SparseRows::place_of(int64_t id) const {
-  return fmt::format("{}: row {} of {}", path_, id, group_);
+  return fmt::format("{}: row {} of {}", path_, id, paths_.indices);
 }
 
 void SparseRows::read_all() const {

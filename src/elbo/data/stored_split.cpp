@@ -72,7 +72,7 @@ int64_t StoredSplit::chunk_bytes() const {
 
 Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
   x_->require_unchanged();
-  if (label_) label_->require_unchanged();
+  if (options_.labels.reader) options_.labels.reader->require_unchanged();
   const auto n = static_cast<int64_t>(ids.size());
   std::vector<int64_t> shape{n};
   shape.insert(shape.end(), options_.row_shape.begin(), options_.row_shape.end());
