@@ -33,7 +33,7 @@ TEST_F(ConvertIdxTest, ImagesAndLabelsBecomeSplits) {
   EXPECT_EQ(dataset.attribute("kind"), "image");
   const Batch last = dataset.split("train").read({599});
   EXPECT_EQ(last.label[0].item<int64_t>(), 599 % 7);
-  EXPECT_EQ(last.x.flatten()[599].item<float>(), static_cast<float>((599 * 600 + 599) % 7) / 255.0F);
+  EXPECT_EQ(last.x.flatten()[599].item<float>(), static_cast<float>((599 * 600 + 599) % 7));
 }
 
 TEST_F(ConvertIdxTest, DamagedFilesAreRefusedAndLeaveNothing) {

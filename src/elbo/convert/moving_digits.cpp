@@ -76,7 +76,8 @@ void make_split(RowWriter& out, const Dataset& source, const std::string& split,
     ids.reserve(static_cast<size_t>(options.digits));
     for (int64_t i = 0; i < options.digits; ++i)
       ids.push_back(std::min(images.rows() - 1, static_cast<int64_t>(draws[i][0].item<float>() * available)));
-    const torch::Tensor digits = (images.read(ids).x * 255).round().to(torch::kUInt8);
+    const torch::Tensor read = images.read(ids).x;
+    const torch::Tensor digits = (source.shape().bytes_x ? read : read * 255).round().to(torch::kUInt8);
     out.append({{"x", sequence_of(digits, draws, options).unsqueeze(0)}}, split);
   }
 }

@@ -28,13 +28,20 @@ bool is_reversed(const SplitPaths& paths, const std::vector<int64_t>& stored) {
 
 bool are_channels(int64_t size) { return size == 1 || size == 3 || size == 4; }
 
+// Pixels of 8 bits, or the counts of a camera.
+bool are_pixels(const hdf5::DatasetInfo& info) {
+  constexpr int64_t smallest_camera = 16;
+  const bool counts = info.type_class == H5T_INTEGER && !info.is_signed && info.type_size == 2;
+  return info.bytes() || (counts && info.shape[1] >= smallest_camera && info.shape[2] >= smallest_camera);
+}
+
 // matlab: each row has its dimensions in reverse. likely: the order of the images that the run was trained
 // on.
 std::string likely_axes(const std::string& kind, const hdf5::DatasetInfo& info, bool matlab,
                         const std::string& likely) {
   const std::vector<int64_t>& size = info.shape;
   if (!kind.empty() && kind != "image") return "";
-  if (size.size() == 3 && (info.bytes() || kind == "image" || likely.size() == 3))
+  if (size.size() == 3 && (are_pixels(info) || kind == "image" || likely.size() == 3))
     return matlab ? "NWH" : "NHW";
   if (size.size() != 4) return "";
   if (matlab) return "NCWH";
