@@ -158,8 +158,7 @@ Chunk StoredSplit::load(int64_t index) const {
   chunk.x = torch::empty({count, features_}, stored_type());
   x_->read(first, count, chunk.x.mutable_data_ptr());
   if (!bytes_)
-    require_valid(chunk.x.const_data_ptr<float>(), count, features_, {}, path_, options_.x.path,
-                  first);
+    require_valid(chunk.x.const_data_ptr<float>(), count, features_, {}, path_, options_.x.path, first);
   if (options_.labels.reader && !labels_.defined()) chunk.label = read_labels(first, count);
   return chunk;
 }
@@ -174,8 +173,8 @@ void StoredSplit::check_tokens(const Batch& batch) const {
   const torch::Tensor wrong = batch.x.lt(0).logical_or(batch.x.ge(static_cast<double>(options_.tokens)));
   if (!wrong.any().item<bool>()) return;
   const torch::Tensor first = wrong.nonzero()[0];
-  usage_error("{}: {} has the token {:.0f} in row {}; expected 0 to {} (/vocabulary)", path_,
-              options_.x.path, batch.x[first[0].item<int64_t>()][first[1].item<int64_t>()].item<double>(),
+  usage_error("{}: {} has the token {:.0f} in row {}; expected 0 to {} (/vocabulary)", path_, options_.x.path,
+              batch.x[first[0].item<int64_t>()][first[1].item<int64_t>()].item<double>(),
               batch.ids[first[0].item<int64_t>()].item<int64_t>(), options_.tokens - 1);
 }
 
