@@ -171,7 +171,7 @@ os._exit(0)"""], check=True)
             x = numpy.zeros((20, 3), "f4")
             x[11, 1] = value
             path = self.file(f"{value}.h5", train__x=x)
-            self.refuse(self.train("--model.likelihood=auto", f"--data.path={path}"),
+            self.refuse(self.train("--model.likelihood=auto", "--data.normalize=none", f"--data.path={path}"),
                         [str(path), "/train/x", "row 11", "not finite"])
 
     def test_values_that_the_likelihood_does_not_take(self):
@@ -180,9 +180,9 @@ os._exit(0)"""], check=True)
         negative = self.file("negative.h5", train__x=rows)
         first = int(numpy.argmax((rows < 0).any(1)))
         self.refuse(["train", negative, "--model.likelihood=multinomial", f"--run.directory={self.folder / 'run'}"],
-                    ["negative.h5", "/train/x", f"below 0 in row {first}", "model.likelihood=multinomial", "gaussian"])
+                    ["negative.h5", f"row {first} of /train/x has a value below 0", "model.likelihood=multinomial", "gaussian"])
         self.refuse(["train", negative, "--model.likelihood=bernoulli", f"--run.directory={self.folder / 'run'}"],
-                    ["negative.h5", "outside of [0, 1] in row", "model.likelihood=bernoulli"])
+                    ["negative.h5", "of /train/x has a value outside of [0, 1]", "model.likelihood=bernoulli"])
 
     def test_settings_without_effect(self):
         self.refuse(self.train("--train.epochs=3"), ["--train.steps=3", "train.epochs=3", "one of them"])
@@ -320,7 +320,7 @@ os._exit(0)"""], check=True)
 
     def test_a_run_that_ends_without_a_usable_step(self):
         x = numpy.full((40, 3), 1e30, "f4")
-        result = run(2, *self.train("--model.likelihood=auto", f"--data.path={self.file('big.h5', train__x=x)}"))
+        result = run(2, *self.train("--model.likelihood=auto", "--data.normalize=none", f"--data.path={self.file('big.h5', train__x=x)}"))
         self.assertEqual(result.returncode, 1, result.stderr)
         self.assertEqual(result.stderr.count("warning: step 1 is skipped"), 1, result.stderr)
         errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]

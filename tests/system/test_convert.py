@@ -404,7 +404,7 @@ class Convert(ProgramTest):
             (["text", "good.txt", "--length=1"], "--length=1"), (["smiles", "bad.smi"], "bad.smi, line 2"),
             (["ratings", "bad.inter"], "line 2: the rating is 'x'"), (["wav", "cut.wav"], "cut short"), (["flac", "good.csv"], "not a sound file"),
             (["audio", "empty"], "no sound files"), (["piano_rolls", "bad.json"], "is not JSON"), (["video", "empty"], "no images"),
-            (["moving_digits", "good.csv"], "is not an HDF5 file"), (["sprites", "--every=0"], "--every=0: expected"),
+            (["moving_digits", "good.csv"], "is a table of comma-separated values; elbo convert csv"), (["sprites", "--every=0"], "--every=0: expected"),
             (["npy", "x.npy", "--validation_fraction=0.6", "--test_fraction=0.6"], "too little for training"),
             (["idx", "good.csv"], "is not an IDX file"),
         ]

@@ -10,6 +10,7 @@
 
 #include "elbo/base/file.h"
 #include "elbo/base/text.h"
+#include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
@@ -100,9 +101,8 @@ std::string first_bytes(const std::string& path) {
 std::string foreign_file(const std::string& path) {
   std::error_code error;
   if (!fs::is_regular_file(path, error)) return "";
+  if (hdf5::is_hdf5(path)) return "";
   const std::string begin = first_bytes(path), name = lower_case(path);
-  for (size_t block = 0; block + 8 <= begin.size(); block = block == 0 ? 512 : 2 * block)
-    if (begin.compare(block, 8, "\211HDF\r\n\032\n") == 0) return "";
   if (begin.starts_with("CDF\x01") || begin.starts_with("CDF\x02") || begin.starts_with("CDF\x05"))
     return fmt::format("is a netCDF file before version 4; nccopy -k nc4 {} NEW.nc, then elbo train NEW.nc",
                        path);

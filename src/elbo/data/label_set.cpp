@@ -53,7 +53,7 @@ class LabelCollector {
       names_.insert(names_.end(), more.begin(), more.end());
     }
     std::ranges::sort(names_);
-    names_.erase(std::ranges::unique(names_).begin(), names_.end());
+    names_.erase(std::unique(names_.begin(), names_.end()), names_.end());
   }
 
   void add(size_t i) {

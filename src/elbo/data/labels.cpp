@@ -172,7 +172,7 @@ std::vector<std::string> class_names_of(const DataFile& file, const std::string&
     if (info.type_class == H5T_STRING && info.shape.size() == 1) names = texts_of(file, path);
   }
   std::ranges::sort(names);
-  names.erase(std::ranges::unique(names).begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }
 

@@ -23,7 +23,7 @@ void tell_of_windows(const RunConfig& config, const RowSource& rows) {
 }
 
 void tell_of_idle_ones(const RunConfig& config, Resources resources) {
-  constexpr int64_t usual_batch = 128;
+  constexpr int64_t usual_batch = 128;  // a smaller one is that of a small data set
   const int64_t microbatches = config.microbatches(), threads = int64_t{resources.ranks} * resources.threads;
   const std::string why = fmt::format(
       "train.batch={} makes {} microbatches of train.microbatch={}; a larger batch or a smaller "
@@ -32,8 +32,7 @@ void tell_of_idle_ones(const RunConfig& config, Resources resources) {
   if (microbatches < resources.ranks)
     log::warning("{} of {} ranks have nothing to compute: {}", resources.ranks - microbatches,
                  resources.ranks, why);
-  else if (microbatches < threads &&
-           config.train.batch >= usual_batch)  // a smaller one is that of a small data set
+  else if (microbatches < threads && (config.train.threads != "auto" || config.train.batch >= usual_batch))
     log::info("{} of {} cores have nothing to compute: {}, and give other bits", threads - microbatches,
               threads, why);
 }
