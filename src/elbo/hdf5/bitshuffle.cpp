@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
 
 #include "elbo/hdf5/codecs.h"
@@ -80,7 +79,7 @@ void expand_bitshuffle(std::vector<uint8_t>& bytes, size_t element_size, size_t 
     to += n * element_size;
   });
   if (bytes.size() - at < size - to) refuse();
-  std::memcpy(out.data() + to, bytes.data() + at, size - to);
+  std::copy_n(bytes.data() + at, size - to, out.data() + to);
   bytes = std::move(out);
 }
 

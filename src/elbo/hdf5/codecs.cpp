@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <climits>
-#include <cstring>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -65,7 +64,7 @@ void expand_lz4(std::vector<uint8_t>& bytes, size_t limit) {
     at += 4;
     if (stored > bytes.size() - at) damaged_stream(damage);
     if (stored == n) {
-      std::memcpy(out.data() + to, bytes.data() + at, n);
+      std::copy_n(bytes.data() + at, n, out.data() + to);
     } else if (!decompress_lz4(bytes.data() + at, stored, out.data() + to, n)) {
       damaged_stream(damage);
     }
