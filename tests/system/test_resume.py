@@ -83,7 +83,8 @@ class Resume(ProgramTest):
         resumed = self.succeed(0, "train", moved, "--resume", "--train.steps", "4")
         self.assertEqual(resumed.stdout.splitlines()[-1], whole)
         self.assertFalse((self.folder / "first").exists())
-        refused = run(0, "train", self.folder, "--resume")
+        (self.folder / "empty").mkdir()
+        refused = run(0, "train", self.folder / "empty", "--resume")
         self.assertEqual(refused.returncode, 2)
         self.assertIn("is a folder without run.ini", refused.stderr)
 
