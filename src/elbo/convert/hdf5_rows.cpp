@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::string_view axis_letters = "NTCDHW";     // in the order of the data format
 constexpr double netcdf_fill = 9.9692099683868690e+36;  // what netCDF stores where nothing was written
-constexpr int64_t most_piece_bytes = int64_t{1024} << 20;
+constexpr int64_t most_piece_bytes = int64_t{1024} * 1024 * 1024;
 
 bool has_attribute(const hdf5::Handle& object, const std::string& name) {
   const auto guard = hdf5::lock();
@@ -202,7 +202,7 @@ void Hdf5Rows::find_axes() {
 }
 
 int64_t Hdf5Rows::rows_per_piece() const {
-  constexpr int64_t piece_bytes = int64_t{32} << 20;
+  constexpr int64_t piece_bytes = int64_t{32} * 1024 * 1024;
   const int64_t row_bytes = std::max<int64_t>(1, c10::multiply_integers(row_shape_)) * 8;
   const int64_t chunk = info_.chunk.empty() ? 1 : info_.chunk[static_cast<size_t>(order_.front())];
   const int64_t wanted = std::max<int64_t>(1, piece_bytes / row_bytes);

@@ -30,7 +30,7 @@ void for_each_piece(const RowReader& reader, int64_t rows, int64_t features, tor
 
 class LabelsInMemory final : public RowReader {
  public:
-  explicit LabelsInMemory(torch::Tensor values) : values_(values.contiguous()) {}
+  explicit LabelsInMemory(const torch::Tensor& values) : values_(values.contiguous()) {}
   void read(int64_t first, int64_t count, void* out) const override {
     const torch::Tensor part = values_.narrow(0, first, count);
     std::memcpy(out, part.const_data_ptr(), part.nbytes());
@@ -124,6 +124,7 @@ std::vector<std::string> categories_of(const DataFile& file, const std::string& 
   const torch::Tensor numbers =
       hdf5::read_tensor(hdf5::open_dataset(file.handle(), categories)).to(torch::kFloat64);
   std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(numbers.numel()));
   for (int64_t i = 0; i < numbers.numel(); ++i)
     names.push_back(fmt::format("{:g}", numbers[i].item<double>()));
   return names;

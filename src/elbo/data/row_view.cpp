@@ -156,8 +156,8 @@ class ReversedReader final : public RowReader {
 // Images in the order (channels, height, width).
 class ImageReader final : public RowReader {
  public:
-  ImageReader(std::shared_ptr<const RowReader> stored, std::vector<int64_t> row, std::vector<int64_t> order,
-              torch::ScalarType type)
+  ImageReader(std::shared_ptr<const RowReader> stored, std::vector<int64_t> row,
+              const std::vector<int64_t>& order, torch::ScalarType type)
       : stored_(std::move(stored)), row_(std::move(row)), order_{0}, type_(type) {
     for (const int64_t dimension : order) order_.push_back(dimension + 1);
   }
@@ -190,6 +190,7 @@ std::vector<int64_t> image_order(const std::string& axes) {
 
 std::vector<int64_t> permuted(const std::vector<int64_t>& row, const std::vector<int64_t>& order) {
   std::vector<int64_t> result;
+  result.reserve(order.size());
   for (const int64_t dimension : order) result.push_back(row[static_cast<size_t>(dimension)]);
   return result;
 }

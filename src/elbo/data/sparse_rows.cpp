@@ -155,8 +155,8 @@ Chunk SparseRows::load(int64_t chunk_index) const {
   const auto* value = chunk.label.const_data_ptr<float>();
   for (int64_t i = 0; i < count; ++i)
     if (index[i] < 0 || index[i] >= features_)
-      usage_error("{}: {} is {} at index {}; expected 0 to {}", path_, paths_.indices, index[i],
-                  first + i, features_ - 1);
+      usage_error("{}: {} is {} at index {}; expected 0 to {}", path_, paths_.indices, index[i], first + i,
+                  features_ - 1);
   if (are_valid(value, count, rule_.support)) return chunk;
   int64_t wrong = 0;
   while (are_valid(value + wrong, 1, rule_.support)) ++wrong;

@@ -14,7 +14,10 @@
 namespace elbo {
 namespace {
 
-const DataOptions default_options;
+const DataOptions& default_options() {
+  static const DataOptions options;
+  return options;
+}
 
 std::string path_in(const std::string& group, const std::string& name) {
   if (name.starts_with('/')) return name;
@@ -43,7 +46,7 @@ class SplitFinder {
     if (const std::string group = group_of_10x(); !group.empty()) return {only_rows(group)};
     if (is_of_loom(file_, "/matrix")) return {only_rows("/matrix")};
     const std::vector<std::string> candidates = row_candidates(file_, "/");
-    if (candidates.size() == 1 && options_.x == default_options.x) return {only_rows(candidates.front())};
+    if (candidates.size() == 1 && options_.x == default_options().x) return {only_rows(candidates.front())};
     reject(candidates);
   }
 
@@ -62,14 +65,14 @@ class SplitFinder {
     if (!exists(path))
       file_.reject(fmt::format("data.x={}: no such dataset; the file has {}", path, contents(file_)));
     SplitPaths paths = rows_at("train", path);
-    if (options_.label != default_options.label) paths.label = label_named(options_.label);
+    if (options_.label != default_options().label) paths.label = label_named(options_.label);
     return paths;
   }
 
   SplitPaths only_rows(const std::string& path) {
     SplitPaths paths = rows_at("train", path);
-    paths.label = options_.label == default_options.label && !is_anndata_ ? label_beside(paths)
-                                                                          : label_named(options_.label);
+    paths.label = options_.label == default_options().label && !is_anndata_ ? label_beside(paths)
+                                                                            : label_named(options_.label);
     note("the rows are {}{} (data.x={})", path, paths.label.empty() ? "" : ", their labels " + paths.label,
          path);
     return paths;
@@ -96,8 +99,8 @@ class SplitFinder {
 
   std::string label_beside(const SplitPaths& paths) const {
     if (paths.is_sparse()) return path_if_exists(file_, path_in(paths.x, options_.label));
-    const std::string group = group_of(paths.x), named = path_in(group, options_.label);
-    if (exists(named)) return named;
+    const std::string group = group_of(paths.x);
+    if (std::string named = path_in(group, options_.label); exists(named)) return named;
     const std::vector<int64_t> shape = describe_rows(file_, {.path = paths.x}).shape;
     const std::string label = labels_in(file_, group, shape.front());
     return label.empty() && is_of_matlab(file_, paths.x) ? labels_in(file_, group, shape.back()) : label;
@@ -108,7 +111,8 @@ class SplitFinder {
   std::vector<SplitPaths> splits_in_groups() {
     std::vector<SplitPaths> found;
     const std::string options[] = {options_.train, options_.validation, options_.test};
-    const std::string usual[] = {default_options.train, default_options.validation, default_options.test};
+    const std::string usual[] = {default_options().train, default_options().validation,
+                                 default_options().test};
     for (size_t i = 0; i < std::size(options); ++i) {
       std::string group = path_in("/", options[i]);
       if (!is_group(group)) group = options[i] == usual[i] ? group_meant(usual[i]) : "";
@@ -150,7 +154,7 @@ class SplitFinder {
     }
     paths.length = path_if_exists(file_, path_in(group, "length"));
     paths.label = path_if_exists(file_, path_in(group, options_.label));
-    if (paths.label.empty() && options_.label == default_options.label) {
+    if (paths.label.empty() && options_.label == default_options().label) {
       paths.label = label_beside(paths);
       if (!paths.label.empty()) note("the labels of {} are {}", group, paths.label);
     }
@@ -160,7 +164,7 @@ class SplitFinder {
   // The dataset of rows in the group of a split that has no data.x.
   std::string rows_meant(const std::string& group) const {
     std::vector<std::string> found;
-    if (options_.x == default_options.x)
+    if (options_.x == default_options().x)
       for (const std::string& path : row_candidates(file_, group))
         if (group_of(path) == group) found.push_back(path);
     if (found.size() == 1) return found.front();
@@ -241,6 +245,7 @@ class SplitFinder {
     reject_scattered_rows(file_, "/");
     if (candidates.size() > 1) {
       std::vector<std::string> lines;
+      lines.reserve(candidates.size());
       for (const std::string& path : candidates)
         lines.push_back(fmt::format("{} {}", path, shape_text(file_.describe(path).shape)));
       if (lines.size() > 12) {

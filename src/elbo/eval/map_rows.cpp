@@ -16,7 +16,11 @@ namespace elbo {
 namespace {
 
 constexpr int64_t chunk_rows = 1024;
-const std::vector<std::string> split_names{"train", "validation", "test"};  // codes of /split
+// The codes of /split.
+const std::vector<std::string>& split_names() {
+  static const std::vector<std::string> names{"train", "validation", "test"};
+  return names;
+}
 
 int64_t elements(const RowOutput& output) {
   return std::accumulate(output.shape.begin(), output.shape.end(), int64_t{1}, std::multiplies<>());
@@ -44,6 +48,7 @@ class Rounds {
   // width). Collective.
   torch::Tensor compute(int64_t first) {
     std::vector<int64_t> counts;
+    counts.reserve(static_cast<size_t>(world_.size()));
     for (int rank = 0; rank < world_.size(); ++rank) counts.push_back(range_of(rank, first).size() * width_);
     return gather(world_, compute_range(range_of(world_.rank(), first)), counts, 0).view({-1, width_});
   }
@@ -89,7 +94,7 @@ class RowFile {
     row_ = hdf5::create_rows(file_, "/row", {}, torch::kInt64, chunk_rows, 0);
     if (source.identity(0).split == source.identity(source.rows() - 1).split) return;
     split_ = hdf5::create_rows(file_, "/split", {}, torch::kUInt8, chunk_rows, 0);
-    hdf5::write_attribute(split_, "names", split_names);
+    hdf5::write_attribute(split_, "names", split_names());
   }
 
   // The results of the rows `ids`, which follow those of the call before.
@@ -128,7 +133,8 @@ class RowFile {
     for (const int64_t id : ids) {
       const RowIdentity row = source_.identity(id);
       rows.push_back(row.row);
-      splits.push_back(static_cast<uint8_t>(std::ranges::find(split_names, row.split) - split_names.begin()));
+      splits.push_back(
+          static_cast<uint8_t>(std::ranges::find(split_names(), row.split) - split_names().begin()));
       if (!row.name.empty()) names_.push_back(row.name);
     }
     hdf5::append(row_, torch::tensor(rows, torch::kInt64));

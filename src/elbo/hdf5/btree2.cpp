@@ -52,7 +52,9 @@ class Btree2 {
     count_width_ = static_cast<int>(width_of(all));
     total_width_ = {0};
     for (uint64_t level = 1; level <= depth; ++level) {
-      const uint64_t pointer = static_cast<uint64_t>(super_.offset_size + count_width_ + total_width_.back());
+      const uint64_t pointer = static_cast<uint64_t>(super_.offset_size) +
+                               static_cast<uint64_t>(count_width_) +
+                               static_cast<uint64_t>(total_width_.back());
       if (node_size_ < node_overhead + 2 * pointer + record_size_ || all > most)
         throw Unreadable("a B-tree has an invalid size");
       const uint64_t records = (node_size_ - node_overhead - pointer) / (record_size_ + pointer);
@@ -64,7 +66,8 @@ class Btree2 {
   void read_node(uint64_t address, uint64_t level, uint64_t records) {
     if (!visited_.insert(address).second) throw Unreadable("two structures refer to the same one");
     const int total_width = level > 0 ? total_width_[level - 1] : 0;
-    const uint64_t pointer = static_cast<uint64_t>(super_.offset_size + count_width_ + total_width);
+    const uint64_t pointer = static_cast<uint64_t>(super_.offset_size) + static_cast<uint64_t>(count_width_) +
+                             static_cast<uint64_t>(total_width);
     Cursor cursor = at(address, 6 + records * record_size_ + (level > 0 ? (records + 1) * pointer : 0));
     read_head(cursor, level > 0 ? "BTIN" : "BTLF");
     for (uint64_t i = 0; i < records; ++i) read_record(cursor);

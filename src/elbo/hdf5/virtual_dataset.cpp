@@ -232,7 +232,7 @@ class Opener {
           dataset_.get(), "read a mapping");
     const auto unlimited = static_cast<size_t>(std::ranges::find(count, H5S_UNLIMITED) - count.begin());
     if (unlimited == shape.size()) usage_error("{}: a source is numbered, but not its blocks", name_);
-    const Selection all = target.at(0);
+    const Selection& all = target.at(0);
     for (hsize_t i = 0; i < all[unlimited].count; ++i) {
       Selection one = all;
       one[unlimited].start += i * one[unlimited].stride;
