@@ -65,15 +65,20 @@ TEST_F(SparseRowsTest, InconsistentDatasetsAreRejected) {
               HasSubstr("one more than there are rows"));
 }
 
-TEST_F(SparseRowsTest, ValuesOutsideOfTheLikelihoodsSupportAreReportedWithTheirRow) {
-  DataOptions counts =
-      options(make("counts.h5", {{"/train/indices", torch::tensor({0, 3, 1}, torch::kInt64)},
-                                 {"/train/offsets", torch::tensor({0, 2, 2, 3}, torch::kInt64)},
-                                 {"/train/values", torch::tensor({1.0F, 2.0F, -1.0F})}}));
-  EXPECT_EQ(error_of(counts), "no error");
-  counts.values = {Support::non_negative, "use counts"};
-  EXPECT_THAT(error_of(counts),
-              AllOf(HasSubstr("/train/values"), HasSubstr("below 0 in row 2: -1; use counts")));
+TEST_F(SparseRowsTest, AreTransformedAndHeldToTheLikelihoodsSupport) {
+  const auto rows = [&](const char* name, float last) {
+    return Dataset(options(make(name, {{"/train/indices", torch::tensor({0, 3, 1}, torch::kInt64)},
+                                       {"/train/offsets", torch::tensor({0, 2, 2, 3}, torch::kInt64)},
+                                       {"/train/values", torch::tensor({1.0F, 2.0F, last})}})));
+  };
+  Dataset counts = rows("counts.h5", 5);
+  counts.set_transform({.kind = "log1p"}, {Support::non_negative, "use counts"});
+  EXPECT_TRUE(
+      torch::allclose(counts.split("train").read({2}).x, torch::tensor({{0.0F, 1.791759F, 0.0F, 0.0F}})));
+  Dataset negative = rows("negative.h5", -1);
+  negative.set_transform({.kind = "none"}, {Support::non_negative, "use counts"});
+  EXPECT_THAT([&] { negative.split("train").read_all(); },
+              testing::ThrowsMessage<Error>(AllOf(HasSubstr("row 2"), HasSubstr("below 0: -1; use counts"))));
 }
 
 }  // namespace

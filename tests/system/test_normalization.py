@@ -104,6 +104,22 @@ class Normalization(ProgramTest):
                 distances = numpy.abs(file["x"][()][:, None] - x[None]).max(2).min(1)
             self.assertLess(distances.max(), 1e-2, kind)
 
+    def test_sparse_rows_are_transformed_too(self):
+        x = numpy.random.default_rng(6).poisson(40, (120, 6)).astype("f4")
+        x[:, 3] = 0
+        data = self.folder / "sparse.h5"
+        with h5py.File(data, "w") as file:
+            file["train/indices"] = numpy.nonzero(x)[1]
+            file["train/offsets"] = numpy.append(0, numpy.cumsum((x > 0).sum(1)))
+            file["train/values"] = x[x > 0]
+            file["train"].attrs["features"] = 6
+        for kind in ("auto", "log1p", "standardize"):
+            self.train(2, kind, *SMALL, "--model.likelihood=gaussian", f"--data.normalize={kind}", config=data)
+            self.succeed(0, "reconstruct", self.folder / kind, "--split=all", "--n=4", f"--out={self.folder}/{kind}.h5")
+            with h5py.File(self.folder / f"{kind}.h5") as file:
+                distances = numpy.abs(file["x"][()][:, None] - x[None]).max(2).min(1)
+            self.assertLess(distances.max(), 1e-3, kind)
+
     def packed(self, name, x, **attributes):
         path = self.folder / f"{name}.nc"
         with h5py.File(path, "w") as file:

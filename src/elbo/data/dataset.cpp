@@ -297,7 +297,7 @@ struct Dataset::State {
       const Labels own = labelled ? labels.of[i] : Labels{};
       if (paths.is_sparse()) {
         add(std::make_shared<SparseRows>(*paths.file, paths.sparse, shape.features(), cache, number,
-                                         options.values, std::move(place), own));
+                                         std::move(place), own));
         continue;
       }
       add(std::make_shared<StoredSplit>(*paths.file, cache,
@@ -366,7 +366,6 @@ void Dataset::set_in_unit_interval(bool in_unit_interval) {
 }
 
 void Dataset::set_transform(const Transform& transform, const ValueRule& rule) {
-  if (state_->stored.front().is_sparse()) return;
   state_->transformed = [transform, rule](std::shared_ptr<const RowSource> rows) {
     return std::make_shared<TransformedRows>(std::move(rows), transform, rule);
   };

@@ -61,7 +61,7 @@ class Dataset {
   const DataShape& shape() const;
   // What follows from the transform of the rows (run/normalization.h), which is decided after a look at them:
   // whether x is in [0, 1] then; and the transform itself, which split() applies from then on, with a rule
-  // for its results. Sparse rows are not transformed.
+  // for its results.
   void set_in_unit_interval(bool in_unit_interval);
   void set_transform(const Transform& transform, const ValueRule& rule);
   std::vector<std::string> splits() const;  // those of train, validation, test that exist

@@ -87,14 +87,13 @@ SparsePaths sparse_paths(const DataFile& file, const std::string& group) {
 }
 
 SparseRows::SparseRows(const DataFile& file, const SparsePaths& paths, int64_t features,
-                       std::shared_ptr<ChunkCache> cache, int64_t number, ValueRule rule, StoredRows stored,
+                       std::shared_ptr<ChunkCache> cache, int64_t number, StoredRows stored,
                        const Labels& labels)
     : path_(file.path()),
       paths_(paths),
       features_(features),
       cache_(std::move(cache)),
       number_(number),
-      rule_(std::move(rule)),
       stored_(std::move(stored)) {
   const int64_t offsets = length_of(file, paths.offsets, true);
   if (offsets < 2)
@@ -157,10 +156,10 @@ Chunk SparseRows::load(int64_t chunk_index) const {
     if (index[i] < 0 || index[i] >= features_)
       usage_error("{}: {} is {} at index {}; expected 0 to {}", path_, paths_.indices, index[i], first + i,
                   features_ - 1);
-  if (are_valid(value, count, rule_.support)) return chunk;
+  if (are_valid(value, count, Support::real)) return chunk;
   int64_t wrong = 0;
-  while (are_valid(value + wrong, 1, rule_.support)) ++wrong;
-  require_valid(value + wrong, 1, 1, rule_, path_, paths_.values, row_of(first + wrong));
+  while (are_valid(value + wrong, 1, Support::real)) ++wrong;
+  require_valid(value + wrong, 1, 1, {}, path_, paths_.values, row_of(first + wrong));
   return chunk;
 }
 

@@ -33,10 +33,10 @@ SparsePaths sparse_paths(const DataFile& file, const std::string& group);
 class SparseRows final : public RowSource {
  public:
   // paths: where they are stored. features: the number of columns; 0: paths.columns, or else from the largest
-  // index. number: the index of the file in the split. cache: that of the split. rule: of the values. Throws
+  // index. number: the index of the file in the split. cache: that of the split.  Throws
   // a usage Error if the offsets decrease or exceed the number of indices.
   SparseRows(const DataFile& file, const SparsePaths& paths, int64_t features,
-             std::shared_ptr<ChunkCache> cache, int64_t number, ValueRule rule, StoredRows stored = {},
+             std::shared_ptr<ChunkCache> cache, int64_t number, StoredRows stored = {},
              const Labels& labels = {});
   int64_t rows() const override { return static_cast<int64_t>(offsets_.size()) - 1; }
   int64_t rows_per_chunk() const override;
@@ -62,7 +62,6 @@ class SparseRows final : public RowSource {
   int64_t features_;
   std::shared_ptr<ChunkCache> cache_;
   int64_t number_;
-  ValueRule rule_;
   torch::Tensor labels_;  // of all rows, or undefined
   StoredRows stored_;
 };
