@@ -33,7 +33,7 @@ SparsePaths sparse_paths(const DataFile& file, const std::string& group);
 class SparseRows final : public RowSource {
  public:
   // paths: where they are stored. features: the number of columns; 0: paths.columns, or else from the largest
-  // index. number: the index of the file in the split. cache: that of the split.  Throws
+  // index. number: the index of the file in the split. cache: that of the split. Throws
   // a usage Error if the offsets decrease or exceed the number of indices.
   SparseRows(const DataFile& file, const SparsePaths& paths, int64_t features,
              std::shared_ptr<ChunkCache> cache, int64_t number, StoredRows stored = {},

@@ -34,9 +34,6 @@ Batch read(const RowSource& rows, int64_t first, int64_t end) {
   return rows.read(ids);
 }
 
-// ---- The decision
-// --------------------------------------------------------------------------------------------
-
 // The largest value of all rows, or the first that is above `enough`.
 double largest_value(const RowSource& rows, int64_t features, double enough) {
   const int64_t step = rows_at_once(rows.rows(), features);
@@ -108,9 +105,6 @@ Normalization choose_normalization(const Dataset& data, bool counts, bool binari
   }
   return choose_for_numbers(values, shape);
 }
-
-// ---- The fit
-// -------------------------------------------------------------------------------------------------
 
 namespace {
 
