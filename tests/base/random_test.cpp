@@ -70,8 +70,8 @@ TEST(RandomGenerator, DoesNotUseTheGlobalGenerator) {
 }
 
 TEST(Permutation, IsABijectionForEverySize) {
-  for (const uint64_t n :
-       {1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 97, 127, 128, 129, 255, 256, 257, 1009, 4097}) {
+  for (const uint64_t n : {1U,  2U,  3U,   4U,   5U,   7U,   8U,   9U,   31U,   32U,
+                           33U, 97U, 127U, 128U, 129U, 255U, 256U, 257U, 1009U, 4097U}) {
     const Permutation permutation(n, Key(n));
     std::vector<uint64_t> image;
     for (uint64_t i = 0; i < n; ++i) image.push_back(permutation(i));

@@ -115,7 +115,7 @@ TEST(HostChunks, AProcessThatDiesWithTheLockLeavesNobodyTheMemory) {
   };
   ChunkCache::Pointer held = ask(0);
   die_with_the_lock(host);
-  for (const size_t rank : {0, 1, 0, 1}) EXPECT_THROW(ask(rank), Error);
+  for (const size_t rank : {0U, 1U, 0U, 1U}) EXPECT_THROW(ask(rank), Error);
   held.reset();  // must neither throw nor wait
 }
 

@@ -8,9 +8,9 @@
 seconds=$1
 
 launch/setup.sh --tests
-step "Fuzzing: building preset 'fuzz' in build/fuzz/" "preset 'fuzz' does not build; the first error above says why"
-quietly cmake --preset fuzz -DELBO_WERROR=ON
-cmake --build --preset fuzz
+step "Fuzzing: building preset 'asan' in build/asan/" "preset 'asan' does not build; the first error above says why"
+quietly cmake --preset asan -DELBO_TESTS=ON -DELBO_WERROR=ON
+cmake --build --preset asan
 
 # The targets write many small temporary files.
 TMPDIR=$(mktemp -d -p /dev/shm elbo_fuzz_XXXXXX)
@@ -20,7 +20,7 @@ leftovers+=("$TMPDIR")
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 
 step "Fuzzing: writing seeds" "the seeds cannot be written; the error above says why"
-build/fuzz/fuzz_seeds build/fuzz/seeds
+build/asan/fuzz_seeds build/fuzz/seeds
 
 advice=
 passed=0
@@ -30,14 +30,14 @@ fuzz() {
   local target=$1 output=build/fuzz/$1.log
   step "Fuzzing: $target for $2 s" ""
   mkdir -p "build/fuzz/corpus/$target"
-  if "build/fuzz/fuzz_$target" -max_total_time="$2" -max_len="$3" -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
+  if "build/asan/fuzz_$target" -max_total_time="$2" -max_len="$3" -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
     -artifact_prefix="build/fuzz/found_${target}_" "build/fuzz/corpus/$target" "build/fuzz/seeds/$target" >"$output" 2>&1; then
     passed=$((passed + 1))
     sed -n 's/^stat::number_of_executed_units: */inputs tried: /p' "$output"
   else
     failed=$((failed + 1))
     grep -v '#[0-9]*.NEW\|REDUCE\|NEW_FUNC' "$output" | tail -n 60
-    printf 'FAILED: %s; build/fuzz/fuzz_%s with the file named above shows it again\n' "$target" "$target"
+    printf 'FAILED: %s; build/asan/fuzz_%s with the file named above shows it again\n' "$target" "$target"
   fi
 }
 

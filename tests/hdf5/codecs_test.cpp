@@ -238,7 +238,8 @@ TEST(Codecs, DamagedStreamsAreRefused) {
       {bitshuffle(data, 4, 64, lz4_block), [&](Bytes& in) { expand_bitshuffle_lz4(in, 4, data.size()); }}};
   for (size_t i = 0; i < streams.size(); ++i) {
     SCOPED_TRACE(i);
-    const auto& [stream, expand] = streams[i];
+    const Bytes& stream = streams[i].first;
+    const Expand& expand = streams[i].second;
     Bytes whole = stream;
     expand(whole);
     EXPECT_EQ(whole, data);
