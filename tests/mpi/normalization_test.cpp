@@ -7,6 +7,7 @@
 
 #include "elbo/base/random.h"
 #include "elbo/comm/self.h"
+#include "elbo/run/observed_columns.h"
 #include "ranks.h"
 
 namespace elbo {
@@ -14,23 +15,23 @@ namespace {
 
 class RowsInMemory final : public RowSource {
  public:
-  explicit RowsInMemory(torch::Tensor x, torch::Tensor length = {})
-      : x_(std::move(x)), length_(std::move(length)) {}
+  explicit RowsInMemory(torch::Tensor x, torch::Tensor length = {}, torch::Tensor observed = {})
+      : x_(std::move(x)), length_(std::move(length)), observed_(std::move(observed)) {}
   int64_t rows() const override { return x_.size(0); }
   int64_t rows_per_chunk() const override { return 100; }
   int64_t bytes_per_row() const override { return x_.numel() / x_.size(0) * 4; }
   Batch read(const std::vector<int64_t>& ids) const override {
     const torch::Tensor index = torch::tensor(ids);
-    return {x_.index_select(0, index),
-            {},
-            index,
-            length_.defined() ? length_.index_select(0, index) : torch::Tensor()};
+    const auto chosen = [&](const torch::Tensor& all) {
+      return all.defined() ? all.index_select(0, index) : torch::Tensor();
+    };
+    return {x_.index_select(0, index), {}, index, chosen(length_), chosen(observed_)};
   }
   void read_all() const override {}
   std::string access_method() const override { return "from memory"; }
 
  private:
-  torch::Tensor x_, length_;
+  torch::Tensor x_, length_, observed_;
 };
 
 // Columns of very different sizes, the last one constant.
@@ -83,6 +84,47 @@ TEST(Normalization, LeavesPaddingOut) {
       fit_transform(world(), RowsInMemory(x, length), {.x = {6, 2}, .kind = "sequence"}, "standardize");
   expect_close(found.shift, kept.mean(0));
   expect_close(found.scale, kept.std(0, /*unbiased=*/false));
+}
+
+// Each column has another number of observed values; missing ones read as 0.
+TEST(Normalization, LeavesMissingValuesOut) {
+  RandomGenerator noise(Key(5));
+  const torch::Tensor stored = table() + 3;
+  const torch::Tensor observed = noise.uniform(stored.sizes()) < torch::tensor({0.9F, 0.5F, 0.2F, 0.01F});
+  const RowsInMemory rows(stored * observed, {}, observed);
+  const DataShape shape{.x = {4}, .kind = "tabular", .masked = true};
+  const std::unique_ptr<Communicator> alone = make_self_communicator();
+  for (const std::string kind : {"unit", "standardize", "robust"}) {
+    const Transform all = fit_transform(world(), rows, shape, kind),
+                    own = fit_transform(*alone, rows, shape, kind);
+    EXPECT_TRUE(torch::equal(all.shift, own.shift)) << kind;
+    EXPECT_TRUE(torch::equal(all.scale, own.scale)) << kind;
+    const torch::Tensor exact = stored.to(torch::kFloat64);
+    if (kind == "unit") expect_close(all.shift, exact.masked_select(observed).min().view({1}));
+    for (int64_t column = 0; column < 3 && kind != "unit"; ++column) {
+      const torch::Tensor values = exact.select(1, column).masked_select(observed.select(1, column));
+      const torch::Tensor sorted = std::get<0>(values.sort());
+      const int64_t last = values.size(0) - 1;
+      const bool robust = kind == "robust";
+      expect_close(all.shift[column], robust ? sorted[last / 2] : values.mean());
+      expect_close(all.scale[column], robust ? (sorted[last * 3 / 4] - sorted[last / 4]) / 1.3489795
+                                             : values.std(/*unbiased=*/false));
+    }
+  }
+}
+
+TEST(ObservedColumns, AreCountedOverAllRanks) {
+  RandomGenerator noise(Key(6));
+  const torch::Tensor observed = noise.uniform({5'003, 3}) < torch::tensor({0.7F, 1.0F, 0.1F});
+  const std::vector<ColumnCount> found = count_missing(
+      world(), RowsInMemory(torch::zeros({5'003, 3}), {}, observed), {.x = {3}, .kind = "tabular"});
+  const torch::Tensor expected = observed.logical_not().sum(0);
+  ASSERT_EQ(found.size(), 3U);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(found[i].values, 5'003);
+    EXPECT_EQ(found[i].missing, expected[static_cast<int64_t>(i)].item<int64_t>());
+  }
+  EXPECT_EQ(found[1].missing, 0);
 }
 
 }  // namespace

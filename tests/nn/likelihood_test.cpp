@@ -144,6 +144,75 @@ TEST(Likelihood, ComparesSeveralSamplesWithOneRow) {
   EXPECT_TRUE(torch::allclose(together, repeated));
 }
 
+// Two samples of z for each of two rows, with values that all likelihoods are defined for.
+struct MaskedCase {
+  std::shared_ptr<Likelihood> likelihood;
+  torch::Tensor decoded, x, observed;  // (4, param_channels, 6), (2, 6), (2, 6)
+};
+
+MaskedCase masked_case(const std::string& name) {
+  const auto likelihood = make(name, "auto", 0.3, 8);
+  RandomGenerator noise(Key(10));
+  return {likelihood, noise.normal({4, likelihood->param_channels(), 6}),
+          (noise.uniform({2, 6}) * 7).round() / 7, noise.uniform({2, 6}) < 0.5};
+}
+
+const char* const all_likelihoods[] = {"bernoulli",   "gaussian",   "laplace", "discretized_logistic",
+                                       "categorical", "multinomial"};
+
+TEST(Likelihood, AMaskOfOnesCountsAllElements) {
+  for (const char* name : all_likelihoods) {
+    const MaskedCase all = masked_case(name);
+    EXPECT_TRUE(torch::allclose(all.likelihood->log_prob(all.decoded, all.x, torch::ones({2, 6})),
+                                all.likelihood->log_prob(all.decoded, all.x)))
+        << name;
+  }
+}
+
+// log p of a row of one element is that of the element.
+TEST(Likelihood, AMaskSumsOverObservedElements) {
+  for (const char* name : {"bernoulli", "gaussian", "laplace", "discretized_logistic", "categorical"}) {
+    const MaskedCase all = masked_case(name);
+    torch::Tensor expected = torch::zeros({4});
+    for (int64_t i = 0; i < 6; ++i)
+      expected += all.likelihood->log_prob(all.decoded.narrow(2, i, 1), all.x.narrow(1, i, 1)) *
+                  all.observed.select(1, i).repeat({2});
+    EXPECT_TRUE(torch::allclose(all.likelihood->log_prob(all.decoded, all.x, all.observed), expected))
+        << name;
+  }
+}
+
+TEST(Multinomial, AMaskLeavesOutEventsOfMissingElements) {
+  const MaskedCase all = masked_case("multinomial");
+  const torch::Tensor log_p = all.decoded.squeeze(1).log_softmax(1);
+  EXPECT_TRUE(torch::allclose(all.likelihood->log_prob(all.decoded, all.x, all.observed),
+                              (log_p * (all.x * all.observed).repeat({2, 1})).sum(1)));
+}
+
+TEST(Likelihood, MissingElementsHaveNoEffectAndNoGradient) {
+  for (const char* name : all_likelihoods) {
+    const MaskedCase all = masked_case(name);
+    if (name != std::string("multinomial")) {  // whose probabilities are normalised over the row
+      const torch::Tensor decoded = all.decoded.clone().requires_grad_();
+      all.likelihood->log_prob(decoded, all.x, all.observed).sum().backward();
+      const torch::Tensor missing = ~all.observed.repeat({2, 1}).unsqueeze(1).expand_as(decoded);
+      EXPECT_EQ(decoded.grad().masked_select(missing).abs().sum().item<double>(), 0) << name;
+    }
+    EXPECT_TRUE(torch::equal(all.likelihood->log_prob(all.decoded, all.x * all.observed, all.observed),
+                             all.likelihood->log_prob(all.decoded, all.x, all.observed)))
+        << name;
+  }
+}
+
+TEST(Gaussian, AMaskedRowIsTheDensityOfItsObservedElements) {
+  const torch::Tensor decoded = torch::tensor({{{0.5F, -1.0F, 2.0F}}}),
+                      x = torch::tensor({{1.0F, 0.0F, 5.0F}});
+  const torch::Tensor observed = torch::tensor({{true, false, true}});
+  // -(0.5² + 3²)/(2·4) - 2 log 2 - log 2π
+  const double expected = -9.25 / 8 - 2 * std::log(2) - std::log(2 * std::numbers::pi);
+  EXPECT_NEAR(make("gaussian", "fixed", 2)->log_prob(decoded, x, observed).item<double>(), expected, 1e-5);
+}
+
 TEST(Likelihood, SamplesHaveTheMeanThatItStates) {
   for (const char* name : {"bernoulli", "gaussian", "laplace", "categorical"}) {
     const auto likelihood = make(name, "auto", 0.1, 16);

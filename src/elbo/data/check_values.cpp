@@ -45,8 +45,9 @@ void require_valid(const float* values, int64_t rows, int64_t features, const Va
   const float* const wrong = std::find_if_not(values + row * features, values + (row + 1) * features,
                                               [&](const float& x) { return are_valid(&x, 1, rule.support); });
   if (!std::isfinite(*wrong))
-    usage_error("{}: {} has a value that is not finite (NaN or infinity) in row {}; remove or replace it",
-                path, dataset, first_row + row);
+    usage_error("{}: {} has a value that is not finite ({}) in row {}; remove or replace it{}", path, dataset,
+                std::isnan(*wrong) ? "NaN" : "infinity", first_row + row,
+                std::isnan(*wrong) ? rule.remedy : "");
   usage_error("{}: {} has a value {} in row {}: {:g}; {}", path, dataset,
               rule.support == Support::unit_interval ? "outside of [0, 1]" : "below 0", first_row + row,
               *wrong, rule.remedy);

@@ -61,7 +61,8 @@ void DataOptions::bind(OptionTable& table) {
       "and undone in results; bytes: 0…255 to [0, 1]; unit: the least to the largest value to [0, 1]; "
       "standardize: mean 0 and standard deviation 1 of each column, feature or channel; robust: the same by "
       "median and quartiles; log1p: log(1 + x); auto: bytes for images of 8 bits, unit for images with other "
-      "values outside of [0, 1], standardize where a mean or deviation is above 10, otherwise none");
+      "values outside of [0, 1], standardize where a mean or deviation is above 10 or values are missing, "
+      "otherwise none");
   table.add_choice(
       "data.axes", axes, {"auto", "NCHW", "NHWC", "NHW", "NCWH", "NWH"},
       "order of the dimensions of images in the file: N rows, C channels, H height, W width; auto: "
@@ -74,6 +75,14 @@ void DataOptions::bind(OptionTable& table) {
             "fraction of the training rows that is held out for validation if the file has no validation "
             "split, in whole percents; which rows depends on their numbers alone",
             Range::between(0, 0.9));
+  table.add_choice(
+      "data.missing", missing, {"refuse", "mask"},
+      "what happens to missing values: NaN, and those that data.missing_value or the attributes _FillValue, "
+      "missing_value, valid_range, valid_min and valid_max declare; refuse: an error that names the row; "
+      "mask: the encoder sees 0 and a mask, and the likelihood counts observed elements only (Mattei & "
+      "Frellsen 2019)");
+  table.add("data.missing_value", missing_value,
+            "numbers that mean a missing value in the file, such as -999 or -9,-99");
   table.add_choice("data.binarize", binarize, {"none", "static", "dynamic"},
                    "replaces each value of x in [0, 1] by a Bernoulli sample with that mean; static: one "
                    "sample for each row (Larochelle & Murray 2011); dynamic: a new sample whenever the row "
@@ -100,10 +109,15 @@ struct Dataset::State {
   std::vector<std::string> notes;
   mutable std::string fingerprint;
   std::function<std::shared_ptr<const RowSource>(std::shared_ptr<const RowSource>)> transformed;
-  mutable std::shared_ptr<const RowSource> all_rows;  // opened when it is asked for
+  std::map<std::string, std::shared_ptr<const RowSource>> stored_splits;  // without the transform
+  // Opened when they are asked for.
+  mutable std::shared_ptr<const RowSource> all_rows, all_stored_rows;
+  std::vector<float> missing_values;
 
   State(const DataOptions& data_options, Ranks all_ranks)
-      : options(data_options), ranks(std::move(all_ranks)) {
+      : options(data_options),
+        ranks(std::move(all_ranks)),
+        missing_values(named_missing_values(options.missing_value)) {
     if (options.shuffle_buffer_bytes == 0) options.shuffle_buffer_bytes = default_shuffle_buffer_bytes();
     if (options.shuffle_buffer_bytes < minimum_buffer_bytes)
       usage_error("data.shuffle_buffer_bytes={}: expected at least {}, or 0 to choose it by the free memory",
@@ -232,6 +246,7 @@ struct Dataset::State {
     std::vector<int64_t> rows;
     rows.reserve(stored.size());
     for (SplitPaths& paths : stored) rows.push_back(check_rows(paths));
+    decide_masks();
     labels = open_label_set(stored, rows, options.like, notes);
     shape.classes = labels.classes;
     shape.label_features = labels.features;
@@ -241,6 +256,22 @@ struct Dataset::State {
       if (!splits.contains(paths.split)) splits[paths.split] = open_source(paths.split);
     hold_out_validation();
     if (splits.contains("train")) shape.rows = splits.at("train")->rows();
+  }
+
+  // Throws a usage Error where rows that have no missing values shall have a mask.
+  void decide_masks() {
+    const bool is_sparse = stored.front().is_sparse();
+    const bool has_none = is_sparse || shape.tokens > 0;
+    const std::string& where = stored.front().x;
+    if (has_none && options.missing == "mask")
+      stored.front().file->reject(
+          fmt::format("{} has {}; expected data.missing=refuse", where,
+                      is_sparse ? "sparse rows, where what is not stored is 0 and not missing"
+                                : "tokens, of which none is missing"));
+    if (has_none && !missing_values.empty())
+      stored.front().file->reject(fmt::format("{} has {}, for which data.missing_value has no meaning", where,
+                                              is_sparse ? "sparse rows" : "tokens"));
+    shape.masked = options.missing == "mask" || (options.tolerates_missing && !has_none);
   }
 
   // Checks that the rows agree with those of the first split, and returns their number.
@@ -308,6 +339,8 @@ struct Dataset::State {
                                                            .labels_bytes = options.shuffle_buffer_bytes,
                                                            .length = paths.length,
                                                            .has_length = has_length,
+                                                           .masks_missing = shape.masked,
+                                                           .missing_values = missing_values,
                                                            .number = number,
                                                            .stored = std::move(place)}));
     }
@@ -369,6 +402,7 @@ void Dataset::set_transform(const Transform& transform, const ValueRule& rule) {
   state_->transformed = [transform, rule](std::shared_ptr<const RowSource> rows) {
     return std::make_shared<TransformedRows>(std::move(rows), transform, rule);
   };
+  state_->stored_splits = state_->splits;
   for (auto& [name, rows] : state_->splits) rows = state_->transformed(rows);
 }
 
@@ -385,8 +419,9 @@ const RowSource& Dataset::split(const std::string& split) const {
   if (split == "all") {
     const auto guard = hdf5::lock();
     if (!state_->all_rows) {
-      state_->all_rows = state_->open_source("all");
-      if (state_->transformed) state_->all_rows = state_->transformed(state_->all_rows);
+      state_->all_stored_rows = state_->open_source("all");
+      state_->all_rows =
+          state_->transformed ? state_->transformed(state_->all_stored_rows) : state_->all_stored_rows;
     }
     return *state_->all_rows;
   }
@@ -394,6 +429,12 @@ const RowSource& Dataset::split(const std::string& split) const {
   if (found == state_->splits.end())
     usage_error("{}: has no {} split, only {}", state_->options.path, split, join(splits(), ", "));
   return *found->second;
+}
+
+const RowSource& Dataset::stored_split(const std::string& name) const {
+  const RowSource& rows = split(name);
+  if (!state_->transformed) return rows;
+  return name == "all" ? *state_->all_stored_rows : *state_->stored_splits.at(name);
 }
 
 const std::vector<std::string>& Dataset::notes() const { return state_->notes; }
@@ -423,6 +464,17 @@ Vocabulary Dataset::vocabulary() const {
   const auto lock = hdf5::lock();
   return {hdf5::read_texts(hdf5::open_dataset(state_->files.front()->handle(), "/vocabulary")),
           attribute("tokens")};
+}
+
+std::vector<std::string> Dataset::feature_names() const {
+  constexpr const char* path = "/features";
+  const auto lock = hdf5::lock();
+  const DataFile& file = *state_->files.front();
+  if (shape().x.size() != 1 || !hdf5::exists(file.handle(), path)) return {};
+  if (hdf5::is_group(file.handle(), path) || file.describe(path).type_class != H5T_STRING) return {};
+  std::vector<std::string> names = hdf5::read_texts(hdf5::open_dataset(file.handle(), path));
+  if (static_cast<int64_t>(names.size()) != shape().features()) names.clear();
+  return names;
 }
 
 std::string Dataset::attribute(const std::string& name) const {

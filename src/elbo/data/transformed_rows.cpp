@@ -32,7 +32,7 @@ Batch TransformedRows::read(const std::vector<int64_t>& ids) const {
   if (transform_.kind == "log1p")
     require(batch,
             {Support::non_negative, "data.normalize=log1p needs values of 0 or more; use standardize"});
-  if (!transform_.is_identity()) batch.x = transform_.apply(batch.x);
+  if (!transform_.is_identity()) batch = batch.with_x(transform_.apply(batch.x));
   require(batch, rule_);
   return batch;
 }

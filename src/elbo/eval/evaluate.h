@@ -40,7 +40,8 @@ struct Evaluation {
   // Of rows whose values are all on the likelihood's levels (nn/likelihood.h). A density is converted to
   // bytes by + log2(255), for pixels only.
   std::optional<double> bits_per_dim;
-  std::optional<double> mse;   // of reconstructions, per element; none if likelihood() is null
+  // Of reconstructions; missing elements, and rows without elements, do not count.
+  std::optional<double> mse;   // per element; none if likelihood() is null
   std::optional<double> psnr;  // dB, mean over rows, peak 1; pixels only
   // Latent dimensions whose posterior mean, in standard deviations of its prior, has a variance of more than
   // 0.01 over the rows (Burda et al. 2016), without padding.

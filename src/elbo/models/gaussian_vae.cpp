@@ -21,6 +21,12 @@ void require_numeric_rows(const DataShape& data, const std::string& model) {
     usage_error("model.name={}: needs numeric rows, and this data set has tokens; use sequence_vae", model);
 }
 
+void require_complete_rows(const DataShape& data, const std::string& model, const std::string& why) {
+  if (data.masked)
+    usage_error("data.missing=mask: model.name={} {}; use vae, iwae or miwae, or fill the values in", model,
+                why);
+}
+
 LikelihoodOptions adversarial_likelihood(LikelihoodOptions options, const std::string& model) {
   if (options.name == "discretized_logistic" || options.name == "multinomial")
     usage_error(
@@ -42,15 +48,15 @@ GaussianVae::GaussianVae(const ModelContext& context, const GaussianVaeOptions& 
   require_numeric_rows(context.data, context.name);
   const std::vector<int64_t>& row = context.data.x;
   likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
-  encoder_ =
-      register_module("encoder", make_encoder(context.network, row, 2 * latent_, init, condition_features));
+  encoder_ = register_module("encoder", make_encoder(context.network, context.data.encoder_row(), 2 * latent_,
+                                                     init, condition_features));
   decoder_ = register_module("decoder", make_decoder(context.network, row, latent_ + condition_features,
                                                      likelihood_->param_channels(), init));
   register_module("likelihood", likelihood_);
 }
 
-DiagonalNormal GaussianVae::infer(const torch::Tensor& x, const torch::Tensor& label) {
-  return DiagonalNormal::of(encoder_->forward(x, condition(label)));
+DiagonalNormal GaussianVae::infer(const Batch& batch) {
+  return DiagonalNormal::of(encoder_->forward(batch.encoder_input(), condition(batch.label)));
 }
 
 torch::Tensor GaussianVae::decoder_output(const torch::Tensor& z, const torch::Tensor& label) {
@@ -60,7 +66,7 @@ torch::Tensor GaussianVae::decoder_output(const torch::Tensor& z, const torch::T
 }
 
 torch::Tensor GaussianVae::reconstruction(const torch::Tensor& z, const Batch& batch) {
-  return -likelihood_->log_prob(decoder_output(z, batch.label), batch.x);
+  return -likelihood_->log_prob(decoder_output(z, batch.label), batch.x, batch.observed);
 }
 
 torch::Tensor GaussianVae::log_prior(const torch::Tensor& z) { return standard_normal_log_prob(z); }
@@ -92,6 +98,12 @@ std::optional<torch::Tensor> GaussianVae::log_weights(const Batch& batch, int64_
 Latent GaussianVae::encode(const Batch& batch) {
   const DiagonalNormal posterior = infer(batch);
   return {posterior.mean, posterior.logvar, posterior.kl_to_standard()};
+}
+
+torch::Tensor GaussianVae::impute(const Batch& batch, int64_t k, RandomGenerator& noise) {
+  const DensitySample sample = infer(batch).sample_with_log_prob(noise, k);
+  return importance_weighted_mean(joint_at(sample.z, batch).log_weights(sample.log_prob),
+                                  decode(sample.z.flatten(0, 1), batch.label));
 }
 
 torch::Tensor GaussianVae::decode(const torch::Tensor& z, const torch::Tensor& label) {

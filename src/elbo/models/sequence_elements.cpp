@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include "elbo/base/error.h"
+#include "elbo/models/gaussian_vae.h"
 
 namespace elbo {
 
@@ -15,6 +16,7 @@ void ElementOptions::bind(OptionTable& table) {
 std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, const ElementOptions& options,
                                                 int64_t features, RandomGenerator& init) {
   const DataShape& data = context.data;
+  require_complete_rows(data, context.name, "predicts each element from whole elements before it");
   if (data.tokens == 0) {
     const bool pictures = data.x.size() == 4;
     if (data.x.size() != 2 && !pictures)

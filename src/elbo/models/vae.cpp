@@ -26,7 +26,8 @@ class Vae : public GaussianVae {
       : GaussianVae(context, options, init), kl_(options.kl), input_dropout_(options.input_dropout) {}
 
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
-    return weighted_bound(infer(dropout(batch.x, noise), batch.label), batch, noise, kl_, step_context.step);
+    const DiagonalNormal posterior = infer(batch.with_x(dropout(batch.x, noise)));
+    return weighted_bound(posterior, batch, noise, kl_, step_context.step);
   }
 
  private:

@@ -8,6 +8,7 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
+#include "elbo/nn/likelihood_parts.h"
 
 namespace elbo {
 
@@ -72,8 +73,16 @@ void LikelihoodOptions::bind(OptionTable& table) {
             "number of values of an element, for categorical and discretized_logistic", Range::at_least(2));
 }
 
-torch::Tensor Likelihood::log_prob(const torch::Tensor& decoded, const torch::Tensor& x) const {
-  return log_prob_of_rows(decoded.unflatten(0, {-1, x.size(0)}), x).flatten();
+torch::Tensor Likelihood::log_prob(const torch::Tensor& decoded, const torch::Tensor& x,
+                                   const torch::Tensor& observed) const {
+  const torch::Tensor by_sample = decoded.unflatten(0, {-1, x.size(0)});
+  if (!observed.defined()) return log_prob_of_rows(by_sample, x).flatten();
+  const torch::Tensor elements = log_prob_of_elements(by_sample, x);
+  return sum_over_row(torch::where(observed.to(torch::kBool), elements, 0.0)).flatten();
+}
+
+torch::Tensor Likelihood::log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const {
+  return sum_over_row(log_prob_of_elements(decoded, x));
 }
 
 Support likelihood_support(const std::string& name) {

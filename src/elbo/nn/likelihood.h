@@ -30,8 +30,11 @@ class Likelihood : public torch::nn::Module {
   virtual int64_t param_channels() const = 0;
 
   // log p(x|z), summed over the row: decoded (n, param_channels, …row), x (b, …row) → (n). n is a multiple of
-  // b, for k samples of z per row: row i of `decoded` belongs to row i mod b of x.
-  torch::Tensor log_prob(const torch::Tensor& decoded, const torch::Tensor& x) const;
+  // b, for k samples of z per row: row i of `decoded` belongs to row i mod b of x. observed (b, …row), bool
+  // or 0 and 1: only the elements where it is 1 count, the others have no gradient. Undefined: all
+  // count.
+  torch::Tensor log_prob(const torch::Tensor& decoded, const torch::Tensor& x,
+                         const torch::Tensor& observed = {}) const;
 
   // E[x|z], (n, param_channels, …row) → (n, …row), in units of x.
   virtual torch::Tensor mean(const torch::Tensor& decoded) const = 0;
@@ -48,8 +51,10 @@ class Likelihood : public torch::nn::Module {
   virtual int64_t levels() const = 0;
 
  private:
-  // decoded (k, b, param_channels, …row), x (b, …row) → (k, b).
-  virtual torch::Tensor log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const = 0;
+  // decoded (k, b, param_channels, …row), x (b, …row) → (k, b, …row).
+  virtual torch::Tensor log_prob_of_elements(const torch::Tensor& decoded, const torch::Tensor& x) const = 0;
+  // Its sum over the row, (k, b). Override it where the sum is cheaper than its elements.
+  virtual torch::Tensor log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const;
 };
 
 // The values that the likelihood `name` is defined for, to which rows are held as they are read. auto, which

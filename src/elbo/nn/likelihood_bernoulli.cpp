@@ -20,6 +20,10 @@ class Bernoulli : public Likelihood {
   int64_t levels() const override { return 2; }
 
  private:
+  torch::Tensor log_prob_of_elements(const torch::Tensor& decoded, const torch::Tensor& x) const override {
+    const torch::Tensor logits = decoded.squeeze(batched_param_dim);
+    return x * logits - torch::softplus(logits);
+  }
   torch::Tensor log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const override {
     return bernoulli_log_prob(decoded.flatten(2), x.flatten(1));
   }

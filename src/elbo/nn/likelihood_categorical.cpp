@@ -24,11 +24,11 @@ class Categorical : public Likelihood {
   int64_t levels() const override { return levels_; }
 
  private:
-  torch::Tensor log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const override {
+  torch::Tensor log_prob_of_elements(const torch::Tensor& decoded, const torch::Tensor& x) const override {
     const torch::Tensor level = (x * static_cast<double>(levels_ - 1)).round().to(torch::kInt64);
     const torch::Tensor index = level.unsqueeze(1).expand_as(decoded.narrow(batched_param_dim, 0, 1));
     const torch::Tensor chosen = decoded.gather(batched_param_dim, index).squeeze(batched_param_dim);
-    return sum_over_row(chosen - decoded.logsumexp(batched_param_dim));
+    return chosen - decoded.logsumexp(batched_param_dim);
   }
 
   int64_t levels_;

@@ -26,8 +26,8 @@ class DiscretizedLogistic : public LocationScale {
  private:
   // With a and b the standardised upper and lower border of the bin, log(σ(a) - σ(b)) = log σ(a) + log σ(-b)
   // + log(1 - e^(b-a)). The difference itself would lose its digits in the tails, these terms do not.
-  torch::Tensor log_prob_of_elements(const torch::Tensor& residual, const torch::Tensor& log_scale,
-                                     const torch::Tensor& x) const override {
+  torch::Tensor log_density(const torch::Tensor& residual, const torch::Tensor& log_scale,
+                            const torch::Tensor& x) const override {
     const double half_bin = 0.5 / last_level_;
     const torch::Tensor inverse_scale = (-log_scale).exp();
     const torch::Tensor is_first = x < half_bin;

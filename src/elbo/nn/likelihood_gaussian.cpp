@@ -14,8 +14,8 @@ class Gaussian : public LocationScale {
   using LocationScale::LocationScale;
 
  private:
-  torch::Tensor log_prob_of_elements(const torch::Tensor& residual, const torch::Tensor& log_scale,
-                                     const torch::Tensor&) const override {
+  torch::Tensor log_density(const torch::Tensor& residual, const torch::Tensor& log_scale,
+                            const torch::Tensor&) const override {
     const double half_log_two_pi = 0.5 * std::log(2.0 * std::numbers::pi);
     return -0.5 * (residual * (-log_scale).exp()).square() - log_scale - half_log_two_pi;
   }

@@ -13,8 +13,8 @@ class Laplace : public LocationScale {
   using LocationScale::LocationScale;
 
  private:
-  torch::Tensor log_prob_of_elements(const torch::Tensor& residual, const torch::Tensor& log_scale,
-                                     const torch::Tensor&) const override {
+  torch::Tensor log_density(const torch::Tensor& residual, const torch::Tensor& log_scale,
+                            const torch::Tensor&) const override {
     return -residual.abs() * (-log_scale).exp() - log_scale - std::numbers::ln2;
   }
   torch::Tensor standard_sample(torch::IntArrayRef sizes, RandomGenerator& noise) const override {

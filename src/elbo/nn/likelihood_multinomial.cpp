@@ -27,8 +27,9 @@ class Multinomial : public Likelihood {
   int64_t levels() const override { return 0; }
 
  private:
-  torch::Tensor log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const override {
-    return (decoded.flatten(2).log_softmax(2) * x.flatten(1)).sum(2);
+  torch::Tensor log_prob_of_elements(const torch::Tensor& decoded, const torch::Tensor& x) const override {
+    const torch::Tensor logits = decoded.squeeze(batched_param_dim);
+    return logits.flatten(2).log_softmax(2).view_as(logits) * x;
   }
 };
 

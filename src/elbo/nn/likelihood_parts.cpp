@@ -49,9 +49,10 @@ torch::Tensor LocationScale::sample(const torch::Tensor& decoded, RandomGenerato
   return location + scale_->log(decoded, param_dim).exp() * standard_sample(location.sizes(), noise);
 }
 
-torch::Tensor LocationScale::log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const {
+torch::Tensor LocationScale::log_prob_of_elements(const torch::Tensor& decoded,
+                                                  const torch::Tensor& x) const {
   const torch::Tensor log_scale = scale_->log(decoded, batched_param_dim);
-  return sum_over_row(log_prob_of_elements(x - decoded.select(batched_param_dim, 0), log_scale, x));
+  return log_density(x - decoded.select(batched_param_dim, 0), log_scale, x);
 }
 
 }  // namespace elbo

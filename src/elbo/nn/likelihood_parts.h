@@ -34,11 +34,11 @@ class LocationScale : public Likelihood {
   int64_t levels() const override { return 256; }
 
  private:
-  torch::Tensor log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const override;
+  torch::Tensor log_prob_of_elements(const torch::Tensor& decoded, const torch::Tensor& x) const override;
 
-  // residual = x - location (k, b, …row), log_scale broadcastable to it → (k, b, …row), nats.
-  virtual torch::Tensor log_prob_of_elements(const torch::Tensor& residual, const torch::Tensor& log_scale,
-                                             const torch::Tensor& x) const = 0;
+  // residual = x - location (k, b, …row), log_scale broadcastable to it → log p, (k, b, …row), nats.
+  virtual torch::Tensor log_density(const torch::Tensor& residual, const torch::Tensor& log_scale,
+                                    const torch::Tensor& x) const = 0;
   // A sample with location 0 and scale 1, float32.
   virtual torch::Tensor standard_sample(torch::IntArrayRef sizes, RandomGenerator& noise) const = 0;
 

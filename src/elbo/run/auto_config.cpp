@@ -27,7 +27,7 @@ struct Values {
 };
 
 Values values_of(const RowSource& rows, int64_t features) {
-  const torch::Tensor x = sample_rows(rows, features).to(torch::kFloat64);
+  const torch::Tensor x = sample_values(rows, features).to(torch::kFloat64);
   return {x.min().item<double>(), x.max().item<double>(), x.mean().item<double>(),
           x.std(false).item<double>()};
 }

@@ -17,6 +17,7 @@
 #include "elbo/parallel/sum_over_ranks.h"
 #include "elbo/parallel/tree_sum.h"
 #include "elbo/run/broadcast_checkpoint.h"
+#include "elbo/run/observed_columns.h"
 
 namespace elbo {
 namespace {
@@ -68,32 +69,60 @@ Normalization choose_for_bytes(const RowSource& rows, const DataShape& shape, do
   return {.kind = ""};
 }
 
-Normalization choose_for_numbers(const torch::Tensor& values, const DataShape& shape) {
-  const torch::Tensor columns =
-      by_column(values, fitted_shape("standardize", shape.x)).to(torch::kFloat64).transpose(0, 1).flatten(1);
-  const torch::Tensor far = columns.mean(1).abs().maximum(columns.std(1, /*unbiased=*/false));
+// Rows spread over all of them.
+Batch sample_rows(const RowSource& rows, int64_t features) {
+  constexpr int64_t most_rows = 1024, most_numbers = 4 << 20;
+  const int64_t taken = std::min({rows.rows(), most_rows, std::max<int64_t>(1, most_numbers / features)});
+  std::vector<int64_t> ids;
+  ids.reserve(static_cast<size_t>(taken));
+  for (int64_t i = 0; i < taken; ++i) ids.push_back(i * rows.rows() / taken);
+  return rows.read(ids);
+}
+
+// x, or the observed values of it, (n); n may be 0.
+torch::Tensor observed_values(const Batch& batch) {
+  return batch.observed.defined() ? batch.x.masked_select(batch.observed) : batch.x;
+}
+
+// The same, or a 0 where there are none.
+torch::Tensor some_values(const Batch& batch) {
+  const torch::Tensor observed = observed_values(batch);
+  return observed.numel() > 0 ? observed : torch::zeros({1});
+}
+
+Normalization choose_for_numbers(const Batch& batch, const DataShape& shape) {
+  const auto columns_of = [&](const torch::Tensor& x) {
+    return by_column(x, fitted_shape("standardize", shape.x)).to(torch::kFloat64).transpose(0, 1).flatten(1);
+  };
+  const torch::Tensor values = columns_of(batch.x);
+  const torch::Tensor weights =
+      batch.observed.defined() ? columns_of(batch.observed) : torch::ones_like(values);
+  const torch::Tensor count = weights.sum(1).clamp_min(1), mean = (values * weights).sum(1) / count;
+  const torch::Tensor squares = ((values - mean.unsqueeze(1)).square() * weights).sum(1);
+  const torch::Tensor far = mean.abs().maximum((squares / count).sqrt());
   constexpr double usual = 10;
-  if (!(far.max().item<double>() > usual)) return {.kind = "none"};
-  return {.kind = "standardize",
-          .why = fmt::format("values from {:.3g} to {:.3g}", values.min().item<double>(),
-                             values.max().item<double>())};
+  const torch::Tensor observed = some_values(batch);
+  const double lowest = observed.min().item<double>(), highest = observed.max().item<double>();
+  if (far.max().item<double>() > usual)
+    return {.kind = "standardize", .why = fmt::format("values from {:.3g} to {:.3g}", lowest, highest)};
+  const bool has_missing = batch.observed.defined() && !batch.observed.all().item<bool>();
+  if (has_missing && (lowest < 0 || highest > 1))
+    return {.kind = "standardize", .why = "missing values are read as the mean of their column"};
+  return {.kind = "none"};
 }
 
 }  // namespace
 
-torch::Tensor sample_rows(const RowSource& rows, int64_t features) {
-  constexpr int64_t most_rows = 1024, most_numbers = 4 << 20;
-  const int64_t taken = std::min({rows.rows(), most_rows, std::max<int64_t>(1, most_numbers / features)});
-  std::vector<int64_t> ids;
-  for (int64_t i = 0; i < taken; ++i) ids.push_back(i * rows.rows() / taken);
-  return rows.read(ids).x;
+torch::Tensor sample_values(const RowSource& rows, int64_t features) {
+  return some_values(sample_rows(rows, features));
 }
 
 Normalization choose_normalization(const Dataset& data, bool counts, bool binarized) {
   const DataShape& shape = data.shape();
   const RowSource& rows = data.split("train");
   if (counts || shape.tokens > 0 || shape.kind == "interactions") return {.kind = "none"};
-  const torch::Tensor values = sample_rows(rows, shape.features());
+  const Batch sample = sample_rows(rows, shape.features());
+  const torch::Tensor values = some_values(sample);
   const double lowest = values.min().item<double>(), highest = values.max().item<double>();
   if (shape.bytes_x)
     if (Normalization found = choose_for_bytes(rows, shape, highest); !found.kind.empty()) return found;
@@ -103,7 +132,7 @@ Normalization choose_normalization(const Dataset& data, bool counts, bool binari
             .in_unit_interval = binarized,
             .why = fmt::format("values from {:.3g} to {:.3g}", lowest, highest)};
   }
-  return choose_for_numbers(values, shape);
+  return choose_for_numbers(sample, shape);
 }
 
 namespace {
@@ -121,7 +150,8 @@ class Fit {
   Transform unit() const {
     double lowest = std::numeric_limits<double>::infinity(), highest = -lowest;
     for (int64_t part = own_.first; part < own_.end; ++part) {
-      const torch::Tensor x = read_part(part).x;
+      const torch::Tensor x = observed_values(read_part(part));
+      if (x.numel() == 0) continue;
       lowest = std::min(lowest, x.min().item<double>());
       highest = std::max(highest, x.max().item<double>());
     }
@@ -160,8 +190,8 @@ class Fit {
                          .contiguous()};
   }
 
-  // The values of a part by column, and a mask of those without padding, both (n, columns, inner),
-  // float64.
+  // The values of a part by column, and a mask of those that are neither padding nor missing, both (n,
+  // columns, inner), float64.
   std::pair<torch::Tensor, torch::Tensor> columns_of(int64_t part) const {
     const Batch batch = read_part(part);
     torch::Tensor mask = torch::ones_like(batch.x);
@@ -171,6 +201,7 @@ class Fit {
       sizes[1] = batch.x.size(1);
       mask = step_mask(batch.length, sizes[0], sizes[1], torch::kCPU).view(sizes).expand_as(batch.x);
     }
+    if (batch.observed.defined()) mask = mask * batch.observed;
     return {by_column(batch.x, fitted_).to(torch::kFloat64), by_column(mask, fitted_).to(torch::kFloat64)};
   }
 
@@ -276,7 +307,7 @@ Normalization of_an_old_run(const DataShape& shape) {
 bool gives_unit_interval(const Dataset& data, const std::string& kind) {
   if (kind == "bytes" || kind == "unit") return true;
   if (kind != "none" || !data.shape().is_image()) return false;
-  const torch::Tensor values = sample_rows(data.split("train"), data.shape().features());
+  const torch::Tensor values = sample_values(data.split("train"), data.shape().features());
   return values.min().item<double>() >= 0 && values.max().item<double>() <= 1;
 }
 
@@ -316,6 +347,7 @@ Transform fit_normalization(Communicator& world, RunConfig& config, Dataset& dat
   const std::vector<std::string> words = split(broadcast_text(world, text, 0), ' ');
   config.data.normalize = words[0];
   data.set_in_unit_interval(words[1] == "1");
+  if (data.shape().masked) require_observed_columns(world, data);
   return fit_transform(world, data.split("train"), data.shape(), config.data.normalize);
 }
 

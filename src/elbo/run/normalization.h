@@ -11,8 +11,9 @@
 
 namespace elbo {
 
-// Up to 1024 rows, spread over all of them, at most 16 MiB.
-torch::Tensor sample_rows(const RowSource& rows, int64_t features);
+// The values of up to 1024 rows, spread over all of them, at most 16 MiB: (n, …row), or, where values are
+// missing, those that are observed, (n).
+torch::Tensor sample_values(const RowSource& rows, int64_t features);
 
 struct Normalization {
   std::string kind;               // of data/transform.h
