@@ -2,7 +2,10 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
+
 #include "elbo/base/error.h"
+#include "elbo/nn/recurrent.h"
 
 namespace elbo {
 
@@ -42,6 +45,10 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
 
 int64_t prefix_steps(const SequenceElements& elements, const Batch& batch, int64_t prefix_length) {
   return prefix_length - (batch.x.size(1) - elements.steps());
+}
+
+int64_t unpadded_steps(const SequenceElements& elements, const Batch& batch) {
+  return std::max<int64_t>(1, prefix_steps(elements, batch, longest_row(batch.length, batch.x.size(1))));
 }
 
 torch::Tensor next_element(const SequenceElements& elements, const Continuation& continuation,
