@@ -90,7 +90,8 @@ TEST(Networks, GradientsOfConvolutionsOfVolumesAreThoseOfDifferences) {
                              std::static_pointer_cast<torch::nn::Module>(decoder)})
     for (const auto& parameter : module->named_parameters()) {
       constexpr double step = 1e-5;
-      const torch::Tensor values = parameter.value().view(-1), gradient = parameter.value().grad().view(-1);
+      const torch::Tensor values = parameter.value().view(-1),
+                          gradient = parameter.value().grad().reshape(-1);
       for (const int64_t i : {int64_t{0}, values.numel() / 2, values.numel() - 1}) {
         const double before = values[i].item<double>();
         values[i] = before + step;

@@ -18,9 +18,9 @@ struct ReconstructOptions : SavedRunOptions {
     bind_split(table);
     bind_run(table);
     bind_device(table);
-    output.bind(
-        table,
-        ".png (images: a strip of inputs above a strip of reconstructions), .txt (tokens), .h5 or .csv");
+    output.bind(table,
+                ".png (images: a strip of inputs above a strip of reconstructions; of volumes the middle "
+                "slices), .txt (tokens), .h5 or .csv");
     return table;
   }
 };

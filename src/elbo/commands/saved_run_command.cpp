@@ -41,6 +41,8 @@ void write_results(const OutputOptions& options, const SavedRun& run, NamedRows 
   // Images of bytes are written in [0, 1], as images of floats are; PNG needs that of all.
   if (transform.kind != "bytes" && !(draws && transform.kind == "unit"))
     for (auto& [name, values] : rows) values = transform.undo(values);
+  if (draws && run.checkpoint.data.is_volume())
+    for (auto& [name, values] : rows) values = values.select(2, values.size(2) / 2);
   write_rows(options, std::move(rows), columns, run.vocabulary());
 }
 

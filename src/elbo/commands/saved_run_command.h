@@ -67,7 +67,8 @@ std::optional<CommandLine> begin_with_run(const Command& command, const Words& w
 RunInUse open_run_of(const Environment& environment, const CommandLine& line, const SavedRunOptions& options,
                      DataNeed need);
 
-// Writes rows as the model gives them in the units of the data, but images in [0, 1]. For one rank.
+// Writes rows as the model gives them in the units of the data, but images in [0, 1]; of volumes as images
+// the slice in the middle of their depth. For one rank.
 void write_results(const OutputOptions& options, const SavedRun& run, NamedRows rows, int64_t columns);
 
 // Throws a usage Error where importance samples are wanted and the model has no p(x,z)/q(z|x).

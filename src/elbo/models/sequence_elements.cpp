@@ -19,7 +19,7 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
                                                 int64_t features, RandomGenerator& init) {
   const DataShape& data = context.data;
   if (data.tokens == 0) {
-    const bool pictures = data.x.size() == 4;
+    const bool pictures = data.x.size() == 4 && !data.is_volume();
     if (data.x.size() != 2 && !pictures)
       usage_error(
           "model.name={}: needs sequences: rows of tokens, (time, features) or (time, channels, height, "

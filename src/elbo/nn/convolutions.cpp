@@ -22,8 +22,7 @@ std::vector<Grid> grid_sizes(const NetworkOptions& options, const std::vector<in
   if (std::ssize(row) != 1 + options.spatial)
     usage_error(
         "network.kind=conv: needs images (channels, height, width), or volumes (channels, depth, height, "
-        "width) "
-        "of data.kind=volume, but the rows of this data set are ({}); use mlp",
+        "width) of data.kind=volume, but the rows of this data set are ({}); use mlp",
         fmt::join(row, ", "));
   if (options.channels.empty())
     usage_error("network.channels: empty, but conv needs at least one layer; use network.kind=mlp");
