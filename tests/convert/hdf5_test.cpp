@@ -44,6 +44,26 @@ TEST_F(Hdf5Test, AxesBecomeThoseOfTheDataFormat) {
   EXPECT_THAT(refusal_of("hdf5", {input}, {{"axes", "HWCC"}}), HasSubstr("expected different letters"));
 }
 
+TEST_F(Hdf5Test, VolumesAreRecognised) {
+  const torch::Tensor x = count({3, 8, 9, 10});
+  const std::string input = file("v.h5", "/scans", x);
+  convert("hdf5", {input}, {{"x", "/scans"}});
+  EXPECT_EQ(kind(), "volume");
+  EXPECT_TRUE(torch::equal(read("/train/x"), x.unsqueeze(1)));
+  std::filesystem::remove(out());
+  convert("hdf5", {input}, {{"axes", "NHWD"}});
+  EXPECT_EQ(kind(), "volume");
+  EXPECT_TRUE(torch::equal(read("/train/x"), x.permute({0, 3, 1, 2}).unsqueeze(1)));
+  std::filesystem::remove(out());
+  const std::string matlab =  // height, width, depth, rows
+      file("v.mat", "/scans", x, [](const hdf5::Handle&, const hdf5::Handle& dataset) {
+        hdf5::write_attribute(dataset, "MATLAB_class", std::string("single"));
+      });
+  convert("hdf5", {matlab});
+  EXPECT_EQ(kind(), "volume");
+  EXPECT_TRUE(torch::equal(read("/train/x"), x.permute({0, 1, 3, 2}).unsqueeze(1)));
+}
+
 TEST_F(Hdf5Test, MatlabStoresDimensionsInReverse) {
   const torch::Tensor table = count({7, 3}), pictures = count({2, 4, 5}, torch::kUInt8);  // H, W, N
   const auto matlab = [](const hdf5::Handle&, const hdf5::Handle& dataset) {

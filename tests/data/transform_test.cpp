@@ -64,6 +64,7 @@ TEST(Transform, IsFittedByColumnFeatureOrChannel) {
   EXPECT_EQ(fitted_shape("robust", {20, 5}), (std::vector<int64_t>{5}));
   EXPECT_EQ(fitted_shape("standardize", {3, 8, 9}), (std::vector<int64_t>{3, 1, 1}));
   EXPECT_EQ(fitted_shape("standardize", {20, 3, 8, 9}), (std::vector<int64_t>{3, 1, 1}));
+  EXPECT_EQ(fitted_shape("standardize", {2, 7, 8, 9}, 3), (std::vector<int64_t>{2, 1, 1, 1}));
 }
 
 std::string error_of(const TransformedRows& rows) {

@@ -28,8 +28,9 @@ struct ReconstructOptions : SavedRunOptions {
               Range::between(0, 1 << 16));
     output.bind(
         table,
-        ".png (images: a strip of inputs above a strip of reconstructions), .txt (tokens), .h5 or .csv; of a "
-        "run with data.missing=mask also the rows as they are stored with missing values imputed");
+        ".png (images: a strip of inputs above a strip of reconstructions; of volumes the middle slices), "
+        ".txt (tokens), .h5 or .csv; of a run with data.missing=mask also the rows as they are stored with "
+        "missing values imputed");
     return table;
   }
 };

@@ -47,7 +47,11 @@ torch::Tensor in_units_of_results(const OutputOptions& options, const SavedRun& 
 }
 
 void write_results(const OutputOptions& options, const SavedRun& run, NamedRows rows, int64_t columns) {
-  for (auto& [name, values] : rows) values = in_units_of_results(options, run, values);
+  const bool draws = std::filesystem::path(options.out).extension() == ".png";
+  for (auto& [name, values] : rows) {
+    values = in_units_of_results(options, run, values);
+    if (draws && run.checkpoint.data.is_volume()) values = values.select(2, values.size(2) / 2);
+  }
   write_rows(options, std::move(rows), columns, run.vocabulary());
 }
 

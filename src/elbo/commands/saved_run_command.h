@@ -73,7 +73,8 @@ bool writes_in_units(const OutputOptions& options, const SavedRun& run);
 // Rows as the model gives them, in the units in which results are written.
 torch::Tensor in_units_of_results(const OutputOptions& options, const SavedRun& run,
                                   const torch::Tensor& rows);
-// Writes rows as the model gives them in these units. For one rank.
+// Writes rows as the model gives them in these units; of volumes as images the slice in the middle of their
+// depth. For one rank.
 void write_results(const OutputOptions& options, const SavedRun& run, NamedRows rows, int64_t columns);
 
 // Throws a usage Error where importance samples are wanted and the model has no p(x,z)/q(z|x).

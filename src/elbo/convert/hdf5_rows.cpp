@@ -12,6 +12,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
+#include "elbo/data/decide_view.h"
 #include "elbo/hdf5/check.h"
 
 namespace elbo {
@@ -103,7 +104,7 @@ void AxesOptions::bind(OptionTable& table) {
       "transpose", transpose,
       "dimensions are stored in reverse order, as MATLAB stores them; --axes names them as MATLAB shows "
       "them");
-  table.add_choice("kind", kind, {"auto", "image", "tabular", "sequence", "tokens", "audio"},
+  table.add_choice("kind", kind, {"auto", "image", "volume", "tabular", "sequence", "tokens", "audio"},
                    "what the rows are; auto: decided by axes and type");
   table.add_choice("type", type, {"auto", "float32", "float64", "uint8", "int16", "int32", "int64"},
                    "type to store; auto: the closest to the type in the file, float32 for packed values");
@@ -132,7 +133,8 @@ Hdf5Rows::Hdf5Rows(const std::string& path, const std::string& dataset, const Ax
   rows_ = info_.shape[static_cast<size_t>(order_.front())];
   for (size_t i = 1; i < order_.size(); ++i)
     row_shape_.push_back(info_.shape[static_cast<size_t>(order_[i])]);
-  if (kind_ == "image" && row_shape_.size() == 2) row_shape_.insert(row_shape_.begin(), 1);
+  if ((kind_ == "image" && row_shape_.size() == 2) || (kind_ == "volume" && row_shape_.size() == 3))
+    row_shape_.insert(row_shape_.begin(), 1);
   if (row_shape_.empty()) row_shape_ = {1};
   if (options_.kind != "auto") kind_ = options_.kind;
 }
@@ -161,6 +163,7 @@ void Hdf5Rows::name_axes(const std::string& letters) {
       order_.push_back(static_cast<int64_t>(place));
   const auto has = [&](char letter) { return letters.find(letter) != std::string::npos; };
   kind_ = has('T')                           ? "sequence"
+          : has('D') && has('H') && has('W') ? "volume"
           : has('H') && has('W')             ? "image"
           : has('H') || has('W') || has('D') ? "sequence"
                                              : "tabular";
@@ -168,7 +171,9 @@ void Hdf5Rows::name_axes(const std::string& letters) {
 
 void Hdf5Rows::find_axes() {
   const std::vector<int64_t>& shape = info_.shape;
-  const bool matlab = has_attribute(dataset_, "MATLAB_class");
+  const bool matlab = has_attribute(dataset_, "MATLAB_class"), is_volume = options_.kind == "volume";
+  const std::string volumes =
+      is_volume || options_.kind == "auto" ? axes_of_volumes(shape, is_volume, matlab) : "";
   if (!options_.axes.empty()) {
     std::string letters = options_.axes;
     const bool known =
@@ -183,6 +188,8 @@ void Hdf5Rows::find_axes() {
                   shape.size(), shape_text(shape));
     if (options_.transpose || matlab) std::ranges::reverse(letters);
     name_axes(letters);
+  } else if (!volumes.empty() && !options_.transpose) {
+    name_axes(volumes);
   } else if (options_.transpose || matlab) {
     if (shape.size() > 4 || (options_.transpose && shape.size() > 2))
       usage_error("{}: has {} dimensions; name them with --axes, such as --axes=HWN", name_, shape.size());

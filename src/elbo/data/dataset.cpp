@@ -20,6 +20,7 @@
 #include "elbo/data/joined_rows.h"
 #include "elbo/data/label_set.h"
 #include "elbo/data/packed_values.h"
+#include "elbo/data/row_view.h"
 #include "elbo/data/sparse_rows.h"
 #include "elbo/data/split_paths.h"
 #include "elbo/data/stored_split.h"
@@ -63,11 +64,19 @@ void DataOptions::bind(OptionTable& table) {
       "median and quartiles; log1p: log(1 + x); auto: bytes for images of 8 bits, unit for images with other "
       "values outside of [0, 1], standardize where a mean or deviation is above 10 or values are missing, "
       "otherwise none");
+  std::vector<std::string> row_kinds = kinds_of_rows();
+  row_kinds.insert(row_kinds.begin(), "auto");
   table.add_choice(
-      "data.axes", axes, {"auto", "NCHW", "NHWC", "NHW", "NCWH", "NWH"},
-      "order of the dimensions of images in the file: N rows, C channels, H height, W width; auto: "
-      "NHWC where the last dimension is 1, 3 or 4 and the two before are larger, NCWH or NWH in "
-      "files of MATLAB, else NCHW or NHW");
+      "data.kind", kind, row_kinds,
+      "what the rows are, for files without the root attribute kind or with another one; auto: as "
+      "the attribute and the shape of the rows say");
+  std::vector<std::string> orders = image_axes();
+  orders.insert(orders.begin(), "auto");
+  table.add_choice(
+      "data.axes", axes, orders,
+      "order of the dimensions of images and volumes in the file: N rows, C channels, D depth, H height, W "
+      "width; auto: NHWC where the last dimension is 1, 3 or 4 and the two before are larger, NDHW or NCDHW "
+      "for volumes, H and W swapped in files of MATLAB, else NCHW or NHW");
   table.add_choice("data.transpose", transpose, {"auto", "true", "false"},
                    "whether the dimensions of the rows' dataset are stored in reverse, so that its last one "
                    "counts the rows; auto: as the attribute MATLAB_class and the labels say");
@@ -171,8 +180,8 @@ struct Dataset::State {
     shape.integer_x = info.type_class == H5T_INTEGER;
     shape.bytes_x = info.bytes() && !PackedValues(hdf5::open_dataset(file.handle(), paths.x)).scaled();
     shape.axes = paths.axes;
-    shape.kind = kind_of_file(file);
-    if (!paths.axes.empty()) shape.kind = "image";
+    shape.kind = kind_of_rows(file, options);
+    if (!paths.axes.empty()) shape.kind = are_of_volumes(paths.axes) ? "volume" : "image";
     if (shape.kind.empty() && options.like && options.like->x == row) shape.kind = options.like->kind;
     if (shape.kind.empty()) {
       const bool images = row.size() == 3;
@@ -180,11 +189,13 @@ struct Dataset::State {
     }
     shape.x = row;
     if (shape.kind == "tokens") find_vocabulary(file, paths.x);
-    if (shape.kind != "image") return;
-    if (row.size() == 2) shape.x = {1, row[0], row[1]};  // greyscale images without a channel dimension
-    if (shape.x.size() != 3)
-      file.reject(fmt::format("{} has the shape {}; expected (rows, channels, height, width) for images",
-                              paths.x, shape_text(info.shape)));
+    if (shape.kind != "image" && shape.kind != "volume") return;
+    const size_t dimensions = shape.kind == "image" ? 3 : 4;
+    if (row.size() + 1 == dimensions) shape.x.insert(shape.x.begin(), 1);  // without a dimension for channels
+    if (shape.x.size() != dimensions)
+      file.reject(fmt::format("{} has the shape {}; expected (rows, channels, {}height, width) for {}s",
+                              paths.x, shape_text(info.shape), shape.kind == "image" ? "" : "depth, ",
+                              shape.kind));
   }
 
   void find_vocabulary(const DataFile& file, const std::string& path) {
@@ -285,6 +296,10 @@ struct Dataset::State {
                             {});
       shape.x = {rows.features()};
       shape.kind = paths.sparse.is_counts ? "counts" : "interactions";
+      if (options.requires_named && options.kind != "auto" && options.kind != shape.kind)
+        paths.file->reject(
+            fmt::format("data.kind={}: {} holds sparse rows, which are {}; leave the option out",
+                        options.kind, paths.x, shape.kind));
       return rows.rows();
     }
     decide_view(paths, options, notes);

@@ -23,7 +23,8 @@ struct DataOptions {
   std::string train = "train", validation = "validation", test = "test";  // groups; unused with an absolute x
   std::string x = "x", label = "label";  // datasets in a split's group, or absolute paths ("/images/raw")
   std::string normalize = "auto";        // auto, or a kind of data/transform.h
-  std::string axes = "auto";             // of images in the file: auto | NCHW | NHWC | NHW | NCWH | NWH
+  std::string kind = "auto";             // of the rows, in place of the file's attribute `kind`
+  std::string axes = "auto";             // of images and volumes in the file: auto, or of image_axes()
   std::string transpose = "auto";        // auto | true | false: dimensions are stored in reverse
   double validation_fraction = 0;        // of the training rows, if the files have no validation split
   std::string missing = "refuse";        // refuse | mask: what happens to missing values

@@ -153,11 +153,11 @@ class ReversedReader final : public RowReader {
   torch::ScalarType type_;
 };
 
-// Images in the order (channels, height, width).
-class ImageReader final : public RowReader {
+// Images and volumes in the order (channels, depth, height, width).
+class PermutedReader final : public RowReader {
  public:
-  ImageReader(std::shared_ptr<const RowReader> stored, std::vector<int64_t> row,
-              const std::vector<int64_t>& order, torch::ScalarType type)
+  PermutedReader(std::shared_ptr<const RowReader> stored, std::vector<int64_t> row,
+                 const std::vector<int64_t>& order, torch::ScalarType type)
       : stored_(std::move(stored)), row_(std::move(row)), order_{0}, type_(type) {
     for (const int64_t dimension : order) order_.push_back(dimension + 1);
   }
@@ -179,10 +179,10 @@ class ImageReader final : public RowReader {
   torch::ScalarType type_;
 };
 
-// Where C, H and W are in a row, as far as it has them: NHWC gives 2, 0, 1.
+// Where C, D, H and W are in a row, as far as it has them: NHWC gives 2, 0, 1.
 std::vector<int64_t> image_order(const std::string& axes) {
   std::vector<int64_t> order;
-  for (const char axis : {'C', 'H', 'W'})
+  for (const char axis : {'C', 'D', 'H', 'W'})
     if (const size_t place = axes.find(axis); place != std::string::npos)
       order.push_back(static_cast<int64_t>(place) - 1);
   return order;
@@ -196,6 +196,12 @@ std::vector<int64_t> permuted(const std::vector<int64_t>& row, const std::vector
 }
 
 }  // namespace
+
+std::vector<std::string> image_axes() {
+  return {"NCHW", "NHWC", "NHW", "NCWH", "NWH", "NDHW", "NHWD", "NDWH", "NCDHW", "NDHWC", "NHWDC", "NCDWH"};
+}
+
+bool are_of_volumes(const std::string& axes) { return axes.find('D') != std::string::npos; }
 
 hdf5::DatasetInfo describe_rows(const DataFile& file, const RowView& view) {
   hdf5::DatasetInfo info = file.describe(view.path);
@@ -238,7 +244,7 @@ std::shared_ptr<const RowReader> open_rows(const DataFile& file, const RowView& 
   const std::vector<int64_t> order = image_order(view.axes);
   if (std::ranges::is_sorted(order)) return reader;
   const hdf5::DatasetInfo info = describe_rows(file, {.path = view.path, .reversed = view.reversed});
-  return std::make_shared<ImageReader>(
+  return std::make_shared<PermutedReader>(
       std::move(reader), std::vector<int64_t>(info.shape.begin() + 1, info.shape.end()), order, type);
 }
 

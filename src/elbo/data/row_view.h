@@ -1,5 +1,5 @@
 // Rows of datasets that do not store them as training wants them: tables of compound types, dimensions in
-// reverse (MATLAB), images with their channels last. Each is a RowReader over what is stored.
+// reverse (MATLAB), images and volumes with their channels last. Each is a RowReader over what is stored.
 #pragma once
 #include <torch/types.h>
 
@@ -17,9 +17,13 @@ namespace elbo {
 struct RowView {
   std::string path;
   bool reversed = false;  // the dimensions are stored in reverse: rows are the last one
-  // Of images, the meaning of the dimensions after that: NHWC, NHW, NCWH, NWH; "": as they are.
+  // Of images and volumes, the meaning of the dimensions after that, of image_axes(); "": as they are.
   std::string axes{};
 };
+
+// The orders of dimensions that images and volumes (with D for the depth) may be stored in.
+std::vector<std::string> image_axes();
+bool are_of_volumes(const std::string& axes);
 
 // The dataset as the view shows it: (rows, …). A table of a compound type has a column for each number of its
 // numeric fields, as float32. Throws a usage Error for a table without any.

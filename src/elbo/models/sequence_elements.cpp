@@ -2,8 +2,11 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
+
 #include "elbo/base/error.h"
 #include "elbo/models/gaussian_vae.h"
+#include "elbo/nn/recurrent.h"
 
 namespace elbo {
 
@@ -18,7 +21,7 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
   const DataShape& data = context.data;
   require_complete_rows(data, context.name, "predicts each element from whole elements before it");
   if (data.tokens == 0) {
-    const bool pictures = data.x.size() == 4;
+    const bool pictures = data.x.size() == 4 && !data.is_volume();
     if (data.x.size() != 2 && !pictures)
       usage_error(
           "model.name={}: needs sequences: rows of tokens, (time, features) or (time, channels, height, "
@@ -44,6 +47,10 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
 
 int64_t prefix_steps(const SequenceElements& elements, const Batch& batch, int64_t prefix_length) {
   return prefix_length - (batch.x.size(1) - elements.steps());
+}
+
+int64_t unpadded_steps(const SequenceElements& elements, const Batch& batch) {
+  return std::max<int64_t>(1, prefix_steps(elements, batch, longest_row(batch.length, batch.x.size(1))));
 }
 
 torch::Tensor next_element(const SequenceElements& elements, const Continuation& continuation,

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
@@ -12,7 +14,7 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t smallest_conv_side = 16;
+constexpr int64_t smallest_image_side = 16, smallest_volume_side = 8;  // for auto
 
 int64_t product(const std::vector<int64_t>& sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
@@ -69,8 +71,7 @@ class ConvEncoder : public Encoder {
   ConvEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs,
               int64_t context, RandomGenerator& init)
       : down_(*this, options, row, init) {
-    const auto [height, width] = plane_sizes(options, row).back();
-    const int64_t features = options.channels.back() * height * width;
+    const int64_t features = options.channels.back() * product(grid_sizes(options, row).back());
     mlp_ =
         register_module("mlp", std::make_shared<Mlp>(concatenate(features + context, options.hidden, outputs),
                                                      find_activation(options.activation), init));
@@ -103,11 +104,12 @@ class ConvDecoder : public Decoder {
 
  private:
   static std::vector<int64_t> innermost(const NetworkOptions& options, const std::vector<int64_t>& row) {
-    const auto [height, width] = plane_sizes(options, row).back();
-    return {options.channels.back(), height, width};
+    std::vector<int64_t> sizes = grid_sizes(options, row).back();
+    sizes.insert(sizes.begin(), options.channels.back());
+    return sizes;
   }
 
-  std::vector<int64_t> innermost_;  // channels, height, width
+  std::vector<int64_t> innermost_;  // channels, …grid
   std::shared_ptr<Mlp> mlp_;
   UpsamplingConvs up_;
 };
@@ -117,21 +119,26 @@ class ConvDecoder : public Decoder {
 void NetworkOptions::bind(OptionTable& table) {
   table.add_choice(
       "network.kind", kind, {"auto", "mlp", "conv"},
-      "architecture of encoder and decoder; auto: conv for images of at least 16×16, mlp otherwise");
+      "architecture of encoder and decoder; auto: conv for images of at least 16×16 and volumes of at least "
+      "8×8×8, mlp otherwise");
   table.add("network.hidden", hidden,
             "widths of the dense layers, from the data to z; the decoder mirrors them; empty: none, the "
             "networks are linear",
             Range::between(1, 1 << 30));
-  table.add("network.channels", channels,
-            "conv: channels of the layers, each of which halves the sides of the image, from the data to z",
-            Range::between(1, 1 << 20));
+  table.add(
+      "network.channels", channels,
+      "conv: channels of the layers, each of which halves the sides of the image or volume, from the data "
+      "to z",
+      Range::between(1, 1 << 20));
   table.add_choice("network.activation", activation, activation_names(),
                    "activation function between two layers");
 }
 
 bool is_convolutional(const NetworkOptions& options, const std::vector<int64_t>& row) {
   if (options.kind != "auto") return options.kind == "conv";
-  return row.size() == 3 && row[1] >= smallest_conv_side && row[2] >= smallest_conv_side;
+  const int64_t smallest = options.spatial == 3 ? smallest_volume_side : smallest_image_side;
+  return std::ssize(row) == 1 + options.spatial &&
+         *std::ranges::min_element(row.begin() + 1, row.end()) >= smallest;
 }
 
 Mlp::Mlp(const std::vector<int64_t>& widths, Activation activation, RandomGenerator& init)

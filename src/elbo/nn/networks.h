@@ -14,13 +14,17 @@
 namespace elbo {
 
 struct NetworkOptions {
-  std::string kind = "auto";  // auto | mlp | conv; auto is conv for images of at least 16×16, mlp otherwise
+  // auto | mlp | conv; auto is conv for images of at least 16×16 and volumes of at least 8×8×8, mlp otherwise
+  std::string kind = "auto";
   // Widths of the dense layers, from the data inwards. With none, an mlp is linear.
   std::vector<int64_t> hidden = {400};
-  // conv: channels of the layers that halve the image's sides, from the data inwards.
+  // conv: channels of the layers that halve the sides of the image or volume, from the data inwards.
   std::vector<int64_t> channels = {32, 64};
   std::string activation = "relu";
   void bind(OptionTable& table);  // under network.*
+
+  // Not an option, as it follows from the data: dimensions of a row after the channels, 3 for volumes.
+  int64_t spatial = 2;
 };
 
 // Dense layers with an activation between them: widths[0] → … → widths.back(). The last layer is linear.
@@ -53,13 +57,13 @@ class Decoder : public torch::nn::Module {
   virtual torch::Tensor forward(const torch::Tensor& z) = 0;  // (b, latent) → (b, param_channels, …row)
 };
 
-// Whether the networks for rows of this shape are convolutional: decided by `kind`; for auto, by the size of
-// the image.
+// Whether the networks for rows of this shape are convolutional: decided by `kind`; for auto, by the sides of
+// the image or volume.
 bool is_convolutional(const NetworkOptions& options, const std::vector<int64_t>& row);
 
 // The last layer of both is linear, as its outputs are parameters of distributions. `context` is the number
 // of values in the condition. Both throw a usage Error where the options do not fit the row: conv for rows
-// that are not (channels, height, width), an image too small for the depth.
+// that are neither images nor volumes, sides too small for the number of layers.
 std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::vector<int64_t>& row,
                                       int64_t outputs, RandomGenerator& init, int64_t context = 0);
 std::shared_ptr<Decoder> make_decoder(const NetworkOptions& options, const std::vector<int64_t>& row,

@@ -187,8 +187,8 @@ class GruDecoder : public SequenceDecoder {
       : start_(register_module("start", std::make_shared<Linear>(latent, hidden, init))),
         cell_(register_module("cell", std::make_shared<Gru>(width + latent, hidden, init))) {}
 
-  torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z) const override {
-    return cell_->unroll(with_z(inputs, z), initial_state(z));
+  torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z, int64_t end) const override {
+    return cell_->unroll(with_z(inputs, z), initial_state(z), end);
   }
   torch::Tensor initial_state(const torch::Tensor& z) const override {
     return torch::tanh(start_->forward(z));
@@ -218,7 +218,8 @@ class CausalConvDecoder : public SequenceDecoder {
     }
   }
 
-  torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z) const override {
+  // All steps: the gradient of a convolution over fewer would be added in another order.
+  torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z, int64_t /*end*/) const override {
     torch::Tensor h = input_->forward(with_z(inputs, z)).transpose(1, 2);
     for (const auto& convolution : convolutions_) h = h + torch::relu(convolution->forward(h));
     return h.transpose(1, 2);
@@ -231,7 +232,7 @@ class CausalConvDecoder : public SequenceDecoder {
                      torch::Tensor& state) const override {
     state = torch::cat({state, input.unsqueeze(1)}, 1);
     if (state.size(1) > past_ + 1) state = state.narrow(1, state.size(1) - past_ - 1, past_ + 1);
-    return forward(state, z).select(1, -1);
+    return forward(state, z, state.size(1)).select(1, -1);
   }
 
  private:

@@ -63,8 +63,9 @@ std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::v
 // A causal network: the features of a step depend on its input, the inputs before it, and z.
 class SequenceDecoder : public torch::nn::Module {
  public:
-  // inputs (b, steps, width), z (b, latent) → (b, steps, hidden)
-  virtual torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z) const = 0;
+  // inputs (b, steps, width), z (b, latent) → (b, steps, hidden). Steps from `end` (1 … steps) on are
+  // padding: their features are any finite values.
+  virtual torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z, int64_t end) const = 0;
 
   // The same one step at a time: initial_state(z), then step(), which updates the state.
   virtual torch::Tensor initial_state(const torch::Tensor& z) const = 0;

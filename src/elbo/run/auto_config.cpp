@@ -1,11 +1,13 @@
 #include "elbo/run/auto_config.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <torch/types.h>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <span>
 
 #include "elbo/nn/networks.h"
 #include "elbo/run/normalization.h"
@@ -48,9 +50,11 @@ class Choices {
 
 void choose_likelihood(Choices& choices, const Dataset& data) {
   const Normalization normalization = choose_normalization(data, /*counts=*/false, /*binarized=*/false);
-  if (data.shape().is_image() && normalization.in_unit_interval) {
+  const bool is_volume = data.shape().is_volume();
+  if ((data.shape().is_image() || is_volume) && normalization.in_unit_interval) {
     choices.choose("model.likelihood", "bernoulli",
-                   "images, whose values in [0, 1] are taken as probabilities");
+                   fmt::format("{}, whose values in [0, 1] are taken as probabilities",
+                               is_volume ? "volumes" : "images"));
     return;
   }
   if (data.shape().kind == "interactions") {
@@ -72,6 +76,25 @@ void choose_likelihood(Choices& choices, const Dataset& data) {
                                : "the standard deviation of the transformed values, where learning starts");
 }
 
+// Layers of 3-D convolutions, until the longest side is at most 7.
+void choose_channels(Choices& choices, const DataShape& shape) {
+  constexpr int64_t fewest = 16, most = 128;
+  const auto [shortest, longest] = std::ranges::minmax(std::span(shape.x).last(3));
+  std::vector<int64_t> channels{fewest};
+  for (int64_t halved = 2; longest / halved > 7 && shortest / halved > 1; halved *= 2)
+    channels.push_back(std::min(most, 2 * channels.back()));
+  choices.choose("network.channels", fmt::format("{}", fmt::join(channels, ",")),
+                 "each layer halves the sides, to at most 7");
+}
+
+// A step keeps the numbers of a batch of volumes in memory many times over.
+int64_t largest_batch(const DataShape& shape) {
+  constexpr int64_t usual = 128, numbers_of_volumes = 1 << 22;
+  if (!shape.is_volume()) return usual;
+  const auto fits = static_cast<uint64_t>(std::max<int64_t>(1, numbers_of_volumes / shape.features()));
+  return std::min(usual, static_cast<int64_t>(std::bit_floor(fits)));
+}
+
 void choose_vae(Choices& choices, const Dataset& data) {
   const DataShape& shape = data.shape();
   choices.choose("model.name", "vae", "the standard variational autoencoder");
@@ -80,21 +103,27 @@ void choose_vae(Choices& choices, const Dataset& data) {
   choices.choose("model.latent", std::min(most_latent, rounded(0.7 * std::sqrt(features), 1, 2, 256)),
                  fmt::format("near 0.7 times the root of the {} values of a row", shape.features()));
   choose_likelihood(choices, data);
-  const bool convolutional = is_convolutional({}, shape.x);
+  NetworkOptions network;
+  network.spatial = shape.spatial();
+  const bool convolutional = is_convolutional(network, shape.x);
   choices.choose("network.kind", convolutional ? "conv" : "mlp",
-                 convolutional ? "images of at least 16×16"
-                               : "rows without the neighbourhoods of an image of at least 16×16");
+                 !convolutional      ? "rows without the neighbourhoods of an image of at least 16×16"
+                 : shape.is_volume() ? "volumes of at least 8×8×8"
+                                     : "images of at least 16×16");
+  if (convolutional && shape.is_volume()) choose_channels(choices, shape);
   choices.choose("network.hidden", rounded(features / 2, 8, 64, 512),
                  "half as wide as a row, from 64 to 512");
 }
 
-void choose_length(Choices& choices, int64_t rows) {
-  constexpr int64_t usual_batch = 128, fewest_steps = 5000, steps_between_evaluations = 500;
+void choose_length(Choices& choices, const DataShape& shape, int64_t rows) {
+  constexpr int64_t fewest_steps = 5000, steps_between_evaluations = 500;
+  const int64_t most_rows = largest_batch(shape);
   const auto tenth = static_cast<uint64_t>(std::max<int64_t>(8, rows / 10));
-  const int64_t batch = std::min<int64_t>(usual_batch, static_cast<int64_t>(std::bit_floor(tenth)));
-  choices.choose(
-      "train.batch", batch,
-      batch == usual_batch ? "the usual size" : fmt::format("ten steps an epoch at least, of {} rows", rows));
+  const int64_t batch = std::min(most_rows, static_cast<int64_t>(std::bit_floor(tenth)));
+  choices.choose("train.batch", batch,
+                 batch < most_rows   ? fmt::format("ten steps an epoch at least, of {} rows", rows)
+                 : shape.is_volume() ? fmt::format("volumes of {} numbers", shape.features())
+                                     : "the usual size");
   const int64_t steps = std::max<int64_t>(1, rows / batch);
   choices.choose("train.epochs", std::clamp<int64_t>((fewest_steps + steps - 1) / steps, 10, 1000),
                  fmt::format("about {} steps or ten epochs, whichever is more", fewest_steps));
@@ -115,7 +144,7 @@ std::vector<Choice> auto_config(const Dataset& data) {
   } else {
     choose_vae(choices, data);
   }
-  choose_length(choices, rows);
+  choose_length(choices, data.shape(), rows);
   return std::move(choices.all);
 }
 

@@ -48,14 +48,14 @@ double largest_value(const RowSource& rows, int64_t features, double enough) {
 // (n, …row) → (n', columns, …): the dimension of fitted_shape() in the middle.
 torch::Tensor by_column(const torch::Tensor& x, const std::vector<int64_t>& fitted) {
   const int64_t columns = fitted.front();
-  const int64_t inner = fitted.size() == 3 ? x.size(-1) * x.size(-2)
-                        : columns == 1     ? x.numel() / x.size(0)
-                                           : 1;
+  int64_t inner = 1;  // pixels of a channel; all values where they share one
+  for (int64_t dimension = 1; dimension < std::ssize(fitted); ++dimension) inner *= x.size(-dimension);
+  if (fitted.size() == 1 && columns == 1) inner = x.numel() / x.size(0);
   return x.reshape({-1, columns, inner});
 }
 
 Normalization choose_for_bytes(const RowSource& rows, const DataShape& shape, double seen) {
-  const bool pictures = shape.is_image() || shape.x.size() == 4;
+  const bool pictures = shape.has_pixels();
   const double enough = pictures ? 1 : 254;
   const double largest = seen > enough ? seen : largest_value(rows, shape.features(), enough);
   if (largest <= 1)
@@ -92,7 +92,7 @@ torch::Tensor some_values(const Batch& batch) {
 
 Normalization choose_for_numbers(const Batch& batch, const DataShape& shape) {
   const auto columns_of = [&](const torch::Tensor& x) {
-    return by_column(x, fitted_shape("standardize", shape.x)).to(torch::kFloat64).transpose(0, 1).flatten(1);
+    return by_column(x, fitted_shape("standardize", shape.x, shape.spatial())).to(torch::kFloat64).transpose(0, 1).flatten(1);
   };
   const torch::Tensor values = columns_of(batch.x);
   const torch::Tensor weights =
@@ -126,7 +126,7 @@ Normalization choose_normalization(const Dataset& data, bool counts, bool binari
   const double lowest = values.min().item<double>(), highest = values.max().item<double>();
   if (shape.bytes_x)
     if (Normalization found = choose_for_bytes(rows, shape, highest); !found.kind.empty()) return found;
-  if (shape.is_image() || binarized) {
+  if (shape.is_image() || shape.is_volume() || binarized) {
     if (lowest >= 0 && highest <= 1) return {.kind = "none", .in_unit_interval = true};
     return {.kind = "unit",
             .in_unit_interval = binarized,
@@ -306,7 +306,7 @@ Normalization of_an_old_run(const DataShape& shape) {
 // Whether values of this kind are in [0, 1], where the user has named the kind.
 bool gives_unit_interval(const Dataset& data, const std::string& kind) {
   if (kind == "bytes" || kind == "unit") return true;
-  if (kind != "none" || !data.shape().is_image()) return false;
+  if (kind != "none" || !(data.shape().is_image() || data.shape().is_volume())) return false;
   const torch::Tensor values = sample_values(data.split("train"), data.shape().features());
   return values.min().item<double>() >= 0 && values.max().item<double>() <= 1;
 }
@@ -323,7 +323,7 @@ Normalization decide(RunConfig& config, const Dataset& data) {
 
 Transform fit_transform(Communicator& world, const RowSource& rows, const DataShape& shape,
                         const std::string& kind) {
-  const std::vector<int64_t> fitted = fitted_shape(kind, shape.x);
+  const std::vector<int64_t> fitted = fitted_shape(kind, shape.x, shape.spatial());
   if (fitted.empty()) return {.kind = kind};
   const Fit fit(world, rows, shape, fitted);
   if (kind == "unit") return fit.unit();
@@ -359,7 +359,8 @@ bool saved_in_unit_interval(const RunConfig& config, const Checkpoint& checkpoin
 Transform saved_transform(const RunConfig& config, const DataShape& data) {
   Transform transform{.kind = config.data.normalize};
   if (transform.kind == "auto") transform.kind = of_an_old_run(data).kind;
-  if (const std::vector<int64_t> shape = fitted_shape(transform.kind, data.x); !shape.empty()) {
+  if (const std::vector<int64_t> shape = fitted_shape(transform.kind, data.x, data.spatial());
+      !shape.empty()) {
     transform.shift = torch::zeros(shape);
     transform.scale = torch::ones(shape);
   }
