@@ -25,7 +25,7 @@ torch::Tensor count_by_column(const torch::Tensor& mask, size_t row_dims) {
 }  // namespace
 
 std::vector<ColumnCount> count_missing(Communicator& world, const RowSource& rows, const DataShape& shape) {
-  const int64_t columns = fitted_shape("standardize", shape.x).front();
+  const int64_t columns = fitted_shape("standardize", shape.x, shape.spatial()).front();
   const int64_t step = std::clamp<int64_t>(counted_at_once / shape.features(), 1, rows.rows());
   const IndexRange own = partition({0, (rows.rows() + step - 1) / step}, world.rank(), world.size());
   torch::Tensor observed = torch::zeros({columns}, torch::kInt64);
