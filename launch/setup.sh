@@ -97,6 +97,13 @@ if [ -n "$tests" ]; then
   want hdf5-filter-plugin python_module hdf5plugin
   want hdf5-filter-plugin-blosc-serial python_module hdf5plugin
   want hdf5-tools program h5repack
+  want python3-anndata python_module anndata
+  want python3-netcdf4 python_module netCDF4
+  want python3-pandas python_module pandas
+  want python3-pil python_module PIL
+  want python3-scipy python_module scipy
+  want python3-tables python_module tables
+  want python3-xarray python_module xarray
   want munge daemon munged
   want slurmctld daemon slurmctld
   want slurmd daemon slurmd
@@ -134,7 +141,7 @@ fi
 # ---- Wheels -------------------------------------------------------------------------------------------------------
 parts=()
 recent_cmake || parts+=(cmake)
-if [ -n "$tests" ]; then parts+=(lint); fi
+if [ -n "$tests" ]; then parts+=(lint fields); fi
 if ! own_torch; then
   if [ -n "$cuda" ]; then parts+=(cuda headers); fi
   if [ -n "$cuda_headers" ]; then parts+=(headers); fi
