@@ -112,6 +112,17 @@ TEST_F(FileContentsTest, ATableGivesTheNumbersOfNestedFieldsArraysAndBooleans) {
   EXPECT_TRUE(torch::equal(dataset.split("train").read({0, 1, 2}).x, expected.to(torch::kFloat32)));
 }
 
+TEST_F(FileContentsTest, ACheckpointIsNotADataSet) {
+  const std::string file =
+      make("step.h5", {{"/parameters/a", torch::ones({8, 8})}, {"/parameters/b", torch::ones({8, 8})}});
+  {
+    const auto guard = hdf5::lock();
+    const Handle opened(H5Fopen(file.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+    hdf5::write_attribute(hdf5::open_group(opened, "/"), "elbo_version", std::string("0.1.0"));
+  }
+  EXPECT_THAT(error_of(options(file)), HasSubstr("is a checkpoint, not a data set"));
+}
+
 TEST_F(FileContentsTest, SamplesInDatasetsAreFoundInGroupsInsideEachOther) {
   std::vector<std::pair<std::string, torch::Tensor>> traces, variables;
   for (int i = 0; i < 20; ++i)

@@ -244,6 +244,8 @@ class SplitFinder {
   // ---- nothing that can be used ----
 
   [[noreturn]] void reject(const std::vector<std::string>& candidates) const {
+    if (exists("/parameters") && hdf5::has_attribute(hdf5::open_group(file_.handle(), "/"), "elbo_version"))
+      file_.reject("is a checkpoint, not a data set; elbo train RUN --resume continues its run");
     reject_blocks_of_pandas(file_, candidates);
     reject_scattered_rows(file_, candidates);
     if (candidates.size() > 1) {
