@@ -100,6 +100,19 @@ TEST_F(Hdf5Test, PackedValuesAreUnpackedAndFillValuesMissing) {
   EXPECT_EQ(numbers(read("/train/x"))[3], 253);
 }
 
+TEST_F(Hdf5Test, SignedIntegersThatStandForUnsignedOnesAreUnsigned) {
+  const torch::Tensor stored = torch::tensor({1, -56, -1, 3}, torch::kInt8).reshape({2, 2});
+  const std::string input =
+      file("goes.nc", "/Rad", stored, [](const hdf5::Handle&, const hdf5::Handle& dataset) {
+        hdf5::write_attribute(dataset, "_Unsigned", std::string("true"));
+        hdf5::write_attribute(dataset, "_FillValue", int64_t{-1});
+      });
+  EXPECT_THAT(refusal_of("hdf5", {input}), HasSubstr("row 1 has missing values"));
+  convert("hdf5", {input}, {{"missing", "keep"}});
+  EXPECT_EQ(numbers(read("/train/x"))[1], 200);
+  EXPECT_TRUE(std::isnan(numbers(read("/train/x"))[2]));
+}
+
 TEST_F(Hdf5Test, TypesAreChangedWithoutLoss) {
   const std::string input = file("a.h5", "/x", torch::tensor({1.0, 2.0, 300.0}, torch::kFloat64));
   convert("hdf5", {input}, {{"type", "int16"}});

@@ -332,6 +332,23 @@ TEST_F(DatasetTest, InvalidValuesAreReportedWithTheirRow) {
               AllOf(HasSubstr("not finite"), HasSubstr("row 7")));
 }
 
+TEST_F(DatasetTest, ValuesThatFloat32CannotTellApartAreNamed) {
+  const auto notes_of = [&](const std::string& name, const torch::Tensor& x) {
+    return Dataset(options(make(name, {{"/train/x", x}}, "", 7))).notes();
+  };
+  const torch::Tensor noise = torch::linspace(-1, 1, 300, torch::kFloat64);
+  const torch::Tensor seconds = 1'600'000'000 + torch::arange(300, torch::kFloat64);
+  EXPECT_THAT(notes_of("dates.h5", torch::stack({noise, seconds}, 1)),
+              testing::Contains(AllOf(HasSubstr("/train/x"), HasSubstr("1 of the 2 values"),
+                                      HasSubstr("at 1:"), HasSubstr("1600000000 to 1600000299"))));
+  EXPECT_THAT(notes_of("integers.h5", torch::stack({seconds, seconds}, 1).to(torch::kInt64)),
+              testing::Contains(HasSubstr("2 of the 2 values")));
+  EXPECT_THAT(notes_of("plain.h5", torch::stack({noise, 1e5 + noise, 0 * noise + 1e9}, 1)),
+              testing::IsEmpty());
+  EXPECT_THAT(notes_of("float32.h5", torch::stack({noise, seconds}, 1).to(torch::kFloat32)),
+              testing::IsEmpty());
+}
+
 TEST_F(DatasetTest, AnUnknownKindIsAnErrorThatNamesTheNearestOne) {
   const torch::Tensor x = ramp({10, 4});
   EXPECT_THAT(error_of(options(make("a.h5", {{"/train/x", x}}, "Images"))),

@@ -47,8 +47,7 @@ struct Part {
 
 bool holds_rows(const hdf5::Handle& file, const std::string& path) {
   const hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file, path));
-  return (info.numeric() || info.type_class == H5T_ENUM || info.type_class == H5T_STRING) &&
-         !info.shape.empty();
+  return (info.numeric() || info.type_class == H5T_STRING) && !info.shape.empty();
 }
 
 // Paths of the datasets with rows in a file, without the leading '/'.

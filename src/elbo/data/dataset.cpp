@@ -14,6 +14,7 @@
 #include "elbo/data/data_files.h"
 #include "elbo/data/decide_view.h"
 #include "elbo/data/file_contents.h"
+#include "elbo/data/float32_steps.h"
 #include "elbo/data/foreign_file.h"
 #include "elbo/data/holdout.h"
 #include "elbo/data/host_chunks.h"
@@ -139,22 +140,10 @@ struct Dataset::State {
     }
   }
 
-  // Checks that the dataset can hold rows, and describes it.
+  // Describes rows of a possible shape.
   static hdf5::DatasetInfo require_rows(const DataFile& file, const RowView& view) {
-    constexpr size_t minimum_rank = 2;
-    const std::string& path = view.path;
-    if (hdf5::is_group(file.handle(), path))
-      file.reject(fmt::format("{} is a group; expected a dataset", path));
     hdf5::DatasetInfo info = describe_rows(file, view);
-    if (!info.numeric()) file.reject(fmt::format("{} holds {}; expected numbers", path, info.type_name));
-    if (info.shape.size() < minimum_rank)
-      file.reject(fmt::format("{} has the shape {}; expected (rows, …) with at least {} dimensions", path,
-                              shape_text(info.shape), minimum_rank));
-    for (const int64_t size : info.shape)
-      if (size == 0)
-        file.reject(fmt::format("{} is empty: its shape is {}; expected at least one row", path,
-                                shape_text(info.shape)));
-    require_possible_shape(file, path, info);
+    require_possible_shape(file, view.path, info);
     return info;
   }
 
@@ -304,7 +293,11 @@ struct Dataset::State {
     }
     decide_view(paths, options, notes);
     const hdf5::DatasetInfo info = require_rows(*paths.file, paths.view());
-    if (shape.x.empty()) find_shape(paths, info);
+    if (shape.x.empty()) {
+      find_shape(paths, info);
+      if (const std::string lost = lost_in_float32(*paths.file, paths.view()); !lost.empty())
+        notes.push_back(fmt::format("{}: {}", paths.file->path(), lost));
+    }
     const SplitPaths& first = stored.front();
     const hdf5::DatasetInfo first_info = describe_rows(*first.file, first.view());
     if (info.row_elements() != shape.features() || (info.type_class == H5T_INTEGER) != shape.integer_x ||

@@ -96,7 +96,7 @@ void decide_view(SplitPaths& paths, const DataOptions& options, std::vector<std:
   const DataFile& file = *paths.file;
   const std::vector<int64_t> stored = describe_rows(file, {.path = paths.x}).shape;
   const bool matlab = is_of_matlab(file, paths.x), is_auto = options.transpose == "auto";
-  if (options.transpose == "true" && file.describe(paths.x).type_class == H5T_COMPOUND)
+  if (options.transpose == "true" && is_table(file.describe(paths.x)))
     file.reject(fmt::format("data.transpose=true: {} is a table, whose rows cannot be its columns", paths.x));
   const bool loom = is_of_loom(file, paths.x);
   paths.reversed = is_auto ? loom || (matlab && is_reversed(paths, stored)) : options.transpose == "true";

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "elbo/hdf5/codecs.h"
+#include "elbo/hdf5/number_types.h"
 
 namespace elbo {
 namespace {
@@ -50,12 +51,12 @@ std::optional<ElementType> element_type(hid_t type) {
   const H5T_order_t order = H5Tget_order(type);
   if (order != H5T_ORDER_LE && order != H5T_ORDER_BE) return std::nullopt;
   std::optional<ElementType> found;
-  if (H5Tget_class(type) == H5T_FLOAT) {
+  const hdf5::NumberType number = hdf5::number_type(type);
+  if (number.type_class == H5T_FLOAT) {
     found = floating_type(type);
-  } else if (H5Tget_class(type) == H5T_INTEGER && std::has_single_bit(size) && size <= 8) {
-    const bool is_signed = H5Tget_sign(type) == H5T_SGN_2;
+  } else if (number.type_class == H5T_INTEGER && std::has_single_bit(size) && size <= 8) {
     found = ElementType{
-        .kind = is_signed ? ElementType::Kind::signed_integer : ElementType::Kind::unsigned_integer,
+        .kind = number.is_signed ? ElementType::Kind::signed_integer : ElementType::Kind::unsigned_integer,
         .size = static_cast<int>(size),
         .swapped = false,
         .brain_float = false};
