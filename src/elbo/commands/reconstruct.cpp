@@ -33,7 +33,7 @@ void reconstruct(const ReconstructOptions& options, const RunInUse& used) {
   const torch::NoGradGuard no_grad;
   const RowSource& source = used.rows();
   const Batch batch = run.rows(used.split, 0, std::min(options.n, source.rows()));
-  const torch::Tensor reconstruction = run.model->decode(run.model->encode(batch).z, batch.label);
+  const torch::Tensor reconstruction = run.model->decode_rows(run.model->encode(batch), batch);
   constexpr int64_t columns = 16;
   write_results(options.output, run, {{"x", batch.x}, {"reconstruction", reconstruction}},
                 std::min(columns, batch.size()));

@@ -74,7 +74,7 @@ class Aae : public Model {
         prior_(options, context.data) {
     require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
-    likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
+    likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
     encoder_ =
         register_module("encoder", make_encoder(context.network, row, (gaussian_ ? 2 : 1) * latent_, init));
     decoder_ = register_module(

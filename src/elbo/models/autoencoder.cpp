@@ -15,7 +15,7 @@ class Autoencoder : public Model {
       : latent_(options.latent) {
     require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
-    likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
+    likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
     encoder_ = register_module("encoder", make_encoder(context.network, row, latent_, init));
     decoder_ = register_module(
         "decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));

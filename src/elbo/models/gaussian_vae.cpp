@@ -21,11 +21,15 @@ void require_numeric_rows(const DataShape& data, const std::string& model) {
     usage_error("model.name={}: needs numeric rows, and this data set has tokens; use sequence_vae", model);
 }
 
+LikelihoodRows likelihood_rows(const DataShape& data, int64_t classes) {
+  return {.shape = data.x, .unit_images = data.is_unit_image(), .classes = classes};
+}
+
 LikelihoodOptions adversarial_likelihood(LikelihoodOptions options, const std::string& model) {
-  if (options.name == "discretized_logistic" || options.name == "multinomial")
+  if (options.name == "discretized_logistic" || has_counts(likelihood_support(options.name)))
     usage_error(
         "model.likelihood={}: its mean is not differentiable everywhere or not on the scale of the data, "
-        "so {} cannot learn from it; use bernoulli, gaussian, laplace or categorical",
+        "so {} cannot learn from it; use bernoulli, gaussian, laplace, student_t or categorical",
         options.name, model);
   if (options.variance == "auto") options.variance = "fixed";
   if (options.variance != "fixed")
@@ -41,7 +45,8 @@ GaussianVae::GaussianVae(const ModelContext& context, const GaussianVaeOptions& 
     : latent_(options.latent) {
   require_numeric_rows(context.data, context.name);
   const std::vector<int64_t>& row = context.data.x;
-  likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
+  const int64_t classes = condition_features > 0 ? context.data.classes : 0;
+  likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data, classes));
   encoder_ =
       register_module("encoder", make_encoder(context.network, row, 2 * latent_, init, condition_features));
   decoder_ = register_module("decoder", make_decoder(context.network, row, latent_ + condition_features,
@@ -50,13 +55,19 @@ GaussianVae::GaussianVae(const ModelContext& context, const GaussianVaeOptions& 
 }
 
 DiagonalNormal GaussianVae::infer(const torch::Tensor& x, const torch::Tensor& label) {
-  return DiagonalNormal::of(encoder_->forward(x, condition(label)));
+  return infer_from(encoder_input(x), label);
+}
+
+DiagonalNormal GaussianVae::infer_from(const torch::Tensor& input, const torch::Tensor& label) {
+  return DiagonalNormal::of(encoder_->forward_input(input, condition(label)));
 }
 
 torch::Tensor GaussianVae::decoder_output(const torch::Tensor& z, const torch::Tensor& label) {
   const torch::Tensor known = condition(label);
   if (!known.defined()) return decoder_->forward(z);
-  return decoder_->forward(torch::cat({z, known.repeat({z.size(0) / known.size(0), 1})}, 1));
+  const torch::Tensor decoded =
+      decoder_->forward(torch::cat({z, known.repeat({z.size(0) / known.size(0), 1})}, 1));
+  return likelihood_->with_label(decoded, label);
 }
 
 torch::Tensor GaussianVae::reconstruction(const torch::Tensor& z, const Batch& batch) {

@@ -32,6 +32,10 @@ struct WeightedVaeOptions : GaussianVaeOptions {
 // Throws a usage Error for rows of tokens, which are categories and not quantities.
 void require_numeric_rows(const DataShape& data, const std::string& model);
 
+// What a likelihood needs to know about the rows. classes: of the label, for models that are conditioned on
+// it.
+LikelihoodRows likelihood_rows(const DataShape& data, int64_t classes = 0);
+
 // The options for models whose decoder learns from a discriminator, through the likelihood's mean: an
 // automatic variance is fixed, as the scale has no gradient. Throws a usage Error for a learned or predicted
 // variance and for likelihoods whose mean is not differentiable or not on the scale of x.
@@ -61,6 +65,9 @@ class GaussianVae : public Model {
   virtual torch::Tensor condition(const torch::Tensor& /*label*/) const { return {}; }
 
   DiagonalNormal infer(const torch::Tensor& x, const torch::Tensor& label);
+  // infer() in two parts: the encoder's input by network.input, and the posterior given that.
+  torch::Tensor encoder_input(const torch::Tensor& x) const { return encoder_->input(x); }
+  DiagonalNormal infer_from(const torch::Tensor& input, const torch::Tensor& label);
   DiagonalNormal infer(const Batch& batch) { return infer(batch.x, batch.label); }
   // The likelihood's parameters, (n, param_channels, …row). z (n, latent), where n is a multiple of the
   // number of labels, for several samples of z per row.

@@ -41,7 +41,7 @@ class HierarchicalVae : public Model {
       usage_error("model.latents: expected the dimensions of at least 2 levels; for one level, use vae");
     const std::vector<int64_t>& row = context.data.x;
     const HierarchyShape shape{options.latents, options.width, find_activation(context.network.activation)};
-    likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
+    likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
     encoder_ = register_module("encoder", make_encoder(context.network, row, options.width, init));
     hierarchy_ = register_module("hierarchy", make_hierarchy(options.kind, shape, init));
     decoder_ = register_module("decoder", make_decoder(context.network, row, hierarchy_->output_size(),

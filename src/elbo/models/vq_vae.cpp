@@ -47,7 +47,7 @@ class VqVae : public Model {
   VqVae(const ModelContext& context, const VqVaeOptions& options, RandomGenerator& init) : options_(options) {
     require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
-    likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
+    likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
     const CodeLayout layout = code_layout(context.network, row, options.code);
     codes_ = layout.codes();
     encoder_ = register_module("encoder", make_code_encoder(context.network, row, options.code, init));
