@@ -86,6 +86,11 @@ TEST(TransformedRows, AreLimitedToTheValuesThatAModelExplains) {
   EXPECT_THAT(error_of({negative, {.kind = "none"}, {Support::non_negative, "counts"}}),
               AllOf(HasSubstr("row 0 has a value below 0: -1"), HasSubstr("counts")));
   EXPECT_THAT(error_of({negative, {.kind = "log1p"}, {}}), HasSubstr("data.normalize=log1p needs"));
+  EXPECT_EQ(error_of({std::make_shared<CountedRows>(1.0F), {.kind = "none"}, {Support::counts, ""}}), "");
+  EXPECT_THAT(error_of({tenths, {.kind = "none"}, {Support::counts, "the counts"}}),
+              AllOf(HasSubstr("row 0 has a value that is not a whole number of 0 or more: 0.1"),
+                    HasSubstr("the counts")));
+  EXPECT_THAT(error_of({negative, {.kind = "none"}, {Support::counts, ""}}), HasSubstr("or more: -1"));
 }
 
 }  // namespace

@@ -120,6 +120,34 @@ TEST(Networks, AnEncodersOutputsAreWhatItsLastLayerMakesOfItsFeatures) {
   }
 }
 
+TEST(Networks, TheInputOfAnEncoderIsTransformedAsItsOptionSays) {
+  const torch::Tensor x = torch::tensor({{3.0F, 0.0F, -4.0F}, {0.0F, 0.0F, 0.0F}});
+  EXPECT_TRUE(network_input("raw", x).equal(x));
+  EXPECT_TRUE(network_input("auto", x).equal(x));
+  const float log4 = std::log(4.0F), log5 = std::log(5.0F);
+  EXPECT_TRUE(
+      torch::allclose(network_input("log1p", x), torch::tensor({{log4, 0.0F, -log5}, {0.0F, 0.0F, 0.0F}})));
+  EXPECT_TRUE(
+      torch::allclose(network_input("l2", x), torch::tensor({{0.6F, 0.0F, -0.8F}, {0.0F, 0.0F, 0.0F}})));
+  for (const char* kind : {"log1p", "l2"})
+    for (const std::vector<int64_t>& row : {std::vector<int64_t>{1, 16, 16}, {6}}) {
+      std::vector<int64_t> sizes{5};
+      sizes.insert(sizes.end(), row.begin(), row.end());
+      RandomGenerator data(Key(2));
+      const torch::Tensor rows = 10 * data.uniform(sizes);
+      const auto encoder_of = [&](const std::string& input) {
+        NetworkOptions options;
+        options.hidden = {8};
+        options.channels = {4};
+        options.input = input;
+        RandomGenerator init(Key(1));
+        return make_encoder(options, row, 3, init);
+      };
+      EXPECT_TRUE(
+          encoder_of(kind)->forward(rows).equal(encoder_of("raw")->forward(network_input(kind, rows))));
+    }
+}
+
 TEST(Networks, WithoutHiddenLayersAnMlpIsLinear) {
   NetworkOptions options;
   options.kind = "mlp";

@@ -82,7 +82,7 @@ void reconstruct(const ReconstructOptions& options, const RunInUse& used) {
   const torch::NoGradGuard no_grad;
   const RowSource& source = used.rows();
   const Batch batch = run.rows(used.split, 0, std::min(options.n, source.rows()));
-  const torch::Tensor reconstruction = run.model->decode(run.model->encode(batch).z, batch.label);
+  const torch::Tensor reconstruction = run.model->decode_rows(run.model->encode(batch), batch);
   NamedRows results{{"x", in_units_of_results(options.output, run, batch.x.clone())},
                     {"reconstruction", in_units_of_results(options.output, run, reconstruction)}};
   if (batch.observed.defined()) add_imputed(options, used, batch, results);

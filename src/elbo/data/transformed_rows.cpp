@@ -24,7 +24,7 @@ void TransformedRows::require(const Batch& batch, const ValueRule& rule) const {
       std::find_if_not(x + row * features, x + (row + 1) * features,
                        [&](const float& value) { return are_valid(&value, 1, rule.support); });
   usage_error("{} has a value {}: {:g}; {}", rows_->place_of(batch.ids[row].item<int64_t>()),
-              rule.support == Support::unit_interval ? "outside of [0, 1]" : "below 0", *wrong, rule.remedy);
+              describe_violation(rule.support), *wrong, rule.remedy);
 }
 
 Batch TransformedRows::read(const std::vector<int64_t>& ids) const {

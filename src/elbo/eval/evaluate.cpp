@@ -132,7 +132,7 @@ class Evaluator {
       at[Layout::first_term + static_cast<int64_t>(i)] = sum_of(terms.parts[i].second);
     const Latent code = model.encode(batch);
     if (model.likelihood()) {
-      add_reconstruction(batch.x, model.decode(code.z, batch.label), mask, at);
+      add_reconstruction(batch.x, model.decode_rows(code, batch), mask, at);
       at[Layout::between_levels] = sum_of(between_levels(batch.x, mask, model.likelihood()->levels()));
     }
     add_posterior(code, sums);

@@ -74,7 +74,7 @@ class Aae : public Model {
         prior_(options, context.data) {
     require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
-    likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
+    likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
     encoder_ = register_module("encoder", make_encoder(context.network, context.data.encoder_row(),
                                                        (gaussian_ ? 2 : 1) * latent_, init));
     decoder_ = register_module(
@@ -109,7 +109,7 @@ class Aae : public Model {
   }
 
   Latent encode(const Batch& batch) override {
-    const torch::Tensor output = encoder_->forward(batch.encoder_input());
+    const torch::Tensor output = encoder_->forward_input(seen_by(*encoder_, batch));
     if (!gaussian_) return {output};
     const DiagonalNormal posterior = DiagonalNormal::of(output);
     return {posterior.mean, posterior.logvar};
@@ -128,7 +128,7 @@ class Aae : public Model {
 
  private:
   torch::Tensor code(const Batch& batch, RandomGenerator& noise) {
-    const torch::Tensor output = encoder_->forward(batch.encoder_input());
+    const torch::Tensor output = encoder_->forward_input(seen_by(*encoder_, batch));
     return gaussian_ ? DiagonalNormal::of(output).sample(noise) : output;
   }
 

@@ -15,7 +15,7 @@ class Autoencoder : public Model {
       : latent_(options.latent) {
     require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
-    likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
+    likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
     encoder_ =
         register_module("encoder", make_encoder(context.network, context.data.encoder_row(), latent_, init));
     decoder_ = register_module(
@@ -31,7 +31,7 @@ class Autoencoder : public Model {
     return std::nullopt;
   }
 
-  Latent encode(const Batch& batch) override { return {encoder_->forward(batch.encoder_input())}; }
+  Latent encode(const Batch& batch) override { return {encoder_->forward_input(seen_by(*encoder_, batch))}; }
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
     return likelihood_->mean(decoder_->forward(z));
   }
@@ -44,7 +44,7 @@ class Autoencoder : public Model {
 
  private:
   LossTerms reconstruct(const Batch& batch) {
-    const torch::Tensor params = decoder_->forward(encoder_->forward(batch.encoder_input()));
+    const torch::Tensor params = decoder_->forward(encoder_->forward_input(seen_by(*encoder_, batch)));
     LossTerms terms;
     terms.loss = -likelihood_->log_prob(params, batch.x, batch.observed);
     terms.add_metric("reconstruction", terms.loss);

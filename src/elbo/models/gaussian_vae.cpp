@@ -27,11 +27,15 @@ void require_complete_rows(const DataShape& data, const std::string& model, cons
                 why);
 }
 
+LikelihoodRows likelihood_rows(const DataShape& data, int64_t classes) {
+  return {.shape = data.x, .unit_images = data.is_unit_image(), .classes = classes};
+}
+
 LikelihoodOptions adversarial_likelihood(LikelihoodOptions options, const std::string& model) {
-  if (options.name == "discretized_logistic" || options.name == "multinomial")
+  if (options.name == "discretized_logistic" || has_counts(likelihood_support(options.name)))
     usage_error(
         "model.likelihood={}: its mean is not differentiable everywhere or not on the scale of the data, "
-        "so {} cannot learn from it; use bernoulli, gaussian, laplace or categorical",
+        "so {} cannot learn from it; use bernoulli, gaussian, laplace, student_t or categorical",
         options.name, model);
   if (options.variance == "auto") options.variance = "fixed";
   if (options.variance != "fixed")
@@ -47,7 +51,8 @@ GaussianVae::GaussianVae(const ModelContext& context, const GaussianVaeOptions& 
     : latent_(options.latent) {
   require_numeric_rows(context.data, context.name);
   const std::vector<int64_t>& row = context.data.x;
-  likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
+  const int64_t classes = condition_features > 0 ? context.data.classes : 0;
+  likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data, classes));
   encoder_ = register_module("encoder", make_encoder(context.network, context.data.encoder_row(), 2 * latent_,
                                                      init, condition_features));
   decoder_ = register_module("decoder", make_decoder(context.network, row, latent_ + condition_features,
@@ -55,14 +60,24 @@ GaussianVae::GaussianVae(const ModelContext& context, const GaussianVaeOptions& 
   register_module("likelihood", likelihood_);
 }
 
+torch::Tensor seen_by(const Encoder& encoder, const Batch& batch) {
+  return batch.with_x(encoder.input(batch.x)).encoder_input();
+}
+
 DiagonalNormal GaussianVae::infer(const Batch& batch) {
-  return DiagonalNormal::of(encoder_->forward(batch.encoder_input(), condition(batch.label)));
+  return infer_from(seen_by(*encoder_, batch), batch.label);
+}
+
+DiagonalNormal GaussianVae::infer_from(const torch::Tensor& seen, const torch::Tensor& label) {
+  return DiagonalNormal::of(encoder_->forward_input(seen, condition(label)));
 }
 
 torch::Tensor GaussianVae::decoder_output(const torch::Tensor& z, const torch::Tensor& label) {
   const torch::Tensor known = condition(label);
   if (!known.defined()) return decoder_->forward(z);
-  return decoder_->forward(torch::cat({z, known.repeat({z.size(0) / known.size(0), 1})}, 1));
+  const torch::Tensor decoded =
+      decoder_->forward(torch::cat({z, known.repeat({z.size(0) / known.size(0), 1})}, 1));
+  return likelihood_->with_label(decoded, label);
 }
 
 torch::Tensor GaussianVae::reconstruction(const torch::Tensor& z, const Batch& batch) {

@@ -41,7 +41,7 @@ class HierarchicalVae : public Model {
       usage_error("model.latents: expected the dimensions of at least 2 levels; for one level, use vae");
     const std::vector<int64_t>& row = context.data.x;
     const HierarchyShape shape{options.latents, options.width, find_activation(context.network.activation)};
-    likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
+    likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
     encoder_ = register_module(
         "encoder", make_encoder(context.network, context.data.encoder_row(), options.width, init));
     hierarchy_ = register_module("hierarchy", make_hierarchy(options.kind, shape, init));
@@ -134,7 +134,7 @@ class HierarchicalVae : public Model {
   Inferred infer(const Batch& batch, int64_t k,
                  const std::function<torch::Tensor(const DiagonalNormal&)>& choose) {
     const std::vector<torch::Tensor> bottom_up =
-        hierarchy_->bottom_up(encoder_->forward(batch.encoder_input()));
+        hierarchy_->bottom_up(encoder_->forward_input(seen_by(*encoder_, batch)));
     Inferred inferred;
     inferred.state = hierarchy_->initial_state(k * batch.size());
     for (size_t i = 0; i < levels_.size(); ++i) {

@@ -35,7 +35,7 @@ class IafVae : public Model {
     const std::vector<int64_t>& row = context.data.x;
     const FlowShape shape{options.latent, options.flows, options.flow_hidden,
                           find_activation(context.network.activation)};
-    likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
+    likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
     flow_ = register_module("flow", make_flow(options.flow, shape, init));
     encoder_ = register_module("encoder", make_encoder(context.network, context.data.encoder_row(),
                                                        2 * latent_ + flow_->context_size(), init));
@@ -92,7 +92,7 @@ class IafVae : public Model {
   };
 
   Inferred infer(const Batch& batch) {
-    const torch::Tensor output = encoder_->forward(batch.encoder_input());
+    const torch::Tensor output = encoder_->forward_input(seen_by(*encoder_, batch));
     return {DiagonalNormal::of(output.narrow(1, 0, 2 * latent_)),
             output.narrow(1, 2 * latent_, flow_->context_size())};
   }

@@ -79,7 +79,12 @@ class Model : public torch::nn::Module {
   // E[x | observed elements], (b, …row). Models with log_weights() estimate it from k samples of z, weighted
   // by importance (Mattei & Frellsen 2019, single imputation); others decode the code of encode().
   virtual torch::Tensor impute(const Batch& batch, int64_t /*k*/, RandomGenerator& /*noise*/) {
-    return decode(encode(batch).z, batch.label);
+    return decode_rows(encode(batch), batch);
+  }
+  // decode() of the codes of rows, for likelihoods with an observed library with the sum of each row.
+  torch::Tensor decode_rows(const Latent& code, const Batch& batch) {
+    const torch::Tensor mean = decode(code.z, batch.label);
+    return likelihood() ? likelihood()->rescaled(mean, batch.x) : mean;
   }
   // (n, latent); N(0, I) for models without a prior. label: as for decode(), or undefined.
   virtual torch::Tensor prior_sample(int64_t n, const torch::Tensor& label, RandomGenerator& noise) = 0;

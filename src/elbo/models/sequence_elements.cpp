@@ -16,6 +16,20 @@ void ElementOptions::bind(OptionTable& table) {
   likelihood.bind(table);
 }
 
+namespace {
+
+// Of an element of rows (time, …).
+std::shared_ptr<Likelihood> element_likelihood(const LikelihoodOptions& options, const DataShape& data) {
+  if (options.library != "none")
+    usage_error(
+        "model.library={}: a sequence is generated element by element, whose sums are not known before; "
+        "use none",
+        options.library);
+  return make_likelihood(options, {.shape = {data.x.begin() + 1, data.x.end()}});
+}
+
+}  // namespace
+
 std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, const ElementOptions& options,
                                                 int64_t features, RandomGenerator& init) {
   const DataShape& data = context.data;
@@ -29,10 +43,10 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
           context.name);
     if (pictures)
       return make_frame_elements(data.x[0], {data.x[1], data.x[2], data.x[3]}, context.network,
-                                 options.embedding, features,
-                                 make_likelihood(options.likelihood, /*images=*/false), init);
-    return make_value_elements(data.x[0], data.x[1], features,
-                               make_likelihood(options.likelihood, /*images=*/false), init);
+                                 options.embedding, features, element_likelihood(options.likelihood, data),
+                                 init);
+    return make_value_elements(data.x[0], data.x[1], features, context.network.input,
+                               element_likelihood(options.likelihood, data), init);
   }
   if (options.likelihood.name != "auto")
     usage_error("model.likelihood={}: tokens always have a categorical likelihood; use auto",

@@ -56,18 +56,20 @@ class GridEncoder : public CodeEncoder {
  public:
   GridEncoder(const NetworkOptions& network, const std::vector<int64_t>& row, const CodeOptions& options,
               RandomGenerator& init)
-      : down_(*this, network, row, init),
+      : input_kind_(network.input),
+        down_(*this, network, row, init),
         blocks_(*this, network, options.residual_blocks, init),
         last_(register_module("last", std::make_shared<Convolution>(network.spatial, network.channels.back(),
                                                                     options.dim, 1, 1, 0, init))),
         activation_(find_activation(network.activation)) {}
 
   torch::Tensor forward(const torch::Tensor& x) override {
-    const torch::Tensor h = blocks_.forward(down_.forward(x));
+    const torch::Tensor h = blocks_.forward(down_.forward(network_input(input_kind_, x)));
     return last_->forward(activation_(h)).flatten(2).transpose(1, 2);
   }
 
  private:
+  std::string input_kind_;
   DownsamplingConvs down_;
   ResidualBlocks blocks_;
   std::shared_ptr<Convolution> last_;

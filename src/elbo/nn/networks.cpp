@@ -37,15 +37,17 @@ class MlpEncoder : public Encoder {
  public:
   MlpEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs, int64_t context,
              RandomGenerator& init)
-      : mlp_(register_module(
+      : Encoder(options.input),
+        mlp_(register_module(
             "mlp", std::make_shared<Mlp>(concatenate(product(row) + context, options.hidden, outputs),
                                          find_activation(options.activation), init))) {}
-  torch::Tensor features(const torch::Tensor& x, const torch::Tensor& context) override {
-    return mlp_->features(with_context(x.flatten(1), context));
-  }
   torch::Tensor outputs(const torch::Tensor& features) override { return mlp_->outputs(features); }
 
  private:
+  torch::Tensor features_of_input(const torch::Tensor& input, const torch::Tensor& context) override {
+    return mlp_->features(with_context(input.flatten(1), context));
+  }
+
   std::shared_ptr<Mlp> mlp_;
 };
 
@@ -70,19 +72,20 @@ class ConvEncoder : public Encoder {
  public:
   ConvEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs,
               int64_t context, RandomGenerator& init)
-      : down_(*this, options, row, init) {
+      : Encoder(options.input), down_(*this, options, row, init) {
     const int64_t features = options.channels.back() * product(grid_sizes(options, row).back());
     mlp_ =
         register_module("mlp", std::make_shared<Mlp>(concatenate(features + context, options.hidden, outputs),
                                                      find_activation(options.activation), init));
   }
 
-  torch::Tensor features(const torch::Tensor& x, const torch::Tensor& context) override {
-    return mlp_->features(with_context(down_.forward(x).flatten(1), context));
-  }
   torch::Tensor outputs(const torch::Tensor& features) override { return mlp_->outputs(features); }
 
  private:
+  torch::Tensor features_of_input(const torch::Tensor& input, const torch::Tensor& context) override {
+    return mlp_->features(with_context(down_.forward(input).flatten(1), context));
+  }
+
   DownsamplingConvs down_;
   std::shared_ptr<Mlp> mlp_;
 };
@@ -132,6 +135,19 @@ void NetworkOptions::bind(OptionTable& table) {
       Range::between(1, 1 << 20));
   table.add_choice("network.activation", activation, activation_names(),
                    "activation function between two layers");
+  table.add_choice(
+      "network.input", input, {"auto", "raw", "log1p", "l2"},
+      "x as the encoder sees it, while the likelihood is that of x itself; raw: x; log1p: log(1 + x), "
+      "with the sign of x; l2: x divided by the norm of the row, as in Mult-VAE (Liang et al. 2018); "
+      "auto: log1p for poisson, negative_binomial and their zero-inflated forms, raw otherwise");
+}
+
+torch::Tensor network_input(const std::string& kind, const torch::Tensor& x) {
+  if (kind == "log1p") return x.sign() * x.abs().log1p();
+  if (kind != "l2") return x;
+  constexpr double smallest_norm = 1e-12;  // of rows of zeros
+  const torch::Tensor flat = x.flatten(1);
+  return (flat / flat.square().sum(1, /*keepdim=*/true).sqrt().clamp_min(smallest_norm)).view_as(x);
 }
 
 bool is_convolutional(const NetworkOptions& options, const std::vector<int64_t>& row) {

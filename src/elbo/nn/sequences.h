@@ -47,8 +47,10 @@ class SequenceElements : public torch::nn::Module {
 // with <eos>. Generated rows are filled with <pad> after <eos>.
 std::shared_ptr<SequenceElements> make_token_elements(int64_t tokens, int64_t time, int64_t width,
                                                       int64_t hidden, RandomGenerator& init);
-// Rows (time, features): vectors with a likelihood. All of them are predicted.
+// Rows (time, features): vectors with a likelihood, embedded as network_input() of `input_kind`. All of them
+// are predicted.
 std::shared_ptr<SequenceElements> make_value_elements(int64_t time, int64_t features, int64_t hidden,
+                                                      const std::string& input_kind,
                                                       const std::shared_ptr<Likelihood>& likelihood,
                                                       RandomGenerator& init);
 

@@ -13,6 +13,7 @@
 #include "elbo/base/index_range.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
+#include "elbo/nn/likelihood.h"
 #include "elbo/nn/recurrent.h"
 #include "elbo/parallel/sum_over_ranks.h"
 #include "elbo/parallel/tree_sum.h"
@@ -316,7 +317,7 @@ Normalization decide(RunConfig& config, const Dataset& data) {
   if (config.data.normalize != "auto")
     return {.kind = config.data.normalize,
             .in_unit_interval = binarized || gives_unit_interval(data, config.data.normalize)};
-  return choose_normalization(data, config.data.values.support == Support::non_negative, binarized);
+  return choose_normalization(data, has_counts(config.data.values.support), binarized);
 }
 
 }  // namespace
