@@ -1,5 +1,3 @@
-#include "elbo/run/normalization.h"
-
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
@@ -7,6 +5,8 @@
 
 #include "elbo/base/random.h"
 #include "elbo/comm/self.h"
+#include "elbo/run/fit_transform.h"
+#include "elbo/run/row_pass.h"
 #include "ranks.h"
 
 namespace elbo {
@@ -83,6 +83,17 @@ TEST(Normalization, LeavesPaddingOut) {
       fit_transform(world(), RowsInMemory(x, length), {.x = {6, 2}, .kind = "sequence"}, "standardize");
   expect_close(found.shift, kept.mean(0));
   expect_close(found.scale, kept.std(0, /*unbiased=*/false));
+}
+
+TEST(RowPass, FindsTheLargestValueWhicheverRankReadsIt) {
+  torch::Tensor x = torch::zeros({10'000, 3});
+  for (const int64_t row : {0, 4'095, 9'999}) {
+    x.zero_();
+    x[row][1] = 7;
+    EXPECT_EQ(largest_value(world(), RowsInMemory(x), 3, 254), 7);
+  }
+  EXPECT_EQ(largest_value(world(), RowsInMemory(x.sub(20)), 3, 254), -13);
+  EXPECT_GT(largest_value(world(), RowsInMemory(x), 3, 1), 1);  // stops early
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "elbo/base/file.h"
 #include "elbo/base/text.h"
+#include "elbo/comm/self.h"
 #include "elbo/commands/command.h"
 #include "elbo/data/dataset.h"
 #include "elbo/data/profile.h"
@@ -154,7 +155,8 @@ void inspect_split(const DataFile& file, const Dataset& dataset, const std::stri
 // What `elbo train FILE` would do with it.
 void print_choices(const Dataset& dataset) {
   if (!dataset.has("train")) return;
-  fmt::print("\nelbo train with nothing but this file would take\n{}", as_ini(auto_config(dataset)));
+  fmt::print("\nelbo train with nothing but this file would take\n{}",
+             as_ini(auto_config(*make_self_communicator(), dataset)));
 }
 
 void inspect_data(const std::string& path) {

@@ -12,6 +12,7 @@
 #include "elbo/data/foreign_file.h"
 #include "elbo/hdf5/hdf5.h"
 #include "elbo/run/auto_config.h"
+#include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/run/config.h"
 #include "elbo/run/unused_settings.h"
 #include "elbo/train/stop_request.h"
@@ -47,9 +48,10 @@ struct Request {
 };
 
 // What the user does not set, from what the data are like.
-std::vector<Choice> choices_for(RunConfig& given, const CommandLine& line) {
+std::vector<Choice> choices_for(Communicator& world, RunConfig& given, const CommandLine& line) {
   OptionTable table = given.table();
-  std::vector<Choice> choices = auto_config(Dataset(given.data));
+  const Dataset data(given.data, Ranks{.compute_on_root = compute_on_root(world), .share = {}});
+  std::vector<Choice> choices = auto_config(world, data);
   std::erase_if(choices, [&](const Choice& choice) {
     const std::string& key = choice.setting.first;
     return !table.has(key) || std::ranges::count(line.settings, key, &Setting::first) > 0 ||
@@ -61,14 +63,13 @@ std::vector<Choice> choices_for(RunConfig& given, const CommandLine& line) {
   return choices;
 }
 
-// Where only data are given. Rank 0 looks at them for all.
+// Where only data are given. What rank 0 chooses counts for all.
 Request choose_config(const Environment& environment, const std::string& path, const CommandLine& line) {
   std::vector<Setting> settings{{"data.path", path}};
   settings.insert(settings.end(), line.settings.begin(), line.settings.end());
   const std::unique_ptr<RunConfig> given = parse_config("", path, settings);
   const std::unique_ptr<Communicator> world = environment.make_world(given->run.timeout);
-  std::vector<Choice> choices;
-  if (world->rank() == 0) choices = choices_for(*given, line);
+  std::vector<Choice> choices = choices_for(*world, *given, line);
   std::vector<Setting> all = parse_ini(broadcast_text(*world, as_ini(choices), 0), path);
   all.insert(all.end(), settings.begin(), settings.end());
   choices.insert(choices.begin(), {{"data.path", given->data.path}, ""});

@@ -9,6 +9,7 @@
 
 #include "elbo/nn/networks.h"
 #include "elbo/run/normalization.h"
+#include "elbo/run/row_pass.h"
 
 namespace elbo {
 namespace {
@@ -46,8 +47,9 @@ class Choices {
   std::vector<Choice> all;
 };
 
-void choose_likelihood(Choices& choices, const Dataset& data) {
-  const Normalization normalization = choose_normalization(data, /*counts=*/false, /*binarized=*/false);
+void choose_likelihood(Choices& choices, Communicator& world, const Dataset& data) {
+  const Normalization normalization =
+      choose_normalization(world, data, /*counts=*/false, /*binarized=*/false);
   if (data.shape().is_image() && normalization.in_unit_interval) {
     choices.choose("model.likelihood", "bernoulli",
                    "images, whose values in [0, 1] are taken as probabilities");
@@ -72,14 +74,14 @@ void choose_likelihood(Choices& choices, const Dataset& data) {
                                : "the standard deviation of the transformed values, where learning starts");
 }
 
-void choose_vae(Choices& choices, const Dataset& data) {
+void choose_vae(Choices& choices, Communicator& world, const Dataset& data) {
   const DataShape& shape = data.shape();
   choices.choose("model.name", "vae", "the standard variational autoencoder");
   const double features = static_cast<double>(shape.features());
   const int64_t most_latent = std::max<int64_t>(1, shape.features() / 2);
   choices.choose("model.latent", std::min(most_latent, rounded(0.7 * std::sqrt(features), 1, 2, 256)),
                  fmt::format("near 0.7 times the root of the {} values of a row", shape.features()));
-  choose_likelihood(choices, data);
+  choose_likelihood(choices, world, data);
   const bool convolutional = is_convolutional({}, shape.x);
   choices.choose("network.kind", convolutional ? "conv" : "mlp",
                  convolutional ? "images of at least 16×16"
@@ -104,7 +106,7 @@ void choose_length(Choices& choices, int64_t rows) {
 
 }  // namespace
 
-std::vector<Choice> auto_config(const Dataset& data) {
+std::vector<Choice> auto_config(Communicator& world, const Dataset& data) {
   Choices choices;
   const int64_t rows = data.split("train").rows();
   if (data.splits().size() == 1 && rows >= 100)
@@ -113,7 +115,7 @@ std::vector<Choice> auto_config(const Dataset& data) {
   if (data.shape().tokens > 0) {
     choices.choose("model.name", "sequence_vae", "tokens, whose numbers are names");
   } else {
-    choose_vae(choices, data);
+    choose_vae(choices, world, data);
   }
   choose_length(choices, rows);
   return std::move(choices.all);

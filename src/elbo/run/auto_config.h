@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "elbo/base/options.h"
+#include "elbo/comm/communicator.h"
 #include "elbo/data/dataset.h"
 
 namespace elbo {
@@ -13,9 +14,9 @@ struct Choice {
   std::string why;
 };
 
-// A function of the rows alone: of their number, their shape and a sample of their values, not of how they
-// are stored.
-std::vector<Choice> auto_config(const Dataset& data);
+// A function of the rows alone: of their number, their shape and their values, not of how they are stored.
+// Collective.
+std::vector<Choice> auto_config(Communicator& world, const Dataset& data);
 
 // As an INI file, each line with its reason.
 std::string as_ini(const std::vector<Choice>& choices);

@@ -1,0 +1,35 @@
+// The rows of a split before a run trains: a sample of them, and passes over all of them that the ranks
+// share.
+#pragma once
+#include <torch/types.h>
+
+#include <cstdint>
+
+#include "elbo/base/index_range.h"
+#include "elbo/comm/communicator.h"
+#include "elbo/data/row_source.h"
+
+namespace elbo {
+
+// The rows in consecutive parts of at most 4096 rows and about a million numbers. Each rank reads its share.
+class RowPass {
+ public:
+  RowPass(const Communicator& world, const RowSource& rows, int64_t features);
+  int64_t parts() const { return parts_; }
+  IndexRange own() const { return own_; }  // parts of this rank
+  Batch read(int64_t part) const;
+
+ private:
+  const RowSource& rows_;
+  int64_t step_, parts_;  // rows of a part, and the number of parts
+  IndexRange own_;
+};
+
+// Up to 1024 rows, spread over all of them, at most 16 MiB: (n, …row).
+torch::Tensor sample_rows(const RowSource& rows, int64_t features);
+
+// The largest of all values, or of those that were read before one was above `enough`. Collective; each rank
+// gets the result.
+double largest_value(Communicator& world, const RowSource& rows, int64_t features, double enough);
+
+}  // namespace elbo
