@@ -1,38 +1,16 @@
-#include "elbo/run/normalization.h"
-
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-#include <numeric>
-
 #include "elbo/base/random.h"
 #include "elbo/comm/self.h"
+#include "elbo/run/fit_transform.h"
 #include "elbo/run/observed_columns.h"
+#include "elbo/run/row_pass.h"
 #include "ranks.h"
+#include "rows_in_memory.h"
 
 namespace elbo {
 namespace {
-
-class RowsInMemory final : public RowSource {
- public:
-  explicit RowsInMemory(torch::Tensor x, torch::Tensor length = {}, torch::Tensor observed = {})
-      : x_(std::move(x)), length_(std::move(length)), observed_(std::move(observed)) {}
-  int64_t rows() const override { return x_.size(0); }
-  int64_t rows_per_chunk() const override { return 100; }
-  int64_t bytes_per_row() const override { return x_.numel() / x_.size(0) * 4; }
-  Batch read(const std::vector<int64_t>& ids) const override {
-    const torch::Tensor index = torch::tensor(ids);
-    const auto chosen = [&](const torch::Tensor& all) {
-      return all.defined() ? all.index_select(0, index) : torch::Tensor();
-    };
-    return {x_.index_select(0, index), {}, index, chosen(length_), chosen(observed_)};
-  }
-  void read_all() const override {}
-  std::string access_method() const override { return "from memory"; }
-
- private:
-  torch::Tensor x_, length_, observed_;
-};
 
 // Columns of very different sizes, the last one constant.
 torch::Tensor table() {
@@ -86,7 +64,17 @@ TEST(Normalization, LeavesPaddingOut) {
   expect_close(found.scale, kept.std(0, /*unbiased=*/false));
 }
 
-// Each column has another number of observed values; missing ones read as 0.
+TEST(RowPass, FindsTheLargestValueWhicheverRankReadsIt) {
+  torch::Tensor x = torch::zeros({10'000, 3});
+  for (const int64_t row : {0, 4'095, 9'999}) {
+    x.zero_();
+    x[row][1] = 7;
+    EXPECT_EQ(largest_value(world(), RowsInMemory(x), 3, 254), 7);
+  }
+  EXPECT_EQ(largest_value(world(), RowsInMemory(x.sub(20)), 3, 254), -13);
+  EXPECT_GT(largest_value(world(), RowsInMemory(x), 3, 1), 1);  // stops early
+}
+
 TEST(Normalization, LeavesMissingValuesOut) {
   RandomGenerator noise(Key(5));
   const torch::Tensor stored = table() + 3;

@@ -10,6 +10,7 @@
 
 #include "elbo/base/file.h"
 #include "elbo/base/text.h"
+#include "elbo/comm/self.h"
 #include "elbo/commands/command.h"
 #include "elbo/data/dataset.h"
 #include "elbo/data/profile.h"
@@ -17,6 +18,7 @@
 #include "elbo/hdf5/hdf5.h"
 #include "elbo/run/auto_config.h"
 #include "elbo/run/checkpoint.h"
+#include "elbo/run/config.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
@@ -27,9 +29,11 @@ void inspect_checkpoint(const fs::path& path) {
   fmt::print("checkpoint {}\nstep         {}\nfingerprint  {}\nwritten by   {} rank{}\ndata set     {}\n",
              path.string(), checkpoint.step, checkpoint.fingerprint, checkpoint.world_size,
              checkpoint.world_size == 1 ? "" : "s", checkpoint.dataset_fingerprint);
-  if (checkpoint.best_loss)
-    fmt::print("best         validation loss {:.4f} at step {}\n", *checkpoint.best_loss,
-               checkpoint.best_step);
+  if (checkpoint.best_loss) {
+    const bool by_rank = saved_config(checkpoint.config, path.string())->evaluate.best == "ndcg_100";
+    fmt::print("best         validation {} {:.4f} at step {}\n", by_rank ? "NDCG" : "loss",
+               by_rank ? -*checkpoint.best_loss : *checkpoint.best_loss, checkpoint.best_step);
+  }
   int64_t elements = 0;
   fmt::print("\nparameters\n");
   for (const auto& [name, tensor] : checkpoint.parameters) {
@@ -160,7 +164,8 @@ void inspect_split(const DataFile& file, const Dataset& dataset, const std::stri
 // What `elbo train FILE` would do with it.
 void print_choices(const Dataset& dataset) {
   if (!dataset.has("train")) return;
-  fmt::print("\nelbo train with nothing but this file would take\n{}", as_ini(auto_config(dataset)));
+  fmt::print("\nelbo train with nothing but this file would take\n{}",
+             as_ini(auto_config(*make_self_communicator(), dataset)));
 }
 
 void inspect_data(const std::string& path) {

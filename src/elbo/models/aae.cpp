@@ -109,7 +109,7 @@ class Aae : public Model {
   }
 
   Latent encode(const Batch& batch) override {
-    const torch::Tensor output = encoder_->forward_input(seen_by(*encoder_, batch));
+    const torch::Tensor output = encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch));
     if (!gaussian_) return {output};
     const DiagonalNormal posterior = DiagonalNormal::of(output);
     return {posterior.mean, posterior.logvar};
@@ -128,7 +128,7 @@ class Aae : public Model {
 
  private:
   torch::Tensor code(const Batch& batch, RandomGenerator& noise) {
-    const torch::Tensor output = encoder_->forward_input(seen_by(*encoder_, batch));
+    const torch::Tensor output = encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch));
     return gaussian_ ? DiagonalNormal::of(output).sample(noise) : output;
   }
 

@@ -37,6 +37,10 @@ LikelihoodOptions adversarial_likelihood(LikelihoodOptions options, const std::s
         "model.likelihood={}: its mean is not differentiable everywhere or not on the scale of the data, "
         "so {} cannot learn from it; use bernoulli, gaussian, laplace, student_t or categorical",
         options.name, model);
+  if (options.name == "mixed")
+    usage_error(
+        "model.likelihood=mixed: {} does not maximise p(x|z), so it cannot learn its scales; use gaussian",
+        model);
   if (options.variance == "auto") options.variance = "fixed";
   if (options.variance != "fixed")
     usage_error(
@@ -60,12 +64,12 @@ GaussianVae::GaussianVae(const ModelContext& context, const GaussianVaeOptions& 
   register_module("likelihood", likelihood_);
 }
 
-torch::Tensor seen_by(const Encoder& encoder, const Batch& batch) {
-  return batch.with_x(encoder.input(batch.x)).encoder_input();
+torch::Tensor seen_by(const Encoder& encoder, const Likelihood& likelihood, const Batch& batch) {
+  return batch.with_x(encoder.input(likelihood.encoder_input(batch.x))).encoder_input();
 }
 
 DiagonalNormal GaussianVae::infer(const Batch& batch) {
-  return infer_from(seen_by(*encoder_, batch), batch.label);
+  return infer_from(seen_by(*encoder_, *likelihood_, batch), batch.label);
 }
 
 DiagonalNormal GaussianVae::infer_from(const torch::Tensor& seen, const torch::Tensor& label) {

@@ -38,9 +38,9 @@ void require_complete_rows(const DataShape& data, const std::string& model, cons
 // What a likelihood needs to know about the rows. classes: of the label, for models that are conditioned on
 // it.
 LikelihoodRows likelihood_rows(const DataShape& data, int64_t classes = 0);
-// The rows of the batch as the encoder sees them, for Encoder::forward_input(): by network.input, and with a
-// mask beside the mask.
-torch::Tensor seen_by(const Encoder& encoder, const Batch& batch);
+// The rows of the batch as the encoder sees them, for Encoder::forward_input(): compressed as the likelihood
+// and network.input say, and with a mask beside them if there is one.
+torch::Tensor seen_by(const Encoder& encoder, const Likelihood& likelihood, const Batch& batch);
 
 // The options for models whose decoder learns from a discriminator, through the likelihood's mean: an
 // automatic variance is fixed, as the scale has no gradient. Throws a usage Error for a learned or predicted
@@ -72,9 +72,11 @@ class GaussianVae : public Model {
   virtual torch::Tensor condition(const torch::Tensor& /*label*/) const { return {}; }
 
   DiagonalNormal infer(const Batch& batch);
-  // The same of what seen_by() gives; encoder_input() is x by network.input.
+  // The same of what seen_by() gives; encoder_input() is x without the mask.
   DiagonalNormal infer_from(const torch::Tensor& seen, const torch::Tensor& label);
-  torch::Tensor encoder_input(const torch::Tensor& x) const { return encoder_->input(x); }
+  torch::Tensor encoder_input(const torch::Tensor& x) const {
+    return encoder_->input(likelihood_->encoder_input(x));
+  }
   // The likelihood's parameters, (n, param_channels, …row). z (n, latent), where n is a multiple of the
   // number of labels, for several samples of z per row.
   torch::Tensor decoder_output(const torch::Tensor& z, const torch::Tensor& label);

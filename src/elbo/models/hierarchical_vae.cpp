@@ -134,7 +134,7 @@ class HierarchicalVae : public Model {
   Inferred infer(const Batch& batch, int64_t k,
                  const std::function<torch::Tensor(const DiagonalNormal&)>& choose) {
     const std::vector<torch::Tensor> bottom_up =
-        hierarchy_->bottom_up(encoder_->forward_input(seen_by(*encoder_, batch)));
+        hierarchy_->bottom_up(encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch)));
     Inferred inferred;
     inferred.state = hierarchy_->initial_state(k * batch.size());
     for (size_t i = 0; i < levels_.size(); ++i) {

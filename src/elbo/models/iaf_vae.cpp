@@ -92,7 +92,7 @@ class IafVae : public Model {
   };
 
   Inferred infer(const Batch& batch) {
-    const torch::Tensor output = encoder_->forward_input(seen_by(*encoder_, batch));
+    const torch::Tensor output = encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch));
     return {DiagonalNormal::of(output.narrow(1, 0, 2 * latent_)),
             output.narrow(1, 2 * latent_, flow_->context_size())};
   }

@@ -28,6 +28,7 @@ std::shared_ptr<Likelihood> negative_binomial_likelihood(const LikelihoodOptions
                                                          const LikelihoodRows& rows);
 std::shared_ptr<Likelihood> zero_inflated_negative_binomial_likelihood(const LikelihoodOptions& options,
                                                                        const LikelihoodRows& rows);
+std::shared_ptr<Likelihood> mixed_likelihood(const LikelihoodOptions& options, const LikelihoodRows&);
 
 namespace {
 
@@ -55,6 +56,7 @@ constexpr NamedLikelihood likelihoods[] = {
     {.name = "zero_inflated_negative_binomial",
      .make = zero_inflated_negative_binomial_likelihood,
      .support = Support::counts},
+    {.name = "mixed", .make = mixed_likelihood},
 };
 
 std::vector<std::string> choices() {
@@ -77,7 +79,8 @@ void LikelihoodOptions::bind(OptionTable& table) {
       "p(x|z) of each element; bernoulli: x in [0, 1]; discretized_logistic, categorical: x in [0, 1] with "
       "model.likelihood_levels values; multinomial: shares of the row's counts, such as interactions; "
       "poisson, negative_binomial and their zero-inflated forms: counts of each element, such as of genes in "
-      "a cell; student_t: real values with outliers; auto: bernoulli for images, gaussian otherwise");
+      "a cell; student_t: real values with outliers; mixed: tables, by model.likelihood_columns; auto: "
+      "bernoulli for images, gaussian otherwise");
   table.add_choice(
       "model.likelihood_variance", variance, {"auto", "fixed", "learned", "predicted"},
       "how the scale of gaussian, laplace, student_t and discretized_logistic is set; fixed: it is "
@@ -106,6 +109,11 @@ void LikelihoodOptions::bind(OptionTable& table) {
       "inverse dispersion of negative_binomial, in the words of scvi-tools; gene: one number for "
       "each element; gene-batch: one for each element and class of the label (cvae); gene-cell: by "
       "the decoder, for each element of each row");
+  table.add("model.likelihood_columns", columns,
+            "mixed: what the columns hold, from left to right, such as gaussian:4,categorical:3,bernoulli; "
+            "gaussian: a mean, and a standard deviation that is learned for each column; bernoulli: 0 and 1; "
+            "count: whole numbers of 0 or more, as a negative binomial; categorical: one variable, with a "
+            "column for each of its categories that is 0 or 1; auto: as the training rows say");
 }
 
 torch::Tensor Likelihood::log_prob(const torch::Tensor& decoded, const torch::Tensor& x,

@@ -28,6 +28,7 @@ struct LikelihoodOptions {
   std::string library = "none";
   double library_size = 10000;      // observed: the sum of means that belong to no row, such as samples
   std::string dispersion = "gene";  // negative binomial: gene | gene-batch | gene-cell
+  std::string columns = "auto";     // mixed: what the columns hold (nn/columns.h)
   void bind(OptionTable& table);    // under model.*
 };
 
@@ -62,6 +63,9 @@ class Likelihood : public torch::nn::Module {
   // The mean (b, …row) for rows with the sum of x (b, …row), if the likelihood takes that as given.
   virtual torch::Tensor rescaled(const torch::Tensor& mean, const torch::Tensor& /*x*/) const { return mean; }
   virtual torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const = 0;  // (n, …row)
+
+  // x as an encoder should see it, (b, …row): values that may be large are compressed.
+  virtual torch::Tensor encoder_input(const torch::Tensor& x) const { return x; }
 
   // True for a probability, false for a density. The bits per dimension of rows of D bytes, scaled to [0, 1]:
   //   probability: -log p(x|z) / (D log 2)

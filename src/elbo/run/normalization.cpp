@@ -3,62 +3,24 @@
 #include <fmt/format.h>
 #include <torch/types.h>
 
-#include <algorithm>
-#include <array>
-#include <bit>
-#include <limits>
-#include <numeric>
-
 #include "elbo/base/error.h"
-#include "elbo/base/index_range.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
 #include "elbo/nn/likelihood.h"
-#include "elbo/nn/recurrent.h"
-#include "elbo/parallel/sum_over_ranks.h"
-#include "elbo/parallel/tree_sum.h"
 #include "elbo/run/broadcast_checkpoint.h"
+#include "elbo/run/fit_transform.h"
 #include "elbo/run/observed_columns.h"
+#include "elbo/run/row_pass.h"
+#include "elbo/run/table_columns.h"
 
 namespace elbo {
 namespace {
 
-// Numbers that are read at once: a part of a pass over the rows, and the unit of its sums.
-constexpr int64_t numbers_at_once = 1 << 20;
-
-int64_t rows_at_once(int64_t rows, int64_t features) {
-  return std::clamp<int64_t>(numbers_at_once / features, 1, std::min<int64_t>(rows, 4096));
-}
-
-Batch read(const RowSource& rows, int64_t first, int64_t end) {
-  std::vector<int64_t> ids(static_cast<size_t>(end - first));
-  std::iota(ids.begin(), ids.end(), first);
-  return rows.read(ids);
-}
-
-// The largest value of all rows, or the first that is above `enough`.
-double largest_value(const RowSource& rows, int64_t features, double enough) {
-  const int64_t step = rows_at_once(rows.rows(), features);
-  double largest = 0;
-  for (int64_t first = 0; first < rows.rows() && largest <= enough; first += step)
-    largest =
-        std::max(largest, read(rows, first, std::min(first + step, rows.rows())).x.max().item<double>());
-  return largest;
-}
-
-// (n, …row) → (n', columns, …): the dimension of fitted_shape() in the middle.
-torch::Tensor by_column(const torch::Tensor& x, const std::vector<int64_t>& fitted) {
-  const int64_t columns = fitted.front();
-  int64_t inner = 1;  // pixels of a channel; all values where they share one
-  for (int64_t dimension = 1; dimension < std::ssize(fitted); ++dimension) inner *= x.size(-dimension);
-  if (fitted.size() == 1 && columns == 1) inner = x.numel() / x.size(0);
-  return x.reshape({-1, columns, inner});
-}
-
-Normalization choose_for_bytes(const RowSource& rows, const DataShape& shape, double seen) {
+Normalization choose_for_bytes(Communicator& world, const RowSource& rows, const DataShape& shape,
+                               double seen) {
   const bool pictures = shape.has_pixels();
   const double enough = pictures ? 1 : 254;
-  const double largest = seen > enough ? seen : largest_value(rows, shape.features(), enough);
+  const double largest = seen > enough ? seen : largest_value(world, rows, shape.features(), enough);
   if (largest <= 1)
     return {.kind = "none",
             .in_unit_interval = pictures,
@@ -68,27 +30,6 @@ Normalization choose_for_bytes(const RowSource& rows, const DataShape& shape, do
             .in_unit_interval = true,
             .why = pictures ? "" : "bytes up to 255 are divided by 255"};
   return {.kind = ""};
-}
-
-// Rows spread over all of them.
-Batch sample_rows(const RowSource& rows, int64_t features) {
-  constexpr int64_t most_rows = 1024, most_numbers = 4 << 20;
-  const int64_t taken = std::min({rows.rows(), most_rows, std::max<int64_t>(1, most_numbers / features)});
-  std::vector<int64_t> ids;
-  ids.reserve(static_cast<size_t>(taken));
-  for (int64_t i = 0; i < taken; ++i) ids.push_back(i * rows.rows() / taken);
-  return rows.read(ids);
-}
-
-// x, or the observed values of it, (n); n may be 0.
-torch::Tensor observed_values(const Batch& batch) {
-  return batch.observed.defined() ? batch.x.masked_select(batch.observed) : batch.x;
-}
-
-// The same, or a 0 where there are none.
-torch::Tensor some_values(const Batch& batch) {
-  const torch::Tensor observed = observed_values(batch);
-  return observed.numel() > 0 ? observed : torch::zeros({1});
 }
 
 Normalization choose_for_numbers(const Batch& batch, const DataShape& shape) {
@@ -102,7 +43,7 @@ Normalization choose_for_numbers(const Batch& batch, const DataShape& shape) {
   const torch::Tensor squares = ((values - mean.unsqueeze(1)).square() * weights).sum(1);
   const torch::Tensor far = mean.abs().maximum((squares / count).sqrt());
   constexpr double usual = 10;
-  const torch::Tensor observed = some_values(batch);
+  const torch::Tensor observed = observed_or_zero(batch);
   const double lowest = observed.min().item<double>(), highest = observed.max().item<double>();
   if (far.max().item<double>() > usual)
     return {.kind = "standardize", .why = fmt::format("values from {:.3g} to {:.3g}", lowest, highest)};
@@ -114,19 +55,16 @@ Normalization choose_for_numbers(const Batch& batch, const DataShape& shape) {
 
 }  // namespace
 
-torch::Tensor sample_values(const RowSource& rows, int64_t features) {
-  return some_values(sample_rows(rows, features));
-}
-
-Normalization choose_normalization(const Dataset& data, bool counts, bool binarized) {
+Normalization choose_normalization(Communicator& world, const Dataset& data, bool counts, bool binarized) {
   const DataShape& shape = data.shape();
   const RowSource& rows = data.split("train");
   if (counts || shape.tokens > 0 || shape.kind == "interactions") return {.kind = "none"};
   const Batch sample = sample_rows(rows, shape.features());
-  const torch::Tensor values = some_values(sample);
+  const torch::Tensor values = observed_or_zero(sample);
   const double lowest = values.min().item<double>(), highest = values.max().item<double>();
   if (shape.bytes_x)
-    if (Normalization found = choose_for_bytes(rows, shape, highest); !found.kind.empty()) return found;
+    if (Normalization found = choose_for_bytes(world, rows, shape, highest); !found.kind.empty())
+      return found;
   if (shape.is_image() || shape.is_volume() || binarized) {
     if (lowest >= 0 && highest <= 1) return {.kind = "none", .in_unit_interval = true};
     return {.kind = "unit",
@@ -138,166 +76,6 @@ Normalization choose_normalization(const Dataset& data, bool counts, bool binari
 
 namespace {
 
-class Fit {
- public:
-  Fit(Communicator& world, const RowSource& rows, const DataShape& shape, std::vector<int64_t> fitted)
-      : world_(world),
-        rows_(rows),
-        fitted_(std::move(fitted)),
-        step_(rows_at_once(rows.rows(), shape.features())),
-        parts_((rows.rows() + step_ - 1) / step_),
-        own_(partition({0, parts_}, world.rank(), world.size())) {}
-
-  Transform unit() const {
-    double lowest = std::numeric_limits<double>::infinity(), highest = -lowest;
-    for (int64_t part = own_.first; part < own_.end; ++part) {
-      const torch::Tensor x = observed_values(read_part(part));
-      if (x.numel() == 0) continue;
-      lowest = std::min(lowest, x.min().item<double>());
-      highest = std::max(highest, x.max().item<double>());
-    }
-    torch::Tensor limits = torch::tensor({-lowest, highest}, torch::kFloat64);
-    world_.all_reduce(limits, ReduceOp::max);
-    lowest = -limits[0].item<double>();
-    return of("unit", torch::full({1}, lowest), torch::full({1}, limits[1].item<double>() - lowest));
-  }
-
-  Transform standardize() const {
-    const auto [mean, deviation] = moments();
-    return of("standardize", mean, deviation);
-  }
-
-  // The median, and the distance of the quartiles in units of that of a normal distribution; where half of
-  // the values are equal, the standard deviation.
-  Transform robust() const {
-    const torch::Tensor quartiles = values_at({0.25, 0.5, 0.75});
-    constexpr double of_a_normal_distribution = 1.3489795;
-    const torch::Tensor spread = (quartiles[2] - quartiles[0]) / of_a_normal_distribution;
-    return of("robust", quartiles[1], torch::where(spread.gt(0), spread, moments().second));
-  }
-
- private:
-  Batch read_part(int64_t part) const {
-    return read(rows_, part * step_, std::min((part + 1) * step_, rows_.rows()));
-  }
-
-  // A constant column is only shifted.
-  Transform of(const std::string& kind, const torch::Tensor& shift, const torch::Tensor& scale) const {
-    return {.kind = kind,
-            .shift = shift.to(torch::kFloat32).view(fitted_).contiguous(),
-            .scale = torch::where(scale.gt(0), scale, torch::ones_like(scale))
-                         .to(torch::kFloat32)
-                         .view(fitted_)
-                         .contiguous()};
-  }
-
-  // The values of a part by column, and a mask of those that are neither padding nor missing, both (n,
-  // columns, inner), float64.
-  std::pair<torch::Tensor, torch::Tensor> columns_of(int64_t part) const {
-    const Batch batch = read_part(part);
-    torch::Tensor mask = torch::ones_like(batch.x);
-    if (batch.length.defined()) {
-      std::vector<int64_t> sizes(static_cast<size_t>(batch.x.dim()), 1);
-      sizes[0] = batch.size();
-      sizes[1] = batch.x.size(1);
-      mask = step_mask(batch.length, sizes[0], sizes[1], torch::kCPU).view(sizes).expand_as(batch.x);
-    }
-    if (batch.observed.defined()) mask = mask * batch.observed;
-    return {by_column(batch.x, fitted_).to(torch::kFloat64), by_column(mask, fitted_).to(torch::kFloat64)};
-  }
-
-  // The sum over all parts of function(values, mask), (k·columns) float64, in the order of one tree.
-  template <typename Function>
-  torch::Tensor sum(int64_t k, const Function& function) const {
-    const int64_t numbers = k * fitted_.front();
-    TreeAccumulator accumulator(parts_, numbers, torch::kFloat64);
-    for (int64_t part = own_.first; part < own_.end; ++part) {
-      const auto [values, mask] = columns_of(part);
-      accumulator.add(part, function(values, mask));
-    }
-    return sum_over_ranks(world_, accumulator.parts(), parts_, {numbers}, torch::kFloat64)
-        .view({k, fitted_.front()});
-  }
-
-  // Mean and standard deviation of each column.
-  std::pair<torch::Tensor, torch::Tensor> moments() const {
-    const std::array<int64_t, 2> all{0, 2};
-    const torch::Tensor first = sum(2, [&](const torch::Tensor& values, const torch::Tensor& mask) {
-      return torch::cat({mask.sum(all), (values * mask).sum(all)});
-    });
-    const torch::Tensor count = first[0].clamp_min(1), mean = first[1] / count;
-    const torch::Tensor squares = sum(1, [&](const torch::Tensor& values, const torch::Tensor& mask) {
-      return ((values - mean.unsqueeze(1)).square() * mask).sum(all);
-    });
-    return {mean, (squares[0] / count).sqrt()};
-  }
-
-  // (quantiles, columns): the value at position ⌊q (n - 1)⌋ of each sorted column. A radix search: in each of
-  // four passes all values are counted by the next byte of their order-preserving bit pattern.
-  torch::Tensor values_at(const std::vector<double>& quantiles) const;
-
-  Communicator& world_;
-  const RowSource& rows_;
-  std::vector<int64_t> fitted_;
-  int64_t step_, parts_;  // rows of a part, and their number
-  IndexRange own_;
-};
-
-// Ascending with the value: negative numbers have their bits inverted, others their sign.
-uint32_t ordered_bits(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  constexpr uint32_t sign = 0x80000000U;
-  return (bits & sign) != 0 ? ~bits : bits | sign;
-}
-float from_ordered_bits(uint32_t bits) {
-  constexpr uint32_t sign = 0x80000000U;
-  return std::bit_cast<float>((bits & sign) != 0 ? bits & ~sign : ~bits);
-}
-
-torch::Tensor Fit::values_at(const std::vector<double>& quantiles) const {
-  const auto wanted = static_cast<int64_t>(quantiles.size());
-  const int64_t columns = fitted_.front();
-  constexpr int64_t bins = 256, most_columns = 1 << 16;
-  if (columns > most_columns)
-    usage_error("data.normalize=robust: rows have {} columns; expected at most {}; use standardize", columns,
-                most_columns);
-  std::vector<uint32_t> prefix(static_cast<size_t>(wanted * columns), 0);
-  std::vector<int64_t> position;
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    torch::Tensor counts = torch::zeros({wanted, columns, bins}, torch::kInt64);
-    auto* count = counts.mutable_data_ptr<int64_t>();
-    for (int64_t part = own_.first; part < own_.end; ++part) {
-      const auto [values, mask] = columns_of(part);
-      const torch::Tensor x = values.to(torch::kFloat32).transpose(0, 1).flatten(1).contiguous();
-      const torch::Tensor counted = mask.transpose(0, 1).flatten(1).contiguous();
-      for (int64_t column = 0; column < columns; ++column)
-        for (int64_t i = 0; i < x.size(1); ++i) {
-          if (counted.const_data_ptr<double>()[column * x.size(1) + i] == 0) continue;
-          const uint32_t bits = ordered_bits(x.const_data_ptr<float>()[column * x.size(1) + i]);
-          for (int64_t q = 0; q < wanted; ++q)
-            if (shift == 24 || bits >> (shift + 8) == prefix[static_cast<size_t>(q * columns + column)])
-              ++count[(q * columns + column) * bins + (bits >> shift & 0xffU)];
-        }
-    }
-    world_.all_reduce(counts, ReduceOp::sum);
-    for (int64_t i = 0; i < wanted * columns; ++i) {
-      if (shift == 24) {
-        const int64_t n = std::accumulate(count + i * bins, count + (i + 1) * bins, int64_t{0});
-        position.push_back(static_cast<int64_t>(quantiles[static_cast<size_t>(i / columns)] *
-                                                static_cast<double>(std::max<int64_t>(n - 1, 0))));
-      }
-      int64_t bin = 0;
-      int64_t& left = position[static_cast<size_t>(i)];
-      while (bin < bins - 1 && left >= count[i * bins + bin]) left -= count[i * bins + bin++];
-      prefix[static_cast<size_t>(i)] = prefix[static_cast<size_t>(i)] << 8 | static_cast<uint32_t>(bin);
-    }
-  }
-  torch::Tensor found = torch::empty({wanted, columns}, torch::kFloat64);
-  for (int64_t i = 0; i < wanted * columns; ++i)
-    found.mutable_data_ptr<double>()[i] = from_ordered_bits(prefix[static_cast<size_t>(i)]);
-  return found;
-}
-
 // Runs of before there was data.normalize: bytes were divided by 255.
 Normalization of_an_old_run(const DataShape& shape) {
   const bool bytes = shape.bytes_x && shape.tokens == 0;
@@ -308,29 +86,55 @@ Normalization of_an_old_run(const DataShape& shape) {
 bool gives_unit_interval(const Dataset& data, const std::string& kind) {
   if (kind == "bytes" || kind == "unit") return true;
   if (kind != "none" || !(data.shape().is_image() || data.shape().is_volume())) return false;
-  const torch::Tensor values = sample_values(data.split("train"), data.shape().features());
+  const torch::Tensor values = observed_or_zero(sample_rows(data.split("train"), data.shape().features()));
   return values.min().item<double>() >= 0 && values.max().item<double>() <= 1;
 }
 
-Normalization decide(RunConfig& config, const Dataset& data) {
+// Of the columns of a mixed likelihood, those with a mean and a deviation are transformed.
+Normalization decide_for_columns(const std::string& kind, const std::vector<ColumnBlock>& columns) {
+  if (kind == "auto") return {.kind = has_kind(columns, ColumnKind::gaussian) ? "standardize" : "none"};
+  if (kind != "none" && kind != "standardize" && kind != "robust")
+    usage_error(
+        "data.normalize={}: transforms all columns alike, and model.likelihood=mixed has columns of several "
+        "kinds; use auto, standardize, robust or none",
+        kind);
+  return {.kind = kind};
+}
+
+Normalization decide(Communicator& world, RunConfig& config, const Dataset& data) {
   const bool binarized = config.data.binarize != "none";
+  if (const std::vector<ColumnBlock> columns = mixed_columns(config); !columns.empty())
+    return decide_for_columns(config.data.normalize, columns);
   if (config.data.normalize != "auto")
     return {.kind = config.data.normalize,
             .in_unit_interval = binarized || gives_unit_interval(data, config.data.normalize)};
-  return choose_normalization(data, has_counts(config.data.values.support), binarized);
+  return choose_normalization(world, data, has_counts(config.data.values.support), binarized);
+}
+
+// Only gaussian columns are transformed.
+void keep_other_columns(Transform& transform, const std::vector<ColumnBlock>& columns) {
+  if (!transform.shift.defined()) return;
+  int64_t first = 0;
+  for (const ColumnBlock& block : columns) {
+    if (block.kind != ColumnKind::gaussian) {
+      transform.shift.narrow(0, first, block.columns).zero_();
+      transform.scale.narrow(0, first, block.columns).fill_(1);
+    }
+    first += block.columns;
+  }
+}
+
+// What each column must be for the mixed likelihood.
+ValueRule rule_of_columns(const std::vector<ColumnBlock>& columns) {
+  ValueRule rule{.support = Support::real,
+                 .remedy = "model.likelihood_columns says what the column holds; correct one of the two"};
+  const std::vector<ColumnKind> kinds = kinds_by_column(columns);
+  rule.columns.reserve(kinds.size());
+  for (const ColumnKind kind : kinds) rule.columns.push_back(support_of(kind));
+  return rule;
 }
 
 }  // namespace
-
-Transform fit_transform(Communicator& world, const RowSource& rows, const DataShape& shape,
-                        const std::string& kind) {
-  const std::vector<int64_t> fitted = fitted_shape(kind, shape.x, shape.spatial());
-  if (fitted.empty()) return {.kind = kind};
-  const Fit fit(world, rows, shape, fitted);
-  if (kind == "unit") return fit.unit();
-  if (kind == "standardize") return fit.standardize();
-  return fit.robust();
-}
 
 Transform fit_normalization(Communicator& world, RunConfig& config, Dataset& data, const Checkpoint* start) {
   if (start != nullptr) {
@@ -339,17 +143,19 @@ Transform fit_normalization(Communicator& world, RunConfig& config, Dataset& dat
     data.set_in_unit_interval(saved_in_unit_interval(config, *start));
     return saved_transform(config, data.shape());
   }
-  std::string text;
-  if (world.rank() == 0) {
-    const Normalization decided = decide(config, data);
-    if (!decided.why.empty()) log::info("data.normalize={}: {}", decided.kind, decided.why);
-    text = fmt::format("{} {}", decided.kind, decided.in_unit_interval ? 1 : 0);
-  }
+  const Normalization decided = decide(world, config, data);
+  if (world.rank() == 0 && !decided.why.empty())
+    log::info("data.normalize={}: {}", decided.kind, decided.why);
+  // The root's, as ranks on unlike machines may differ in the last digit of a mean.
+  const std::string text = fmt::format("{} {}", decided.kind, decided.in_unit_interval ? 1 : 0);
   const std::vector<std::string> words = split(broadcast_text(world, text, 0), ' ');
   config.data.normalize = words[0];
   data.set_in_unit_interval(words[1] == "1");
   if (data.shape().masked) require_observed_columns(world, data);
-  return fit_transform(world, data.split("train"), data.shape(), config.data.normalize);
+  Transform transform = fit_transform(world, data.split("train"), data.shape(), config.data.normalize);
+  if (const std::vector<ColumnBlock> columns = mixed_columns(config); !columns.empty())
+    keep_other_columns(transform, columns);
+  return transform;
 }
 
 bool saved_in_unit_interval(const RunConfig& config, const Checkpoint& checkpoint) {
@@ -368,13 +174,15 @@ Transform saved_transform(const RunConfig& config, const DataShape& data) {
   return transform;
 }
 
-void transform_rows(Dataset& data, const Model& model, const RunConfig& config) {
+void transform_rows(Dataset& data, const Model& model, RunConfig& config) {
   Transform transform = model.transform();
   if (transform.shift.defined()) {
     transform.shift = transform.shift.cpu();
     transform.scale = transform.scale.cpu();
   }
   ValueRule rule = config.data.values;
+  const std::vector<ColumnBlock> columns = mixed_columns(config);
+  if (!columns.empty()) rule = rule_of_columns(columns);
   if (config.data.binarize != "none")
     rule = {
         Support::unit_interval,

@@ -31,7 +31,7 @@ const std::vector<Condition>& conditions() {
     return names;
   };
   static const std::vector<std::string> without_scale =
-      and_counts({"bernoulli", "categorical", "multinomial"});
+      and_counts({"bernoulli", "categorical", "mixed", "multinomial"});
   static const std::vector<Condition> all{
       {"optimizer.schedule_steps", "optimizer.schedule", {"step", "cosine"}},
       {"optimizer.milestones", "optimizer.schedule", {"milestones"}},
@@ -52,11 +52,12 @@ const std::vector<Condition>& conditions() {
       {"model.likelihood_levels",
        "model.likelihood",
        {},
-       and_counts({"bernoulli", "gaussian", "laplace", "multinomial", "student_t"})},
+       and_counts({"bernoulli", "gaussian", "laplace", "multinomial", "mixed", "student_t"})},
       {"model.likelihood_degrees", "model.likelihood", {"student_t"}},
       {"model.library", "model.likelihood", counts},
       {"model.library_size", "model.library", {"observed"}},
       {"model.dispersion", "model.likelihood", {"negative_binomial", "zero_inflated_negative_binomial"}},
+      {"model.likelihood_columns", "model.likelihood", {"mixed"}},
   };
   return all;
 }
