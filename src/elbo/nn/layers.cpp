@@ -10,6 +10,8 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
+#include "elbo/nn/convolve.h"
+#include "elbo/nn/linear.h"
 #include "elbo/nn/precision.h"
 
 namespace elbo {
@@ -58,7 +60,7 @@ Linear::Linear(int64_t in, int64_t out, RandomGenerator& init)
       bias_(register_parameter("bias", initial_values({out}, in, init))) {}
 
 torch::Tensor Linear::forward(const torch::Tensor& x) {
-  return in_matmul_precision(x, weight_, bias_, torch::linear);
+  return in_matmul_precision(x, weight_, bias_, linear);
 }
 
 Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
@@ -70,10 +72,9 @@ Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t 
       padding_(padding) {}
 
 torch::Tensor Conv2d::forward(const torch::Tensor& x) {
-  return in_matmul_precision(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_,
-                             [&](const auto& in, const auto& w, const auto& b) {
-                               return torch::conv2d(in, w, b, stride_, padding_);
-                             });
+  return in_matmul_precision(x, weight_, bias_, [&](const auto& in, const auto& w, const auto& b) {
+    return conv2d(in, w, b, stride_, padding_);
+  });
 }
 
 void Conv2d::pretty_print(std::ostream& stream) const {
@@ -91,10 +92,9 @@ ConvTranspose2d::ConvTranspose2d(int64_t in, int64_t out, int64_t kernel, int64_
       output_padding_(output_padding) {}
 
 torch::Tensor ConvTranspose2d::forward(const torch::Tensor& x) {
-  return in_matmul_precision(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_,
-                             [&](const auto& in, const auto& w, const auto& b) {
-                               return torch::conv_transpose2d(in, w, b, stride_, padding_, output_padding_);
-                             });
+  return in_matmul_precision(x, weight_, bias_, [&](const auto& in, const auto& w, const auto& b) {
+    return conv_transpose2d(in, w, b, stride_, padding_, output_padding_);
+  });
 }
 
 void ConvTranspose2d::pretty_print(std::ostream& stream) const {
