@@ -1,8 +1,6 @@
-// The inner loops of the matrix product, compiled once for each instruction set. This file includes nothing
-// that has inline functions: the linker keeps one copy of each of them, which might be one with instructions
-// that the CPU lacks.
+// The inner loops of the matrix product, compiled once for each instruction set.
 #pragma once
-#include <stdint.h>
+#include "elbo/kernels/vector.h"
 
 namespace elbo {
 
@@ -28,10 +26,9 @@ void multiply_portable(const ProductBlock& block);
 
 namespace {
 
-// One tile of C: `height` rows and `vectors` vectors of columns. Vector has load(), store(), broadcast() and
-// fma(a, b, c) = a·b + c, rounded once. a_step: the stride of A along the depth if it is known to be 1, else
-// 0.
-template <typename Vector, int height, int vectors, bool deep>
+// One tile of C: `height` rows and `vectors` vectors of columns. deep: A's stride along the depth is 1, else
+// that along the rows is.
+template <int height, int vectors, bool deep>
 [[gnu::always_inline]] inline void multiply_tile(int64_t depth, const float* a, int64_t a_row,
                                                  int64_t a_depth, const float* b, int64_t b_depth, float* c,
                                                  int64_t c_row) {
@@ -46,7 +43,7 @@ template <typename Vector, int height, int vectors, bool deep>
     for (int j = 0; j < vectors; ++j) right[j] = Vector::load(b + j * Vector::width);
 #pragma GCC unroll 16
     for (int i = 0; i < height; ++i) {
-      const Vector left = Vector::broadcast(deep ? a[i * a_row] : a[i]);
+      const Vector left = Vector::all(deep ? a[i * a_row] : a[i]);
 #pragma GCC unroll 2
       for (int j = 0; j < vectors; ++j) sum[i][j] = Vector::fma(left, right[j], sum[i][j]);
     }
@@ -60,64 +57,64 @@ template <typename Vector, int height, int vectors, bool deep>
 }
 
 // A tile of `columns` columns, at most those of a panel: what does not fill the vectors goes through a copy.
-template <typename Vector, int height, bool deep>
+template <int height, bool deep>
 [[gnu::always_inline]] inline void multiply_edge(int64_t columns, const ProductBlock& block, const float* a,
                                                  const float* b, float* c) {
   constexpr int64_t width = Vector::width;
   if (columns == 2 * width)
-    return multiply_tile<Vector, height, 2, deep>(block.depth, a, block.a_row, block.a_depth, b,
-                                                  block.b_depth, c, block.c_row);
+    return multiply_tile<height, 2, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, c,
+                                          block.c_row);
   if (columns == width)
-    return multiply_tile<Vector, height, 1, deep>(block.depth, a, block.a_row, block.a_depth, b,
-                                                  block.b_depth, c, block.c_row);
+    return multiply_tile<height, 1, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, c,
+                                          block.c_row);
   alignas(64) float copy[height][2 * width] = {};
   for (int i = 0; i < height; ++i)
     for (int64_t j = 0; j < columns; ++j) copy[i][j] = c[i * block.c_row + j];
   if (columns > width)
-    multiply_tile<Vector, height, 2, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth,
-                                           copy[0], 2 * width);
+    multiply_tile<height, 2, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, copy[0],
+                                   2 * width);
   else
-    multiply_tile<Vector, height, 1, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth,
-                                           copy[0], 2 * width);
+    multiply_tile<height, 1, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, copy[0],
+                                   2 * width);
   for (int i = 0; i < height; ++i)
     for (int64_t j = 0; j < columns; ++j) c[i * block.c_row + j] = copy[i][j];
 }
 
 // `height` rows of C from row i on.
-template <typename Vector, int height, bool deep>
+template <int height, bool deep>
 [[gnu::noinline]] void multiply_rows(const ProductBlock& block, int64_t i) {
   constexpr int64_t panel = 2 * Vector::width;
   const float* const a = block.a + i * block.a_row;
   float* const c = block.c + i * block.c_row;
   for (int64_t j = 0; j < block.columns; j += panel) {
     const int64_t columns = block.columns - j < panel ? block.columns - j : panel;
-    multiply_edge<Vector, height, deep>(columns, block, a, block.b + j / panel * block.b_panel, c + j);
+    multiply_edge<height, deep>(columns, block, a, block.b + j / panel * block.b_panel, c + j);
   }
 }
 
 // The rows below the last full tile, at most `height`, in one tile of their number.
-template <typename Vector, int height, bool deep>
+template <int height, bool deep>
 void multiply_rest(const ProductBlock& block, int64_t i) {
   if constexpr (height > 0) {
-    if (block.rows - i == height) return multiply_rows<Vector, height, deep>(block, i);
-    multiply_rest<Vector, height - 1, deep>(block, i);
+    if (block.rows - i == height) return multiply_rows<height, deep>(block, i);
+    multiply_rest<height - 1, deep>(block, i);
   }
 }
 
-template <typename Vector, int height, bool deep>
+template <int height, bool deep>
 void multiply_block(const ProductBlock& block) {
   int64_t i = 0;
-  for (; i + height <= block.rows; i += height) multiply_rows<Vector, height, deep>(block, i);
-  multiply_rest<Vector, height - 1, deep>(block, i);
+  for (; i + height <= block.rows; i += height) multiply_rows<height, deep>(block, i);
+  multiply_rest<height - 1, deep>(block, i);
 }
 
 // height: rows of a tile, so that its sums, two vectors of B and one of A fill the registers.
-template <typename Vector, int height>
+template <int height>
 void multiply(const ProductBlock& block) {
   if (block.a_depth == 1)
-    multiply_block<Vector, height, true>(block);
+    multiply_block<height, true>(block);
   else
-    multiply_block<Vector, height, false>(block);
+    multiply_block<height, false>(block);
 }
 
 }  // namespace
