@@ -158,7 +158,8 @@ struct Vector {
   }
   static Vector scaled(Vector x, Vector n) {
     return each([&](int i) {
-      const auto exponent = static_cast<uint32_t>(static_cast<int32_t>(n.value[i]) + 127);
+      const float whole = n.value[i] > -127.0F && n.value[i] < 128.0F ? n.value[i] : 0.0F;  // NaN: any
+      const auto exponent = static_cast<uint32_t>(static_cast<int32_t>(whole) + 127);
       return x.value[i] * from_bits(exponent << 23U);
     });
   }
