@@ -12,6 +12,8 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
+#include "elbo/nn/convolve.h"
+#include "elbo/nn/linear.h"
 #include "elbo/nn/precision.h"
 
 namespace elbo {
@@ -78,7 +80,7 @@ Linear::Linear(int64_t in, int64_t out, RandomGenerator& init)
       bias_(register_parameter("bias", initial_values({out}, in, init))) {}
 
 torch::Tensor Linear::forward(const torch::Tensor& x) {
-  return in_matmul_precision(x, weight_, bias_, torch::linear);
+  return in_matmul_precision(x, weight_, bias_, linear);
 }
 
 Convolution::Convolution(int64_t spatial, int64_t in, int64_t out, int64_t kernel, int64_t stride,
@@ -89,14 +91,9 @@ Convolution::Convolution(int64_t spatial, int64_t in, int64_t out, int64_t kerne
       padding_(padding) {}
 
 torch::Tensor Convolution::forward(const torch::Tensor& x) {
-  const auto spatial = static_cast<size_t>(x.dim() - 2);
-  const std::vector<int64_t> stride(spatial, stride_), padding(spatial, padding_), ones(spatial, 1),
-      zeros(spatial, 0);
-  return in_matmul_precision(x.contiguous(channels_last(x)), weight_, bias_,
-                             [&](const auto& in, const auto& w, const auto& b) {
-                               return torch::convolution(in, w, b, stride, padding, ones,
-                                                         /*transposed=*/false, zeros, /*groups=*/1);
-                             });
+  return in_matmul_precision(x, weight_, bias_, [&](const auto& in, const auto& w, const auto& b) {
+    return convolve(in, w, b, stride_, padding_);
+  });
 }
 
 void Convolution::pretty_print(std::ostream& stream) const {
@@ -117,13 +114,9 @@ TransposedConvolution::TransposedConvolution(int64_t in, int64_t out, int64_t ke
       output_padding_(std::move(output_padding)) {}
 
 torch::Tensor TransposedConvolution::forward(const torch::Tensor& x) {
-  const size_t spatial = output_padding_.size();
-  const std::vector<int64_t> stride(spatial, stride_), padding(spatial, padding_), ones(spatial, 1);
-  return in_matmul_precision(x.contiguous(channels_last(x)), weight_, bias_,
-                             [&](const auto& in, const auto& w, const auto& b) {
-                               return torch::convolution(in, w, b, stride, padding, ones,
-                                                         /*transposed=*/true, output_padding_, /*groups=*/1);
-                             });
+  return in_matmul_precision(x, weight_, bias_, [&](const auto& in, const auto& w, const auto& b) {
+    return convolve_transposed(in, w, b, stride_, padding_, output_padding_);
+  });
 }
 
 void TransposedConvolution::pretty_print(std::ostream& stream) const {

@@ -11,6 +11,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
 #include "elbo/nn/layers.h"
+#include "elbo/nn/linear.h"
 #include "elbo/nn/precision.h"
 
 namespace elbo {
@@ -33,11 +34,11 @@ RecurrentCell::RecurrentCell(int64_t in, int64_t hidden, int64_t gates, int64_t 
       bias_hh_(register_parameter("bias_hh", initial_values({gates * hidden}, hidden, init))) {}
 
 torch::Tensor RecurrentCell::input_gates(const torch::Tensor& x) const {
-  return in_matmul_precision(x, weight_ih_, bias_ih_, torch::linear);
+  return in_matmul_precision(x, weight_ih_, bias_ih_, linear);
 }
 
 torch::Tensor RecurrentCell::hidden_gates(const torch::Tensor& output) const {
-  return in_matmul_precision(output, weight_hh_, bias_hh_, torch::linear);
+  return in_matmul_precision(output, weight_hh_, bias_hh_, linear);
 }
 
 // One matrix product for all elements is faster than one per element. It includes the padding, because the

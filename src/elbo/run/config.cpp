@@ -114,6 +114,10 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
         "train.microbatch={}: makes {} microbatches of train.batch={}, at most {} can be; choose a larger "
         "one",
         train.microbatch, config->microbatches(), train.batch, most_microbatches);
+  if (train.kernels == "portable" && train.precision != "float32")
+    usage_error(
+        "train.kernels=portable: computes in float32 only, not train.precision={}; use train.kernels=library",
+        train.precision);
   if (config->data.path.empty())
     usage_error(
         "data.path: no data set is named; give it in the configuration's [data] section or as elbo train "
@@ -155,6 +159,10 @@ void TrainOptions::bind(OptionTable& table) {
   table.add_choice("train.precision", precision, {"float32", "bfloat16"},
                    "type of the factors in matrix products and convolutions; with bfloat16, sums, densities, "
                    "parameters, gradients, the optimiser and evaluations stay float32");
+  table.add_choice(
+      "train.kernels", kernels, {"library", "portable"},
+      "what computes matrix products and convolutions on CPUs; library: LibTorch; portable: elbo's own, "
+      "which add in one order, with the same bits on every CPU and for every number of rows at once");
   table.add_choice("train.communication", communication, {"auto", "mpi", "nccl"},
                    "what transfers gradients and parameters; nccl: between GPUs; mpi: through host memory; "
                    "auto: nccl if the ranks compute on GPUs, else mpi");
