@@ -47,11 +47,6 @@ torch::Tensor convolution_weights(std::vector<int64_t> sizes, int64_t kernel, in
   return initial_values(sizes, fan_in * kernel_volume(kernel, spatial), init);
 }
 
-torch::MemoryFormat channels_last(const torch::Tensor& x) {
-  constexpr int64_t image_batch = 4;
-  return x.dim() == image_batch ? torch::MemoryFormat::ChannelsLast : torch::MemoryFormat::ChannelsLast3d;
-}
-
 }  // namespace
 
 // A layer that does not fit in memory is an error that names the settings, before the system kills the
