@@ -1,37 +1,15 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-#include <numeric>
-
 #include "elbo/base/random.h"
 #include "elbo/comm/self.h"
 #include "elbo/run/fit_transform.h"
 #include "elbo/run/row_pass.h"
 #include "ranks.h"
+#include "rows_in_memory.h"
 
 namespace elbo {
 namespace {
-
-class RowsInMemory final : public RowSource {
- public:
-  explicit RowsInMemory(torch::Tensor x, torch::Tensor length = {})
-      : x_(std::move(x)), length_(std::move(length)) {}
-  int64_t rows() const override { return x_.size(0); }
-  int64_t rows_per_chunk() const override { return 100; }
-  int64_t bytes_per_row() const override { return x_.numel() / x_.size(0) * 4; }
-  Batch read(const std::vector<int64_t>& ids) const override {
-    const torch::Tensor index = torch::tensor(ids);
-    return {x_.index_select(0, index),
-            {},
-            index,
-            length_.defined() ? length_.index_select(0, index) : torch::Tensor()};
-  }
-  void read_all() const override {}
-  std::string access_method() const override { return "from memory"; }
-
- private:
-  torch::Tensor x_, length_;
-};
 
 // Columns of very different sizes, the last one constant.
 torch::Tensor table() {

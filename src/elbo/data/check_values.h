@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "elbo/base/support.h"
 
@@ -11,6 +12,8 @@ namespace elbo {
 struct ValueRule {
   Support support = Support::real;
   std::string remedy;
+  std::vector<Support>
+      columns{};  // of tables whose columns differ, in place of `support`; empty: they do not
 };
 
 // Whether all n values are finite and in the support. Runs at memory bandwidth.

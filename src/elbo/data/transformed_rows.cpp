@@ -14,17 +14,29 @@ TransformedRows::TransformedRows(std::shared_ptr<const RowSource> rows, Transfor
     : rows_(std::move(rows)), transform_(std::move(transform)), rule_(std::move(rule)) {}
 
 void TransformedRows::require(const Batch& batch, const ValueRule& rule) const {
-  if (rule.support == Support::real) return;  // finite they are
   const auto* x = batch.x.const_data_ptr<float>();
-  if (are_valid(x, batch.x.numel(), rule.support)) return;
   const int64_t features = batch.x.numel() / batch.size();
+  if (!rule.columns.empty()) {
+    for (int64_t i = 0; i < batch.x.numel(); ++i)
+      if (const Support support = rule.columns[static_cast<size_t>(i % features)];
+          !are_valid(x + i, 1, support))
+        reject(batch, i / features, support, x[i], rule);
+    return;
+  }
+  if (rule.support == Support::real) return;  // finite they are
+  if (are_valid(x, batch.x.numel(), rule.support)) return;
   int64_t row = 0;
   while (are_valid(x + row * features, features, rule.support)) ++row;
   const float* wrong =
       std::find_if_not(x + row * features, x + (row + 1) * features,
                        [&](const float& value) { return are_valid(&value, 1, rule.support); });
+  reject(batch, row, rule.support, *wrong, rule);
+}
+
+void TransformedRows::reject(const Batch& batch, int64_t row, Support support, float value,
+                             const ValueRule& rule) const {
   usage_error("{} has a value {}: {:g}; {}", rows_->place_of(batch.ids[row].item<int64_t>()),
-              rule.support == Support::unit_interval ? "outside of [0, 1]" : "below 0", *wrong, rule.remedy);
+              support == Support::unit_interval ? "outside of [0, 1]" : "below 0", value, rule.remedy);
 }
 
 Batch TransformedRows::read(const std::vector<int64_t>& ids) const {
@@ -39,7 +51,7 @@ Batch TransformedRows::read(const std::vector<int64_t>& ids) const {
 
 void TransformedRows::read_all() const {
   rows_->read_all();
-  if (rule_.support == Support::real && transform_.kind != "log1p") return;
+  if (rule_.support == Support::real && rule_.columns.empty() && transform_.kind != "log1p") return;
   const int64_t at_once = std::max<int64_t>(1, rows_per_chunk());
   std::vector<int64_t> ids;
   for (int64_t first = 0; first < rows(); first += at_once) {

@@ -26,6 +26,8 @@ class TransformedRows final : public RowSource {
 
  private:
   void require(const Batch& batch, const ValueRule& rule) const;
+  [[noreturn]] void reject(const Batch& batch, int64_t row, Support support, float value,
+                           const ValueRule& rule) const;
 
   std::shared_ptr<const RowSource> rows_;
   Transform transform_;

@@ -27,6 +27,10 @@ LikelihoodOptions adversarial_likelihood(LikelihoodOptions options, const std::s
         "model.likelihood={}: its mean is not differentiable everywhere or not on the scale of the data, "
         "so {} cannot learn from it; use bernoulli, gaussian, laplace or categorical",
         options.name, model);
+  if (options.name == "mixed")
+    usage_error(
+        "model.likelihood=mixed: {} does not maximise p(x|z), so it cannot learn its scales; use gaussian",
+        model);
   if (options.variance == "auto") options.variance = "fixed";
   if (options.variance != "fixed")
     usage_error(
@@ -50,7 +54,7 @@ GaussianVae::GaussianVae(const ModelContext& context, const GaussianVaeOptions& 
 }
 
 DiagonalNormal GaussianVae::infer(const torch::Tensor& x, const torch::Tensor& label) {
-  return DiagonalNormal::of(encoder_->forward(x, condition(label)));
+  return DiagonalNormal::of(encoder_->forward(likelihood_->encoder_input(x), condition(label)));
 }
 
 torch::Tensor GaussianVae::decoder_output(const torch::Tensor& z, const torch::Tensor& label) {

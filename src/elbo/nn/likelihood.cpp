@@ -19,6 +19,7 @@ std::shared_ptr<Likelihood> laplace_likelihood(const LikelihoodOptions& options)
 std::shared_ptr<Likelihood> discretized_logistic_likelihood(const LikelihoodOptions& options);
 std::shared_ptr<Likelihood> categorical_likelihood(const LikelihoodOptions& options);
 std::shared_ptr<Likelihood> multinomial_likelihood(const LikelihoodOptions& options);
+std::shared_ptr<Likelihood> mixed_likelihood(const LikelihoodOptions& options);
 
 namespace {
 
@@ -39,6 +40,7 @@ constexpr NamedLikelihood likelihoods[] = {
      .default_variance = "predicted"},
     {.name = "categorical", .make = categorical_likelihood, .support = Support::unit_interval},
     {.name = "multinomial", .make = multinomial_likelihood, .support = Support::non_negative},
+    {.name = "mixed", .make = mixed_likelihood},
 };
 
 std::vector<std::string> choices() {
@@ -59,9 +61,8 @@ void LikelihoodOptions::bind(OptionTable& table) {
   table.add_choice(
       "model.likelihood", name, choices(),
       "p(x|z) of each element; bernoulli: x in [0, 1]; discretized_logistic, categorical: x in [0, 1] with "
-      "model.likelihood_levels values; multinomial: counts, such as interactions, 0 or more; auto: bernoulli "
-      "for "
-      "images, gaussian otherwise");
+      "model.likelihood_levels values; multinomial: counts, such as interactions, 0 or more; "
+      "mixed: tables, by model.likelihood_columns; auto: bernoulli for images, gaussian otherwise");
   table.add_choice("model.likelihood_variance", variance, {"auto", "fixed", "learned", "predicted"},
                    "how the scale of gaussian, laplace and discretized_logistic is set; fixed: it is "
                    "model.likelihood_scale; learned: one number; predicted: by the decoder, for each "
@@ -71,6 +72,11 @@ void LikelihoodOptions::bind(OptionTable& table) {
             Range::above(0));
   table.add("model.likelihood_levels", levels,
             "number of values of an element, for categorical and discretized_logistic", Range::at_least(2));
+  table.add("model.likelihood_columns", columns,
+            "mixed: what the columns hold, from left to right, such as gaussian:4,categorical:3,bernoulli; "
+            "gaussian: a mean, and a standard deviation that is learned for each column; bernoulli: 0 and 1; "
+            "count: whole numbers of 0 or more, as a negative binomial; categorical: one variable, with a "
+            "column for each of its categories that is 0 or 1; auto: as the training rows say");
 }
 
 torch::Tensor Likelihood::log_prob(const torch::Tensor& decoded, const torch::Tensor& x,

@@ -20,6 +20,7 @@ struct LikelihoodOptions {
   std::string variance = "auto";
   double scale = 1.0;    // gaussian: σ, laplace: b, discretized_logistic: s; the fixed or the initial value
   int64_t levels = 256;  // categorical, discretized_logistic: an element is one of 0, 1/(levels-1), … 1
+  std::string columns = "auto";   // mixed: what the columns hold (nn/columns.h)
   void bind(OptionTable& table);  // under model.likelihood*
 };
 
@@ -39,6 +40,9 @@ class Likelihood : public torch::nn::Module {
   // E[x|z], (n, param_channels, …row) → (n, …row), in units of x.
   virtual torch::Tensor mean(const torch::Tensor& decoded) const = 0;
   virtual torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const = 0;  // (n, …row)
+
+  // x as an encoder should see it, (b, …row): values that may be large are compressed.
+  virtual torch::Tensor encoder_input(const torch::Tensor& x) const { return x; }
 
   // True for a probability, false for a density. The bits per dimension of rows of D bytes, scaled to [0, 1]:
   //   probability: -log p(x|z) / (D log 2)

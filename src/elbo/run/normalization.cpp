@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <torch/types.h>
 
+#include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
 #include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/run/fit_transform.h"
 #include "elbo/run/row_pass.h"
+#include "elbo/run/table_columns.h"
 
 namespace elbo {
 namespace {
@@ -75,12 +77,48 @@ bool gives_unit_interval(const Dataset& data, const std::string& kind) {
   return values.min().item<double>() >= 0 && values.max().item<double>() <= 1;
 }
 
-Normalization decide(Communicator& world, const RunConfig& config, const Dataset& data) {
+// Of the columns of a mixed likelihood, those with a mean and a deviation are transformed.
+Normalization decide_for_columns(const std::string& kind, const std::vector<ColumnBlock>& columns) {
+  if (kind == "auto") return {.kind = has_kind(columns, ColumnKind::gaussian) ? "standardize" : "none"};
+  if (kind != "none" && kind != "standardize" && kind != "robust")
+    usage_error(
+        "data.normalize={}: transforms all columns alike, and model.likelihood=mixed has columns of several "
+        "kinds; use auto, standardize, robust or none",
+        kind);
+  return {.kind = kind};
+}
+
+Normalization decide(Communicator& world, RunConfig& config, const Dataset& data) {
   const bool binarized = config.data.binarize != "none";
+  if (const std::vector<ColumnBlock> columns = mixed_columns(config); !columns.empty())
+    return decide_for_columns(config.data.normalize, columns);
   if (config.data.normalize != "auto")
     return {.kind = config.data.normalize,
             .in_unit_interval = binarized || gives_unit_interval(data, config.data.normalize)};
   return choose_normalization(world, data, config.data.values.support == Support::non_negative, binarized);
+}
+
+// Only gaussian columns are transformed.
+void keep_other_columns(Transform& transform, const std::vector<ColumnBlock>& columns) {
+  if (!transform.shift.defined()) return;
+  int64_t first = 0;
+  for (const ColumnBlock& block : columns) {
+    if (block.kind != ColumnKind::gaussian) {
+      transform.shift.narrow(0, first, block.columns).zero_();
+      transform.scale.narrow(0, first, block.columns).fill_(1);
+    }
+    first += block.columns;
+  }
+}
+
+// What each column must be for the mixed likelihood.
+ValueRule rule_of_columns(const std::vector<ColumnBlock>& columns) {
+  ValueRule rule{.support = Support::real,
+                 .remedy = "model.likelihood_columns says what the column holds; correct one of the two"};
+  const std::vector<ColumnKind> kinds = kinds_by_column(columns);
+  rule.columns.reserve(kinds.size());
+  for (const ColumnKind kind : kinds) rule.columns.push_back(support_of(kind));
+  return rule;
 }
 
 }  // namespace
@@ -100,7 +138,10 @@ Transform fit_normalization(Communicator& world, RunConfig& config, Dataset& dat
   const std::vector<std::string> words = split(broadcast_text(world, text, 0), ' ');
   config.data.normalize = words[0];
   data.set_in_unit_interval(words[1] == "1");
-  return fit_transform(world, data.split("train"), data.shape(), config.data.normalize);
+  Transform transform = fit_transform(world, data.split("train"), data.shape(), config.data.normalize);
+  if (const std::vector<ColumnBlock> columns = mixed_columns(config); !columns.empty())
+    keep_other_columns(transform, columns);
+  return transform;
 }
 
 bool saved_in_unit_interval(const RunConfig& config, const Checkpoint& checkpoint) {
@@ -118,13 +159,15 @@ Transform saved_transform(const RunConfig& config, const DataShape& data) {
   return transform;
 }
 
-void transform_rows(Dataset& data, const Model& model, const RunConfig& config) {
+void transform_rows(Dataset& data, const Model& model, RunConfig& config) {
   Transform transform = model.transform();
   if (transform.shift.defined()) {
     transform.shift = transform.shift.cpu();
     transform.scale = transform.scale.cpu();
   }
   ValueRule rule = config.data.values;
+  const std::vector<ColumnBlock> columns = mixed_columns(config);
+  if (!columns.empty()) rule = rule_of_columns(columns);
   if (config.data.binarize != "none")
     rule = {
         Support::unit_interval,

@@ -34,6 +34,6 @@ Transform saved_transform(const RunConfig& config, const DataShape& data);
 
 // Transforms the rows of the data set as the model needs them, and limits them to the values that it can
 // explain.
-void transform_rows(Dataset& data, const Model& model, const RunConfig& config);
+void transform_rows(Dataset& data, const Model& model, RunConfig& config);
 
 }  // namespace elbo

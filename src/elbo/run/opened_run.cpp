@@ -9,6 +9,7 @@
 #include "elbo/run/normalization.h"
 #include "elbo/run/open_data.h"
 #include "elbo/run/preflight.h"
+#include "elbo/run/table_columns.h"
 
 namespace elbo {
 
@@ -32,6 +33,7 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
   Dataset dataset = open_data(config, environment, *world, start ? &*start : nullptr, trains);
   static_cast<void>(dataset.split("train"));  // if there is none, that is the error
   const Checkpoint* continued = start ? &*start : nullptr;
+  settle_columns(*world, config, dataset, continued);
   const Transform transform = fit_normalization(*world, config, dataset, continued);
   std::shared_ptr<Model> model =
       build_model(config, dataset.shape(), transform, continued, config.directory());

@@ -25,8 +25,8 @@ struct OpenedRun {
 };
 
 // Opens and checks everything, and logs warnings that matter before the first step; writes nothing, but
-// copies data to data.stage where `purpose` is to train. Resolves data.shuffle_buffer_bytes and
-// data.normalize. Throws usage Errors. Collective.
+// copies data to data.stage where `purpose` is to train. Resolves data.shuffle_buffer_bytes,
+// model.likelihood_columns and data.normalize. Throws usage Errors. Collective.
 enum class OpenPurpose { train, check };
 OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, OpenPurpose purpose);
 

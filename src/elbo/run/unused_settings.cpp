@@ -39,12 +39,19 @@ const std::vector<Condition>& conditions() {
       {"model.ema_decay", "model.codebook", {"ema"}},
       {"model.capacity_steps", "model.capacity", {}, {"0"}},
       {"model.capacity_weight", "model.capacity", {}, {"0"}},
-      {"model.likelihood_scale", "model.likelihood", {}, {"bernoulli", "categorical", "multinomial"}},
-      {"model.likelihood_variance", "model.likelihood", {}, {"bernoulli", "categorical", "multinomial"}},
+      {"model.likelihood_scale",
+       "model.likelihood",
+       {},
+       {"bernoulli", "categorical", "multinomial", "mixed"}},
+      {"model.likelihood_variance",
+       "model.likelihood",
+       {},
+       {"bernoulli", "categorical", "multinomial", "mixed"}},
       {"model.likelihood_levels",
        "model.likelihood",
        {},
-       {"bernoulli", "gaussian", "laplace", "multinomial"}},
+       {"bernoulli", "gaussian", "laplace", "multinomial", "mixed"}},
+      {"model.likelihood_columns", "model.likelihood", {"mixed"}},
   };
   return all;
 }

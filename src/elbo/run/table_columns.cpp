@@ -1,0 +1,150 @@
+#include "elbo/run/table_columns.h"
+
+#include <torch/types.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "elbo/base/error.h"
+#include "elbo/base/text.h"
+#include "elbo/run/row_pass.h"
+
+namespace elbo {
+namespace {
+
+constexpr const char* columns_key = "model.likelihood_columns";
+
+// What one pass over the rows finds: for each column a number that can be joined by max, and the sum of whole
+// numbers, which is exact in any order.
+class ColumnPass {
+ public:
+  explicit ColumnPass(int64_t columns)
+      : columns_(columns),
+        largest_(static_cast<size_t>(5 * columns), -std::numeric_limits<double>::infinity()),
+        sums_(static_cast<size_t>(2 * columns), 0) {}
+
+  void add(const torch::Tensor& x) {  // (n, columns)
+    const auto* row = x.const_data_ptr<float>();
+    for (int64_t i = 0; i < x.size(0); ++i, row += columns_) {
+      add_values(row);
+      add_ones(row);
+    }
+  }
+
+  TableColumns conclude(Communicator& world) {
+    join(world, largest_, ReduceOp::max);
+    join(world, sums_, ReduceOp::sum);
+    TableColumns table;
+    table.values.resize(static_cast<size_t>(columns_));
+    for (int64_t i = 0; i < columns_; ++i)
+      table.values[static_cast<size_t>(i)] = {.lowest = -at(negative, i),
+                                              .highest = at(value, i),
+                                              .mean = sum(total, i) / std::max(1.0, sum(count, i)),
+                                              .whole = at(fraction, i) <= 0};
+    for (int64_t i = 0; i < columns_;) {
+      const int64_t width = std::max<int64_t>(1, width_of_category(table.values, i));
+      const ColumnKind kind =
+          width > 1 ? ColumnKind::categorical : kind_of(table.values[static_cast<size_t>(i)]);
+      table.blocks.push_back({.kind = kind, .columns = width});
+      i += width;
+    }
+    return table;
+  }
+
+ private:
+  // The largest value, its negative and the distance from whole numbers of a column; of the columns from this
+  // one on, the largest place of a row's first 1, and the negative of the smallest place of its second.
+  enum Largest : int64_t { value, negative, fraction, first_one, negative_second_one };
+  enum Sum : int64_t { count, total };
+  double& at(Largest what, int64_t column) { return largest_[static_cast<size_t>(what * columns_ + column)]; }
+  double& sum(Sum what, int64_t column) { return sums_[static_cast<size_t>(what * columns_ + column)]; }
+  static void join(Communicator& world, std::vector<double>& values, ReduceOp op) {
+    torch::Tensor tensor =
+        torch::from_blob(values.data(), {static_cast<int64_t>(values.size())}, torch::kFloat64);
+    world.all_reduce(tensor, op);
+  }
+  static void raise(double& to, double by) { to = std::max(to, by); }
+
+  void add_values(const float* row) {
+    for (int64_t i = 0; i < columns_; ++i) {
+      const double x = row[i];
+      raise(at(value, i), x);
+      raise(at(negative, i), -x);
+      raise(at(fraction, i), std::fabs(x - std::round(x)));
+      sum(count, i) += 1;
+      sum(total, i) += std::round(x);
+    }
+  }
+
+  void add_ones(const float* row) {
+    auto first = static_cast<double>(columns_), second = first;  // places of the next two ones
+    for (int64_t i = columns_ - 1; i >= 0; --i) {
+      if (row[i] == 1) {
+        second = first;
+        first = static_cast<double>(i);
+      }
+      raise(at(first_one, i), first);
+      raise(at(negative_second_one, i), -second);
+    }
+  }
+
+  // The number of columns from `begin` on of which exactly one is 1 in each row, the others 0; 0: none.
+  int64_t width_of_category(const std::vector<ColumnValues>& values, int64_t begin) {
+    const auto last = static_cast<int64_t>(at(first_one, begin));
+    if (last >= columns_ || last == begin) return 0;
+    const bool one_each = -at(negative_second_one, begin) > static_cast<double>(last);
+    const bool all_binary = std::all_of(values.begin() + begin, values.begin() + last + 1,
+                                        [](const ColumnValues& column) { return column.binary(); });
+    return one_each && all_binary ? last + 1 - begin : 0;
+  }
+
+  static ColumnKind kind_of(const ColumnValues& values) {
+    if (values.binary()) return ColumnKind::bernoulli;
+    return values.counts() ? ColumnKind::count : ColumnKind::gaussian;
+  }
+
+  int64_t columns_;
+  std::vector<double> largest_, sums_;  // (5, columns), (2, columns)
+};
+
+void require_table(const DataShape& shape) {
+  if (shape.x.size() != 1 || shape.tokens > 0)
+    usage_error(
+        "model.likelihood=mixed: needs rows of a table, (columns); this data set has rows of shape {}; use "
+        "another likelihood",
+        shape_text(shape.x));
+}
+
+}  // namespace
+
+TableColumns look_at_columns(Communicator& world, const RowSource& rows, const DataShape& shape) {
+  const RowPass pass(world, rows, shape.features());
+  ColumnPass columns(shape.features());
+  for (int64_t part = pass.own().first; part < pass.own().end; ++part)
+    columns.add(pass.read(part).x.contiguous());
+  return columns.conclude(world);
+}
+
+void settle_columns(Communicator& world, RunConfig& config, const Dataset& data, const Checkpoint* start) {
+  OptionTable table = config.table();
+  if (table.value("model.likelihood") != "mixed") return;
+  require_table(data.shape());
+  std::string columns = table.value(columns_key);
+  if (columns == "auto" && start != nullptr)
+    columns = saved_config(start->config, config.directory())->table().value(columns_key);
+  if (columns == "auto")
+    columns = columns_text(look_at_columns(world, data.split("train"), data.shape()).blocks);
+  if (const int64_t named = column_count(parse_columns(columns)); named != data.shape().features())
+    usage_error("{}={}: names {} columns, but {} has {}", columns_key, columns, named, config.data.path,
+                data.shape().features());
+  table.set({columns_key, columns}, "");
+}
+
+std::vector<ColumnBlock> mixed_columns(RunConfig& config) {
+  const OptionTable table = config.table();
+  if (table.value("model.likelihood") != "mixed") return {};
+  return parse_columns(table.value(columns_key));
+}
+
+}  // namespace elbo
