@@ -50,6 +50,11 @@ ordered_json to_json(const SavedRun& run, const Evaluation& evaluation) {
   json["bits_per_dim"] = value_or_null(evaluation.bits_per_dim);
   json["mse"] = value_or_null(evaluation.mse);
   json["psnr"] = value_or_null(evaluation.psnr);
+  if (evaluation.ndcg_100) {
+    json["ndcg_100"] = *evaluation.ndcg_100;
+    json["recall_20"] = value_or_null(evaluation.recall_20);
+    json["recall_50"] = value_or_null(evaluation.recall_50);
+  }
   json["active_units"] = value_or_null(evaluation.active_units);
   json["kl_per_dim"] = evaluation.kl_per_dim;
   return json;

@@ -18,6 +18,7 @@
 #include "elbo/hdf5/hdf5.h"
 #include "elbo/run/auto_config.h"
 #include "elbo/run/checkpoint.h"
+#include "elbo/run/config.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
@@ -28,9 +29,11 @@ void inspect_checkpoint(const fs::path& path) {
   fmt::print("checkpoint {}\nstep         {}\nfingerprint  {}\nwritten by   {} rank{}\ndata set     {}\n",
              path.string(), checkpoint.step, checkpoint.fingerprint, checkpoint.world_size,
              checkpoint.world_size == 1 ? "" : "s", checkpoint.dataset_fingerprint);
-  if (checkpoint.best_loss)
-    fmt::print("best         validation loss {:.4f} at step {}\n", *checkpoint.best_loss,
-               checkpoint.best_step);
+  if (checkpoint.best_loss) {
+    const bool by_rank = saved_config(checkpoint.config, path.string())->evaluate.best == "ndcg_100";
+    fmt::print("best         validation {} {:.4f} at step {}\n", by_rank ? "NDCG" : "loss",
+               by_rank ? -*checkpoint.best_loss : *checkpoint.best_loss, checkpoint.best_step);
+  }
   int64_t elements = 0;
   fmt::print("\nparameters\n");
   for (const auto& [name, tensor] : checkpoint.parameters) {

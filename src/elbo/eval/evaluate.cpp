@@ -11,6 +11,7 @@
 #include "elbo/base/index_range.h"
 #include "elbo/data/binarize.h"
 #include "elbo/data/loader.h"
+#include "elbo/eval/ranking.h"
 #include "elbo/nn/recurrent.h"
 #include "elbo/objectives/bounds.h"
 #include "elbo/parallel/sum_over_ranks.h"
@@ -34,7 +35,8 @@ struct Layout {
   int64_t latent = 0;
 
   // rows; elements without padding; loss; -ELBO; nll; squared error; PSNR; rows with values outside [0, 1];
-  // rows with values between the likelihood's levels; then the terms; then four blocks of `latent`.
+  // rows with values between the likelihood's levels; ranked rows and sums over them; then the terms; then
+  // four blocks of `latent`.
   enum Offset : int64_t {
     rows,
     elements,
@@ -45,6 +47,10 @@ struct Layout {
     psnr,
     outside,
     between_levels,
+    ranked_rows,
+    ndcg_100,
+    recall_20,
+    recall_50,
     first_term
   };
   int64_t latent_at(int64_t block) const {
@@ -132,6 +138,7 @@ class Evaluator {
       add_reconstruction(batch.x, model.decode(code.z, batch.label), mask, at);
       at[Layout::between_levels] = sum_of(between_levels(batch.x, mask, model.likelihood()->levels()));
     }
+    if (options_.ranking) add_ranking(rank_held_out(model, batch, key_of(options_).with("held_out")), at);
     add_posterior(code, sums);
     at[Layout::negative_elbo] = sum_of(layout_.tighter_bound ? terms.negative_elbo : terms.loss);
     if (options_.importance_samples > 0 && layout_.bound) {
@@ -166,6 +173,13 @@ class Evaluator {
     // The PSNR of a perfect reconstruction is infinite; it is limited to 100 dB.
     at[Layout::psnr] = sum_of(error.clamp_min(1e-10).log10() * -10);
     at[Layout::outside] = sum_of(x.lt(0).logical_or(x.gt(1)).flatten(1).any(1));
+  }
+
+  static void add_ranking(const Ranking& ranking, double* at) {
+    at[Layout::ranked_rows] = ranking.rows;
+    at[Layout::ndcg_100] = ranking.ndcg_100;
+    at[Layout::recall_20] = ranking.recall_20;
+    at[Layout::recall_50] = ranking.recall_50;
   }
 
   // (b): whether a row has a value that is not one of the levels 0, 1/(levels-1), … 1, up to the rounding of
@@ -268,6 +282,11 @@ Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const Evalu
         at[Layout::between_levels] == 0)
       result.bits_per_dim =
           bits_per_dim(*likelihood, result.nll.value_or(result.loss), mean(Layout::elements));
+  }
+  if (const double ranked = at[Layout::ranked_rows]; ranked > 0) {
+    result.ndcg_100 = at[Layout::ndcg_100] / ranked;
+    result.recall_20 = at[Layout::recall_20] / ranked;
+    result.recall_50 = at[Layout::recall_50] / ranked;
   }
   for (int64_t i = 0; i < layout.latent && layout.kl_per_dim; ++i)
     result.kl_per_dim.push_back(mean(layout.latent_at(Layout::kl) + i));

@@ -25,6 +25,7 @@ struct EvaluationOptions {
   uint64_t seed = 0;               // of the run
   bool pixels =
       false;  // rows are images or videos in [0, 1]: their PSNR and the bits of a density mean something
+  bool ranking = false;  // rows are interactions: how well held-out items are ranked is measured
 };
 
 // Means over the rows of the split, in nats per row unless noted.
@@ -42,6 +43,8 @@ struct Evaluation {
   std::optional<double> bits_per_dim;
   std::optional<double> mse;   // of reconstructions, per element; none if likelihood() is null
   std::optional<double> psnr;  // dB, mean over rows, peak 1; pixels only
+  // Of interactions, means over the rows with two or more of them (eval/ranking.h).
+  std::optional<double> ndcg_100, recall_20, recall_50;
   // Latent dimensions whose posterior mean, in standard deviations of its prior, has a variance of more than
   // 0.01 over the rows (Burda et al. 2016), without padding.
   std::optional<int64_t> active_units;

@@ -21,7 +21,7 @@ using NamedTensor = std::pair<std::string, torch::Tensor>;
 struct Progress {
   int64_t step = 0;                  // updates that were made
   std::optional<double> first_loss;  // the first finite loss of a step in training
-  std::optional<double> best_loss;   // lowest validation loss so far, and its step
+  std::optional<double> best_loss;   // lowest validation loss so far, or -NDCG (evaluate.best), and its step
   int64_t best_step = 0;
   bool evaluation_pending = false;  // an evaluation of this step was due and was interrupted
 };

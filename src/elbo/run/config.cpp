@@ -162,6 +162,10 @@ void EvaluateOptions::bind(OptionTable& table) {
       "how often the validation split, or the test split if there is none, is evaluated: epoch, never, or a "
       "number of steps; only a validation split decides which checkpoint is the best",
       Range::at_least(1));
+  table.add_choice(
+      "evaluate.best", best, {"loss", "ndcg_100"},
+      "which checkpoint is the best: that of the lowest loss, or of the highest NDCG of the first 100 "
+      "items (interactions only; Liang et al. 2018), on the validation split");
   table.add("evaluate.importance_samples", importance_samples,
             "importance samples K of the estimate of log p(x) in these evaluations (Burda et al. 2016); 0: "
             "not computed",
@@ -210,7 +214,8 @@ EvaluationOptions RunConfig::evaluation(const DataShape& shape, const std::strin
           .importance_samples = importance_samples,
           .binarize = data.binarize,
           .seed = static_cast<uint64_t>(train.seed),
-          .pixels = shape.has_pixels()};
+          .pixels = shape.has_pixels(),
+          .ranking = shape.kind == "interactions"};
 }
 
 std::string RunConfig::directory() const {
@@ -266,6 +271,7 @@ bool decides_results(const std::string& key) {
                                              "train.threads",      "train.communication",
                                              "train.bucket_bytes", "train.max_nonfinite_steps"};
   const std::string section = key.substr(0, key.find('.'));
+  if (key == "evaluate.best") return true;  // losses and ranks cannot be compared
   return section != "run" && section != "checkpoint" && section != "evaluate" &&
          std::ranges::find(free, key) == free.end();
 }

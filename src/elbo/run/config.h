@@ -33,6 +33,7 @@ struct TrainOptions {
 
 struct EvaluateOptions {
   std::string every = "epoch";  // epoch | never | a number of steps
+  std::string best = "loss";    // what the best checkpoint is the best in: loss | ndcg_100
   int64_t importance_samples = 0;
   int64_t microbatch = 128;
   void bind(OptionTable& table);

@@ -130,6 +130,9 @@ void MetricsWriter::after_evaluation(int64_t step, const Evaluation& evaluation,
                     {"terms", ordered_json::object()}};
   for (const auto& [name, value] : evaluation.terms) line["terms"][name] = number(value);
   if (evaluation.nll) line["nll"] = number(*evaluation.nll);
+  if (evaluation.ndcg_100) line["ndcg_100"] = number(*evaluation.ndcg_100);
+  if (evaluation.recall_20) line["recall_20"] = number(*evaluation.recall_20);
+  if (evaluation.recall_50) line["recall_50"] = number(*evaluation.recall_50);
   line["seconds"] = rounded_seconds(seconds());
   write_line(line.dump());
   log::info("{} after step {}: loss {:.3f}{}", evaluation.split, step, evaluation.loss,

@@ -9,10 +9,11 @@ namespace elbo {
 namespace {
 
 // Whether this is the best so far; only the validation split decides that.
-bool update_best(const Evaluation& evaluation, Progress& progress) {
-  if (evaluation.split != "validation" || !std::isfinite(evaluation.loss)) return false;
-  if (progress.best_loss && evaluation.loss >= *progress.best_loss) return false;
-  progress.best_loss = evaluation.loss;
+bool update_best(const Evaluation& evaluation, const std::string& best, Progress& progress) {
+  const double loss = best == "ndcg_100" ? -evaluation.ndcg_100.value_or(0) : evaluation.loss;
+  if (evaluation.split != "validation" || !std::isfinite(loss)) return false;
+  if (progress.best_loss && loss >= *progress.best_loss) return false;
+  progress.best_loss = loss;
   progress.best_step = progress.step;
   return true;
 }
@@ -29,7 +30,7 @@ bool train(const RunPlan& plan, Progress& progress, DataParallelStep& step, cons
     const std::optional<Evaluation> evaluation = inputs.evaluate();
     progress.evaluation_pending = !evaluation;
     if (evaluation) {
-      best = !divergence.suspected() && update_best(*evaluation, progress);
+      best = !divergence.suspected() && update_best(*evaluation, plan.evaluate.best, progress);
       metrics.after_evaluation(progress.step, *evaluation, best);
     }
     return evaluation.has_value();
