@@ -47,17 +47,29 @@ struct Request {
   std::vector<Choice> choices;  // made because only data were given
 };
 
-// What the user does not set, from what the data are like.
-std::vector<Choice> choices_for(Communicator& world, RunConfig& given, const CommandLine& line) {
-  OptionTable table = given.table();
+bool sets(const CommandLine& line, const std::string& key) {
+  return std::ranges::count(line.settings, key, &Setting::first) > 0;
+}
+
+// What the user does not set, from what the data are like. given: the settings besides those of the model.
+std::vector<Choice> choices_for(Communicator& world, const RunConfig& given, const CommandLine& line) {
   const Dataset data(given.data, Ranks{.compute_on_root = compute_on_root(world), .share = {}});
-  std::vector<Choice> choices = auto_config(world, data);
+  const bool epochs = given.train.steps == 0 && sets(line, "train.epochs");
+  std::vector<Choice> choices =
+      auto_config(world, data, {.steps = given.train.steps, .epochs = epochs ? given.train.epochs : 0});
+  RunConfig chosen;
+  chosen.model = find_model("vae");
+  for (const auto& [setting, why] : choices)
+    if (setting.first == "model.name") chosen.model = find_model(setting.second);
+  for (const auto& [key, value] : line.settings)
+    if (key == "model.name") chosen.model = find_model(value);
+  OptionTable table = chosen.table();
   std::erase_if(choices, [&](const Choice& choice) {
     const std::string& key = choice.setting.first;
-    return !table.has(key) || std::ranges::count(line.settings, key, &Setting::first) > 0 ||
-           (key == "train.epochs" && given.train.steps > 0);
+    return !table.has(key) || sets(line, key) || (key == "train.epochs" && given.train.steps > 0);
   });
   for (const Choice& choice : choices) table.set(choice.setting, "");
+  for (const Setting& setting : line.settings) table.set(setting, "--");
   for (const UnusedSetting& unused : unused_settings(table))  // beside what the user chose
     std::erase_if(choices, [&](const Choice& choice) { return choice.setting.first == unused.key; });
   return choices;
@@ -67,7 +79,12 @@ std::vector<Choice> choices_for(Communicator& world, RunConfig& given, const Com
 Request choose_config(const Environment& environment, const std::string& path, const CommandLine& line) {
   std::vector<Setting> settings{{"data.path", path}};
   settings.insert(settings.end(), line.settings.begin(), line.settings.end());
-  const std::unique_ptr<RunConfig> given = parse_config("", path, settings);
+  // Which options the model has is known once it is chosen.
+  std::vector<Setting> first = settings;
+  std::erase_if(first, [](const Setting& setting) {
+    return setting.first.starts_with("model.") && setting.first != "model.name";
+  });
+  const std::unique_ptr<RunConfig> given = parse_config("", path, first);
   const std::unique_ptr<Communicator> world = environment.make_world(given->run.timeout);
   std::vector<Choice> choices = choices_for(*world, *given, line);
   std::vector<Setting> all = parse_ini(broadcast_text(*world, as_ini(choices), 0), path);

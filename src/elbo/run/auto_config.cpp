@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "elbo/nn/networks.h"
+#include "elbo/run/auto_table.h"
 #include "elbo/run/normalization.h"
 #include "elbo/run/row_pass.h"
 
@@ -33,35 +34,42 @@ Values values_of(const RowSource& rows, int64_t features) {
           x.std(false).item<double>()};
 }
 
-// The nearest multiple of `unit` within the limits.
-int64_t rounded(double x, int64_t unit, int64_t low, int64_t high) {
-  return std::clamp(static_cast<int64_t>(std::llround(x / static_cast<double>(unit))) * unit, low, high);
-}
-
-class Choices {
- public:
-  template <typename T>
-  void choose(const std::string& key, const T& value, const std::string& why) {
-    all.push_back({{key, fmt::format("{}", value)}, why});
-  }
-  std::vector<Choice> all;
+// How long a run is.
+struct Length {
+  int64_t rows, batch, epochs;
+  int64_t wanted_steps;  // 0: as many as the epochs have
+  int64_t steps_of_epoch() const { return std::max<int64_t>(1, rows / batch); }
+  int64_t steps() const { return wanted_steps > 0 ? wanted_steps : epochs * steps_of_epoch(); }
 };
 
-void choose_likelihood(Choices& choices, Communicator& world, const Dataset& data) {
-  const Normalization normalization =
-      choose_normalization(world, data, /*counts=*/false, /*binarized=*/false);
-  if (data.shape().is_image() && normalization.in_unit_interval) {
-    choices.choose("model.likelihood", "bernoulli",
-                   "images, whose values in [0, 1] are taken as probabilities");
-    return;
-  }
-  if (data.shape().kind == "interactions") {
-    choices.choose("model.likelihood", "multinomial", "interactions, as counts (Liang et al. 2018)");
-    return;
-  }
+constexpr int64_t common_batch = 128, common_steps = 5000;
+
+Length length_for(int64_t rows, int64_t largest_batch, int64_t fewest_steps, const WantedLength& wanted) {
+  const auto tenth = static_cast<uint64_t>(std::max<int64_t>(8, rows / 10));
+  const int64_t batch = std::min<int64_t>(largest_batch, static_cast<int64_t>(std::bit_floor(tenth)));
+  Length length{.rows = rows, .batch = batch, .epochs = wanted.epochs, .wanted_steps = wanted.steps};
+  const int64_t steps = length.steps_of_epoch();
+  if (length.epochs == 0) length.epochs = std::clamp<int64_t>((fewest_steps + steps - 1) / steps, 10, 1000);
+  return length;
+}
+
+void choose_length(Choices& choices, const Length& length, int64_t largest_batch, int64_t fewest_steps) {
+  constexpr int64_t steps_between_evaluations = 500;
+  const char* const largest = largest_batch == common_batch ? "the usual size" : "rows of many steps";
+  choices.choose("train.batch", length.batch,
+                 length.batch == largest_batch
+                     ? largest
+                     : fmt::format("ten steps an epoch at least, of {} rows", length.rows));
+  choices.choose("train.epochs", length.epochs,
+                 fmt::format("about {} steps or ten epochs, whichever is more", fewest_steps));
+  if (2 * length.steps_of_epoch() <= steps_between_evaluations)
+    choices.choose("evaluate.every", steps_between_evaluations, "steps, since an epoch is short");
+}
+
+void choose_gaussian(Choices& choices, const Dataset& data, const std::string& transform) {
   const Values values = values_of(data.split("train"), data.shape().features());
-  const double deviation = values.deviation_after(normalization.kind);
-  const bool as_they_are = normalization.kind == "none";
+  const double deviation = values.deviation_after(transform);
+  const bool as_they_are = transform == "none";
   choices.choose("model.likelihood", "gaussian",
                  fmt::format("real values, from {:.3g} to {:.3g}{}", values.lowest, values.highest,
                              as_they_are && values.far_from_standard()
@@ -74,6 +82,71 @@ void choose_likelihood(Choices& choices, Communicator& world, const Dataset& dat
                                : "the standard deviation of the transformed values, where learning starts");
 }
 
+void choose_warmup(Choices& choices, const Length& length) {
+  choices.choose(
+      "model.warmup_steps", std::max<int64_t>(1, length.steps() / 5),
+      "the KL term's weight rises over a fifth of the run, so that z is used (Bowman et al. 2016)");
+}
+
+void choose_text(Choices& choices, const Length& length) {
+  choices.choose("model.name", "sequence_vae", "tokens, whose numbers are names");
+  choices.choose("model.word_dropout", 0.25,
+                 "hides a part of the preceding tokens, so that the decoder needs z (Bowman et al. 2016)");
+  choose_warmup(choices, length);
+  choices.choose("model.free_bits", 0.2,
+                 "nats of each dimension that cost nothing: else the posterior collapses to the prior "
+                 "(Kingma et al. 2016)");
+}
+
+// (time, features): a z for each step.
+void choose_vrnn(Choices& choices, Communicator& world, const Dataset& data, const Length& length) {
+  const DataShape& shape = data.shape();
+  choices.choose("model.name", "vrnn", fmt::format("sequences of {} steps, each with a z", shape.x[0]));
+  choices.choose("model.latent", rounded(static_cast<double>(shape.x[1]) / 2, 1, 2, 16),
+                 fmt::format("half as many as the {} features of a step, from 2 to 16", shape.x[1]));
+  choices.choose("model.hidden", rounded(1.5 * static_cast<double>(shape.x[1]), 32, 64, 256),
+                 "the state, wider than a step");
+  if (all_zero_or_one(world, data.split("train"), shape.features()))
+    choices.choose("model.likelihood", "bernoulli", "all values are 0 or 1");
+  else
+    choose_gaussian(choices, data,
+                    choose_normalization(world, data, /*counts=*/false, /*binarized=*/false).kind);
+  choose_warmup(choices, length);
+  choices.choose("network.hidden", rounded(1.5 * static_cast<double>(shape.x[1]), 32, 64, 256),
+                 "one layer in each network, as wide as the state");
+}
+
+// (time, channels, height, width): one z for the row.
+void choose_video(Choices& choices, Communicator& world, const Dataset& data, const Length& length) {
+  const Normalization normalization =
+      choose_normalization(world, data, /*counts=*/false, /*binarized=*/false);
+  choices.choose("model.name", "sequence_vae", "video, with one z for all frames");
+  choices.choose("model.latent", 64, "the usual size for video");
+  if (normalization.in_unit_interval)
+    choices.choose("model.likelihood", "bernoulli",
+                   "frames, whose values in [0, 1] are taken as probabilities");
+  else
+    choose_gaussian(choices, data, normalization.kind);
+  choose_warmup(choices, length);
+}
+
+// Mult-VAE of Liang et al. 2018, section 4.3, smaller where there are few items.
+void choose_recommender(Choices& choices, const Dataset& data, const Length& length) {
+  const auto items = static_cast<double>(data.shape().features());
+  const int64_t latent = rounded(items / 10, 1, 8, 200);
+  choices.choose("model.name", "vae", "interactions: Mult-VAE (Liang et al. 2018)");
+  choices.choose("model.latent", latent, fmt::format("a tenth of the {:.0f} items, from 8 to 200", items));
+  choices.choose("model.likelihood", "multinomial", "interactions, as counts (Liang et al. 2018)");
+  choices.choose("model.input_dropout", 0.5,
+                 "items that the encoder does not see, which it learns to predict");
+  choices.choose("model.beta", 0.2, "the weight of the KL term that ranks best (section 2.2.2 there)");
+  choices.choose("model.warmup_steps", std::max<int64_t>(1, length.steps() / 2),
+                 "the weight rises over half of the run");
+  choices.choose("network.hidden", 3 * latent, "three times the latent size");
+  choices.choose("network.activation", "tanh", "as in the paper");
+}
+
+// Images, and rows of other kinds.
 void choose_vae(Choices& choices, Communicator& world, const Dataset& data) {
   const DataShape& shape = data.shape();
   choices.choose("model.name", "vae", "the standard variational autoencoder");
@@ -81,7 +154,13 @@ void choose_vae(Choices& choices, Communicator& world, const Dataset& data) {
   const int64_t most_latent = std::max<int64_t>(1, shape.features() / 2);
   choices.choose("model.latent", std::min(most_latent, rounded(0.7 * std::sqrt(features), 1, 2, 256)),
                  fmt::format("near 0.7 times the root of the {} values of a row", shape.features()));
-  choose_likelihood(choices, world, data);
+  const Normalization normalization =
+      choose_normalization(world, data, /*counts=*/false, /*binarized=*/false);
+  if (shape.is_image() && normalization.in_unit_interval)
+    choices.choose("model.likelihood", "bernoulli",
+                   "images, whose values in [0, 1] are taken as probabilities");
+  else
+    choose_gaussian(choices, data, normalization.kind);
   const bool convolutional = is_convolutional({}, shape.x);
   choices.choose("network.kind", convolutional ? "conv" : "mlp",
                  convolutional ? "images of at least 16×16"
@@ -90,34 +169,36 @@ void choose_vae(Choices& choices, Communicator& world, const Dataset& data) {
                  "half as wide as a row, from 64 to 512");
 }
 
-void choose_length(Choices& choices, int64_t rows) {
-  constexpr int64_t usual_batch = 128, fewest_steps = 5000, steps_between_evaluations = 500;
-  const auto tenth = static_cast<uint64_t>(std::max<int64_t>(8, rows / 10));
-  const int64_t batch = std::min<int64_t>(usual_batch, static_cast<int64_t>(std::bit_floor(tenth)));
-  choices.choose(
-      "train.batch", batch,
-      batch == usual_batch ? "the usual size" : fmt::format("ten steps an epoch at least, of {} rows", rows));
-  const int64_t steps = std::max<int64_t>(1, rows / batch);
-  choices.choose("train.epochs", std::clamp<int64_t>((fewest_steps + steps - 1) / steps, 10, 1000),
-                 fmt::format("about {} steps or ten epochs, whichever is more", fewest_steps));
-  if (2 * steps <= steps_between_evaluations)
-    choices.choose("evaluate.every", steps_between_evaluations, "steps, since an epoch is short");
-}
-
 }  // namespace
 
-std::vector<Choice> auto_config(Communicator& world, const Dataset& data) {
+std::vector<Choice> auto_config(Communicator& world, const Dataset& data, const WantedLength& wanted) {
   Choices choices;
+  const DataShape& shape = data.shape();
   const int64_t rows = data.split("train").rows();
   if (data.splits().size() == 1 && rows >= 100)
     choices.choose("data.validation_fraction", 0.1,
                    "the data have no split to evaluate on, so a tenth is held out");
-  if (data.shape().tokens > 0) {
-    choices.choose("model.name", "sequence_vae", "tokens, whose numbers are names");
-  } else {
+  // Each step of a sequence is computed after the one before: a run has fewer and smaller steps.
+  const bool sequence = shape.kind == "sequence" || shape.kind == "video";
+  const int64_t largest_batch = sequence ? 32 : common_batch, fewest_steps = sequence ? 2000 : common_steps;
+  const Length length = length_for(rows, largest_batch, fewest_steps, wanted);
+  if (shape.tokens > 0)
+    choose_text(choices, length);
+  else if (shape.kind == "interactions")
+    choose_recommender(choices, data, length);
+  else if (sequence && shape.x.size() == 4)
+    choose_video(choices, world, data, length);
+  else if (sequence && shape.x.size() == 2)
+    choose_vrnn(choices, world, data, length);
+  else if (shape.x.size() == 1 && shape.kind != "audio")
+    choose_table(choices, world, data);
+  else
     choose_vae(choices, world, data);
-  }
-  choose_length(choices, rows);
+  choose_length(choices, length, largest_batch, fewest_steps);
+  if (sequence && length.batch >= 8)
+    choices.choose("train.microbatch", length.batch / 4, "so that four cores can work at a time");
+  if (shape.kind == "interactions")
+    choices.choose("evaluate.best", "ndcg_100", "the best checkpoint is the one that ranks best");
   return std::move(choices.all);
 }
 

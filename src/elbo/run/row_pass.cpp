@@ -51,4 +51,14 @@ double largest_value(Communicator& world, const RowSource& rows, int64_t feature
   return all.item<double>();
 }
 
+bool all_zero_or_one(Communicator& world, const RowSource& rows, int64_t features) {
+  const RowPass pass(world, rows, features);
+  const auto binary = [](const torch::Tensor& x) { return x.eq(0).logical_or(x.eq(1)).all().item<bool>(); };
+  bool all = binary(sample_rows(rows, features));
+  for (int64_t part = pass.own().first; part < pass.own().end && all; ++part) all = binary(pass.read(part).x);
+  torch::Tensor others = torch::full({1}, all ? 0 : 1, torch::kInt32);
+  world.all_reduce(others, ReduceOp::max);
+  return others.item<int>() == 0;
+}
+
 }  // namespace elbo

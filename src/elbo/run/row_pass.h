@@ -32,4 +32,7 @@ torch::Tensor sample_rows(const RowSource& rows, int64_t features);
 // gets the result.
 double largest_value(Communicator& world, const RowSource& rows, int64_t features, double enough);
 
+// Whether every value is 0 or 1. Collective; each rank gets the result.
+bool all_zero_or_one(Communicator& world, const RowSource& rows, int64_t features);
+
 }  // namespace elbo
