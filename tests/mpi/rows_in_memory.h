@@ -22,7 +22,8 @@ class RowsInMemory final : public RowSource {
     const auto chosen = [&](const torch::Tensor& all) {
       return all.defined() ? all.index_select(0, index) : torch::Tensor();
     };
-    return {.x = chosen(x_), .label = {}, .ids = index, .length = chosen(length_), .observed = chosen(observed_)};
+    return {
+        .x = chosen(x_), .label = {}, .ids = index, .length = chosen(length_), .observed = chosen(observed_)};
   }
   void read_all() const override {}
   std::string access_method() const override { return "from memory"; }

@@ -35,8 +35,8 @@ struct Layout {
   int64_t latent = 0;
 
   // rows; elements that count; rows that have some; loss; -ELBO; nll; squared error; PSNR; rows with values
-  // outside [0, 1]; rows with values between the likelihood's levels; ranked rows and sums over them; then the
-  // terms; then four blocks of `latent`.
+  // outside [0, 1]; rows with values between the likelihood's levels; ranked rows and sums over them; then
+  // the terms; then four blocks of `latent`.
   enum Offset : int64_t {
     rows,
     elements,

@@ -31,7 +31,9 @@ class Autoencoder : public Model {
     return std::nullopt;
   }
 
-  Latent encode(const Batch& batch) override { return {encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch))}; }
+  Latent encode(const Batch& batch) override {
+    return {encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch))};
+  }
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
     return likelihood_->mean(decoder_->forward(z));
   }
@@ -44,7 +46,8 @@ class Autoencoder : public Model {
 
  private:
   LossTerms reconstruct(const Batch& batch) {
-    const torch::Tensor params = decoder_->forward(encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch)));
+    const torch::Tensor params =
+        decoder_->forward(encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch)));
     LossTerms terms;
     terms.loss = -likelihood_->log_prob(params, batch.x, batch.observed);
     terms.add_metric("reconstruction", terms.loss);

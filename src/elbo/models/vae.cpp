@@ -27,7 +27,8 @@ class Vae : public GaussianVae {
 
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
     const Batch seen = batch.with_x(dropout(encoder_input(batch.x), noise));
-    return weighted_bound(infer_from(seen.encoder_input(), batch.label), batch, noise, kl_, step_context.step);
+    return weighted_bound(infer_from(seen.encoder_input(), batch.label), batch, noise, kl_,
+                          step_context.step);
   }
 
  private:

@@ -78,7 +78,8 @@ class VqVae : public Model {
   // -log p(x|c) - log p(c) at the encoder's codes c: -ELBO for a deterministic posterior, whose entropy is 0.
   // As p(x) = Σ p(x|c) p(c) over discrete codes, the loss is an upper bound of -log p(x).
   LossTerms evaluate(const Batch& batch, RandomGenerator&) override {
-    const torch::Tensor codes = codebook_->nearest(encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch)));
+    const torch::Tensor codes =
+        codebook_->nearest(encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch)));
     const torch::Tensor nats = reconstruction(codebook_->vectors(codes), batch);
     const torch::Tensor nll = prior_->negative_log_likelihood(codes);
     LossTerms terms;
@@ -96,7 +97,8 @@ class VqVae : public Model {
 
   // The concatenated vectors of the codes. Points between vectors can be decoded, too.
   Latent encode(const Batch& batch) override {
-    const torch::Tensor codes = codebook_->nearest(encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch)));
+    const torch::Tensor codes =
+        codebook_->nearest(encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch)));
     return {codebook_->vectors(codes).flatten(1)};
   }
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {

@@ -156,15 +156,18 @@ class PortableConvTranspose2d : public torch::autograd::Function<PortableConvTra
 };
 
 bool portable(const torch::Tensor& x) {
-  return kernels_in_use() == Kernels::portable && x.dim() == 4 && x.is_cpu() && x.scalar_type() == torch::kFloat32;
+  return kernels_in_use() == Kernels::portable && x.dim() == 4 && x.is_cpu() &&
+         x.scalar_type() == torch::kFloat32;
 }
 
 torch::Tensor by_library(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
-                         int64_t stride, int64_t padding, bool transposed, torch::IntArrayRef output_padding) {
+                         int64_t stride, int64_t padding, bool transposed,
+                         torch::IntArrayRef output_padding) {
   const auto spatial = static_cast<size_t>(x.dim() - 2);
   const std::vector<int64_t> strides(spatial, stride), paddings(spatial, padding), ones(spatial, 1);
   const torch::MemoryFormat format = spatial == 3 ? torch::MemoryFormat::ChannelsLast3d : channels_last;
-  return torch::convolution(x.contiguous(format), weight, bias, strides, paddings, ones, transposed, output_padding,
+  return torch::convolution(x.contiguous(format), weight, bias, strides, paddings, ones, transposed,
+                            output_padding,
                             /*groups=*/1);
 }
 
@@ -177,10 +180,12 @@ torch::Tensor convolve(const torch::Tensor& x, const torch::Tensor& weight, cons
   return by_library(x, weight, bias, stride, padding, /*transposed=*/false, none);
 }
 
-torch::Tensor convolve_transposed(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
-                                  int64_t stride, int64_t padding, torch::IntArrayRef output_padding) {
+torch::Tensor convolve_transposed(const torch::Tensor& x, const torch::Tensor& weight,
+                                  const torch::Tensor& bias, int64_t stride, int64_t padding,
+                                  torch::IntArrayRef output_padding) {
   if (portable(x))
-    return PortableConvTranspose2d::apply(x, weight, bias, stride, padding, output_padding[0], output_padding[1]);
+    return PortableConvTranspose2d::apply(x, weight, bias, stride, padding, output_padding[0],
+                                          output_padding[1]);
   return by_library(x, weight, bias, stride, padding, /*transposed=*/true, output_padding);
 }
 

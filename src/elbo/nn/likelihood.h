@@ -88,7 +88,8 @@ class Likelihood : public torch::nn::Module {
 // follows the data: real.
 Support likelihood_support(const std::string& name);
 
-// Whether x are counts of events, which the likelihood takes as they are: data.normalize=auto leaves them alone.
+// Whether x are counts of events, which the likelihood takes as they are: data.normalize=auto leaves them
+// alone.
 bool has_counts(Support support);
 
 // The likelihood of options.name.

@@ -73,8 +73,9 @@ Length length_for(int64_t rows, int64_t largest_batch, int64_t fewest_steps, con
 void choose_length(Choices& choices, const Length& length, const BatchLimit& limit, int64_t fewest_steps) {
   constexpr int64_t steps_between_evaluations = 500;
   choices.choose("train.batch", length.batch,
-                 length.batch == limit.rows ? limit.why
-                                            : fmt::format("ten steps an epoch at least, of {} rows", length.rows));
+                 length.batch == limit.rows
+                     ? limit.why
+                     : fmt::format("ten steps an epoch at least, of {} rows", length.rows));
   choices.choose("train.epochs", length.epochs,
                  fmt::format("about {} steps or ten epochs, whichever is more", fewest_steps));
   if (2 * length.steps_of_epoch() <= steps_between_evaluations)
@@ -184,7 +185,8 @@ void choose_counts(Choices& choices, const Dataset& data, const Length& length) 
   const int64_t features = data.shape().features();
   choices.choose("model.name", "vae", "counts, such as of genes in cells: scVI (Lopez et al. 2018)");
   choices.choose("model.latent", std::min<int64_t>(10, std::max<int64_t>(1, features / 2)), "scVI's size");
-  choices.choose("model.likelihood", "negative_binomial", "counts, which vary more than a Poisson distribution");
+  choices.choose("model.likelihood", "negative_binomial",
+                 "counts, which vary more than a Poisson distribution");
   choices.choose("model.library", "observed", "rows have sums of their own, which say nothing about them");
   choose_warmup(choices, length);
   choices.choose("network.hidden", rounded(static_cast<double>(features) / 2, 8, 64, 128),

@@ -34,7 +34,10 @@ Normalization choose_for_bytes(Communicator& world, const RowSource& rows, const
 
 Normalization choose_for_numbers(const Batch& batch, const DataShape& shape) {
   const auto columns_of = [&](const torch::Tensor& x) {
-    return by_column(x, fitted_shape("standardize", shape.x, shape.spatial())).to(torch::kFloat64).transpose(0, 1).flatten(1);
+    return by_column(x, fitted_shape("standardize", shape.x, shape.spatial()))
+        .to(torch::kFloat64)
+        .transpose(0, 1)
+        .flatten(1);
   };
   const torch::Tensor values = columns_of(batch.x);
   const torch::Tensor weights =
