@@ -40,7 +40,7 @@ MatrixView view_of(const torch::Tensor& x) {
 }
 
 // GFLOP/s in each round.
-struct Measured {
+struct MethodRates {
   std::string name;
   std::vector<double> rates{};
 };
@@ -60,9 +60,9 @@ std::vector<InstructionSet> available_sets() {
   return sets;
 }
 
-void print(std::string_view what, std::vector<Measured> methods) {
+void print(std::string_view what, std::vector<MethodRates> methods) {
   fmt::print("{}\n", what);
-  for (Measured& method : methods) {
+  for (MethodRates& method : methods) {
     std::ranges::sort(method.rates);
     fmt::print("  {:<38}{:>10.1f}{:>10.1f}\n", method.name, method.rates[method.rates.size() / 2],
                method.rates.back());
@@ -70,7 +70,7 @@ void print(std::string_view what, std::vector<Measured> methods) {
 }
 
 void measure(const LayerProduct& product_of, int64_t rounds) {
-  std::vector<Measured> methods{{"LibTorch"}};
+  std::vector<MethodRates> methods{{"LibTorch"}};
   const std::vector<InstructionSet> sets = available_sets();
   for (const InstructionSet set : sets) methods.push_back({"elbo, " + name_of(set)});
   torch::Tensor c = product_of.c();

@@ -78,8 +78,7 @@ class VqVae : public Model {
   // -log p(x|c) - log p(c) at the encoder's codes c: -ELBO for a deterministic posterior, whose entropy is 0.
   // As p(x) = Σ p(x|c) p(c) over discrete codes, the loss is an upper bound of -log p(x).
   LossTerms evaluate(const Batch& batch, RandomGenerator&) override {
-    const torch::Tensor codes =
-        codebook_->nearest(encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch)));
+    const torch::Tensor codes = codebook_->nearest(encoder_->forward(batch.encoder_input()));
     const torch::Tensor nats = reconstruction(codebook_->vectors(codes), batch);
     const torch::Tensor nll = prior_->negative_log_likelihood(codes);
     LossTerms terms;
@@ -97,8 +96,7 @@ class VqVae : public Model {
 
   // The concatenated vectors of the codes. Points between vectors can be decoded, too.
   Latent encode(const Batch& batch) override {
-    const torch::Tensor codes =
-        codebook_->nearest(encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch)));
+    const torch::Tensor codes = codebook_->nearest(encoder_->forward(batch.encoder_input()));
     return {codebook_->vectors(codes).flatten(1)};
   }
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
@@ -117,7 +115,7 @@ class VqVae : public Model {
 
   // Eq. 3. With moving averages, the second term is left to them (appendix A.1).
   LossTerms model_terms(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) {
-    const torch::Tensor z = encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch));
+    const torch::Tensor z = encoder_->forward(batch.encoder_input());
     const torch::Tensor codes = codebook_->nearest(z);
     const torch::Tensor e = codebook_->vectors(codes);
     const torch::Tensor nats = reconstruction(straight_through(z, e), batch);
@@ -138,7 +136,7 @@ class VqVae : public Model {
   LossTerms prior_terms(const Batch& batch) {
     const torch::Tensor codes = [&] {
       const torch::NoGradGuard no_grad;
-      return codebook_->nearest(encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch)));
+      return codebook_->nearest(encoder_->forward(batch.encoder_input()));
     }();
     LossTerms terms;
     terms.loss = prior_->negative_log_likelihood(codes);

@@ -14,7 +14,9 @@ namespace {
 
 // Kernel 4, stride 2, padding 1: every input contributes to the same number of outputs, which avoids
 // checkerboard artefacts (Odena, Dumoulin & Olah 2016). A side of s becomes ⌊s/2⌋.
-constexpr int64_t kernel = 4, stride = 2, padding = 1;
+struct Halving {
+  static constexpr int64_t kernel = 4, stride = 2, padding = 1;
+};
 
 }  // namespace
 
@@ -30,13 +32,13 @@ std::vector<Grid> grid_sizes(const NetworkOptions& options, const std::vector<in
   while (grids.size() <= options.channels.size()) {
     Grid grid = grids.back();
     for (int64_t& side : grid) {
-      if (side < stride)
+      if (side < Halving::stride)
         usage_error(
             "network.channels: {} layers, each of which halves the sides, do not fit {} of {}; expected at "
             "most {}",
             options.channels.size(), options.spatial == 2 ? "images" : "volumes",
             fmt::join(grids.front(), "×"), grids.size() - 1);
-      side /= stride;
+      side /= Halving::stride;
     }
     grids.push_back(std::move(grid));
   }
@@ -49,9 +51,10 @@ DownsamplingConvs::DownsamplingConvs(torch::nn::Module& owner, const NetworkOpti
   grid_sizes(options, row);  // throws where the row does not fit
   int64_t in = row[0];
   for (const int64_t out : options.channels) {
-    convolutions_.push_back(owner.register_module(
-        fmt::format("conv{}", convolutions_.size()),
-        std::make_shared<Convolution>(options.spatial, in, out, kernel, stride, padding, init)));
+    convolutions_.push_back(
+        owner.register_module(fmt::format("conv{}", convolutions_.size()),
+                              std::make_shared<Convolution>(options.spatial, in, out, Halving::kernel,
+                                                            Halving::stride, Halving::padding, init)));
     in = out;
   }
 }
@@ -69,12 +72,13 @@ UpsamplingConvs::UpsamplingConvs(torch::nn::Module& owner, const NetworkOptions&
   const std::vector<Grid> grids = grid_sizes(options, row);
   for (size_t layer = options.channels.size(); layer-- > 0;) {
     Grid output_padding = grids[layer];
-    for (int64_t& side : output_padding) side %= stride;
+    for (int64_t& side : output_padding) side %= Halving::stride;
     const int64_t out = layer > 0 ? options.channels[layer - 1] : param_channels * row[0];
     convolutions_.push_back(owner.register_module(
         fmt::format("conv{}", convolutions_.size()),
-        std::make_shared<TransposedConvolution>(options.channels[layer], out, kernel, stride, padding,
-                                                std::move(output_padding), init)));
+        std::make_shared<TransposedConvolution>(options.channels[layer], out, Halving::kernel,
+                                                Halving::stride, Halving::padding, std::move(output_padding),
+                                                init)));
   }
 }
 
