@@ -17,8 +17,8 @@ struct Batch {
   torch::Tensor observed{};  // (b, …) bool, false where x is missing; undefined unless data.missing=mask
 
   int64_t size() const { return x.size(0); }
-  // What an encoder sees, (b, …DataShape::encoder_row()): x, and with a mask also the mask, as further
-  // channels or features.
+  // What an encoder sees, (b, …DataShape::encoder_row()): x, and with a mask also the mask, after it
+  // along the first dimension of a row: as further features or channels.
   torch::Tensor encoder_input() const;
   // The batch with other values, which are 0 where x is missing.
   Batch with_x(const torch::Tensor& values) const;

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 
 #include "elbo/base/error.h"
@@ -16,23 +17,23 @@ namespace {
 
 constexpr int64_t counted_at_once = 1 << 20;
 
-// (b, …row) → (columns) int64: how many of each column are true.
-torch::Tensor count_by_column(const torch::Tensor& mask, size_t row_dims) {
-  const int64_t dim = row_dims >= 3 ? -3 : -1;
-  return mask.movedim(dim, 0).flatten(1).sum(1, false, torch::kInt64);
+// (b, …row) → (columns) int64: how many of each column are true. fitted: of fitted_shape().
+torch::Tensor count_by_column(const torch::Tensor& mask, const std::vector<int64_t>& fitted) {
+  return mask.movedim(-std::ssize(fitted), 0).flatten(1).sum(1, false, torch::kInt64);
 }
 
 }  // namespace
 
 std::vector<ColumnCount> count_missing(Communicator& world, const RowSource& rows, const DataShape& shape) {
-  const int64_t columns = fitted_shape("standardize", shape.x, shape.spatial()).front();
+  const std::vector<int64_t> fitted = fitted_shape("standardize", shape.x, shape.spatial());
+  const int64_t columns = fitted.front();
   const int64_t step = std::clamp<int64_t>(counted_at_once / shape.features(), 1, rows.rows());
   const IndexRange own = partition({0, (rows.rows() + step - 1) / step}, world.rank(), world.size());
   torch::Tensor observed = torch::zeros({columns}, torch::kInt64);
   for (int64_t part = own.first; part < own.end; ++part) {
     std::vector<int64_t> ids(static_cast<size_t>(std::min(step, rows.rows() - part * step)));
     std::iota(ids.begin(), ids.end(), part * step);
-    observed += count_by_column(rows.read(ids).observed, shape.x.size());
+    observed += count_by_column(rows.read(ids).observed, fitted);
   }
   world.all_reduce(observed, ReduceOp::sum);
   const int64_t values = rows.rows() * shape.features() / columns;
