@@ -120,7 +120,7 @@ void choose_table(Choices& choices, Communicator& world, const Dataset& data) {
   const DataShape& shape = data.shape();
   const torch::Tensor sample = sample_rows(rows, shape.features()).to(torch::kFloat64);
   TableColumns table;
-  if (shape.kind != "counts" && may_hold_whole_numbers(sample)) table = look_at_columns(world, rows, shape);
+  if (shape.kind != "counts" && may_hold_whole_numbers(sample)) table = look_at_columns(world, data);
   if (holds_counts(shape, sample, table)) return choose_counts(choices, shape.features());
   const KindCounts kinds = count_kinds(table);
   const bool mixed = kinds.not_gaussian() > 0 && !one_quantity(table);
