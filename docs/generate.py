@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes docs/configuration.md and docs/commands.md from the program's own --help. ELBO names the program (default: build/elbo).
+"""Writes docs/configuration.md and docs/commands.md from the program's own --help, and the table in docs/data_format.md from
+the list that tests/system/test_fields.py tries. ELBO names the program (default: build/elbo).
 
-    docs/generate.py           writes the two documents
+    docs/generate.py           writes the three documents
     docs/generate.py FOLDER    writes them to another folder
 """
 import os
@@ -127,7 +128,16 @@ def commands():
     return text
 
 
+def data_format():
+    """The document with its table replaced."""
+    sys.path.insert(0, str(ROOT / "tests/system/fields"))
+    import families
+    text = (ROOT / "docs/data_format.md").read_text(encoding="utf-8")
+    return re.sub(r"(?<=\n\n)\| file \| written with .*?\n(?=\n)", lambda _: families.table(), text, flags=re.DOTALL)
+
+
 if __name__ == "__main__":
     folder = pathlib.Path(sys.argv[1]) if sys.argv[1:] else ROOT / "docs"
     (folder / "configuration.md").write_text(configuration(), encoding="utf-8")
     (folder / "commands.md").write_text(commands(), encoding="utf-8")
+    (folder / "data_format.md").write_text(data_format(), encoding="utf-8")

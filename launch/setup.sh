@@ -35,6 +35,8 @@ program() { command -v "$1" >/dev/null; }
 daemon() { program "$1" || [ -x "/usr/sbin/$1" ]; }
 header() { printf '#include <%s>' "$1" | c++ -E -x c++ - >/dev/null 2>&1; }
 python_module() { python3 -c "import $1" 2>/dev/null; }
+# Tests run with the system's Python, where there is one (tests/CMakeLists.txt).
+test_module() { PATH=/usr/bin:$PATH python3 -c "import $1" 2>/dev/null; }
 fuzzer_runtime() { program clang++ && compgen -G "$(clang++ -print-resource-dir)/lib/*/libclang_rt.fuzzer*.a" >/dev/null; }
 recent_cmake() {
   program cmake && printf '3.24\n%s\n' "$(cmake --version | grep -o '[0-9][0-9.]*' | head -n 1)" | sort -VC
@@ -92,11 +94,18 @@ if [ -n "$tests" ]; then
   want libgtest-dev header gtest/gtest.h
   want libgmock-dev header gmock/gmock.h
   want shellcheck program shellcheck
-  want python3-h5py python_module h5py
-  want python3-hdf5plugin python_module hdf5plugin
-  want hdf5-filter-plugin python_module hdf5plugin
-  want hdf5-filter-plugin-blosc-serial python_module hdf5plugin
+  want python3-h5py test_module h5py
+  want python3-hdf5plugin test_module hdf5plugin
+  want hdf5-filter-plugin test_module hdf5plugin
+  want hdf5-filter-plugin-blosc-serial test_module hdf5plugin
   want hdf5-tools program h5repack
+  want python3-anndata test_module anndata
+  want python3-netcdf4 test_module netCDF4
+  want python3-pandas test_module pandas
+  want python3-pil test_module PIL
+  want python3-scipy test_module scipy
+  want python3-tables test_module tables
+  want python3-xarray test_module xarray
   want munge daemon munged
   want slurmctld daemon slurmctld
   want slurmd daemon slurmd
@@ -134,7 +143,7 @@ fi
 # ---- Wheels -------------------------------------------------------------------------------------------------------
 parts=()
 recent_cmake || parts+=(cmake)
-if [ -n "$tests" ]; then parts+=(lint); fi
+if [ -n "$tests" ]; then parts+=(lint fields); fi
 if ! own_torch; then
   if [ -n "$cuda" ]; then parts+=(cuda headers); fi
   if [ -n "$cuda_headers" ]; then parts+=(headers); fi

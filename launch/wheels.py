@@ -10,6 +10,7 @@ cpu      LibTorch without CUDA, and the two small CUDA libraries that libtorch_c
 headers  the headers of CUDA and NCCL
 cuda     LibTorch with CUDA, and every NVIDIA library that it loads
 lint     clang-format and clang-tidy, in the versions that the checks are written for
+fields   the newest h5py, with its HDF5, and the plugins of hdf5plugin, in FOLDER/python: tests write files with them
 cmake    a recent CMake, for systems with an old one
 
 FOLDER/.installed lists the installed wheels, one per line. pip only downloads the files.
@@ -33,8 +34,9 @@ RUNTIME = [("nvidia-cuda-runtime==13.0.96", "2 MB"), ("nvidia-cuda-cupti==13.0.8
 HEADERS = [("nvidia-cuda-crt==13.0.88", "0.1 MB"), ("nvidia-cuda-cccl==13.0.85", "3 MB")]
 # Versions of clang-format format differently; clang-tidy skips LibTorch's headers only since version 21.
 LINT = [("clang-format==14.0.6", "1 MB"), ("clang-tidy==23.1.4", "46 MB")]
+FIELDS = [("h5py==3.16.0", "5 MB"), ("hdf5plugin==7.1.0", "46 MB")]
 CMAKE = ("cmake==3.31.6", "28 MB")
-PARTS = ("cpu", "headers", "cuda", "lint", "cmake")
+PARTS = ("cpu", "headers", "cuda", "lint", "fields", "cmake")
 
 
 def arguments():
@@ -58,6 +60,8 @@ LOG = DEPS / "setup.log"
 
 # A C++ program that links to shared libraries needs no Python files, static libraries and device code.
 UNWANTED = re.compile(r"\.(pyi?|a|bc)$|^torch/(?!include/|lib/|share/)|^(torchgen|functorch)/|/libtorch_python")
+# Large plugins that no test uses.
+OTHER_PLUGINS = re.compile(r"/libh5(bzip2|fcidecomp|htj2k|sperr|sz|sz3)\.so$")
 CUDA_HALF = re.compile(r"^torch/lib/libtorch_(cuda|nvshmem)")
 
 
@@ -81,7 +85,7 @@ def fetch(requirement, folder):
     return next(folder.glob("*.whl"))
 
 
-def unpack(wheel, leave_out, folder):
+def unpack(wheel, leave_out, folder, into):
     """Extracts into the folder, then moves file by file, so that files in deps/ are always complete."""
     with zipfile.ZipFile(wheel) as archive:
         for entry in archive.infolist():
@@ -91,13 +95,14 @@ def unpack(wheel, leave_out, folder):
             source.chmod(entry.external_attr >> 16 & 0o777 or 0o644)
             stamp = time.mktime(entry.date_time + (0, 0, -1))  # ninja does not recompile for an older header
             os.utime(source, (stamp, stamp))
-            target = DEPS / entry.filename
+            target = into / entry.filename
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
 
 
-def install(requirement, size="", leave_out=None):
-    """Downloads and unpacks the wheel without the files that leave_out matches, unless deps/ already has them."""
+def install(requirement, size="", leave_out=None, for_python=False):
+    """Downloads and unpacks the wheel without the files that leave_out matches, unless deps/ already has them. for_python: with
+    its Python files, into deps/python."""
     line = requirement if leave_out is None else f"{requirement} less {leave_out.pattern}"
     if not {requirement, line}.isdisjoint(installed()):
         return
@@ -106,7 +111,8 @@ def install(requirement, size="", leave_out=None):
     shutil.rmtree(new, ignore_errors=True)
     try:
         new.mkdir(parents=True)
-        unpack(fetch(requirement, new), [UNWANTED] + ([leave_out] if leave_out else []), new / "tree")
+        unwanted = [*([] if for_python else [UNWANTED]), *([leave_out] if leave_out else [])]
+        unpack(fetch(requirement, new), unwanted, new / "tree", DEPS / "python" if for_python else DEPS)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     others = [there for there in installed() if there and name_of(there) != name_of(requirement)]
@@ -139,6 +145,8 @@ def main(parts):
     DEPS.mkdir(parents=True, exist_ok=True)
     for pin in LINT if "lint" in parts else []:
         install(*pin)
+    for pin in FIELDS if "fields" in parts else []:
+        install(*pin, leave_out=OTHER_PLUGINS, for_python=True)
     if "cmake" in parts:
         install(*CMAKE)
     if "cpu" in parts or "cuda" in parts:

@@ -44,6 +44,26 @@ TEST_F(Hdf5Test, AxesBecomeThoseOfTheDataFormat) {
   EXPECT_THAT(refusal_of("hdf5", {input}, {{"axes", "HWCC"}}), HasSubstr("expected different letters"));
 }
 
+TEST_F(Hdf5Test, VolumesAreRecognised) {
+  const torch::Tensor x = count({3, 8, 9, 10});
+  const std::string input = file("v.h5", "/scans", x);
+  convert("hdf5", {input}, {{"x", "/scans"}});
+  EXPECT_EQ(kind(), "volume");
+  EXPECT_TRUE(torch::equal(read("/train/x"), x.unsqueeze(1)));
+  std::filesystem::remove(out());
+  convert("hdf5", {input}, {{"axes", "NHWD"}});
+  EXPECT_EQ(kind(), "volume");
+  EXPECT_TRUE(torch::equal(read("/train/x"), x.permute({0, 3, 1, 2}).unsqueeze(1)));
+  std::filesystem::remove(out());
+  const std::string matlab =  // height, width, depth, rows
+      file("v.mat", "/scans", x, [](const hdf5::Handle&, const hdf5::Handle& dataset) {
+        hdf5::write_attribute(dataset, "MATLAB_class", std::string("single"));
+      });
+  convert("hdf5", {matlab});
+  EXPECT_EQ(kind(), "volume");
+  EXPECT_TRUE(torch::equal(read("/train/x"), x.permute({0, 1, 3, 2}).unsqueeze(1)));
+}
+
 TEST_F(Hdf5Test, MatlabStoresDimensionsInReverse) {
   const torch::Tensor table = count({7, 3}), pictures = count({2, 4, 5}, torch::kUInt8);  // H, W, N
   const auto matlab = [](const hdf5::Handle&, const hdf5::Handle& dataset) {
@@ -78,6 +98,19 @@ TEST_F(Hdf5Test, PackedValuesAreUnpackedAndFillValuesMissing) {
   convert("hdf5", {input}, {{"missing", "keep"}});
   EXPECT_TRUE(std::isnan(numbers(read("/train/x"))[2]));
   EXPECT_EQ(numbers(read("/train/x"))[3], 253);
+}
+
+TEST_F(Hdf5Test, SignedIntegersThatStandForUnsignedOnesAreUnsigned) {
+  const torch::Tensor stored = torch::tensor({1, -56, -1, 3}, torch::kInt8).reshape({2, 2});
+  const std::string input =
+      file("goes.nc", "/Rad", stored, [](const hdf5::Handle&, const hdf5::Handle& dataset) {
+        hdf5::write_attribute(dataset, "_Unsigned", std::string("true"));
+        hdf5::write_attribute(dataset, "_FillValue", int64_t{-1});
+      });
+  EXPECT_THAT(refusal_of("hdf5", {input}), HasSubstr("row 1 has missing values"));
+  convert("hdf5", {input}, {{"missing", "keep"}});
+  EXPECT_EQ(numbers(read("/train/x"))[1], 200);
+  EXPECT_TRUE(std::isnan(numbers(read("/train/x"))[2]));
 }
 
 TEST_F(Hdf5Test, TypesAreChangedWithoutLoss) {

@@ -69,6 +69,25 @@ TEST_F(NpyTest, RowsAndLabelsBecomeADataSet) {
   EXPECT_EQ(sum, 1000 * 2);  // every row is in one split
 }
 
+TEST_F(NpyTest, VolumesAreRecognised) {
+  const std::string x = write("x.npy", npy("|u1", "(2, 8, 9, 10)", std::string(2 * 720, 'a'))),
+                    last = write("l.npy", npy("|u1", "(1, 2, 1, 1, 3)", "abcdef"));
+  convert("npy", {x});
+  EXPECT_EQ(kind(), "volume");
+  EXPECT_EQ(read("/train/x").sizes(), (std::vector<int64_t>{2, 1, 8, 9, 10}));
+  std::filesystem::remove(out());
+  convert("npy", {x}, {{"kind", "image"}});
+  EXPECT_EQ(read("/train/x").sizes(), (std::vector<int64_t>{2, 8, 9, 10}));
+  std::filesystem::remove(out());
+  convert("npy", {last}, {{"kind", "volume"}, {"channels_last", "true"}});
+  EXPECT_EQ(kind(), "volume");
+  EXPECT_EQ(read("/train/x").sizes(), (std::vector<int64_t>{1, 3, 2, 1, 1}));
+  EXPECT_THAT(numbers(read("/train/x")), ElementsAre('a', 'd', 'b', 'e', 'c', 'f'));
+  std::filesystem::remove(out());
+  EXPECT_THAT(refusal_of("npy", {write("t.npy", npy("|u1", "(2, 1)", "12"))}, {{"kind", "volume"}}),
+              HasSubstr("expected (depth, height, width) or (channels, depth, height, width)"));
+}
+
 TEST_F(NpyTest, WhatIsNotAnArrayOfNumbersIsRefused) {
   EXPECT_THAT(refusal_of("npy", {write("a.npy", "hello, world")}), HasSubstr("is not a NumPy array"));
   EXPECT_THAT(refusal_of("npy", {write("b.npy", npy("<U5", "(2,)", ""))}), HasSubstr("type '<U5'"));

@@ -1,5 +1,6 @@
 #include "elbo/data/dataset.h"
 
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 
 #include <bit>
@@ -57,6 +58,76 @@ TEST_F(DatasetTest, AnEvictedChunkIsReadAgain) {
   for (int round = 0; round < 2; ++round)
     for (int64_t row = 0; row < 4096; row += 64)
       EXPECT_TRUE(torch::equal(dataset.split("train").read({row}).x[0], x[row]));
+}
+
+// What a dataset of this shape is taken for, and the shape of a row.
+struct Taken {
+  std::vector<int64_t> stored;
+  std::string kind_in_file, data_kind, axes;
+  std::string kind;
+  std::vector<int64_t> row, order;  // order: of the dimensions as stored, where it changes
+};
+
+TEST_F(DatasetTest, VolumesAreRecognisedWhereNothingElseHasTheirShape) {
+  const std::vector<Taken> cases{
+      {{5, 9, 10, 12}, "", "auto", "auto", "volume", {1, 9, 10, 12}, {}},
+      {{5, 16, 16, 16}, "", "auto", "auto", "volume", {1, 16, 16, 16}, {}},
+      {{5, 2, 9, 10, 12}, "", "auto", "auto", "volume", {2, 9, 10, 12}, {}},
+      {{5, 1, 8, 40, 12}, "", "auto", "auto", "volume", {1, 8, 40, 12}, {}},
+      {{5, 16, 40, 40}, "", "auto", "auto", "image", {16, 40, 40}, {}},  // channels
+      {{5, 7, 8, 8}, "", "auto", "auto", "image", {7, 8, 8}, {}},
+      {{5, 3, 20, 20}, "", "auto", "auto", "image", {3, 20, 20}, {}},
+      {{5, 4, 3, 9, 9}, "", "auto", "auto", "", {4, 3, 9, 9}, {}},  // video
+      {{5, 9, 9, 9, 1}, "", "auto", "auto", "", {9, 9, 9, 1}, {}},  // time, or depth
+      {{5, 9, 10, 12}, "image", "auto", "auto", "image", {9, 10, 12}, {}},
+      {{5, 2, 9, 10, 12}, "sequence", "auto", "auto", "sequence", {2, 9, 10, 12}, {}},
+      {{5, 3, 20, 20}, "volume", "auto", "auto", "volume", {1, 3, 20, 20}, {}},
+      {{5, 3, 20, 20}, "", "volume", "auto", "volume", {1, 3, 20, 20}, {}},
+      {{5, 9, 10, 12}, "volume", "image", "auto", "image", {9, 10, 12}, {}},
+      {{5, 9, 8, 7, 2}, "volume", "auto", "auto", "volume", {2, 9, 8, 7}, {0, 4, 1, 2, 3}},
+      {{5, 9, 10, 12}, "", "auto", "NCHW", "image", {9, 10, 12}, {}},
+      {{5, 9, 10, 12}, "", "auto", "NHWD", "volume", {1, 12, 9, 10}, {0, 3, 1, 2}},
+      {{5, 3, 10, 12, 4}, "", "auto", "NDHWC", "volume", {4, 3, 10, 12}, {0, 4, 1, 2, 3}},
+      {{5, 2, 10, 3, 6}, "", "auto", "NCDWH", "volume", {2, 10, 6, 3}, {0, 1, 2, 4, 3}},
+  };
+  for (const Taken& tested : cases)
+    for (const torch::ScalarType type : {torch::kUInt8, torch::kFloat32}) {
+      SCOPED_TRACE(fmt::format("{} {} {} {}", fmt::join(tested.stored, "x"), tested.kind_in_file,
+                               tested.data_kind, tested.axes));
+      const torch::Tensor x = ramp(tested.stored, type);
+      DataOptions said = options(make("volumes.h5", {{"/train/x", x}}, tested.kind_in_file, 2));
+      said.kind = tested.data_kind;
+      said.axes = tested.axes;
+      const Dataset dataset(said);
+      EXPECT_EQ(dataset.shape().kind, tested.kind);
+      EXPECT_EQ(dataset.shape().x, tested.row);
+      EXPECT_EQ(dataset.shape().is_volume(), tested.kind == "volume");
+      EXPECT_EQ(dataset.shape().spatial(), tested.kind == "volume" ? 3 : 2);
+      const torch::Tensor expected = tested.order.empty() ? x : x.permute(tested.order);
+      std::vector<int64_t> rows{2};
+      rows.insert(rows.end(), tested.row.begin(), tested.row.end());
+      EXPECT_TRUE(
+          torch::equal(dataset.split("train").read({4, 1}).x,
+                       expected.index_select(0, torch::tensor({4, 1})).reshape(rows).to(torch::kFloat32)));
+      std::filesystem::remove(path("volumes.h5"));
+    }
+}
+
+TEST_F(DatasetTest, AnotherFileIsTakenAsTheRunsOwnWas) {
+  const std::string cubes = make("cubes.h5", {{"/train/x", ramp({5, 9, 9, 9})}}),
+                    flat = make("flat.h5", {{"/train/x", ramp({5, 3, 20, 20})}});
+  DataOptions other = options(cubes);
+  other.like = DataShape{.x = {9, 9, 9}, .kind = "image"};  // of a run on images of nine channels
+  EXPECT_EQ(Dataset(other).shape().kind, "image");
+  other.path = flat;
+  other.like = DataShape{.x = {1, 3, 20, 20}, .kind = "volume", .axes = "NDHW"};
+  EXPECT_EQ(Dataset(other).shape().x, (std::vector<int64_t>{1, 3, 20, 20}));
+}
+
+TEST_F(DatasetTest, RowsThatCannotBeVolumesAreRefused) {
+  DataOptions said = options(make("table.h5", {{"/train/x", ramp({5, 7})}}));
+  said.kind = "volume";
+  EXPECT_THAT(error_of(said), HasSubstr("expected (rows, channels, depth, height, width) for volumes"));
 }
 
 TEST_F(DatasetTest, ManyFilesAreOneDataSet) {
@@ -259,6 +330,23 @@ TEST_F(DatasetTest, InvalidValuesAreReportedWithTheirRow) {
   x[7][2] = std::numeric_limits<float>::infinity();
   EXPECT_THAT(error_of(options(make("inf.h5", {{"/train/x", x}}))),
               AllOf(HasSubstr("not finite"), HasSubstr("row 7")));
+}
+
+TEST_F(DatasetTest, ValuesThatFloat32CannotTellApartAreNamed) {
+  const auto notes_of = [&](const std::string& name, const torch::Tensor& x) {
+    return Dataset(options(make(name, {{"/train/x", x}}, "", 7))).notes();
+  };
+  const torch::Tensor noise = torch::linspace(-1, 1, 300, torch::kFloat64);
+  const torch::Tensor seconds = 1'600'000'000 + torch::arange(300, torch::kFloat64);
+  EXPECT_THAT(notes_of("dates.h5", torch::stack({noise, seconds}, 1)),
+              testing::Contains(AllOf(HasSubstr("/train/x"), HasSubstr("1 of the 2 values"),
+                                      HasSubstr("at 1:"), HasSubstr("1600000000 to 1600000299"))));
+  EXPECT_THAT(notes_of("integers.h5", torch::stack({seconds, seconds}, 1).to(torch::kInt64)),
+              testing::Contains(HasSubstr("2 of the 2 values")));
+  EXPECT_THAT(notes_of("plain.h5", torch::stack({noise, 1e5 + noise, 0 * noise + 1e9}, 1)),
+              testing::IsEmpty());
+  EXPECT_THAT(notes_of("float32.h5", torch::stack({noise, seconds}, 1).to(torch::kFloat32)),
+              testing::IsEmpty());
 }
 
 TEST_F(DatasetTest, AnUnknownKindIsAnErrorThatNamesTheNearestOne) {

@@ -27,7 +27,11 @@ TEST_F(ProfileTest, SummarisesTheValues) {
   const std::optional<ValueProfile> profile = profile_values(DataFile(path), "/train/x");
   ASSERT_TRUE(profile);
   EXPECT_EQ(profile->rows, 1000);  // all of them, because they are few
-  EXPECT_EQ(profile->not_finite, 2);
+  EXPECT_EQ(profile->not_finite, 1);
+  ASSERT_EQ(profile->missing.size(), 3U);
+  EXPECT_EQ(profile->missing[1].values, 1000);
+  EXPECT_EQ(profile->missing[1].missing, 1);
+  EXPECT_EQ(profile->missing[2].missing, 0);
   EXPECT_EQ(profile->lowest, 0);
   EXPECT_EQ(profile->highest, 2998);
   EXPECT_NEAR(profile->mean, (2999.0 * 3000 / 2 - 52 - 2999) / 2998, 1e-9);

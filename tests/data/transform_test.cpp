@@ -64,6 +64,7 @@ TEST(Transform, IsFittedByColumnFeatureOrChannel) {
   EXPECT_EQ(fitted_shape("robust", {20, 5}), (std::vector<int64_t>{5}));
   EXPECT_EQ(fitted_shape("standardize", {3, 8, 9}), (std::vector<int64_t>{3, 1, 1}));
   EXPECT_EQ(fitted_shape("standardize", {20, 3, 8, 9}), (std::vector<int64_t>{3, 1, 1}));
+  EXPECT_EQ(fitted_shape("standardize", {2, 7, 8, 9}, 3), (std::vector<int64_t>{2, 1, 1, 1}));
 }
 
 std::string error_of(const TransformedRows& rows) {
@@ -85,6 +86,11 @@ TEST(TransformedRows, AreLimitedToTheValuesThatAModelExplains) {
   EXPECT_THAT(error_of({negative, {.kind = "none"}, {Support::non_negative, "counts"}}),
               AllOf(HasSubstr("row 0 has a value below 0: -1"), HasSubstr("counts")));
   EXPECT_THAT(error_of({negative, {.kind = "log1p"}, {}}), HasSubstr("data.normalize=log1p needs"));
+  EXPECT_EQ(error_of({std::make_shared<CountedRows>(1.0F), {.kind = "none"}, {Support::counts, ""}}), "");
+  EXPECT_THAT(error_of({tenths, {.kind = "none"}, {Support::counts, "the counts"}}),
+              AllOf(HasSubstr("row 0 has a value that is not a whole number of 0 or more: 0.1"),
+                    HasSubstr("the counts")));
+  EXPECT_THAT(error_of({negative, {.kind = "none"}, {Support::counts, ""}}), HasSubstr("or more: -1"));
 }
 
 }  // namespace

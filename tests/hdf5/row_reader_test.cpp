@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <torch/types.h>
 
+#include <array>
 #include <fstream>
 #include <random>
 
@@ -99,9 +100,10 @@ class RowReaderTest : public FilesTest {
   }
 
   static hid_t hdf5_type(torch::ScalarType type) {
-    return type == torch::kUInt8   ? H5T_NATIVE_UINT8
-           : type == torch::kInt64 ? H5T_NATIVE_INT64
-                                   : H5T_NATIVE_FLOAT;
+    return type == torch::kUInt8     ? H5T_NATIVE_UINT8
+           : type == torch::kInt64   ? H5T_NATIVE_INT64
+           : type == torch::kFloat64 ? H5T_NATIVE_DOUBLE
+                                     : H5T_NATIVE_FLOAT;
   }
 };
 
@@ -113,6 +115,7 @@ TEST_F(RowReaderTest, ReadsEveryTypeAsTheLibraryDoes) {
     for (const std::string filters : {"", "sd"}) {
       const std::string file = make_file({.type = type, .chunk = {8, 6}, .filters = filters}, ++seed);
       expect_equal(file, torch::kFloat32, seed);
+      expect_equal(file, torch::kFloat64, seed);
       if (H5Tget_class(type) == H5T_INTEGER) expect_equal(file, torch::kInt64, seed);
       if (type == H5T_STD_U8LE) expect_equal(file, torch::kUInt8, seed);
     }
@@ -127,6 +130,53 @@ TEST_F(RowReaderTest, ReadsBinary16AndBfloat16) {
     H5Tset_size(type.get(), 2);
     H5Tset_ebias(type.get(), brain ? 127 : 15);
     expect_equal(make_file({.type = type.get()}, brain ? 1 : 2), torch::kFloat32, 3);
+  }
+}
+
+// An enumeration whose values are those of the integer type.
+Handle enumeration(hid_t integers, const std::vector<int64_t>& values) {
+  Handle type(H5Tenum_create(integers), H5Tclose);
+  for (const int64_t value : values) H5Tenum_insert(type.get(), fmt::format("V{}", value).c_str(), &value);
+  return type;
+}
+
+TEST_F(RowReaderTest, ReadsEnumerationsAndBitsAsNumbers) {
+  const auto guard = hdf5::lock();
+  const Handle booleans = enumeration(H5T_STD_I8LE, {0, 1}), signs = enumeration(H5T_STD_I8LE, {-1, 1}),
+               bytes = enumeration(H5T_STD_U8LE, {0, 200});
+  struct Case {
+    std::string name;
+    hid_t type;
+    int64_t low, high;
+    bool is_bytes;
+  };
+  for (const Case& one : {Case{"bool", booleans.get(), 0, 1, true}, Case{"signs", signs.get(), -1, 1, false},
+                          Case{"bytes", bytes.get(), 0, 200, true}, Case{"bits", H5T_STD_B8LE, 0, 1, true}}) {
+    const std::string name = path(one.name);
+    {
+      const Handle file = hdf5::create_file(name);
+      const std::array<hsize_t, 2> shape{5, 3};
+      const Handle space(H5Screate_simple(2, shape.data(), nullptr), H5Sclose);
+      const Handle dataset(
+          H5Dcreate2(file.get(), "x", one.type, space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+          H5Dclose);
+      std::array<uint8_t, 15> stored{};
+      for (size_t i = 0; i < stored.size(); ++i)
+        stored[i] = static_cast<uint8_t>(i % 2 == 0 ? one.low : one.high);
+      ASSERT_GE(H5Dwrite(dataset.get(), one.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, stored.data()), 0);
+    }
+    const torch::Tensor expected =
+        torch::where(torch::arange(15).remainder(2) == 0, torch::tensor(one.low), torch::tensor(one.high))
+            .reshape({5, 3});
+    EXPECT_EQ(hdf5::describe(hdf5::open_dataset(hdf5::open_file(name), "/x")).bytes(), one.is_bytes)
+        << one.name;
+    for (const torch::ScalarType type : {torch::kFloat32, torch::kInt64, torch::kUInt8}) {
+      if (type == torch::kUInt8 && !one.is_bytes) continue;
+      expect_equal(name, type, 5);  // the library reads the same
+      torch::Tensor read = torch::empty({5, 3}, type);
+      open(name, type)->read(0, 5, read.mutable_data_ptr());
+      EXPECT_TRUE(torch::equal(read, expected.to(type))) << one.name << ", " << torch::toString(type);
+    }
   }
 }
 

@@ -36,7 +36,7 @@ TEST(Gan, EachPlayersGradientIsForItsOwnNetwork) {
 
 TEST(Gan, RefusesALikelihoodWithoutADifferentiableMean) {
   for (const char* name : {"gan", "vae_gan"})
-    for (const char* likelihood : {"discretized_logistic", "multinomial"})
+    for (const char* likelihood : {"discretized_logistic", "multinomial", "poisson"})
       EXPECT_THROW(small_model(name, "image", {{"model.likelihood", likelihood}}), Error)
           << name << likelihood;
 }

@@ -42,7 +42,7 @@ TEST_P(SequenceVae, TheProbabilitiesOfAllSequencesSumToOne) {
                                         i.div(5, "floor").remainder(5), i.div(25, "floor")},
                                        1)
                               .to(torch::kFloat32);
-  const torch::Tensor features = decoder->forward(elements->embed(elements->decoder_inputs(x, {})), z);
+  const torch::Tensor features = decoder->forward(elements->embed(elements->decoder_inputs(x, {})), z, 3);
   EXPECT_NEAR(elements->log_prob(features, x, {}).exp().sum().item<double>(), 1, 1e-5);
 }
 
@@ -50,10 +50,10 @@ TEST_P(SequenceVae, FeaturesAreCausalAndEqualThoseOfOneStepAtATime) {
   RandomGenerator init(Key(1));
   const auto decoder = make_sequence_decoder(GetParam(), 4, 2, 7, {1, 2}, init);
   const torch::Tensor before = init.normal({3, 9, 4}), z = init.normal({3, 2});
-  const torch::Tensor features = decoder->forward(before, z);
+  const torch::Tensor features = decoder->forward(before, z, 9);
   torch::Tensor changed = before.clone();
   changed.select(1, 5).add_(1);
-  const torch::Tensor moved = (decoder->forward(changed, z) - features).abs().sum({0, 2});
+  const torch::Tensor moved = (decoder->forward(changed, z, 9) - features).abs().sum({0, 2});
   EXPECT_LT(moved.narrow(0, 0, 5).max().item<double>(), 1e-5);
   EXPECT_GT(moved[5].item<double>(), 1e-3);
   torch::Tensor state = decoder->initial_state(z);

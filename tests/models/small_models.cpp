@@ -17,6 +17,7 @@ const std::map<std::string, DataShape>& shapes() {
       {"labelled_image", {.x = {1, 16, 16}, .kind = "image", .in_unit_interval = true, .classes = 3}},
       {"attributed_image",
        {.x = {1, 16, 16}, .kind = "image", .in_unit_interval = true, .label_features = 2}},
+      {"volume", {.x = {1, 8, 9, 8}, .kind = "volume", .in_unit_interval = true}},
       {"tabular", {.x = {6}, .kind = "tabular"}},
       {"sequence", {.x = {8, 3}, .kind = "sequence"}},
       {"video", {.x = {3, 1, 16, 16}, .kind = "sequence"}},
@@ -40,7 +41,7 @@ Batch rows(const std::string& data, int64_t n, uint64_t seed) {
   std::vector<int64_t> sizes{n};
   sizes.insert(sizes.end(), shape.x.begin(), shape.x.end());
   RandomGenerator noise(Key{seed});
-  Batch batch{shape.is_image() ? noise.uniform(sizes) : noise.normal(sizes), {}, torch::arange(n)};
+  Batch batch{shape.is_unit_image() ? noise.uniform(sizes) : noise.normal(sizes), {}, torch::arange(n)};
   if (shape.classes > 0) batch.label = batch.ids.remainder(shape.classes);
   if (shape.label_features > 0) batch.label = noise.normal({n, shape.label_features});
   if (shape.tokens > 0) {

@@ -11,7 +11,7 @@
 
 namespace elbo {
 
-// image, labelled_image, attributed_image, tabular, sequence, video, tokens
+// image, labelled_image, attributed_image, volume, tabular, sequence, video, tokens
 std::vector<std::string> data_names();
 DataShape small_data(const std::string& name);
 Batch rows(const std::string& data, int64_t n, uint64_t seed = 1);

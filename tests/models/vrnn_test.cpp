@@ -226,6 +226,43 @@ TEST(EverySequenceModel, ContinuesFromTheFirstElementAndFromAllButTheLast) {
       }
 }
 
+// The loss of the first row, and its gradient.
+std::vector<torch::Tensor> first_rows_loss(Model& model, const Batch& batch) {
+  RandomGenerator noise(Key(2));
+  model.zero_grad();
+  const torch::Tensor loss = model.objective({}, batch, noise).loss[0];
+  loss.backward();
+  std::vector<torch::Tensor> all{loss.detach()};
+  for (const torch::Tensor& parameter : model.parameters())
+    all.push_back(parameter.grad().defined() ? parameter.grad().clone() : torch::zeros(1));
+  const torch::NoGradGuard no_grad;
+  all.push_back(model.encode(batch).z[0]);
+  return all;
+}
+
+// In one microbatch another row is as long as the data set's longest, in the other none is. Both have the
+// same number of elements, as tokens are predicted only where there is no padding.
+TEST(EverySequenceModel, GivesARowTheSameBitsWhereItsMicrobatchIsTrimmed) {
+  const std::vector<std::pair<std::string, std::vector<Setting>>> models{
+      {"sequence_vae", {}},
+      {"sequence_vae", {{"model.decoder", "causal_conv"}}},
+      {"sequence_vae", {{"model.word_dropout", "0.5"}}},
+      {"vrnn", {}},
+      {"vrnn", {{"model.cell", "lstm"}}}};
+  for (const auto& [name, settings] : models)
+    for (const char* data : {"tokens", "sequence"}) {
+      const auto tested = small_model(name, data, settings);
+      Batch whole = rows(data, 3), trimmed = whole;
+      whole.length = torch::tensor({3, 8, 2});
+      trimmed.length = torch::tensor({3, 5, 5});
+      const std::vector<torch::Tensor> expected = first_rows_loss(*tested, whole),
+                                       found = first_rows_loss(*tested, trimmed);
+      ASSERT_EQ(expected.size(), found.size());
+      for (size_t i = 0; i < expected.size(); ++i)
+        EXPECT_TRUE(torch::equal(expected[i], found[i])) << name << " " << data << " " << i;
+    }
+}
+
 // Without noise in the elements, the continuation does not depend on the elements that it replaces.
 TEST(EverySequenceModel, DoesNotSeeElementsAfterThePrefix) {
   const torch::NoGradGuard no_grad;

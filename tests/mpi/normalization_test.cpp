@@ -4,6 +4,7 @@
 #include "elbo/base/random.h"
 #include "elbo/comm/self.h"
 #include "elbo/run/fit_transform.h"
+#include "elbo/run/observed_columns.h"
 #include "elbo/run/row_pass.h"
 #include "ranks.h"
 #include "rows_in_memory.h"
@@ -72,6 +73,46 @@ TEST(RowPass, FindsTheLargestValueWhicheverRankReadsIt) {
   }
   EXPECT_EQ(largest_value(world(), RowsInMemory(x.sub(20)), 3, 254), -13);
   EXPECT_GT(largest_value(world(), RowsInMemory(x), 3, 1), 1);  // stops early
+}
+
+TEST(Normalization, LeavesMissingValuesOut) {
+  RandomGenerator noise(Key(5));
+  const torch::Tensor stored = table() + 3;
+  const torch::Tensor observed = noise.uniform(stored.sizes()) < torch::tensor({0.9F, 0.5F, 0.2F, 0.01F});
+  const RowsInMemory rows(stored * observed, {}, observed);
+  const DataShape shape{.x = {4}, .kind = "tabular", .masked = true};
+  const std::unique_ptr<Communicator> alone = make_self_communicator();
+  for (const std::string kind : {"unit", "standardize", "robust"}) {
+    const Transform all = fit_transform(world(), rows, shape, kind),
+                    own = fit_transform(*alone, rows, shape, kind);
+    EXPECT_TRUE(torch::equal(all.shift, own.shift)) << kind;
+    EXPECT_TRUE(torch::equal(all.scale, own.scale)) << kind;
+    const torch::Tensor exact = stored.to(torch::kFloat64);
+    if (kind == "unit") expect_close(all.shift, exact.masked_select(observed).min().view({1}));
+    for (int64_t column = 0; column < 3 && kind != "unit"; ++column) {
+      const torch::Tensor values = exact.select(1, column).masked_select(observed.select(1, column));
+      const torch::Tensor sorted = std::get<0>(values.sort());
+      const int64_t last = values.size(0) - 1;
+      const bool robust = kind == "robust";
+      expect_close(all.shift[column], robust ? sorted[last / 2] : values.mean());
+      expect_close(all.scale[column], robust ? (sorted[last * 3 / 4] - sorted[last / 4]) / 1.3489795
+                                             : values.std(/*unbiased=*/false));
+    }
+  }
+}
+
+TEST(ObservedColumns, AreCountedOverAllRanks) {
+  RandomGenerator noise(Key(6));
+  const torch::Tensor observed = noise.uniform({5'003, 3}) < torch::tensor({0.7F, 1.0F, 0.1F});
+  const std::vector<ColumnCount> found = count_missing(
+      world(), RowsInMemory(torch::zeros({5'003, 3}), {}, observed), {.x = {3}, .kind = "tabular"});
+  const torch::Tensor expected = observed.logical_not().sum(0);
+  ASSERT_EQ(found.size(), 3U);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(found[i].values, 5'003);
+    EXPECT_EQ(found[i].missing, expected[static_cast<int64_t>(i)].item<int64_t>());
+  }
+  EXPECT_EQ(found[1].missing, 0);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "elbo/nn/code_prior.h"
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
 #include <torch/utils.h>
@@ -11,7 +12,8 @@ namespace {
 
 constexpr int64_t code_count = 3;  // vectors in the codebook
 
-const std::vector<CodeLayout> layouts = {{true, {2, 3}}, {true, {3, 2}}, {true, {4, 1}}, {false, {1, 5}}};
+const std::vector<CodeLayout> layouts = {
+    {Grid{2, 3}}, {Grid{3, 2}}, {Grid{4, 1}}, {Grid{5}}, {Grid{2, 1, 3}}};
 
 std::shared_ptr<CodePrior> small_prior(const CodeLayout& layout, int64_t seed = 1) {
   RandomGenerator init(Key(static_cast<uint64_t>(seed)));
@@ -74,9 +76,7 @@ TEST_P(EveryPrior, SamplesHaveTheFrequenciesThatTheirProbabilitiesSay) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, EveryPrior, testing::ValuesIn(layouts), [](const auto& tested) {
-  const CodeLayout& layout = tested.param;
-  return (layout.grid ? "Grid" : "Line") + std::to_string(layout.plane[0]) + "x" +
-         std::to_string(layout.plane[1]);
+  return fmt::format("Codes{}", fmt::join(tested.param.grid, "x"));
 });
 
 }  // namespace

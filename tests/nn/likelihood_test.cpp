@@ -15,7 +15,8 @@ namespace {
 
 std::shared_ptr<Likelihood> make(const std::string& name, const std::string& variance = "auto",
                                  double scale = 1, int64_t levels = 256) {
-  return make_likelihood({.name = name, .variance = variance, .scale = scale, .levels = levels}, true);
+  return make_likelihood({.name = name, .variance = variance, .scale = scale, .levels = levels},
+                         {.unit_images = true});
 }
 
 // Expects the sum over the row of `log_prob(parameters of an element, x)`: decoded (n, param_channels, d), x
@@ -93,6 +94,29 @@ TEST(Laplace, IsTheLaplaceDensity) {
                  [](const std::vector<double>& location, double x) {
                    return -std::abs(x - location[0]) / 0.4 - std::log(0.8);
                  });
+}
+
+// scipy.stats.t.logpdf(x, df, loc=0.3, scale=0.7).
+TEST(StudentT, IsTheDensityOfScipy) {
+  const torch::Tensor location = torch::full({1, 1, 1}, 0.3F);
+  const auto log_prob = [&](double degrees, float x) {
+    const auto likelihood =
+        make_likelihood({.name = "student_t", .scale = 0.7, .degrees = degrees}, {.shape = {1}});
+    return likelihood->log_prob(location, torch::full({1, 1}, x)).item<double>();
+  };
+  EXPECT_NEAR(log_prob(4, -2.0F), -3.8942967981333876, 1e-5);
+  EXPECT_NEAR(log_prob(4, 0.3F), -0.6241543090729937, 1e-5);
+  EXPECT_NEAR(log_prob(4, 5.0F), -6.892130617346355, 1e-5);
+  EXPECT_NEAR(log_prob(2.5, 50.0F), -13.976703106608007, 1e-4);
+}
+
+TEST(StudentT, SamplesHaveItsVarianceAndItsTails) {
+  const auto likelihood = make_likelihood({.name = "student_t", .scale = 0.5, .degrees = 9}, {.shape = {1}});
+  RandomGenerator noise(Key(11));
+  const torch::Tensor samples = likelihood->sample(torch::zeros({200000, 1, 1}), noise).to(torch::kFloat64);
+  EXPECT_NEAR(samples.square().mean().item<double>(), 0.25 * 9 / 7, 0.005);  // s² ν / (ν - 2)
+  // scipy.stats.t.sf(4, df=9) * 2
+  EXPECT_NEAR(samples.abs().gt(4 * 0.5).to(torch::kFloat64).mean().item<double>(), 0.0031104, 0.0006);
 }
 
 // The probabilities of all levels of an element sum to one.
@@ -214,7 +238,7 @@ TEST(Gaussian, AMaskedRowIsTheDensityOfItsObservedElements) {
 }
 
 TEST(Likelihood, SamplesHaveTheMeanThatItStates) {
-  for (const char* name : {"bernoulli", "gaussian", "laplace", "categorical"}) {
+  for (const char* name : {"bernoulli", "gaussian", "laplace", "student_t", "categorical"}) {
     const auto likelihood = make(name, "auto", 0.1, 16);
     RandomGenerator noise(Key(8));
     const torch::Tensor decoded = noise.normal({1, likelihood->param_channels(), 3});
@@ -225,7 +249,8 @@ TEST(Likelihood, SamplesHaveTheMeanThatItStates) {
 }
 
 TEST(Likelihood, GradientsAreThoseOfFiniteDifferences) {
-  for (const char* name : {"bernoulli", "gaussian", "laplace", "discretized_logistic", "categorical"}) {
+  for (const char* name :
+       {"bernoulli", "gaussian", "laplace", "student_t", "discretized_logistic", "categorical"}) {
     const auto likelihood = make(name, "auto", 0.3, 8);
     RandomGenerator noise(Key(9));
     const torch::Tensor x = (noise.uniform({2, 3}) * 7).round().to(torch::kFloat64) / 7;
@@ -250,15 +275,18 @@ TEST(Likelihood, GradientsAreThoseOfFiniteDifferences) {
 TEST(Likelihood, EachStatesItsSupport) {
   for (const char* name : {"bernoulli", "categorical", "discretized_logistic"})
     EXPECT_EQ(likelihood_support(name), Support::unit_interval) << name;
-  for (const char* name : {"gaussian", "laplace", "auto"})
+  for (const char* name : {"gaussian", "laplace", "student_t", "auto"})
     EXPECT_EQ(likelihood_support(name), Support::real) << name;
   EXPECT_EQ(likelihood_support("multinomial"), Support::non_negative);
+  for (const char* name :
+       {"poisson", "zero_inflated_poisson", "negative_binomial", "zero_inflated_negative_binomial"})
+    EXPECT_EQ(likelihood_support(name), Support::counts) << name;
 }
 
 TEST(Likelihood, FollowsTheKindOfDataByDefault) {
-  EXPECT_THROW(make_likelihood({.name = "poison"}, false), Error);
-  EXPECT_FALSE(make_likelihood({}, false)->discrete());  // auto: gaussian
-  EXPECT_TRUE(make_likelihood({}, true)->discrete());    // auto: bernoulli
+  EXPECT_THROW(make_likelihood({.name = "poison"}, {}), Error);
+  EXPECT_FALSE(make_likelihood({}, {})->discrete());                    // auto: gaussian
+  EXPECT_TRUE(make_likelihood({}, {.unit_images = true})->discrete());  // auto: bernoulli
 }
 
 }  // namespace

@@ -34,12 +34,74 @@ TEST(Networks, EncoderAndDecoderFollowTheShapeOfTheRow) {
     }
 }
 
+TEST(Networks, EncoderAndDecoderFollowTheShapeOfAVolume) {
+  const std::vector<std::vector<int64_t>> rows{{1, 16, 16, 16}, {2, 9, 12, 17}, {1, 4, 5, 7}};
+  for (const std::vector<int64_t>& row : rows)
+    for (const char* kind : {"auto", "mlp", "conv"}) {
+      NetworkOptions options;
+      options.kind = kind;
+      options.channels = {4, 8};
+      options.spatial = 3;
+      EXPECT_EQ(is_convolutional(options, row),
+                std::string(kind) == "conv" || (kind[0] == 'a' && row[1] > 8));
+      RandomGenerator init(Key(1));
+      const auto encoder = make_encoder(options, row, 6, init);
+      const auto decoder = make_decoder(options, row, 3, 2, init);
+      std::vector<int64_t> batch{5}, decoded{5, 2};
+      batch.insert(batch.end(), row.begin(), row.end());
+      decoded.insert(decoded.end(), row.begin(), row.end());
+      EXPECT_EQ(encoder->forward(init.uniform(batch)).sizes(), (std::vector<int64_t>{5, 6}));
+      EXPECT_EQ(decoder->forward(init.normal({5, 3})).sizes(), decoded) << kind;
+    }
+}
+
 TEST(Networks, ConvolutionsRefuseRowsThatAreNotImages) {
   NetworkOptions options;
   options.kind = "conv";
   RandomGenerator init(Key(1));
   EXPECT_THROW(make_encoder(options, {7}, 6, init), Error);
   EXPECT_THROW(make_encoder(options, {1, 2, 2}, 6, init), Error);
+  EXPECT_THROW(make_encoder(options, {8, 1, 16, 16}, 6, init), Error);  // video
+  options.spatial = 3;
+  EXPECT_THROW(make_encoder(options, {1, 16, 16}, 6, init), Error);
+  EXPECT_THROW(make_encoder(options, {1, 2, 16, 16}, 6, init), Error);
+}
+
+// In double precision, against differences of the sum of a decoder's outputs of an encoder's.
+TEST(Networks, GradientsOfConvolutionsOfVolumesAreThoseOfDifferences) {
+  NetworkOptions options;
+  options.kind = "conv";
+  options.hidden = {6};
+  options.channels = {2, 3};
+  options.activation = "tanh";
+  options.spatial = 3;
+  RandomGenerator init(Key(1));
+  const std::vector<int64_t> row{2, 5, 4, 7};
+  const auto encoder = make_encoder(options, row, 3, init);
+  const auto decoder = make_decoder(options, row, 3, 1, init);
+  encoder->to(torch::kFloat64);
+  decoder->to(torch::kFloat64);
+  const torch::Tensor x = init.normal({2, 2, 5, 4, 7}).to(torch::kFloat64);
+  const torch::Tensor weights = init.normal({2, 1, 2, 5, 4, 7}).to(torch::kFloat64);
+  const auto loss = [&] { return (decoder->forward(encoder->forward(x)) * weights).sum(); };
+  loss().backward();
+  const torch::NoGradGuard no_grad;
+  for (const auto& module : {std::static_pointer_cast<torch::nn::Module>(encoder),
+                             std::static_pointer_cast<torch::nn::Module>(decoder)})
+    for (const auto& parameter : module->named_parameters()) {
+      constexpr double step = 1e-5;
+      const torch::Tensor values = parameter.value().view(-1),
+                          gradient = parameter.value().grad().reshape(-1);
+      for (const int64_t i : {int64_t{0}, values.numel() / 2, values.numel() - 1}) {
+        const double before = values[i].item<double>();
+        values[i] = before + step;
+        const double above = loss().item<double>();
+        values[i] = before - step;
+        const double below = loss().item<double>();
+        values[i] = before;
+        EXPECT_NEAR((above - below) / (2 * step), gradient[i].item<double>(), 1e-6) << parameter.key() << i;
+      }
+    }
 }
 
 TEST(Networks, AnEncodersOutputsAreWhatItsLastLayerMakesOfItsFeatures) {
@@ -56,6 +118,34 @@ TEST(Networks, AnEncodersOutputsAreWhatItsLastLayerMakesOfItsFeatures) {
     EXPECT_GE(features.min().item<double>(), 0);  // after a relu
     EXPECT_TRUE(torch::equal(encoder->forward(x), encoder->outputs(features)));
   }
+}
+
+TEST(Networks, TheInputOfAnEncoderIsTransformedAsItsOptionSays) {
+  const torch::Tensor x = torch::tensor({{3.0F, 0.0F, -4.0F}, {0.0F, 0.0F, 0.0F}});
+  EXPECT_TRUE(network_input("raw", x).equal(x));
+  EXPECT_TRUE(network_input("auto", x).equal(x));
+  const float log4 = std::log(4.0F), log5 = std::log(5.0F);
+  EXPECT_TRUE(
+      torch::allclose(network_input("log1p", x), torch::tensor({{log4, 0.0F, -log5}, {0.0F, 0.0F, 0.0F}})));
+  EXPECT_TRUE(
+      torch::allclose(network_input("l2", x), torch::tensor({{0.6F, 0.0F, -0.8F}, {0.0F, 0.0F, 0.0F}})));
+  for (const char* kind : {"log1p", "l2"})
+    for (const std::vector<int64_t>& row : {std::vector<int64_t>{1, 16, 16}, {6}}) {
+      std::vector<int64_t> sizes{5};
+      sizes.insert(sizes.end(), row.begin(), row.end());
+      RandomGenerator data(Key(2));
+      const torch::Tensor rows = 10 * data.uniform(sizes);
+      const auto encoder_of = [&](const std::string& input) {
+        NetworkOptions options;
+        options.hidden = {8};
+        options.channels = {4};
+        options.input = input;
+        RandomGenerator init(Key(1));
+        return make_encoder(options, row, 3, init);
+      };
+      EXPECT_TRUE(
+          encoder_of(kind)->forward(rows).equal(encoder_of("raw")->forward(network_input(kind, rows))));
+    }
 }
 
 TEST(Networks, WithoutHiddenLayersAnMlpIsLinear) {
@@ -82,14 +172,14 @@ TEST(Layers, AreInitialisedAsByHeFromTheirGeneratorAlone) {
 TEST(Layers, ConvolutionsAreThoseOfLibTorch) {
   namespace functional = torch::nn::functional;
   RandomGenerator noise(Key(1));
-  Conv2d down(3, 5, 4, 2, 1, noise);
+  Convolution down(2, 3, 5, 4, 2, 1, noise);
   const torch::Tensor x = noise.normal({2, 3, 9, 8});
   EXPECT_TRUE(torch::allclose(
       down.forward(x),
       functional::conv2d(x, down.parameters()[0],
                          functional::Conv2dFuncOptions().bias(down.parameters()[1]).stride(2).padding(1)),
       1e-4, 1e-5));
-  ConvTranspose2d up(5, 1, 4, 2, 1, {1, 0}, noise);
+  TransposedConvolution up(5, 1, 4, 2, 1, {1, 0}, noise);
   const torch::Tensor y = noise.normal({2, 5, 4, 4});
   EXPECT_TRUE(torch::allclose(up.forward(y),
                               functional::conv_transpose2d(y, up.parameters()[0],
@@ -99,6 +189,43 @@ TEST(Layers, ConvolutionsAreThoseOfLibTorch) {
                                                                .padding(1)
                                                                .output_padding({1, 0})),
                               1e-4, 1e-5));
+}
+
+TEST(Layers, ConvolutionsOfVolumesAreThoseOfLibTorch) {
+  namespace functional = torch::nn::functional;
+  RandomGenerator noise(Key(1));
+  Convolution down(3, 3, 5, 4, 2, 1, noise);
+  const torch::Tensor x = noise.normal({2, 3, 9, 8, 11});
+  EXPECT_EQ(down.parameters()[0].sizes(), (std::vector<int64_t>{5, 3, 4, 4, 4}));
+  EXPECT_LE(down.parameters()[0].abs().max().item<double>(), 1 / std::sqrt(3.0 * 64));
+  EXPECT_TRUE(torch::allclose(
+      down.forward(x),
+      functional::conv3d(x, down.parameters()[0],
+                         functional::Conv3dFuncOptions().bias(down.parameters()[1]).stride(2).padding(1)),
+      1e-4, 1e-5));
+  TransposedConvolution up(5, 1, 4, 2, 1, {1, 0, 1}, noise);
+  const torch::Tensor y = noise.normal({2, 5, 4, 4, 5});
+  const torch::Tensor restored = up.forward(y);
+  EXPECT_EQ(restored.sizes(), (std::vector<int64_t>{2, 1, 9, 8, 11}));
+  EXPECT_TRUE(torch::allclose(restored,
+                              functional::conv_transpose3d(y, up.parameters()[0],
+                                                           functional::ConvTranspose3dFuncOptions()
+                                                               .bias(up.parameters()[1])
+                                                               .stride(2)
+                                                               .padding(1)
+                                                               .output_padding({1, 0, 1})),
+                              1e-4, 1e-5));
+}
+
+TEST(Layers, AConvolutionOfAVolumeOfDepthOneIsThatOfAnImage) {
+  RandomGenerator noise(Key(1));
+  Convolution volumes(3, 2, 5, 3, 1, 1, noise), images(2, 2, 5, 3, 1, 1, noise);
+  const torch::NoGradGuard no_grad;
+  images.parameters()[0].copy_(
+      volumes.parameters()[0].select(2, 1));  // only the middle of the kernel sees it
+  images.parameters()[1].copy_(volumes.parameters()[1]);
+  const torch::Tensor x = noise.normal({3, 2, 7, 6});
+  EXPECT_TRUE(torch::allclose(volumes.forward(x.unsqueeze(2)).squeeze(2), images.forward(x), 1e-4, 1e-5));
 }
 
 TEST(Layers, AnUnknownActivationIsAnError) { EXPECT_THROW(find_activation("rleu"), Error); }

@@ -34,10 +34,15 @@ TEST(Precision, LayersMultiplyRoundedNumbersAndReturnFloat32) {
   const torch::Tensor rows = init.normal({5, 12}), images = init.normal({2, 3, 8, 8});
   Linear linear(12, 7, init);
   expect_rounded_products(linear, [&] { return linear.forward(rows); });
-  Conv2d conv(3, 4, 3, 1, 1, init);
+  Convolution conv(2, 3, 4, 3, 1, 1, init);
   expect_rounded_products(conv, [&] { return conv.forward(images); });
-  ConvTranspose2d transposed(3, 4, 4, 2, 1, {0, 0}, init);
+  TransposedConvolution transposed(3, 4, 4, 2, 1, {0, 0}, init);
   expect_rounded_products(transposed, [&] { return transposed.forward(images); });
+  const torch::Tensor volumes = init.normal({2, 3, 5, 6, 7});
+  Convolution conv3d(3, 3, 4, 3, 1, 1, init);
+  expect_rounded_products(conv3d, [&] { return conv3d.forward(volumes); });
+  TransposedConvolution transposed3d(3, 4, 4, 2, 1, {1, 0, 1}, init);
+  expect_rounded_products(transposed3d, [&] { return transposed3d.forward(volumes); });
   CausalConv1d causal(3, 4, 3, 2, init);
   expect_rounded_products(causal, [&] { return causal.forward(images.flatten(2)); });
   Gru gru(12, 6, init);

@@ -1,6 +1,7 @@
 #include "elbo/nn/recurrent.h"
 
 #include <gtest/gtest.h>
+#include <torch/autograd.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -31,6 +32,31 @@ TEST(Lstm, IsLibTorchs) {
   const torch::Tensor state = torch::cat({h, c}, 1);
   EXPECT_TRUE(torch::allclose(lstm.step(x.select(1, 0), state), torch::cat({h1, c1}, 1), 1e-4, 1e-6));
   EXPECT_TRUE(torch::allclose(lstm.unroll(x, state), torch::stack({h1, h2}, 1), 1e-4, 1e-6));
+}
+
+TEST(Unroll, LeavesOutPaddingWithTheSameBits) {
+  RandomGenerator init(Key(1));
+  for (const std::string& cell : cell_names()) {
+    const auto tested = make_cell(cell, 3, 4, init);
+    const torch::Tensor x = init.normal({5, 9, 3}), state = init.normal({5, tested->state_size()});
+    const torch::Tensor weights = torch::cat({init.normal({5, 6, 4}), torch::zeros({5, 3, 4})}, 1);
+    std::vector<torch::Tensor> outputs;
+    std::vector<std::vector<torch::Tensor>> gradients;
+    for (const int64_t steps : {6, 9}) {
+      outputs.push_back(tested->unroll(x, state, steps));
+      gradients.push_back(torch::autograd::grad({(outputs.back() * weights).sum()}, tested->parameters()));
+    }
+    EXPECT_TRUE(torch::equal(outputs[0].narrow(1, 0, 6), outputs[1].narrow(1, 0, 6))) << cell;
+    EXPECT_EQ(outputs[0].narrow(1, 6, 3).abs().max().item<double>(), 0) << cell;
+    for (size_t i = 0; i < gradients[0].size(); ++i)
+      EXPECT_TRUE(torch::equal(gradients[0][i], gradients[1][i])) << cell << i;
+  }
+}
+
+TEST(LongestRow, IsTheLastStepThatIsNotPaddingAndAtLeastOne) {
+  EXPECT_EQ(longest_row(torch::tensor({0, 2, 5, 3}), 8), 5);
+  EXPECT_EQ(longest_row(torch::tensor({0, 0}), 8), 1);
+  EXPECT_EQ(longest_row({}, 8), 8);
 }
 
 TEST(StepMask, IsOneBeforeTheLength) {

@@ -98,5 +98,14 @@ TEST(Penalized, AKlWithoutWeightMayBeInfinite) {
   EXPECT_EQ(penalized(torch::tensor({2.0F}), infinite, 0, "p", torch::tensor(3.0F)).loss.item<double>(), 5);
 }
 
+// Weights 1, 2 and 5 eighths.
+TEST(ImportanceWeightedMean, WeighsTheSamplesOfEachRow) {
+  const torch::Tensor log_weights = torch::tensor({{1.0F, 5.0F}, {2.0F, 5.0F}, {5.0F, 5.0F}}).log() + 300;
+  const torch::Tensor values = torch::arange(12, torch::kFloat32).view({6, 2});  // (3 samples · 2 rows, …)
+  const torch::Tensor expected = torch::tensor(
+      {{(0 + 2 * 4 + 5 * 8) / 8.0F, (1 + 2 * 5 + 5 * 9) / 8.0F}, {(2 + 6 + 10) / 3.0F, (3 + 7 + 11) / 3.0F}});
+  EXPECT_TRUE(torch::allclose(importance_weighted_mean(log_weights, values), expected, 1e-4));
+}
+
 }  // namespace
 }  // namespace elbo

@@ -83,6 +83,26 @@ TEST(RunConfig, TheLikelihoodSaysWhatRowsMayBe) {
   EXPECT_EQ(counts->data.values.support, Support::non_negative);
   EXPECT_THAT(counts->data.values.remedy,
               HasSubstr("model.likelihood=multinomial needs values of 0 or more"));
+  const auto genes = config_of("[model]\nlikelihood = negative_binomial\n");
+  EXPECT_EQ(genes->data.values.support, Support::counts);
+  EXPECT_THAT(genes->data.values.remedy,
+              AllOf(HasSubstr("model.likelihood=negative_binomial needs whole numbers of 0 or more"),
+                    HasSubstr("/layers/counts")));
+}
+
+TEST(RunConfig, NetworksSeeTheLogarithmOfCountsWhoseLikelihoodTakesThemAsTheyAre) {
+  EXPECT_EQ(config_of("")->network.input, "raw");
+  EXPECT_EQ(config_of("[model]\nlikelihood = multinomial\n")->network.input, "raw");
+  EXPECT_EQ(config_of("[model]\nlikelihood = poisson\n")->network.input, "log1p");
+  EXPECT_EQ(config_of("[model]\nlikelihood = poisson\n[network]\ninput = raw\n")->network.input, "raw");
+  EXPECT_THAT(refusal("[model]\nlikelihood = poisson\n[data]\nnormalize = log1p\n"),
+              AllOf(HasSubstr("data.normalize=log1p"), HasSubstr("network.input")));
+  EXPECT_THAT(refusal("[model]\nlikelihood = poisson\ndispersion = gene-cell\n"),
+              HasSubstr("model.dispersion=gene-cell: has no effect with model.likelihood=poisson"));
+  EXPECT_THAT(refusal("[model]\nlikelihood = gaussian\nlibrary = observed\n"),
+              HasSubstr("model.library=observed: has no effect"));
+  EXPECT_THAT(refusal("[model]\nlikelihood = poisson\nlikelihood_scale = 2\n"),
+              HasSubstr("model.likelihood_scale=2: has no effect"));
 }
 
 }  // namespace

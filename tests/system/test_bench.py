@@ -47,10 +47,14 @@ class Bench(ProgramTest):
             self.assertIn(sentence, result.stderr)
 
     def test_data_are_read_beside_the_library(self):
-        told = self.succeed(0, "bench", "data", ROOT / "datasets/mnist.h5", "--rows=2000", "--rounds=1").stdout
-        rates = {line[:30].strip(): float(line.split()[-4]) for line in told.splitlines()[2:]}
-        self.assertEqual(len(rates), 2, told)
-        self.assertTrue(all(rate > 0 for rate in rates.values()), told)
+        for split, threads in (("train", 1), ("all", 2)):
+            told = self.succeed(0, "bench", "data", ROOT / "datasets/mnist.h5", "--rows=2000", "--rounds=1", f"--split={split}",
+                                f"--threads={threads}").stdout
+            rates = {line[:30].strip(): float(line.split()[-4]) for line in told.splitlines()[2:]}
+            self.assertEqual(len(rates), 2, told)
+            self.assertTrue(all(rate > 0 for rate in rates.values()), told)
+            self.assertIn(f", {threads} thread", told)
+            self.assertIn(f"{ {'train': 60000, 'all': 70000}[split] } rows", told)
 
 
 if __name__ == "__main__":

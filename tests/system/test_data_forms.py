@@ -324,7 +324,7 @@ class DataForms(ProgramTest):
         told = self.succeed(0, "inspect", path).stdout
         self.assertIn("/deep/inside/numbers", told)
         self.assertIn("-3 to 7", told)
-        self.assertIn("1 values", told)
+        self.assertIn("1 of 4 values are missing (25 %), all in column 1 (50 %)", told)
 
     def test_rows_that_lie_elsewhere_are_read_or_refused_with_the_reason(self):
         source = self.write("source", "latest", {})

@@ -24,9 +24,9 @@ def anchor(line):
 class Documents(ProgramTest):
     def test_options_and_commands_are_those_of_the_program(self):
         subprocess.run([ROOT / "docs/generate.py", self.folder], env={**ENVIRONMENT, "ELBO": ELBO}, check=True)
-        for name in ("configuration.md", "commands.md"):
+        for name, line in (("configuration.md", "\n- `"), ("commands.md", "\n- `"), ("data_format.md", "| trains")):
             generated = (self.folder / name).read_text()
-            self.assertGreater(generated.count("\n- `"), 50)
+            self.assertGreater(generated.count(line), 50)
             self.assertEqual((ROOT / "docs" / name).read_text(), generated, f"docs/generate.py writes docs/{name} again")
 
     def test_links_lead_to_files_and_headings(self):

@@ -5,6 +5,7 @@
 namespace elbo {
 
 ExitCode bench_data(const Environment& environment, const Words& words);
+ExitCode bench_kernels(const Environment& environment, const Words& words);
 ExitCode bench_scale(const Environment& environment, const Words& words);
 
 }  // namespace elbo

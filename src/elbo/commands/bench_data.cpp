@@ -2,6 +2,9 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <atomic>
+#include <future>
+#include <utility>
 
 #include "elbo/base/stopwatch.h"
 #include "elbo/base/text.h"
@@ -15,13 +18,14 @@ namespace {
 
 struct BenchDataOptions {
   std::string split = "train";
-  int64_t rows = 0, microbatch = 64, rounds = 3;
+  int64_t rows = 0, microbatch = 64, rounds = 3, threads = 1;
   DataOptions data;
   OptionTable table() {
     OptionTable table;
-    table.add("split", split, "split that is read: train, validation or test");
+    table.add("split", split, "split that is read: train, validation, test, or all for one after another");
     table.add("rows", rows, "rows read in a round; 0: the whole split", Range::at_least(0));
     table.add("microbatch", microbatch, "rows read at once", Range::at_least(1));
+    table.add("threads", threads, "threads that read microbatches at the same time", Range::between(1, 1024));
     table.add("rounds", rounds, "number of rounds; each method reads once in each round",
               Range::between(1, 100));
     data.bind(table);
@@ -29,13 +33,15 @@ struct BenchDataOptions {
   }
 };
 
+using Microbatches = std::vector<std::vector<int64_t>>;  // numbers of rows
+
 // The rows in the order of training, in microbatches.
-std::vector<std::vector<int64_t>> in_training_order(const RowSource& rows, int64_t shuffle_buffer_bytes,
-                                                    const BenchDataOptions& options) {
+Microbatches in_training_order(const RowSource& rows, int64_t shuffle_buffer_bytes,
+                               const BenchDataOptions& options) {
   const Sampler order(rows.rows(), rows.rows_per_chunk(), shuffle_buffer_bytes / rows.bytes_per_row(),
                       Key(1));
   const int64_t count = options.rows == 0 ? rows.rows() : std::min(options.rows, rows.rows());
-  std::vector<std::vector<int64_t>> groups;
+  Microbatches groups;
   for (int64_t first = 0; first < count; first += options.microbatch) {
     groups.emplace_back();
     for (int64_t place = first; place < std::min(first + options.microbatch, count); ++place)
@@ -45,18 +51,56 @@ std::vector<std::vector<int64_t>> in_training_order(const RowSource& rows, int64
 }
 
 // Rows a second of a data set that is opened for this round, so that no decoded chunk is in memory.
-double rate_of_elbo(const BenchDataOptions& options, const std::vector<std::vector<int64_t>>& groups) {
+double rate_of_elbo(const BenchDataOptions& options, const Microbatches& groups) {
   const Dataset dataset(options.data);
   const RowSource& rows = dataset.split(options.split);
+  std::atomic<size_t> next = 0;
+  std::atomic<int64_t> read = 0;
+  const auto read_all = [&] {
+    for (size_t i = next++; i < groups.size(); i = next++) read += rows.read(groups[i]).size();
+  };
   Stopwatch watch;
-  int64_t read = 0;
-  for (const std::vector<int64_t>& group : groups) read += rows.read(group).size();
-  return static_cast<double>(read) / watch.lap();
+  std::vector<std::future<void>> readers;
+  readers.reserve(static_cast<size_t>(options.threads));
+  for (int64_t i = 0; i < options.threads; ++i) readers.push_back(std::async(std::launch::async, read_all));
+  for (std::future<void>& reader : readers) reader.get();  // throws what the thread threw
+  return static_cast<double>(read.load()) / watch.lap();
 }
 
+// The datasets that hold the rows of a split one after another, for the HDF5 library.
+class StoredDatasets {
+ public:
+  StoredDatasets(const std::string& path, const Dataset& dataset, const BenchDataOptions& options) {
+    const hdf5::Handle file = hdf5::open_file(path);
+    const bool all = options.split == "all";
+    for (const std::string& split : all ? dataset.splits() : std::vector{options.split}) {
+      const std::string x =
+          options.data.x.starts_with('/') ? options.data.x : fmt::format("/{}/{}", split, options.data.x);
+      if (!hdf5::exists(file, x) || hdf5::is_group(file, x)) continue;
+      hdf5::Handle stored = hdf5::open_dataset(file, x);
+      const hdf5::DatasetInfo info = hdf5::describe(stored);
+      if (!info.numeric()) continue;  // a table
+      parts_.push_back({rows_, std::move(stored)});
+      rows_ += info.shape.front();
+    }
+  }
+  int64_t rows() const { return rows_; }
+  void read(int64_t row, float* out) const {
+    const auto part = std::prev(std::ranges::upper_bound(parts_, row, {}, &Part::first));
+    hdf5::read_rows(part->dataset, row - part->first, 1, H5T_NATIVE_FLOAT, out);
+  }
+
+ private:
+  struct Part {
+    int64_t first = 0;  // row
+    hdf5::Handle dataset;
+  };
+  std::vector<Part> parts_;
+  int64_t rows_ = 0;
+};
+
 // Rows a second of a program that reads row by row with the HDF5 library. Stops after a few seconds.
-double rate_of_library(const hdf5::Handle& dataset, const std::vector<std::vector<int64_t>>& groups,
-                       int64_t features) {
+double rate_of_library(const StoredDatasets& datasets, const Microbatches& groups, int64_t features) {
   constexpr double enough = 3;  // seconds
   Stopwatch watch;
   double seconds = 0;
@@ -64,8 +108,7 @@ double rate_of_library(const hdf5::Handle& dataset, const std::vector<std::vecto
   for (const std::vector<int64_t>& group : groups) {
     torch::Tensor batch = torch::empty({static_cast<int64_t>(group.size()), features});
     for (size_t i = 0; i < group.size(); ++i, ++read)
-      hdf5::read_rows(dataset, group[i], 1, H5T_NATIVE_FLOAT,
-                      batch.mutable_data_ptr<float>() + static_cast<int64_t>(i) * features);
+      datasets.read(group[i], batch.mutable_data_ptr<float>() + static_cast<int64_t>(i) * features);
     seconds += watch.lap();
     if (seconds > enough) break;
   }
@@ -91,18 +134,20 @@ ExitCode measure(const std::string& path, BenchDataOptions& options) {
   options.data.path = path;
   const Dataset dataset(options.data);
   const RowSource& rows = dataset.split(options.split);
-  const std::vector<std::vector<int64_t>> groups =
-      in_training_order(rows, dataset.shuffle_buffer_bytes(), options);
-  const hdf5::Handle x = hdf5::open_dataset(hdf5::open_file(path), "/" + options.split + "/x");
-  const int64_t features = dataset.shape().features();
+  const Microbatches groups = in_training_order(rows, dataset.shuffle_buffer_bytes(), options);
+  const StoredDatasets stored(path, dataset, options);
+  const bool beside_library = stored.rows() == rows.rows();  // not sparse rows, nor held-out ones
 
   fmt::print("{}: {} rows of {}, read {}\n", path, rows.rows(),
              human_bytes(static_cast<double>(rows.bytes_per_row())), rows.access_method());
-  std::vector<Rates> methods{{"elbo, in training order, one thread", {}},
-                             {"H5Dread, row by row, in the same order", {}}};
+  std::vector<Rates> methods{
+      {fmt::format("elbo, in training order, {} thread{}", options.threads, options.threads == 1 ? "" : "s"),
+       {}}};
+  if (beside_library) methods.push_back({"H5Dread, row by row, in the same order", {}});
   for (int64_t round = 0; round < options.rounds; ++round) {
     methods[0].rows_per_second.push_back(rate_of_elbo(options, groups));
-    methods[1].rows_per_second.push_back(rate_of_library(x, groups, features));
+    if (beside_library)
+      methods[1].rows_per_second.push_back(rate_of_library(stored, groups, dataset.shape().features()));
   }
   print(methods, static_cast<double>(rows.bytes_per_row()));
   return ExitCode::ok;

@@ -92,8 +92,14 @@ void print_values(const DataFile& file, const std::string& dataset) {
   fmt::print("  values     {:.6g} to {:.6g}, mean {:.6g}, in a sample of {} rows\n", survey->lowest,
              survey->highest, survey->mean, survey->rows);
   if (survey->not_finite > 0)
-    fmt::print("  NOT FINITE {} values of the sample are NaN or infinite: training refuses them\n",
+    fmt::print("  NOT FINITE {} values of the sample are infinite: training refuses them\n",
                survey->not_finite);
+  const auto has_missing = [](const ColumnCount& column) { return column.missing > 0; };
+  if (std::ranges::any_of(survey->missing, has_missing))
+    fmt::print(
+        "  MISSING    {} in the sample: training refuses them, or learns without them with "
+        "data.missing=mask\n",
+        describe_missing(survey->missing));
 }
 
 void print_storage(const DataFile& file, const std::string& path) {
@@ -165,6 +171,7 @@ void print_choices(const Dataset& dataset) {
 void inspect_data(const std::string& path) {
   DataOptions options;
   options.path = path;
+  options.tolerates_missing = true;
   const Dataset dataset(options);
   const DataFile file(path);
   fmt::print("data set {}\n", path);
@@ -182,6 +189,7 @@ void inspect_data(const std::string& path) {
 void print_meaning(const std::string& path) {
   DataOptions options;
   options.path = path;
+  options.tolerates_missing = true;
   try {
     const Dataset dataset(options);
     fmt::print("\nmeaning\n");

@@ -18,7 +18,9 @@ struct InterpolateOptions : SavedRunOptions {
     bind_split(table);
     bind_run(table);
     bind_device(table);
-    output.bind(table, ".png (images: a strip for each interpolation), .txt (tokens), .h5 or .csv");
+    output.bind(table,
+                ".png (images: a strip for each interpolation; of volumes the middle slices), .txt (tokens), "
+                ".h5 or .csv");
     return table;
   }
 };

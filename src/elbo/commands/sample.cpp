@@ -29,7 +29,7 @@ struct SampleOptions : SavedRunOptions {
     table.add("seed", seed, "seed of the random numbers", Range::at_least(0));
     bind_run(table);
     bind_device(table);
-    output.bind(table, ".png (images), .txt (tokens), .h5 or .csv");
+    output.bind(table, ".png (images; the middle slice of volumes), .txt (tokens), .h5 or .csv");
     return table;
   }
   DataNeed need() const { return writes_texts(output) ? DataNeed::rows : DataNeed::none; }

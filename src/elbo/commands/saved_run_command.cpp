@@ -35,12 +35,23 @@ RunInUse open_run_of(const Environment& environment, const CommandLine& line, co
           .split = std::move(split)};
 }
 
-void write_results(const OutputOptions& options, const SavedRun& run, NamedRows rows, int64_t columns) {
-  const Transform& transform = run.model->transform();
+bool writes_in_units(const OutputOptions& options, const SavedRun& run) {
+  const std::string& kind = run.model->transform().kind;
   const bool draws = std::filesystem::path(options.out).extension() == ".png";
-  // Images of bytes are written in [0, 1], as images of floats are; PNG needs that of all.
-  if (transform.kind != "bytes" && !(draws && transform.kind == "unit"))
-    for (auto& [name, values] : rows) values = transform.undo(values);
+  return kind != "bytes" && !(draws && kind == "unit");
+}
+
+torch::Tensor in_units_of_results(const OutputOptions& options, const SavedRun& run,
+                                  const torch::Tensor& rows) {
+  return writes_in_units(options, run) ? run.model->transform().undo(rows) : rows;
+}
+
+void write_results(const OutputOptions& options, const SavedRun& run, NamedRows rows, int64_t columns) {
+  const bool draws = std::filesystem::path(options.out).extension() == ".png";
+  for (auto& [name, values] : rows) {
+    values = in_units_of_results(options, run, values);
+    if (draws && run.checkpoint.data.is_volume()) values = values.select(2, values.size(2) / 2);
+  }
   write_rows(options, std::move(rows), columns, run.vocabulary());
 }
 

@@ -67,7 +67,14 @@ std::optional<CommandLine> begin_with_run(const Command& command, const Words& w
 RunInUse open_run_of(const Environment& environment, const CommandLine& line, const SavedRunOptions& options,
                      DataNeed need);
 
-// Writes rows as the model gives them in the units of the data, but images in [0, 1]. For one rank.
+// Whether results are written in the units of the data: all are but images of bytes, which are in [0, 1], and
+// PNG files, which need that.
+bool writes_in_units(const OutputOptions& options, const SavedRun& run);
+// Rows as the model gives them, in the units in which results are written.
+torch::Tensor in_units_of_results(const OutputOptions& options, const SavedRun& run,
+                                  const torch::Tensor& rows);
+// Writes rows as the model gives them in these units; of volumes as images the slice in the middle of their
+// depth. For one rank.
 void write_results(const OutputOptions& options, const SavedRun& run, NamedRows rows, int64_t columns);
 
 // Throws a usage Error where importance samples are wanted and the model has no p(x,z)/q(z|x).

@@ -27,7 +27,9 @@ struct TraverseOptions : SavedRunOptions {
     bind_split(table);
     bind_run(table);
     bind_device(table);
-    output.bind(table, ".png (images: a strip for each dimension), .txt (tokens), .h5 or .csv");
+    output.bind(table,
+                ".png (images: a strip for each dimension; of volumes the middle slices), .txt (tokens), .h5 "
+                "or .csv");
     return table;
   }
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "elbo/base/error.h"
+#include "elbo/data/decide_view.h"
 
 namespace elbo {
 namespace {
@@ -13,16 +14,23 @@ namespace {
 std::vector<int64_t> row_shape(const ArraySplit& arrays, bool channels_last) {
   std::vector<int64_t> row(arrays.x.shape().begin() + 1, arrays.x.shape().end());
   if (!channels_last) return row;
-  if (row.size() != 3)
-    usage_error("--channels_last: {} has rows of {} dimensions; expected (height, width, channels)",
-                arrays.x.name(), row.size());
-  return {row[2], row[0], row[1]};
+  if (row.size() != 3 && row.size() != 4)
+    usage_error(
+        "--channels_last: {} has rows of {} dimensions; expected (height, width, channels) or (depth, "
+        "height, width, channels)",
+        arrays.x.name(), row.size());
+  std::ranges::rotate(row, row.end() - 1);
+  return row;
 }
 
-// --kind=auto: bytes with two dimensions, and rows with three dimensions and 1 or 3 channels, are images.
+// --kind=auto: bytes with two dimensions, and rows with three dimensions and 1 or 3 channels, are images;
+// rows with nearly equal sides (data/decide_view.h) are volumes.
 std::string kind_of(const std::vector<int64_t>& row, torch::ScalarType type) {
   if (row.size() <= 1) return "tabular";
   if (row.size() == 2) return type == torch::kUInt8 ? "image" : "sequence";
+  std::vector<int64_t> rows = row;
+  rows.insert(rows.begin(), 1);
+  if (!axes_of_volumes(rows, /*is_said=*/false, /*matlab=*/false).empty()) return "volume";
   return row.size() == 3 && (row[0] == 1 || row[0] == 3) ? "image" : "sequence";
 }
 
@@ -50,7 +58,7 @@ void convert_split(RowWriter& out, ArraySplit& arrays, const std::vector<int64_t
   for (int64_t done = 0; done < all;) {
     const int64_t count = std::min(arrays.x.rows_per_piece(), all - done);
     torch::Tensor x = arrays.x.next(count);
-    if (channels_last) x = x.permute({0, 3, 1, 2}).contiguous();
+    if (channels_last) x = x.movedim(-1, 1).contiguous();
     std::vector<int64_t> shape{count};
     shape.insert(shape.end(), row.begin(), row.end());
     Rows rows{{"x", x.reshape(shape)}};
@@ -65,10 +73,11 @@ void convert_split(RowWriter& out, ArraySplit& arrays, const std::vector<int64_t
 }  // namespace
 
 void ArrayOptions::bind(OptionTable& table) {
-  table.add_choice("kind", kind, {"auto", "image", "tabular", "sequence", "tokens", "audio"},
+  table.add_choice("kind", kind, {"auto", "image", "volume", "tabular", "sequence", "tokens", "audio"},
                    "what the rows are; auto: decided by their shape");
   table.add("channels_last", channels_last,
-            "rows are (height, width, channels), and become (channels, height, width)");
+            "rows are (height, width, channels) or (depth, height, width, channels), and become (channels, "
+            "height, width) or (channels, depth, height, width)");
   splits.bind(table);
 }
 
@@ -77,11 +86,16 @@ void convert_arrays(std::vector<ArraySplit> arrays, const ArrayOptions& options,
   std::vector<int64_t> row = row_shape(arrays.front(), options.channels_last);
   const std::string kind = options.kind == "auto" ? kind_of(row, arrays.front().x.type()) : options.kind;
   if (row.empty()) row = {1};
-  if (kind == "image" && row.size() == 2) row.insert(row.begin(), 1);
-  if (kind == "image" && row.size() != 3)
-    usage_error(
-        "--kind=image: {} has rows of {} dimensions; expected (height, width) or (channels, height, width)",
-        arrays.front().x.name(), row.size());
+  if (kind == "image" || kind == "volume") {
+    const std::string depth = kind == "volume" ? "depth, " : "";
+    const size_t dimensions = kind == "volume" ? 4 : 3;
+    if (row.size() + 1 == dimensions) row.insert(row.begin(), 1);
+    if (row.size() != dimensions)
+      usage_error(
+          "--kind={}: {} has rows of {} dimensions; expected ({}height, width) or (channels, {}height, "
+          "width)",
+          kind, arrays.front().x.name(), row.size(), depth, depth);
+  }
   DatasetWriter out(target, kind);
   RowWriter rows(out, options.splits);
   for (ArraySplit& each : arrays) convert_split(rows, each, row, options.channels_last);

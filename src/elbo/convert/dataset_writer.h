@@ -37,7 +37,8 @@ class RemovedWhenInterrupted {
 // process.
 class DatasetWriter {
  public:
-  // kind: image, tabular, sequence, tokens, audio or interactions. Throws a usage Error if the file exists.
+  // kind: image, volume, tabular, sequence, tokens, audio or interactions. Throws a usage Error if the file
+  // exists.
   DatasetWriter(const Target& target, const std::string& kind);
   // Adds rows (n, …) to the dataset at `path`. The first call decides the shape and type.
   void append(const std::string& path, const torch::Tensor& rows);

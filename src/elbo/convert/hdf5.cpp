@@ -47,8 +47,7 @@ struct Part {
 
 bool holds_rows(const hdf5::Handle& file, const std::string& path) {
   const hdf5::DatasetInfo info = hdf5::describe(hdf5::open_dataset(file, path));
-  return (info.numeric() || info.type_class == H5T_ENUM || info.type_class == H5T_STRING) &&
-         !info.shape.empty();
+  return (info.numeric() || info.type_class == H5T_STRING) && !info.shape.empty();
 }
 
 // Paths of the datasets with rows in a file, without the leading '/'.
@@ -119,7 +118,7 @@ std::vector<Part> all_parts(const std::vector<std::string>& inputs, const Hdf5Op
 }
 
 // The labels of a part: (N) or (N, k) numbers, or texts.
-struct Labels {
+struct ConvertedLabels {
   torch::Tensor numbers;
   std::vector<std::string> texts;
   int64_t size() const { return numbers.defined() ? numbers.size(0) : static_cast<int64_t>(texts.size()); }
@@ -140,8 +139,8 @@ torch::Tensor label_numbers(const Part& part, int64_t rows) {
   return undo_one_hot(numbers.squeeze(1));
 }
 
-Labels labels_of(const Part& part, int64_t rows) {
-  Labels labels;
+ConvertedLabels labels_of(const Part& part, int64_t rows) {
+  ConvertedLabels labels;
   if (!part.class_name.empty()) {
     labels.texts.assign(static_cast<size_t>(rows), part.class_name);
   } else if (!part.label.empty()) {
@@ -168,15 +167,16 @@ bool are_classes(const torch::Tensor& numbers) {
 }
 
 // Whole numbers are classes, also where floats hold them.
-void unify(std::vector<Labels>& all) {
-  const bool classes = std::ranges::all_of(
-      all, [](const Labels& labels) { return !labels.numbers.defined() || are_classes(labels.numbers); });
-  for (Labels& labels : all)
+void unify(std::vector<ConvertedLabels>& all) {
+  const bool classes = std::ranges::all_of(all, [](const ConvertedLabels& labels) {
+    return !labels.numbers.defined() || are_classes(labels.numbers);
+  });
+  for (ConvertedLabels& labels : all)
     if (labels.numbers.defined())
       labels.numbers = labels.numbers.to(classes ? torch::kInt64 : torch::kFloat32);
 }
 
-void write_part(RowWriter& out, const Part& part, const Hdf5Rows& x, const Labels& labels,
+void write_part(RowWriter& out, const Part& part, const Hdf5Rows& x, const ConvertedLabels& labels,
                 const std::vector<std::string>& classes) {
   torch::Tensor numbers = labels.numbers;
   if (!labels.texts.empty()) {
@@ -195,7 +195,8 @@ void write_part(RowWriter& out, const Part& part, const Hdf5Rows& x, const Label
   }
 }
 
-void require_alike(const Hdf5Rows& first, const Hdf5Rows& other, const Labels& labels, const Labels& others) {
+void require_alike(const Hdf5Rows& first, const Hdf5Rows& other, const ConvertedLabels& labels,
+                   const ConvertedLabels& others) {
   if (first.row_shape() != other.row_shape() || first.type() != other.type())
     usage_error("{}: has rows {} of {}, but {} has {} of {}; expected the same", other.name(),
                 shape_text(other.row_shape()), torch::toString(other.type()), first.name(),
@@ -207,7 +208,7 @@ void require_alike(const Hdf5Rows& first, const Hdf5Rows& other, const Labels& l
 void convert_hdf5(const std::vector<std::string>& inputs, const Target& target, const Hdf5Options& options) {
   const std::vector<Part> parts = all_parts(inputs, options);
   const Hdf5Rows first(parts.front().file, parts.front().x, options.axes);
-  std::vector<Labels> labels;
+  std::vector<ConvertedLabels> labels;
   std::vector<std::string> texts;
   for (const Part& part : parts) {
     const Hdf5Rows x(part.file, part.x, options.axes);

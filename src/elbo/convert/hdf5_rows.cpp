@@ -12,7 +12,9 @@
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
+#include "elbo/data/decide_view.h"
 #include "elbo/hdf5/check.h"
+#include "elbo/hdf5/netcdf.h"
 
 namespace elbo {
 namespace {
@@ -21,15 +23,10 @@ constexpr std::string_view axis_letters = "NTCDHW";     // in the order of the d
 constexpr double netcdf_fill = 9.9692099683868690e+36;  // what netCDF stores where nothing was written
 constexpr int64_t most_piece_bytes = int64_t{1024} * 1024 * 1024;
 
-bool has_attribute(const hdf5::Handle& object, const std::string& name) {
-  const auto guard = hdf5::lock();
-  return H5Aexists(object.get(), name.c_str()) > 0;
-}
-
 // The numbers of an attribute; none if it does not exist or is not numeric.
 std::vector<double> numbers_of(const hdf5::Handle& object, const std::string& name) {
   const auto guard = hdf5::lock();
-  if (!has_attribute(object, name)) return {};
+  if (!hdf5::has_attribute(object, name)) return {};
   const hdf5::Handle attribute(H5Aopen(object.get(), name.c_str(), H5P_DEFAULT), H5Aclose);
   const hdf5::Handle space(H5Aget_space(attribute.get()), H5Sclose);
   const hssize_t count = H5Sget_simple_extent_npoints(space.get());
@@ -49,6 +46,7 @@ Packing packing_of(const hdf5::Handle& dataset, const hdf5::DatasetInfo& info) {
   for (const char* name : {"_FillValue", "missing_value"})
     for (const double value : numbers_of(dataset, name)) packing.missing.push_back(value);
   if (info.type_class == H5T_FLOAT) packing.missing.push_back(netcdf_fill);
+  if (const std::optional<double> fill = hdf5::undeclared_fill(dataset)) packing.missing.push_back(*fill);
   if (info.type_class == H5T_FLOAT && info.type_size <= 4)
     for (double& value : packing.missing) value = static_cast<float>(value);
   const std::vector<double> range = numbers_of(dataset, "valid_range");
@@ -56,7 +54,9 @@ Packing packing_of(const hdf5::Handle& dataset, const hdf5::DatasetInfo& info) {
   if (range.size() == 2) packing.least = range[0], packing.largest = range[1];
   if (!low.empty()) packing.least = low.front();
   if (!high.empty()) packing.largest = high.front();
-  packing.is_unsigned = hdf5::read_text_attribute(dataset, "_Unsigned").value_or("") == "true";
+  packing.unsigned_range = hdf5::unsigned_range(dataset);
+  for (double& value : packing.missing)  // stored like the values
+    if (value < 0) value += packing.unsigned_range;
   return packing;
 }
 
@@ -71,7 +71,6 @@ torch::ScalarType type_named(const std::string& name) {
 // The type of tensors that holds all values of the dataset.
 torch::ScalarType type_of(const hdf5::DatasetInfo& info) {
   if (info.type_class == H5T_FLOAT) return info.type_size <= 4 ? torch::kFloat32 : torch::kFloat64;
-  if (info.type_class == H5T_ENUM) return info.type_size == 1 ? torch::kUInt8 : torch::kInt64;
   if (info.type_size == 1) return info.is_signed ? torch::kInt8 : torch::kUInt8;
   if (info.type_size == 2) return info.is_signed ? torch::kInt16 : torch::kInt32;
   return info.type_size == 4 && info.is_signed ? torch::kInt32 : torch::kInt64;
@@ -103,7 +102,7 @@ void AxesOptions::bind(OptionTable& table) {
       "transpose", transpose,
       "dimensions are stored in reverse order, as MATLAB stores them; --axes names them as MATLAB shows "
       "them");
-  table.add_choice("kind", kind, {"auto", "image", "tabular", "sequence", "tokens", "audio"},
+  table.add_choice("kind", kind, {"auto", "image", "volume", "tabular", "sequence", "tokens", "audio"},
                    "what the rows are; auto: decided by axes and type");
   table.add_choice("type", type, {"auto", "float32", "float64", "uint8", "int16", "int32", "int64"},
                    "type to store; auto: the closest to the type in the file, float32 for packed values");
@@ -121,8 +120,7 @@ Hdf5Rows::Hdf5Rows(const std::string& path, const std::string& dataset, const Ax
   if (hdf5::is_group(file_.handle(), dataset)) usage_error("{}: is a group; expected a dataset", name_);
   dataset_ = hdf5::open_dataset(file_.handle(), dataset);
   info_ = hdf5::describe(dataset_);
-  if (!info_.numeric() && info_.type_class != H5T_ENUM)
-    usage_error("{}: holds {}; expected numbers", name_, info_.type_name);
+  if (!info_.numeric()) usage_error("{}: holds {}; expected numbers", name_, info_.type_name);
   if (info_.shape.empty() || std::ranges::find(info_.shape, 0) != info_.shape.end())
     usage_error("{}: is {}; expected rows", name_, info_.shape.empty() ? "a single value" : "empty");
   packing_ = packing_of(dataset_, info_);
@@ -132,7 +130,8 @@ Hdf5Rows::Hdf5Rows(const std::string& path, const std::string& dataset, const Ax
   rows_ = info_.shape[static_cast<size_t>(order_.front())];
   for (size_t i = 1; i < order_.size(); ++i)
     row_shape_.push_back(info_.shape[static_cast<size_t>(order_[i])]);
-  if (kind_ == "image" && row_shape_.size() == 2) row_shape_.insert(row_shape_.begin(), 1);
+  if ((kind_ == "image" && row_shape_.size() == 2) || (kind_ == "volume" && row_shape_.size() == 3))
+    row_shape_.insert(row_shape_.begin(), 1);
   if (row_shape_.empty()) row_shape_ = {1};
   if (options_.kind != "auto") kind_ = options_.kind;
 }
@@ -144,7 +143,6 @@ void Hdf5Rows::open_reader(const std::string& dataset) {
   const bool library_can =
       std::ranges::all_of(info_.filters, [](const auto& filter) { return H5Zfilter_avail(filter.id) > 0; });
   if (stored_type_ == torch::kFloat64 && !library_can) stored_type_ = torch::kFloat32;
-  if (!info_.numeric()) return;
   std::shared_ptr<const RowReader> reader = file_.reader(dataset, reader_type(info_));
   if (order_.front() == 0 && stored_type_ != torch::kFloat64)
     reader_ = std::move(reader);
@@ -161,6 +159,7 @@ void Hdf5Rows::name_axes(const std::string& letters) {
       order_.push_back(static_cast<int64_t>(place));
   const auto has = [&](char letter) { return letters.find(letter) != std::string::npos; };
   kind_ = has('T')                           ? "sequence"
+          : has('D') && has('H') && has('W') ? "volume"
           : has('H') && has('W')             ? "image"
           : has('H') || has('W') || has('D') ? "sequence"
                                              : "tabular";
@@ -168,7 +167,9 @@ void Hdf5Rows::name_axes(const std::string& letters) {
 
 void Hdf5Rows::find_axes() {
   const std::vector<int64_t>& shape = info_.shape;
-  const bool matlab = has_attribute(dataset_, "MATLAB_class");
+  const bool matlab = hdf5::has_attribute(dataset_, "MATLAB_class"), is_volume = options_.kind == "volume";
+  const std::string volumes =
+      is_volume || options_.kind == "auto" ? axes_of_volumes(shape, is_volume, matlab) : "";
   if (!options_.axes.empty()) {
     std::string letters = options_.axes;
     const bool known =
@@ -183,6 +184,8 @@ void Hdf5Rows::find_axes() {
                   shape.size(), shape_text(shape));
     if (options_.transpose || matlab) std::ranges::reverse(letters);
     name_axes(letters);
+  } else if (!volumes.empty() && !options_.transpose) {
+    name_axes(volumes);
   } else if (options_.transpose || matlab) {
     if (shape.size() > 4 || (options_.transpose && shape.size() > 2))
       usage_error("{}: has {} dimensions; name them with --axes, such as --axes=HWN", name_, shape.size());
@@ -248,10 +251,9 @@ torch::Tensor Hdf5Rows::stored(int64_t first, int64_t count) const {
 torch::Tensor Hdf5Rows::unpacked(const torch::Tensor& stored) const {
   if (!packing_.any()) return stored;
   torch::Tensor raw = stored;
-  if (packing_.is_unsigned && !torch::isFloatingType(raw.scalar_type())) {
-    const double range = std::ldexp(1.0, static_cast<int>(8 * info_.type_size));
+  if (packing_.unsigned_range > 0) {
     raw = raw.to(torch::kFloat64);
-    raw = torch::where(raw < 0, raw + range, raw);
+    raw = torch::where(raw < 0, raw + packing_.unsigned_range, raw);
   }
   torch::Tensor missing = torch::zeros(raw.sizes(), torch::kBool);
   const torch::Tensor exact = raw.to(torch::kFloat64);
@@ -267,7 +269,7 @@ torch::Tensor Hdf5Rows::unpacked(const torch::Tensor& stored) const {
 torch::ScalarType Hdf5Rows::type() const {
   if (options_.type != "auto") return type_named(options_.type);
   const torch::ScalarType own = stored_type_;
-  const bool as_floats = packing_.packed() || options_.missing == "keep" || packing_.is_unsigned;
+  const bool as_floats = packing_.packed() || options_.missing == "keep" || packing_.unsigned_range > 0;
   return as_floats && own != torch::kFloat64 ? torch::kFloat32 : own;
 }
 

@@ -27,9 +27,9 @@ struct Packing {
   double scale = 1, offset = 0;
   std::vector<double> missing;           // stored values that mean that there is none
   std::optional<double> least, largest;  // valid stored values
-  bool is_unsigned = false;              // signed integers stand for unsigned ones of the same size
+  double unsigned_range = 0;             // hdf5/netcdf.h
   bool packed() const { return scale != 1 || offset != 0; }
-  bool any() const { return packed() || !missing.empty() || least || largest || is_unsigned; }
+  bool any() const { return packed() || !missing.empty() || least || largest || unsigned_range > 0; }
 };
 
 class Hdf5Rows {

@@ -8,7 +8,8 @@
 
 namespace elbo {
 
-// What each value must be, and what to do about one that is not: the end of the error message.
+// What each value must be, and what to do about one that is not, or, for Support::real, about NaN: the end of
+// the error message.
 struct ValueRule {
   Support support = Support::real;
   std::string remedy;

@@ -14,12 +14,14 @@
 #include "elbo/data/data_files.h"
 #include "elbo/data/decide_view.h"
 #include "elbo/data/file_contents.h"
+#include "elbo/data/float32_steps.h"
 #include "elbo/data/foreign_file.h"
 #include "elbo/data/holdout.h"
 #include "elbo/data/host_chunks.h"
 #include "elbo/data/joined_rows.h"
 #include "elbo/data/label_set.h"
 #include "elbo/data/packed_values.h"
+#include "elbo/data/row_view.h"
 #include "elbo/data/sparse_rows.h"
 #include "elbo/data/split_paths.h"
 #include "elbo/data/stored_split.h"
@@ -61,12 +63,21 @@ void DataOptions::bind(OptionTable& table) {
       "and undone in results; bytes: 0…255 to [0, 1]; unit: the least to the largest value to [0, 1]; "
       "standardize: mean 0 and standard deviation 1 of each column, feature or channel; robust: the same by "
       "median and quartiles; log1p: log(1 + x); auto: bytes for images of 8 bits, unit for images with other "
-      "values outside of [0, 1], standardize where a mean or deviation is above 10, otherwise none");
+      "values outside of [0, 1], standardize where a mean or deviation is above 10 or values are missing, "
+      "otherwise none");
+  std::vector<std::string> row_kinds = kinds_of_rows();
+  row_kinds.insert(row_kinds.begin(), "auto");
   table.add_choice(
-      "data.axes", axes, {"auto", "NCHW", "NHWC", "NHW", "NCWH", "NWH"},
-      "order of the dimensions of images in the file: N rows, C channels, H height, W width; auto: "
-      "NHWC where the last dimension is 1, 3 or 4 and the two before are larger, NCWH or NWH in "
-      "files of MATLAB, else NCHW or NHW");
+      "data.kind", kind, row_kinds,
+      "what the rows are, for files without the root attribute kind or with another one; auto: as "
+      "the attribute and the shape of the rows say");
+  std::vector<std::string> orders = image_axes();
+  orders.insert(orders.begin(), "auto");
+  table.add_choice(
+      "data.axes", axes, orders,
+      "order of the dimensions of images and volumes in the file: N rows, C channels, D depth, H height, W "
+      "width; auto: NHWC where the last dimension is 1, 3 or 4 and the two before are larger, NDHW or NCDHW "
+      "for volumes, H and W swapped in files of MATLAB, else NCHW or NHW");
   table.add_choice("data.transpose", transpose, {"auto", "true", "false"},
                    "whether the dimensions of the rows' dataset are stored in reverse, so that its last one "
                    "counts the rows; auto: as the attribute MATLAB_class and the labels say");
@@ -74,6 +85,14 @@ void DataOptions::bind(OptionTable& table) {
             "fraction of the training rows that is held out for validation if the file has no validation "
             "split, in whole percents; which rows depends on their numbers alone",
             Range::between(0, 0.9));
+  table.add_choice(
+      "data.missing", missing, {"refuse", "mask"},
+      "what happens to missing values: NaN, and those that data.missing_value or the attributes _FillValue, "
+      "missing_value, valid_range, valid_min and valid_max declare; refuse: an error that names the row; "
+      "mask: the encoder sees 0 and a mask, and the likelihood counts observed elements only (Mattei & "
+      "Frellsen 2019)");
+  table.add("data.missing_value", missing_value,
+            "numbers that mean a missing value in the file, such as -999 or -9,-99");
   table.add_choice("data.binarize", binarize, {"none", "static", "dynamic"},
                    "replaces each value of x in [0, 1] by a Bernoulli sample with that mean; static: one "
                    "sample for each row (Larochelle & Murray 2011); dynamic: a new sample whenever the row "
@@ -100,10 +119,15 @@ struct Dataset::State {
   std::vector<std::string> notes;
   mutable std::string fingerprint;
   std::function<std::shared_ptr<const RowSource>(std::shared_ptr<const RowSource>)> transformed;
-  mutable std::shared_ptr<const RowSource> all_rows;  // opened when it is asked for
+  std::map<std::string, std::shared_ptr<const RowSource>> stored_splits;  // without the transform
+  // Opened when they are asked for.
+  mutable std::shared_ptr<const RowSource> all_rows, all_stored_rows;
+  std::vector<float> missing_values;
 
   State(const DataOptions& data_options, Ranks all_ranks)
-      : options(data_options), ranks(std::move(all_ranks)) {
+      : options(data_options),
+        ranks(std::move(all_ranks)),
+        missing_values(named_missing_values(options.missing_value)) {
     if (options.shuffle_buffer_bytes == 0) options.shuffle_buffer_bytes = default_shuffle_buffer_bytes();
     if (options.shuffle_buffer_bytes < minimum_buffer_bytes)
       usage_error("data.shuffle_buffer_bytes={}: expected at least {}, or 0 to choose it by the free memory",
@@ -116,22 +140,10 @@ struct Dataset::State {
     }
   }
 
-  // Checks that the dataset can hold rows, and describes it.
+  // Describes rows of a possible shape.
   static hdf5::DatasetInfo require_rows(const DataFile& file, const RowView& view) {
-    constexpr size_t minimum_rank = 2;
-    const std::string& path = view.path;
-    if (hdf5::is_group(file.handle(), path))
-      file.reject(fmt::format("{} is a group; expected a dataset", path));
     hdf5::DatasetInfo info = describe_rows(file, view);
-    if (!info.numeric()) file.reject(fmt::format("{} holds {}; expected numbers", path, info.type_name));
-    if (info.shape.size() < minimum_rank)
-      file.reject(fmt::format("{} has the shape {}; expected (rows, …) with at least {} dimensions", path,
-                              shape_text(info.shape), minimum_rank));
-    for (const int64_t size : info.shape)
-      if (size == 0)
-        file.reject(fmt::format("{} is empty: its shape is {}; expected at least one row", path,
-                                shape_text(info.shape)));
-    require_possible_shape(file, path, info);
+    require_possible_shape(file, view.path, info);
     return info;
   }
 
@@ -157,8 +169,8 @@ struct Dataset::State {
     shape.integer_x = info.type_class == H5T_INTEGER;
     shape.bytes_x = info.bytes() && !PackedValues(hdf5::open_dataset(file.handle(), paths.x)).scaled();
     shape.axes = paths.axes;
-    shape.kind = kind_of_file(file);
-    if (!paths.axes.empty()) shape.kind = "image";
+    shape.kind = kind_of_rows(file, options);
+    if (!paths.axes.empty()) shape.kind = are_of_volumes(paths.axes) ? "volume" : "image";
     if (shape.kind.empty() && options.like && options.like->x == row) shape.kind = options.like->kind;
     if (shape.kind.empty()) {
       const bool images = row.size() == 3;
@@ -166,11 +178,13 @@ struct Dataset::State {
     }
     shape.x = row;
     if (shape.kind == "tokens") find_vocabulary(file, paths.x);
-    if (shape.kind != "image") return;
-    if (row.size() == 2) shape.x = {1, row[0], row[1]};  // greyscale images without a channel dimension
-    if (shape.x.size() != 3)
-      file.reject(fmt::format("{} has the shape {}; expected (rows, channels, height, width) for images",
-                              paths.x, shape_text(info.shape)));
+    if (shape.kind != "image" && shape.kind != "volume") return;
+    const size_t dimensions = shape.kind == "image" ? 3 : 4;
+    if (row.size() + 1 == dimensions) shape.x.insert(shape.x.begin(), 1);  // without a dimension for channels
+    if (shape.x.size() != dimensions)
+      file.reject(fmt::format("{} has the shape {}; expected (rows, channels, {}height, width) for {}s",
+                              paths.x, shape_text(info.shape), shape.kind == "image" ? "" : "depth, ",
+                              shape.kind));
   }
 
   void find_vocabulary(const DataFile& file, const std::string& path) {
@@ -232,6 +246,7 @@ struct Dataset::State {
     std::vector<int64_t> rows;
     rows.reserve(stored.size());
     for (SplitPaths& paths : stored) rows.push_back(check_rows(paths));
+    decide_masks();
     labels = open_label_set(stored, rows, options.like, notes);
     shape.classes = labels.classes;
     shape.label_features = labels.features;
@@ -241,6 +256,22 @@ struct Dataset::State {
       if (!splits.contains(paths.split)) splits[paths.split] = open_source(paths.split);
     hold_out_validation();
     if (splits.contains("train")) shape.rows = splits.at("train")->rows();
+  }
+
+  // Throws a usage Error where rows that have no missing values shall have a mask.
+  void decide_masks() {
+    const bool is_sparse = stored.front().is_sparse();
+    const bool has_none = is_sparse || shape.tokens > 0;
+    const std::string& where = stored.front().x;
+    if (has_none && options.missing == "mask")
+      stored.front().file->reject(
+          fmt::format("{} has {}; expected data.missing=refuse", where,
+                      is_sparse ? "sparse rows, where what is not stored is 0 and not missing"
+                                : "tokens, of which none is missing"));
+    if (has_none && !missing_values.empty())
+      stored.front().file->reject(fmt::format("{} has {}, for which data.missing_value has no meaning", where,
+                                              is_sparse ? "sparse rows" : "tokens"));
+    shape.masked = options.missing == "mask" || (options.tolerates_missing && !has_none);
   }
 
   // Checks that the rows agree with those of the first split, and returns their number.
@@ -254,11 +285,19 @@ struct Dataset::State {
                             {});
       shape.x = {rows.features()};
       shape.kind = paths.sparse.is_counts ? "counts" : "interactions";
+      if (options.requires_named && options.kind != "auto" && options.kind != shape.kind)
+        paths.file->reject(
+            fmt::format("data.kind={}: {} holds sparse rows, which are {}; leave the option out",
+                        options.kind, paths.x, shape.kind));
       return rows.rows();
     }
     decide_view(paths, options, notes);
     const hdf5::DatasetInfo info = require_rows(*paths.file, paths.view());
-    if (shape.x.empty()) find_shape(paths, info);
+    if (shape.x.empty()) {
+      find_shape(paths, info);
+      if (const std::string lost = lost_in_float32(*paths.file, paths.view()); !lost.empty())
+        notes.push_back(fmt::format("{}: {}", paths.file->path(), lost));
+    }
     const SplitPaths& first = stored.front();
     const hdf5::DatasetInfo first_info = describe_rows(*first.file, first.view());
     if (info.row_elements() != shape.features() || (info.type_class == H5T_INTEGER) != shape.integer_x ||
@@ -308,6 +347,8 @@ struct Dataset::State {
                                                            .labels_bytes = options.shuffle_buffer_bytes,
                                                            .length = paths.length,
                                                            .has_length = has_length,
+                                                           .masks_missing = shape.masked,
+                                                           .missing_values = missing_values,
                                                            .number = number,
                                                            .stored = std::move(place)}));
     }
@@ -369,6 +410,7 @@ void Dataset::set_transform(const Transform& transform, const ValueRule& rule) {
   state_->transformed = [transform, rule](std::shared_ptr<const RowSource> rows) {
     return std::make_shared<TransformedRows>(std::move(rows), transform, rule);
   };
+  state_->stored_splits = state_->splits;
   for (auto& [name, rows] : state_->splits) rows = state_->transformed(rows);
 }
 
@@ -385,8 +427,9 @@ const RowSource& Dataset::split(const std::string& split) const {
   if (split == "all") {
     const auto guard = hdf5::lock();
     if (!state_->all_rows) {
-      state_->all_rows = state_->open_source("all");
-      if (state_->transformed) state_->all_rows = state_->transformed(state_->all_rows);
+      state_->all_stored_rows = state_->open_source("all");
+      state_->all_rows =
+          state_->transformed ? state_->transformed(state_->all_stored_rows) : state_->all_stored_rows;
     }
     return *state_->all_rows;
   }
@@ -394,6 +437,12 @@ const RowSource& Dataset::split(const std::string& split) const {
   if (found == state_->splits.end())
     usage_error("{}: has no {} split, only {}", state_->options.path, split, join(splits(), ", "));
   return *found->second;
+}
+
+const RowSource& Dataset::stored_split(const std::string& name) const {
+  const RowSource& rows = split(name);
+  if (!state_->transformed) return rows;
+  return name == "all" ? *state_->all_stored_rows : *state_->stored_splits.at(name);
 }
 
 const std::vector<std::string>& Dataset::notes() const { return state_->notes; }
@@ -423,6 +472,17 @@ Vocabulary Dataset::vocabulary() const {
   const auto lock = hdf5::lock();
   return {hdf5::read_texts(hdf5::open_dataset(state_->files.front()->handle(), "/vocabulary")),
           attribute("tokens")};
+}
+
+std::vector<std::string> Dataset::feature_names() const {
+  constexpr const char* path = "/features";
+  const auto lock = hdf5::lock();
+  const DataFile& file = *state_->files.front();
+  if (shape().x.size() != 1 || !hdf5::exists(file.handle(), path)) return {};
+  if (hdf5::is_group(file.handle(), path) || file.describe(path).type_class != H5T_STRING) return {};
+  std::vector<std::string> names = hdf5::read_texts(hdf5::open_dataset(file.handle(), path));
+  if (static_cast<int64_t>(names.size()) != shape().features()) names.clear();
+  return names;
 }
 
 std::string Dataset::attribute(const std::string& name) const {

@@ -23,9 +23,12 @@ struct DataOptions {
   std::string train = "train", validation = "validation", test = "test";  // groups; unused with an absolute x
   std::string x = "x", label = "label";  // datasets in a split's group, or absolute paths ("/images/raw")
   std::string normalize = "auto";        // auto, or a kind of data/transform.h
-  std::string axes = "auto";             // of images in the file: auto | NCHW | NHWC | NHW | NCWH | NWH
+  std::string kind = "auto";             // of the rows, in place of the file's attribute `kind`
+  std::string axes = "auto";             // of images and volumes in the file: auto, or of image_axes()
   std::string transpose = "auto";        // auto | true | false: dimensions are stored in reverse
   double validation_fraction = 0;        // of the training rows, if the files have no validation split
+  std::string missing = "refuse";        // refuse | mask: what happens to missing values
+  std::string missing_value;             // further numbers that mean a missing value, "-9,-99"
   std::string binarize = "none";         // none | static | dynamic
   int64_t shuffle_buffer_bytes = 0;      // 0: default_shuffle_buffer_bytes()
   int64_t prefetch = 4;                  // microbatches read ahead, for each worker
@@ -33,6 +36,7 @@ struct DataOptions {
 
   // Not options: what the model's likelihood takes of transformed values.
   ValueRule values{};
+  bool tolerates_missing = false;  // rows have a mask, whatever `missing` says, if they can have one
   // Of a data set that is not the run's own:
   bool requires_named = true;       // groups and labels that are named must exist
   std::optional<DataShape> like{};  // that the run was trained on: decides where the file leaves it open
@@ -71,12 +75,15 @@ class Dataset {
   const RowSource& split(const std::string& split) const;
   // What was taken as meant, a sentence each: names of splits, the order of dimensions, forms of labels.
   const std::vector<std::string>& notes() const;
+  // The same rows without the transform of set_transform().
+  const RowSource& stored_split(const std::string& split) const;
   // Throws a usage Error unless each row of the split, or of "all", has a label: a class that the training
   // split has, or finite values. For models that use labels; others train without.
   void require_labels(const std::string& split) const;
-  int64_t shuffle_buffer_bytes() const;  // data.shuffle_buffer_bytes; its default if that is 0
-  std::string fingerprint() const;       // SHA-256 over splits, shapes, types and a sample of rows
-  Vocabulary vocabulary() const;         // empty if x does not hold tokens
+  int64_t shuffle_buffer_bytes() const;            // data.shuffle_buffer_bytes; its default if that is 0
+  std::string fingerprint() const;                 // SHA-256 over splits, shapes, types and a sample of rows
+  Vocabulary vocabulary() const;                   // empty if x does not hold tokens
+  std::vector<std::string> feature_names() const;  // of a table's columns, /features; empty if there are none
   // Sentences about rows that were never written, or that no source of a virtual dataset has.
   std::vector<std::string> unwritten_rows() const;
   std::string attribute(const std::string& name) const;  // root attribute of type string; "" if missing

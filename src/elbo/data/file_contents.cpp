@@ -1,13 +1,18 @@
 #include "elbo/data/file_contents.h"
 
+#include <c10/util/accumulate.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <span>
 
 #include "elbo/base/text.h"
+#include "elbo/data/row_view.h"
+#include "elbo/data/sparse_rows.h"
 #include "elbo/data/split_names.h"
+#include "elbo/data/why_no_rows.h"
 
 namespace elbo {
 namespace {
@@ -22,30 +27,40 @@ std::string inside(const std::string& group, const std::string& name) {
 
 std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-bool can_be_rows(const DataFile& file, const std::string& path) {
-  if (role_meant(last_part(path)) == ArrayRole::labels) return false;
-  const hdf5::DatasetInfo info = file.describe(path);
-  const bool has_rows = !info.shape.empty() && info.shape.front() > 1;
-  if (info.type_class == H5T_COMPOUND) return has_rows && info.shape.size() == 1;
-  return info.numeric() && has_rows && info.shape.size() > 1;
-}
-
 struct Walk {
   const DataFile& file;
   std::vector<std::string> found{};
-  int64_t seen = 0;
+  std::string sparse_of_matlab{};  // a group
+  std::string largest{};           // of the other datasets
+  int64_t seen = 0, largest_size = 0;
 
   void into(const std::string& group, int depth) {
+    const hdf5::Handle opened = hdf5::open_group(file.handle(), group);
+    const bool of_pandas = hdf5::read_text_attribute(opened, "pandas_type").has_value();
+    if (is_sparse_of_matlab(file, group)) sparse_of_matlab = group;
     for (const std::string& name : hdf5::list(file.handle(), group)) {
       if (++seen > most_objects) return;
       const std::string path = inside(group, name);
-      const bool internal = name.starts_with("_i_") || name.starts_with('#');  // of PyTables, of MATLAB
+      const bool internal = name.starts_with("_i_") || name.starts_with('#') ||  // of PyTables, of MATLAB
+                            (of_pandas && name == "meta");
       if (internal || !hdf5::exists(file.handle(), path)) continue;
       if (hdf5::is_group(file.handle(), path)) {
         if (depth < deepest) into(path, depth + 1);
-      } else if (can_be_rows(file, path)) {
-        found.push_back(path);
+      } else {
+        look_at(path);
       }
+    }
+  }
+
+  void look_at(const std::string& path) {
+    if (role_meant(last_part(path)) == ArrayRole::labels) return;
+    const std::vector<int64_t> shape = file.describe(path).shape;
+    if (shape.empty() || shape.front() < 2) return;
+    if (why_no_rows(file, path).empty()) {
+      found.push_back(path);
+    } else if (const int64_t size = c10::multiply_integers(shape); size > largest_size) {
+      largest = path;
+      largest_size = size;
     }
   }
 };
@@ -69,25 +84,107 @@ bool are_alike(const DataFile& file, const std::vector<std::string>& paths, size
   });
 }
 
+// Whether they look like one for each sample: many, or with numbers in their names. Variables of netCDF,
+// which have dimensions with names, are not samples.
+bool are_samples(const DataFile& file, const std::vector<std::string>& paths) {
+  constexpr size_t many = 16;
+  const auto is_numbered = [](const std::string& path) {
+    return std::ranges::any_of(last_part(path), [](unsigned char c) { return std::isdigit(c) != 0; });
+  };
+  return paths.size() >= fewest_samples && (paths.size() > many || std::ranges::all_of(paths, is_numbered)) &&
+         !hdf5::has_attribute(hdf5::open_dataset(file.handle(), paths.front()), "DIMENSION_LIST");
+}
+
+// The dataset with that role, rows or labels, among the members of a group; "" for none.
+std::string member_of_sample(const DataFile& file, const std::string& group,
+                             const std::vector<std::string>& members, ArrayRole role) {
+  for (const std::string& name : members) {
+    const std::string path = inside(group, name);
+    const bool is_label = role_meant(name) == ArrayRole::labels;
+    if (!hdf5::is_group(file.handle(), path) && file.describe(path).numeric() &&
+        is_label == (role == ArrayRole::labels))
+      return name;
+  }
+  return "";
+}
+
+// Python that makes r of the rows of the samples k, and stores them. padded: their lengths differ.
+std::string python_of_samples(const std::string& rows, const std::string& labels, bool padded) {
+  // Lengths are read beside rows in the group of a split.
+  const auto target = [&](const char* name) {
+    return padded ? fmt::format("f[\"train/{}\"]", name) : fmt::format("g[\"{}\"]", name);
+  };
+  std::string line = fmt::format("r = [g[i][\"{}\"][()] for i in k]", rows);
+  if (padded)
+    line +=
+        "; n = [len(a) for a in r]; f[\"train/length\"] = n; "
+        "r = [numpy.pad(a, [(0, max(n) - len(a))] + [(0, 0)] * (a.ndim - 1)) for a in r]";
+  if (!labels.empty()) line += fmt::format("; {} = [g[i][\"{}\"][()] for i in k]", target("label"), labels);
+  return line + fmt::format("; {} = numpy.stack(r)", target("x"));
+}
+
 void reject_samples_in_groups(const DataFile& file, const std::string& group,
                               const std::vector<std::string>& groups) {
+  if (groups.size() < fewest_samples) return;
   const std::vector<std::string> members = hdf5::list(file.handle(), groups.front());
   const std::span<const std::string> sample(groups.data(), std::min<size_t>(groups.size(), 100));
-  const bool alike = groups.size() >= fewest_samples && !members.empty() &&
-                     std::ranges::all_of(sample, [&](const auto& sibling) {
-                       return hdf5::list(file.handle(), sibling) == members;
-                     });
+  const bool alike = !members.empty() && std::ranges::all_of(sample, [&](const auto& sibling) {
+    return hdf5::list(file.handle(), sibling) == members;
+  });
   if (!alike) return;
-  std::string rows, labels;
-  for (const std::string& name : members) {
-    std::string& meant = role_meant(name) == ArrayRole::labels ? labels : rows;
-    if (meant.empty()) meant = name;
+  const std::string rows = member_of_sample(file, groups.front(), members, ArrayRole::rows),
+                    labels = member_of_sample(file, groups.front(), members, ArrayRole::labels);
+  if (rows.empty()) return;
+  const std::vector<int64_t> shape = file.describe(inside(groups.front(), rows)).shape;
+  const bool padded = std::ranges::any_of(sample, [&](const std::string& sibling) {
+    return file.describe(inside(sibling, rows)).shape != shape;
+  });
+  file.reject(
+      fmt::format("{} has a group for each sample ({} and {} more){}; all rows must be in one dataset; {}",
+                  group, groups.front(), groups.size() - 1, padded ? ", of different lengths" : "",
+                  python_line(file, group, python_of_samples(rows, labels, padded))));
+}
+
+// Absolute paths of the groups in `group`.
+std::vector<std::string> groups_in(const DataFile& file, const std::string& group) {
+  std::vector<std::string> groups;
+  for (const std::string& name : hdf5::list(file.handle(), group)) {
+    const std::string path = inside(group, name);
+    if (!hdf5::leads_nowhere(file.handle(), path) && hdf5::is_group(file.handle(), path))
+      groups.push_back(path);
   }
-  std::string line = fmt::format("x = numpy.stack([g[i][\"{}\"][()] for i in k])", rows);
-  if (!labels.empty()) line += fmt::format("; g[\"label\"] = [g[i][\"{}\"][()] for i in k]", labels);
-  file.reject(fmt::format(
-      "{} has a group for each sample ({} and {} more); all rows must be in one dataset; {}", group,
-      groups.front(), groups.size() - 1, python_line(file, group, line + "; g[\"x\"] = x")));
+  return groups;
+}
+
+void reject_scattered(const DataFile& file, const std::string& group, bool columns) {
+  const std::vector<std::string> groups = groups_in(file, group);
+  std::vector<std::string> datasets = datasets_in(file, group);
+  const auto label = std::ranges::find(datasets, ArrayRole::labels,
+                                       [](const std::string& path) { return role_meant(last_part(path)); });
+  const std::string labels = label == datasets.end() ? "" : last_part(*label);
+  if (label != datasets.end()) datasets.erase(label);
+  if (columns && groups.empty() && are_alike(file, datasets, 1) &&
+      file.describe(datasets.front()).shape.size() == 1)
+    file.reject(fmt::format(
+        "{} has a dataset for each column ({} and {} more, of {} numbers); rows must be in one dataset; {}",
+        group, datasets.front(), datasets.size() - 1, file.describe(datasets.front()).shape.front(),
+        python_line(file, group, "g[\"x\"] = numpy.stack([g[i][()] for i in k], 1)", labels)));
+  if (groups.empty() && are_alike(file, datasets, 2) && are_samples(file, datasets))
+    file.reject(fmt::format(
+        "{} has a dataset for each sample ({} and {} more, of shape {}); all rows must be in one dataset; {}",
+        group, datasets.front(), datasets.size() - 1, shape_text(file.describe(datasets.front()).shape),
+        python_line(file, group, "g[\"x\"] = numpy.stack([g[i][()] for i in k])", labels)));
+  reject_samples_in_groups(file, group, groups);
+}
+
+void reject_scattered_inside(const DataFile& file, const std::string& group, bool columns, int depth) {
+  constexpr size_t most_groups = 4;  // beside each other that are looked into
+  const std::vector<std::string> groups = groups_in(file, group);
+  if (groups.size() > most_groups || depth == deepest) return;
+  for (const std::string& inner : groups) {
+    reject_scattered(file, inner, columns);
+    reject_scattered_inside(file, inner, columns, depth + 1);
+  }
 }
 
 }  // namespace
@@ -139,25 +236,37 @@ std::string labels_in(const DataFile& file, const std::string& group, int64_t ro
 }
 
 void reject_scattered_rows(const DataFile& file, const std::string& group) {
-  std::vector<std::string> groups;
-  for (const std::string& name : hdf5::list(file.handle(), group))
-    if (hdf5::is_group(file.handle(), inside(group, name))) groups.push_back(inside(group, name));
-  std::vector<std::string> datasets = datasets_in(file, group);
-  const auto label = std::ranges::find(datasets, ArrayRole::labels,
-                                       [](const std::string& path) { return role_meant(last_part(path)); });
-  const std::string labels = label == datasets.end() ? "" : last_part(*label);
-  if (label != datasets.end()) datasets.erase(label);
-  if (groups.empty() && are_alike(file, datasets, 1) && file.describe(datasets.front()).shape.size() == 1)
-    file.reject(fmt::format(
-        "{} has a dataset for each column ({} and {} more, of {} numbers); rows must be in one dataset; {}",
-        group, datasets.front(), datasets.size() - 1, file.describe(datasets.front()).shape.front(),
-        python_line(file, group, "g[\"x\"] = numpy.stack([g[i][()] for i in k], 1)", labels)));
-  if (groups.empty() && datasets.size() >= fewest_samples && are_alike(file, datasets, 2))
-    file.reject(fmt::format(
-        "{} has a dataset for each sample ({} and {} more, of shape {}); all rows must be in one dataset; {}",
-        group, datasets.front(), datasets.size() - 1, shape_text(file.describe(datasets.front()).shape),
-        python_line(file, group, "g[\"x\"] = numpy.stack([g[i][()] for i in k])", labels)));
-  if (!groups.empty()) reject_samples_in_groups(file, group, groups);
+  reject_scattered(file, group, true);
+}
+
+void reject_scattered_rows(const DataFile& file, const std::vector<std::string>& candidates) {
+  constexpr size_t many = 16;
+  reject_scattered_rows(file, "/");
+  if (candidates.empty() || candidates.size() > many)
+    reject_scattered_inside(file, "/", candidates.empty(), 0);
+}
+
+void reject_blocks_of_pandas(const DataFile& file, const std::vector<std::string>& candidates) {
+  const auto is_block = [&](const std::string& path) {
+    return is_block_of_pandas(path) && is_in_pandas_group(file, path);
+  };
+  if (candidates.size() < 2 || !std::ranges::all_of(candidates, is_block)) return;
+  const std::string group = candidates.front().substr(0, candidates.front().rfind('/'));
+  const std::string name = std::filesystem::path(file.path()).filename().string();
+  file.reject(
+      fmt::format("{0} is a frame of pandas whose columns are in {1}, by their types; expected a table; "
+                  "in Python: import pandas; pandas.read_hdf(\"{2}\", \"{0}\").to_hdf(\"table.h5\", "
+                  "key=\"rows\", format=\"table\")",
+                  group, join(candidates, " and "), name));
+}
+
+void reject_other_contents(const DataFile& file) {
+  Walk walk{.file = file};
+  walk.into("/", 0);
+  if (!walk.sparse_of_matlab.empty()) sparse_paths(file, walk.sparse_of_matlab);
+  constexpr int64_t fewest_elements = 16;  // of what looks like rows
+  if (walk.largest_size >= fewest_elements)
+    file.reject(fmt::format("{} {}", walk.largest, why_no_rows(file, walk.largest)));
 }
 
 }  // namespace elbo

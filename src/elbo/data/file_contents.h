@@ -22,7 +22,16 @@ std::vector<std::string> row_candidates(const DataFile& file, const std::string&
 std::string labels_in(const DataFile& file, const std::string& group, int64_t rows);
 
 // Throws a usage Error: rows that are spread over groups or datasets, one for each sample or column, must be
-// in one dataset, and how to bring them there. Returns if that is not what `group` holds.
+// in one dataset, and how to bring them there. Returns if that is not what `group` holds, or, of a file with
+// none or very many candidates for rows, one of the groups inside each other.
 void reject_scattered_rows(const DataFile& file, const std::string& group);
+void reject_scattered_rows(const DataFile& file, const std::vector<std::string>& candidates);
+
+// Throws a usage Error if the candidates are the blocks of a frame of pandas, which has one for each type.
+void reject_blocks_of_pandas(const DataFile& file, const std::vector<std::string>& candidates);
+
+// Throws a usage Error for a file in which row_candidates() finds nothing: its largest dataset, and why it
+// cannot be rows. Returns if it has none that looks like rows.
+void reject_other_contents(const DataFile& file);
 
 }  // namespace elbo

@@ -42,7 +42,7 @@ constexpr std::array<Convertible, 17> convertible{{{".csv", "csv", "a table of c
 struct Readable {
   std::string_view ending, what, module, expression, as;
 };
-constexpr std::array<Readable, 15> readable{
+constexpr std::array<Readable, 32> readable{
     {{".parquet", "a Parquet table", "pandas", "pandas.read_parquet(\"{0}\")", "csv"},
      {".feather", "a Feather table", "pandas", "pandas.read_feather(\"{0}\")", "csv"},
      {".arrow", "an Arrow table", "pandas", "pandas.read_feather(\"{0}\")", "csv"},
@@ -57,7 +57,39 @@ constexpr std::array<Readable, 15> readable{
      {".fits.gz", "a FITS file", "astropy.io.fits", "astropy.io.fits.getdata(\"{0}\")", "npy"},
      {".fit", "a FITS file", "astropy.io.fits", "astropy.io.fits.getdata(\"{0}\")", "npy"},
      {".mat", "a MATLAB file before version 7.3", "scipy.io", "scipy.io.loadmat(\"{0}\")[\"X\"]", "npy"},
-     {".pt", "a file of PyTorch", "torch", "torch.load(\"{0}\").numpy()", "npy"}}};
+     {".pt", "a file of PyTorch", "torch", "torch.load(\"{0}\").numpy()", "npy"},
+     {".pkl", "a pickle of Python", "pickle", "pickle.load(open(\"{0}\", \"rb\"))", "npy"},
+     {".pickle", "a pickle of Python", "pickle", "pickle.load(open(\"{0}\", \"rb\"))", "npy"},
+     {".json", "a table in JSON", "pandas", "pandas.read_json(\"{0}\")", "csv"},
+     {".orc", "an ORC table", "pandas", "pandas.read_orc(\"{0}\")", "csv"},
+     {".arff", "a table of Weka", "pandas, scipy.io.arff",
+      "pandas.DataFrame(scipy.io.arff.loadarff(\"{0}\")[0])", "csv"},
+     {".fcs", "a file of flow cytometry", "fcsparser", "fcsparser.parse(\"{0}\")[1]", "csv"},
+     {".mtx", "a sparse matrix", "scipy.io", "scipy.io.mmread(\"{0}\").toarray()", "npy"},
+     {".mtx.gz", "a sparse matrix", "scipy.io", "scipy.io.mmread(\"{0}\").toarray()", "npy"},
+     {".svm", "a table of LIBSVM", "sklearn.datasets",
+      "sklearn.datasets.load_svmlight_file(\"{0}\")[0].toarray()", "npy"},
+     {".libsvm", "a table of LIBSVM", "sklearn.datasets",
+      "sklearn.datasets.load_svmlight_file(\"{0}\")[0].toarray()", "npy"},
+     {".nii", "a NIfTI volume", "nibabel", "nibabel.load(\"{0}\").get_fdata()", "npy"},
+     {".nii.gz", "a NIfTI volume", "nibabel", "nibabel.load(\"{0}\").get_fdata()", "npy"},
+     {".dcm", "a DICOM image", "pydicom", "pydicom.dcmread(\"{0}\").pixel_array", "npy"},
+     {".las", "a cloud of points", "laspy", "laspy.read(\"{0}\").xyz", "npy"},
+     {".laz", "a cloud of points", "laspy", "laspy.read(\"{0}\").xyz", "npy"},
+     {".edf", "an EDF recording", "mne", "mne.io.read_raw_edf(\"{0}\").get_data().T", "npy"},
+     {".bdf", "a BDF recording", "mne", "mne.io.read_raw_bdf(\"{0}\").get_data().T", "npy"}}};
+
+// Files inside of other files, by their first bytes.
+struct Packed {
+  std::string_view begin, what, program;
+};
+constexpr std::array<Packed, 5> packed{{{"\x1F\x8B", "compressed by gzip", "gunzip"},
+                                        {"BZh", "compressed by bzip2", "bunzip2"},
+                                        {"\xFD"
+                                         "7zXZ",
+                                         "compressed by xz", "unxz"},
+                                        {"\x28\xB5\x2F\xFD", "compressed by zstd", "unzstd"},
+                                        {"PK\x03\x04", "a zip archive", "unzip"}}};
 
 constexpr std::array<std::string_view, 9> image_endings{".png", ".jpg",  ".jpeg", ".tif", ".tiff",
                                                         ".bmp", ".webp", ".gif",  ".ppm"};
@@ -117,6 +149,11 @@ std::string foreign_file(const std::string& path) {
       return fmt::format(
           "is one image; put the images into a folder, and the classes into folders in it, then {}",
           conversion("images", "FOLDER", "FOLDER"));
+  for (const Packed& archive : packed)
+    if (begin.starts_with(archive.begin))
+      return fmt::format("is {}; {} {}, then elbo train what is in it", archive.what, archive.program, path);
+  if (begin.starts_with("\x0E\x03\x13\x01"))
+    return fmt::format("is an HDF4 file; h4toh5 {0} {0}.h5, then elbo train {0}.h5", path);
   if (begin.find('\0') != std::string::npos && !name.ends_with(".h5") && !name.ends_with(".hdf5"))
     return "is neither an HDF5 file nor a text; expected DATA.h5 or CONFIG.ini; elbo convert --help lists "
            "the "
@@ -127,6 +164,12 @@ std::string foreign_file(const std::string& path) {
 std::string foreign_folder(const std::string& path) {
   constexpr int most_entries = 1000;
   std::error_code error;
+  for (const char* metadata : {".zarray", ".zgroup", "zarr.json"})
+    if (fs::exists(fs::path(path) / metadata, error))
+      return fmt::format(
+          "is a Zarr store; in Python: import numpy, zarr; z = zarr.open(\"{0}\", mode=\"r\"); "
+          "numpy.save(\"{0}.npy\", z[:] if hasattr(z, \"shape\") else z[\"x\"][:]); then {1}",
+          path, conversion("npy", path + ".npy", path));
   int seen = 0;
   for (fs::recursive_directory_iterator at(path, error), end; !error && at != end && seen < most_entries;
        at.increment(error), ++seen) {

@@ -51,6 +51,7 @@ Batch JoinedRows::read(const std::vector<int64_t>& ids) const {
     scatter(batch.x, rows_of_part.x);
     scatter(batch.label, rows_of_part.label);
     scatter(batch.length, rows_of_part.length);
+    scatter(batch.observed, rows_of_part.observed);
   }
   batch.ids = torch::tensor(ids, torch::kInt64);
   return batch;

@@ -1,12 +1,12 @@
 // Stored numbers that stand for other values, by the attributes of netCDF (CF conventions 1.11,
 // sections 2.5.1 and 8.1): value = number · scale_factor + add_offset; a number that is _FillValue or
-// missing_value, or outside of valid_min, valid_max and valid_range, is a missing value.
+// missing_value, or outside of valid_min, valid_max and valid_range, is a missing value. So is one that
+// data.missing_value names.
 #pragma once
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "elbo/base/value_range.h"
 #include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
@@ -14,7 +14,8 @@ namespace elbo {
 class PackedValues {
  public:
   PackedValues() = default;
-  explicit PackedValues(const hdf5::Handle& dataset);
+  // named: the values of data.missing_value, as they are stored.
+  explicit PackedValues(const hdf5::Handle& dataset, const std::vector<float>& named = {});
 
   // Whether numbers stand for themselves, and none is missing.
   bool none() const { return missing_.empty() && valid_.empty() && !scaled(); }
@@ -23,20 +24,25 @@ class PackedValues {
   // Whether one of n stored numbers is a missing value, and which: "the value -32768, which its attribute
   // _FillValue declares missing"; "" where there is none.
   std::string missing_in(const float* stored, int64_t n) const;
+  // Whether each of n stored numbers is observed: neither NaN nor a missing value.
+  void find_observed(const float* stored, int64_t n, bool* observed) const;
   void unpack(float* numbers, int64_t n) const;
 
  private:
-  struct Named {
-    std::string attribute;
+  struct Missing {
+    std::string declared_by;  // for messages
     float value;
   };
-  std::vector<Named> missing_;
-  struct NamedRange {
-    std::string attribute;
-    ValueRange range;
+  std::vector<Missing> missing_;
+  struct Valid {
+    std::string declared_by;
+    float lowest, highest;
   };
-  std::vector<NamedRange> valid_;
+  std::vector<Valid> valid_;
   double scale_ = 1, offset_ = 0;
 };
+
+// The numbers of data.missing_value: "-999", "-9,-99"; "" has none. Throws a usage Error for other texts.
+std::vector<float> named_missing_values(const std::string& option);
 
 }  // namespace elbo

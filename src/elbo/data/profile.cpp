@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +11,7 @@
 #include <list>
 #include <unordered_map>
 
+#include "elbo/data/packed_values.h"
 #include "elbo/data/sampler.h"
 
 namespace elbo {
@@ -56,16 +58,28 @@ std::optional<ValueProfile> profile_values(const DataFile& file, const std::stri
   if (elements == 0 || elements > max_elements) return std::nullopt;
   const int64_t taken = std::clamp<int64_t>(max_elements / elements / samples, 1, 256);  // rows per sample
   ValueProfile profile{.rows = 0, .lowest = inf, .highest = -inf, .mean = 0, .not_finite = 0};
+  profile.missing.resize(info.shape.size() == 2 ? static_cast<size_t>(elements) : 1);
+  const PackedValues packed(hdf5::open_dataset(file.handle(), dataset));
   const std::shared_ptr<const RowReader> reader = file.reader(dataset, torch::kFloat32);
   std::vector<float> values;
+  torch::Tensor observed = torch::empty({0}, torch::kBool);
   int64_t finite = 0;
   for (int64_t sample = 0, next = 0; sample < samples && next < rows; ++sample) {
     const int64_t first = std::max(next, sample * rows / samples), count = std::min(taken, rows - first);
     if (count <= 0) break;
     values.resize(static_cast<size_t>(count * elements));
     reader->read(first, count, values.data());
-    for (const float stored : values) {
-      const auto value = static_cast<double>(stored);
+    observed.resize_({std::ssize(values)});
+    auto* is_observed = observed.mutable_data_ptr<bool>();
+    packed.find_observed(values.data(), std::ssize(values), is_observed);
+    for (size_t i = 0; i < values.size(); ++i) {
+      ColumnCount& column = profile.missing[i % profile.missing.size()];
+      ++column.values;
+      if (!is_observed[i]) {
+        ++column.missing;
+        continue;
+      }
+      const auto value = static_cast<double>(values[i]);
       if (!std::isfinite(value)) {
         ++profile.not_finite;
         continue;

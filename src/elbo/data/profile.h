@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "elbo/data/missing_values.h"
 #include "elbo/data/row_source.h"
 #include "elbo/hdf5/data_file.h"
 #include "elbo/hdf5/hdf5.h"
@@ -12,8 +14,10 @@ namespace elbo {
 
 struct ValueProfile {
   int64_t rows = 0;                          // sampled, spread over the dataset
-  double lowest = 0, highest = 0, mean = 0;  // of the finite values
-  int64_t not_finite = 0;                    // number of NaN and infinite values
+  double lowest = 0, highest = 0, mean = 0;  // of the finite, observed values
+  int64_t not_finite = 0;                    // number of infinite values
+  // NaN, and what attributes declare missing (data/packed_values.h): by column of a table, else in all.
+  std::vector<ColumnCount> missing{};
 };
 
 // None if the dataset is not numeric, has no rows, or has rows of more than 32 MiB. Throws Error if rows

@@ -5,95 +5,101 @@
 #include <cstring>
 #include <functional>
 #include <numeric>
+#include <utility>
 
 #include "elbo/base/error.h"
 #include "elbo/hdf5/check.h"
+#include "elbo/hdf5/number_types.h"
 #include "elbo/hdf5/raw_file.h"
 
 namespace elbo {
 namespace {
 
-// A field of a compound type that is numbers: one, or an array of them.
-struct Field {
-  std::string name;
-  int64_t columns = 1;
-  std::vector<hsize_t> shape;  // of an array
-};
-
+// The numbers of a table: the type that reads them as float32, one after another, and the names of the fields
+// without any.
 struct Fields {
-  std::vector<Field> numbers;
+  hdf5::Handle floats;  // empty: there are none
   std::vector<std::string> others;
-  int64_t columns() const {
-    return std::accumulate(numbers.begin(), numbers.end(), int64_t{0},
-                           [](int64_t sum, const Field& field) { return sum + field.columns; });
+  int64_t columns() const { return floats ? float_count(floats) : 0; }
+  static int64_t float_count(const hdf5::Handle& type) {
+    return static_cast<int64_t>(H5Tget_size(type.get()) / sizeof(float));
   }
 };
 
-bool is_number(hid_t type) {
-  const H5T_class_t kind = H5Tget_class(type);
-  return kind == H5T_INTEGER || kind == H5T_FLOAT || kind == H5T_ENUM;
-}
+hdf5::Handle as_floats(hid_t type);
 
-Field describe_field(hid_t table, unsigned number) {
-  char* const stored = H5Tget_member_name(table, number);
-  Field field{.name = stored == nullptr ? "" : stored, .columns = 1, .shape = {}};
-  H5free_memory(stored);
-  const hdf5::Handle type(H5Tget_member_type(table, number), H5Tclose);
-  if (H5Tget_class(type.get()) == H5T_ARRAY) {
-    field.shape.resize(static_cast<size_t>(std::max(0, H5Tget_array_ndims(type.get()))));
-    H5Tget_array_dims2(type.get(), field.shape.data());
-    for (const hsize_t size : field.shape) field.columns *= static_cast<int64_t>(size);
-    const hdf5::Handle element(H5Tget_super(type.get()), H5Tclose);
-    if (!is_number(element.get())) field.columns = 0;
-  } else if (!is_number(type.get())) {
-    field.columns = 0;
-  }
-  return field;
-}
-
-// pandas keeps the index of its rows beside the columns.
-bool is_index(const DataFile& file, const std::string& path, const std::string& field) {
-  const std::string group = path.substr(0, path.rfind('/'));
-  return field == "index" && !group.empty() &&
-         hdf5::read_text_attribute(hdf5::open_group(file.handle(), group), "pandas_type").has_value();
-}
-
-Fields fields_of(const DataFile& file, const std::string& path, const hdf5::Handle& dataset) {
-  const hdf5::Handle type(H5Dget_type(dataset.get()), H5Tclose);
+// Fields of a compound type, without those that `skip` refuses by their names.
+Fields fields_in(hid_t table, const std::function<bool(const std::string&)>& skip) {
   Fields fields;
-  for (int i = 0; i < H5Tget_nmembers(type.get()); ++i) {
-    Field field = describe_field(type.get(), static_cast<unsigned>(i));
-    if (is_index(file, path, field.name)) continue;
-    if (field.columns > 0) {
-      fields.numbers.push_back(std::move(field));
-    } else {
-      fields.others.push_back(std::move(field.name));
+  std::vector<std::pair<std::string, hdf5::Handle>> numbers;
+  size_t size = 0;
+  const int members = H5Tget_nmembers(table);
+  for (int i = 0; i < members; ++i) {
+    const auto number = static_cast<unsigned>(i);
+    char* const stored = H5Tget_member_name(table, number);
+    std::string name = stored == nullptr ? "" : stored;
+    H5free_memory(stored);
+    const hdf5::Handle type(H5Tget_member_type(table, number), H5Tclose);
+    hdf5::Handle floats = skip(name) ? hdf5::Handle() : as_floats(type.get());
+    if (!floats) {
+      fields.others.push_back(std::move(name));
+      continue;
     }
+    size += H5Tget_size(floats.get());
+    numbers.emplace_back(std::move(name), std::move(floats));
+  }
+  if (numbers.empty()) return fields;
+  fields.floats = hdf5::Handle(H5Tcreate(H5T_COMPOUND, size), H5Tclose);
+  size_t offset = 0;
+  for (const auto& [name, floats] : numbers) {
+    if (H5Tinsert(fields.floats.get(), name.c_str(), offset, floats.get()) < 0)
+      fail("the field {} of a table cannot be read: {}", name, hdf5::last_reason());
+    offset += H5Tget_size(floats.get());
   }
   return fields;
 }
 
-// The numeric fields of a table, one after another, as float32.
-hdf5::Handle type_in_memory(const Fields& fields) {
-  hdf5::Handle type(H5Tcreate(H5T_COMPOUND, static_cast<size_t>(fields.columns()) * sizeof(float)), H5Tclose);
-  size_t offset = 0;
-  for (const Field& field : fields.numbers) {
-    const hdf5::Handle array(
-        field.shape.empty() ? H5Tcopy(H5T_NATIVE_FLOAT)
-                            : H5Tarray_create2(H5T_NATIVE_FLOAT, static_cast<unsigned>(field.shape.size()),
-                                               field.shape.data()),
-        H5Tclose);
-    if (H5Tinsert(type.get(), field.name.c_str(), offset, array.get()) < 0)
-      fail("the field {} of a table cannot be read: {}", field.name, hdf5::last_reason());
-    offset += static_cast<size_t>(field.columns) * sizeof(float);
+// The numbers of a type as float32: of an array those of its elements, of a compound type those of its
+// fields. Empty where it has none.
+hdf5::Handle as_floats(hid_t type) {
+  const H5T_class_t kind = H5Tget_class(type);
+  if (kind == H5T_COMPOUND) return fields_in(type, [](const std::string&) { return false; }).floats;
+  if (kind != H5T_ARRAY) {
+    const bool is_number = hdf5::number_type(type).is_number();
+    return is_number ? hdf5::Handle(H5Tcopy(H5T_NATIVE_FLOAT), H5Tclose) : hdf5::Handle();
   }
-  return type;
+  const hdf5::Handle stored(H5Tget_super(type), H5Tclose), element = as_floats(stored.get());
+  if (!element) return {};
+  std::vector<hsize_t> shape(static_cast<size_t>(std::max(0, H5Tget_array_ndims(type))));
+  H5Tget_array_dims2(type, shape.data());
+  return {H5Tarray_create2(element.get(), static_cast<unsigned>(shape.size()), shape.data()), H5Tclose};
+}
+
+// pandas keeps the index beside the columns of a table, dates as integers and categories as codes. Attributes
+// of the table say so.
+bool is_date_or_category(const hdf5::Handle& table, const std::string& field) {
+  const std::string type = hdf5::read_text_attribute(table, field + "_dtype").value_or("");
+  return type.starts_with("datetime64") || type.starts_with("timedelta64") ||
+         hdf5::read_text_attribute(table, field + "_meta") == "category";
+}
+
+Fields fields_of(const DataFile& file, const std::string& path, const hdf5::Handle& dataset) {
+  const auto guard = hdf5::lock();
+  const hdf5::Handle type(H5Dget_type(dataset.get()), H5Tclose);
+  if (H5Tget_class(type.get()) == H5T_ARRAY) return {.floats = as_floats(type.get()), .others = {}};
+  const bool of_pandas = is_in_pandas_group(file, path);
+  const auto is_index = [&](const std::string& field) { return of_pandas && field == "index"; };
+  Fields fields = fields_in(type.get(), [&](const std::string& field) {
+    return is_index(field) || (of_pandas && is_date_or_category(dataset, field));
+  });
+  std::erase_if(fields.others, is_index);
+  return fields;
 }
 
 class TableReader final : public RowReader {
  public:
-  TableReader(hdf5::Handle dataset, const Fields& fields)
-      : dataset_(std::move(dataset)), file_(dataset_), type_(type_in_memory(fields)) {}
+  TableReader(hdf5::Handle dataset, hdf5::Handle floats)
+      : dataset_(std::move(dataset)), file_(dataset_), type_(std::move(floats)) {}
   void read(int64_t first, int64_t count, void* out) const override {
     hdf5::read_rows(dataset_, first, count, type_.get(), out);
   }
@@ -153,11 +159,11 @@ class ReversedReader final : public RowReader {
   torch::ScalarType type_;
 };
 
-// Images in the order (channels, height, width).
-class ImageReader final : public RowReader {
+// Images and volumes in the order (channels, depth, height, width).
+class PermutedReader final : public RowReader {
  public:
-  ImageReader(std::shared_ptr<const RowReader> stored, std::vector<int64_t> row,
-              const std::vector<int64_t>& order, torch::ScalarType type)
+  PermutedReader(std::shared_ptr<const RowReader> stored, std::vector<int64_t> row,
+                 const std::vector<int64_t>& order, torch::ScalarType type)
       : stored_(std::move(stored)), row_(std::move(row)), order_{0}, type_(type) {
     for (const int64_t dimension : order) order_.push_back(dimension + 1);
   }
@@ -179,10 +185,10 @@ class ImageReader final : public RowReader {
   torch::ScalarType type_;
 };
 
-// Where C, H and W are in a row, as far as it has them: NHWC gives 2, 0, 1.
+// Where C, D, H and W are in a row, as far as it has them: NHWC gives 2, 0, 1.
 std::vector<int64_t> image_order(const std::string& axes) {
   std::vector<int64_t> order;
-  for (const char axis : {'C', 'H', 'W'})
+  for (const char axis : {'C', 'D', 'H', 'W'})
     if (const size_t place = axes.find(axis); place != std::string::npos)
       order.push_back(static_cast<int64_t>(place) - 1);
   return order;
@@ -197,11 +203,21 @@ std::vector<int64_t> permuted(const std::vector<int64_t>& row, const std::vector
 
 }  // namespace
 
+std::vector<std::string> image_axes() {
+  return {"NCHW", "NHWC", "NHW", "NCWH", "NWH", "NDHW", "NHWD", "NDWH", "NCDHW", "NDHWC", "NHWDC", "NCDWH"};
+}
+
+bool are_of_volumes(const std::string& axes) { return axes.find('D') != std::string::npos; }
+
+bool is_table(const hdf5::DatasetInfo& info) {
+  return (info.type_class == H5T_COMPOUND || info.type_class == H5T_ARRAY) && info.shape.size() == 1;
+}
+
 hdf5::DatasetInfo describe_rows(const DataFile& file, const RowView& view) {
   hdf5::DatasetInfo info = file.describe(view.path);
-  if (info.type_class == H5T_COMPOUND && info.shape.size() == 1) {
+  if (is_table(info)) {
     const Fields fields = fields_of(file, view.path, hdf5::open_dataset(file.handle(), view.path));
-    if (fields.numbers.empty())
+    if (fields.columns() == 0)
       file.reject(fmt::format("{} is a table without a numeric field; expected at least one", view.path));
     info.shape.push_back(fields.columns());
     if (!info.chunk.empty()) info.chunk.push_back(fields.columns());
@@ -224,10 +240,10 @@ hdf5::DatasetInfo describe_rows(const DataFile& file, const RowView& view) {
 std::shared_ptr<const RowReader> open_rows(const DataFile& file, const RowView& view,
                                            torch::ScalarType type) {
   const hdf5::DatasetInfo stored = file.describe(view.path);
-  if (stored.type_class == H5T_COMPOUND) {
+  if (is_table(stored)) {
     hdf5::Handle dataset = hdf5::open_dataset(file.handle(), view.path);
-    const Fields fields = fields_of(file, view.path, dataset);
-    return std::make_shared<TableReader>(std::move(dataset), fields);
+    Fields fields = fields_of(file, view.path, dataset);
+    return std::make_shared<TableReader>(std::move(dataset), std::move(fields.floats));
   }
   std::shared_ptr<const RowReader> reader;
   if (view.reversed) {
@@ -238,13 +254,40 @@ std::shared_ptr<const RowReader> open_rows(const DataFile& file, const RowView& 
   const std::vector<int64_t> order = image_order(view.axes);
   if (std::ranges::is_sorted(order)) return reader;
   const hdf5::DatasetInfo info = describe_rows(file, {.path = view.path, .reversed = view.reversed});
-  return std::make_shared<ImageReader>(
+  return std::make_shared<PermutedReader>(
       std::move(reader), std::vector<int64_t>(info.shape.begin() + 1, info.shape.end()), order, type);
 }
 
 std::vector<std::string> fields_left_out(const DataFile& file, const std::string& path) {
-  if (file.describe(path).type_class != H5T_COMPOUND) return {};
-  return fields_of(file, path, hdf5::open_dataset(file.handle(), path)).others;
+  if (file.describe(path).type_class == H5T_COMPOUND)
+    return fields_of(file, path, hdf5::open_dataset(file.handle(), path)).others;
+  std::vector<std::string> blocks;
+  if (!is_block_of_pandas(path) || !is_in_pandas_group(file, path)) return blocks;
+  const std::string group = path.substr(0, path.rfind('/'));
+  for (const std::string& name : hdf5::list(file.handle(), group)) {
+    const std::string block = group + "/" + name;
+    if (block != path && is_block_of_pandas(block) &&
+        (!file.describe(block).numeric() || holds_dates(file, block)))
+      blocks.push_back(name);
+  }
+  return blocks;
+}
+
+bool is_in_pandas_group(const DataFile& file, const std::string& path) {
+  const std::string group = path.substr(0, path.rfind('/'));
+  return !group.empty() &&
+         hdf5::read_text_attribute(hdf5::open_group(file.handle(), group), "pandas_type").has_value();
+}
+
+bool is_block_of_pandas(const std::string& path) {
+  const std::string name = path.substr(path.rfind('/') + 1);
+  return name.starts_with("block") && name.ends_with("_values");
+}
+
+bool holds_dates(const DataFile& file, const std::string& path) {
+  const std::string type =
+      hdf5::read_text_attribute(hdf5::open_dataset(file.handle(), path), "value_type").value_or("");
+  return type.starts_with("datetime64") || type.starts_with("timedelta64");
 }
 
 bool is_of_loom(const DataFile& file, const std::string& path) {

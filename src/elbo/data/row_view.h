@@ -1,5 +1,5 @@
 // Rows of datasets that do not store them as training wants them: tables of compound types, dimensions in
-// reverse (MATLAB), images with their channels last. Each is a RowReader over what is stored.
+// reverse (MATLAB), images and volumes with their channels last. Each is a RowReader over what is stored.
 #pragma once
 #include <torch/types.h>
 
@@ -17,9 +17,15 @@ namespace elbo {
 struct RowView {
   std::string path;
   bool reversed = false;  // the dimensions are stored in reverse: rows are the last one
-  // Of images, the meaning of the dimensions after that: NHWC, NHW, NCWH, NWH; "": as they are.
+  // Of images and volumes, the meaning of the dimensions after that, of image_axes(); "": as they are.
   std::string axes{};
 };
+
+// The orders of dimensions that images and volumes (with D for the depth) may be stored in.
+std::vector<std::string> image_axes();
+bool are_of_volumes(const std::string& axes);
+// Whether its elements are records or arrays, each of which is a row.
+bool is_table(const hdf5::DatasetInfo& info);
 
 // The dataset as the view shows it: (rows, …). A table of a compound type has a column for each number of its
 // numeric fields, as float32. Throws a usage Error for a table without any.
@@ -29,8 +35,15 @@ hdf5::DatasetInfo describe_rows(const DataFile& file, const RowView& view);
 // library.
 std::shared_ptr<const RowReader> open_rows(const DataFile& file, const RowView& view, torch::ScalarType type);
 
-// Names of the fields of a compound type that are not numbers and are left out.
+// Names of the fields of a compound type that are not numbers and are left out; of a frame of pandas, which
+// has a dataset (a block) for the columns of each type, names of the blocks.
 std::vector<std::string> fields_left_out(const DataFile& file, const std::string& path);
+
+// Whether it is in a group that pandas wrote, and whether its name is that of a block there.
+bool is_in_pandas_group(const DataFile& file, const std::string& path);
+bool is_block_of_pandas(const std::string& path);
+// Whether pandas wrote dates or durations in it, as integers.
+bool holds_dates(const DataFile& file, const std::string& path);
 
 // Whether MATLAB wrote the dataset.
 bool is_of_matlab(const DataFile& file, const std::string& path);

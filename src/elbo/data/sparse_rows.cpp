@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 
 namespace elbo {
 namespace {
@@ -54,7 +55,17 @@ bool holds_sparse_rows(const DataFile& file, const std::string& group) {
   return has("/indices") && (has("/offsets") || has("/indptr"));
 }
 
+bool is_sparse_of_matlab(const DataFile& file, const std::string& group) {
+  return hdf5::has_attribute(hdf5::open_group(file.handle(), group), "MATLAB_sparse");
+}
+
 SparsePaths sparse_paths(const DataFile& file, const std::string& group) {
+  if (is_sparse_of_matlab(file, group))
+    file.reject(
+        fmt::format("{0} is a sparse matrix of MATLAB, which is stored by columns; store all of its numbers: "
+                    "in MATLAB: {1} "
+                    "= full({1}); save('NEW.mat', '{1}', '-v7.3')",
+                    group, group.substr(group.rfind('/') + 1)));
   if (!holds_sparse_rows(file, group))
     file.reject(fmt::format(
         "{} is a group; expected a dataset of rows, or a group of sparse rows (indices and offsets)", group));
@@ -77,9 +88,9 @@ SparsePaths sparse_paths(const DataFile& file, const std::string& group) {
   const int64_t offsets = length_of(file, paths.offsets, true);
   if (!by_cells && (is_csc(file, group) || (rows > 0 && offsets != rows + 1 && offsets == columns + 1)))
     file.reject(fmt::format(
-        "{} is stored by columns (CSC), which spreads each row over the file; store it by rows: in "
-        "Python: import anndata; a = anndata.read_h5ad(FILE); a.X = a.X.tocsr(); a.write_h5ad(NEW)",
-        group));
+        "{} is stored by columns (CSC), which spreads each row over the file; store it by rows: in Python: "
+        "import anndata; a = anndata.read_h5ad(\"{}\"); a.X = a.X.tocsr(); a.write_h5ad(\"rows.h5ad\")",
+        group, std::filesystem::path(file.path()).filename().string()));
   if (rows > 0 && offsets != rows + 1)
     file.reject(fmt::format("{} has {} elements for {} rows; expected one more than there are rows",
                             paths.offsets, offsets, rows));

@@ -27,6 +27,9 @@ struct SparsePaths {
 // `indices` and `indptr`.
 bool holds_sparse_rows(const DataFile& file, const std::string& group);
 
+// Whether the group is a sparse matrix of MATLAB, which is stored by columns.
+bool is_sparse_of_matlab(const DataFile& file, const std::string& group);
+
 // Of such a group. Throws a usage Error if there are none, and for a matrix stored by columns (CSC).
 SparsePaths sparse_paths(const DataFile& file, const std::string& group);
 

@@ -10,6 +10,7 @@
 #include "elbo/base/text.h"
 #include "elbo/data/file_contents.h"
 #include "elbo/data/split_names.h"
+#include "elbo/data/why_no_rows.h"
 
 namespace elbo {
 namespace {
@@ -83,8 +84,11 @@ class SplitFinder {
     SplitPaths paths{.file = &file_, .split = split, .x = path, .label = ""};
     if (is_group(path)) {
       paths.sparse = sparse_paths(file_, path);
+    } else if (const std::string reason = why_no_rows(file_, path); !reason.empty()) {
+      file_.reject(path + " " + reason);
     } else if (const std::vector<std::string> others = fields_left_out(file_, path); !others.empty()) {
-      note("the fields {} of {} are not numbers and are left out", join(others, ", "), path);
+      note("{} of {} are left out: they are not numbers, or stand for dates or categories",
+           join(others, ", "), path);
     }
     paths.names = names_of_rows(path);
     return paths;
@@ -205,10 +209,8 @@ class SplitFinder {
       const auto x = arrays.find({split, ArrayRole::rows});
       if (x == arrays.end()) continue;
       const auto label = arrays.find({split, ArrayRole::labels});
-      found.push_back({.file = &file_,
-                       .split = split,
-                       .x = x->second,
-                       .label = label == arrays.end() ? "" : label->second});
+      found.push_back(rows_at(split, x->second));
+      if (label != arrays.end()) found.back().label = label->second;
       note("the {} split is {}{}", split, x->second,
            label == arrays.end() ? "" : ", its labels " + label->second);
     }
@@ -242,7 +244,10 @@ class SplitFinder {
   // ---- nothing that can be used ----
 
   [[noreturn]] void reject(const std::vector<std::string>& candidates) const {
-    reject_scattered_rows(file_, "/");
+    if (exists("/parameters") && hdf5::has_attribute(hdf5::open_group(file_.handle(), "/"), "elbo_version"))
+      file_.reject("is a checkpoint, not a data set; elbo train RUN --resume continues its run");
+    reject_blocks_of_pandas(file_, candidates);
+    reject_scattered_rows(file_, candidates);
     if (candidates.size() > 1) {
       std::vector<std::string> lines;
       lines.reserve(candidates.size());
@@ -255,6 +260,7 @@ class SplitFinder {
       file_.reject(fmt::format("has {} datasets that could be the rows; name one with data.x=PATH: {}",
                                candidates.size(), join(lines, ", ")));
     }
+    reject_other_contents(file_);
     file_.reject(
         fmt::format("has none of the groups {}, {}, {}; set data.x=/path/in/file to the dataset of the rows "
                     "(the file has {})",

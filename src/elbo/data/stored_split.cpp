@@ -16,6 +16,12 @@ namespace {
 // HDF5 call.
 constexpr int64_t minimum_chunk_bytes = int64_t{256} * 1024;
 
+// Of values as they are stored.
+const ValueRule& stored_value_rule() {
+  static const ValueRule rule{.support = Support::real, .remedy = ", or set data.missing=mask"};
+  return rule;
+}
+
 void widen(const uint8_t* bytes, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(bytes[i]);
 }
@@ -34,7 +40,7 @@ StoredSplit::StoredSplit(const DataFile& file, std::shared_ptr<ChunkCache> cache
       std::min(rows_, stored * std::max<int64_t>(1, minimum_chunk_bytes / (stored * bytes_per_row())));
   chunks_ = (rows_ + rows_per_chunk_ - 1) / rows_per_chunk_;
   x_ = open_rows(file, options_.x, stored_type());
-  packed_ = PackedValues(hdf5::open_dataset(file.handle(), options_.x.path));
+  packed_ = PackedValues(hdf5::open_dataset(file.handle(), options_.x.path), options_.missing_values);
   random_access_ = x_->has_random_access();
   if (options_.labels.reader && (random_access_ || rows_ * label_bytes() <= options_.labels_bytes))
     labels_ = read_labels(0, rows_);
@@ -101,18 +107,36 @@ Batch StoredSplit::read(const std::vector<int64_t>& ids) const {
     if (options_.labels.reader && !labels_.defined()) batch.label[i].copy_(from->label[at]);
   }
   if (options_.tokens > 0) check_tokens(batch);
-  if (!packed_.none()) unpack(batch);
+  if (options_.masks_missing) {
+    mask_missing(batch);
+  } else if (!packed_.none()) {
+    require_observed(batch);
+    packed_.unpack(x, batch.x.numel());
+  }
   return batch;
 }
 
-// Refuses missing values in a batch of stored numbers, and scales it.
-void StoredSplit::unpack(Batch& batch) const {
-  auto* x = batch.x.mutable_data_ptr<float>();
+// For a batch of stored numbers.
+void StoredSplit::require_observed(const Batch& batch) const {
+  const auto* x = batch.x.const_data_ptr<float>();
   for (int64_t i = 0; i < batch.size(); ++i)
     if (const std::string missing = packed_.missing_in(x + i * features_, features_); !missing.empty())
-      usage_error("{} has {}; leave the row out, or fill the value in",
+      usage_error("{} has {}; leave the row out, fill the value in, or set data.missing=mask",
                   place_of(batch.ids[i].item<int64_t>()), missing);
+}
+
+// Scales a batch of stored numbers, with 0 and false in its mask where they are missing.
+void StoredSplit::mask_missing(Batch& batch) const {
+  batch.observed = torch::empty(batch.x.sizes(), torch::kBool);
+  auto* x = batch.x.mutable_data_ptr<float>();
+  auto* observed = batch.observed.mutable_data_ptr<bool>();
+  packed_.find_observed(x, batch.x.numel(), observed);
   packed_.unpack(x, batch.x.numel());
+  for (int64_t i = 0; i < batch.x.numel(); ++i)
+    if (!observed[i]) x[i] = 0;
+  if (are_valid(x, batch.x.numel(), Support::real)) return;
+  for (int64_t i = 0; i < batch.size(); ++i)
+    require_valid(x + i * features_, 1, features_, {}, path_, options_.x.path, batch.ids[i].item<int64_t>());
 }
 
 void StoredSplit::read_single_row(int64_t row, float* out) const {
@@ -123,7 +147,8 @@ void StoredSplit::read_single_row(int64_t row, float* out) const {
     widen(bytes.data(), features_, out);
   } else {
     x_->read(row, 1, out);
-    require_valid(out, 1, features_, {}, path_, options_.x.path, row);
+    if (!options_.masks_missing)
+      require_valid(out, 1, features_, stored_value_rule(), path_, options_.x.path, row);
   }
 }
 
@@ -138,7 +163,7 @@ void StoredSplit::read_all() const {
     } else {
       chunk(index);
     }
-    if (!packed_.none()) {  // missing values are found in a batch
+    if (options_.masks_missing || !packed_.none()) {  // missing values are found in a batch
       std::vector<int64_t> ids(
           static_cast<size_t>(std::min(rows_per_chunk_, rows_ - index * rows_per_chunk_)));
       std::iota(ids.begin(), ids.end(), index * rows_per_chunk_);
@@ -157,8 +182,9 @@ Chunk StoredSplit::load(int64_t index) const {
   Chunk chunk;
   chunk.x = torch::empty({count, features_}, stored_type());
   x_->read(first, count, chunk.x.mutable_data_ptr());
-  if (!bytes_)
-    require_valid(chunk.x.const_data_ptr<float>(), count, features_, {}, path_, options_.x.path, first);
+  if (!bytes_ && !options_.masks_missing)
+    require_valid(chunk.x.const_data_ptr<float>(), count, features_, stored_value_rule(), path_,
+                  options_.x.path, first);
   if (options_.labels.reader && !labels_.defined()) chunk.label = read_labels(first, count);
   return chunk;
 }

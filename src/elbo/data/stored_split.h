@@ -26,7 +26,9 @@ struct StoredSplitOptions {
   int64_t labels_bytes = 0;        // labels up to this size are kept in memory
   std::string length{};            // absolute path of the rows' lengths; "": all are valid to the end
   bool has_length = false;         // batches have a length, also where `length` is ""
-  int64_t number = 0;              // index of the file in the split
+  bool masks_missing = false;      // batches have a mask of observed elements; else missing ones are refused
+  std::vector<float> missing_values{};  // of data.missing_value
+  int64_t number = 0;                   // index of the file in the split
   StoredRows stored{};
 };
 
@@ -53,7 +55,8 @@ class StoredSplit final : public RowSource {
   torch::Tensor read_labels(int64_t first, int64_t count) const;
   ChunkCache::Pointer chunk(int64_t index) const;
   Chunk load(int64_t index) const;
-  void unpack(Batch& batch) const;
+  void require_observed(const Batch& batch) const;
+  void mask_missing(Batch& batch) const;
   void check_tokens(const Batch& batch) const;
 
   StoredSplitOptions options_;

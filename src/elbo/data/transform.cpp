@@ -2,6 +2,8 @@
 
 #include <torch/types.h>
 
+#include <iterator>
+
 namespace elbo {
 namespace {
 
@@ -27,11 +29,14 @@ std::vector<std::string> transform_kinds() {
   return {"none", "bytes", "unit", "standardize", "robust", "log1p"};
 }
 
-std::vector<int64_t> fitted_shape(const std::string& kind, const std::vector<int64_t>& row) {
+std::vector<int64_t> fitted_shape(const std::string& kind, const std::vector<int64_t>& row, int64_t spatial) {
   if (kind == "unit") return {1};
   if (kind != "standardize" && kind != "robust") return {};
-  if (row.size() < 3) return {row.back()};
-  return {row[row.size() - 3], 1, 1};
+  const int64_t channels = std::ssize(row) - 1 - spatial;  // their place
+  if (channels < 0) return {row.back()};
+  std::vector<int64_t> shape(static_cast<size_t>(1 + spatial), 1);
+  shape.front() = row[static_cast<size_t>(channels)];
+  return shape;
 }
 
 }  // namespace elbo

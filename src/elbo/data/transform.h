@@ -30,7 +30,8 @@ std::vector<std::string> transform_kinds();
 
 // The shape of shift and scale, which broadcasts to rows; empty for kinds that have nothing to fit. unit has
 // one value for all; the others have one for each column of a table, feature of a sequence, or channel of
-// images.
-std::vector<int64_t> fitted_shape(const std::string& kind, const std::vector<int64_t>& row);
+// images and volumes. spatial: the dimensions after the channels (DataShape::spatial()).
+std::vector<int64_t> fitted_shape(const std::string& kind, const std::vector<int64_t>& row,
+                                  int64_t spatial = 2);
 
 }  // namespace elbo

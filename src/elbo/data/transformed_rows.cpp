@@ -36,7 +36,7 @@ void TransformedRows::require(const Batch& batch, const ValueRule& rule) const {
 void TransformedRows::reject(const Batch& batch, int64_t row, Support support, float value,
                              const ValueRule& rule) const {
   usage_error("{} has a value {}: {:g}; {}", rows_->place_of(batch.ids[row].item<int64_t>()),
-              support == Support::unit_interval ? "outside of [0, 1]" : "below 0", value, rule.remedy);
+              describe_violation(support), value, rule.remedy);
 }
 
 Batch TransformedRows::read(const std::vector<int64_t>& ids) const {
@@ -44,7 +44,7 @@ Batch TransformedRows::read(const std::vector<int64_t>& ids) const {
   if (transform_.kind == "log1p")
     require(batch,
             {Support::non_negative, "data.normalize=log1p needs values of 0 or more; use standardize"});
-  if (!transform_.is_identity()) batch.x = transform_.apply(batch.x);
+  if (!transform_.is_identity()) batch = batch.with_x(transform_.apply(batch.x));
   require(batch, rule_);
   return batch;
 }

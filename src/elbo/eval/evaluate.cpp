@@ -34,12 +34,13 @@ struct Layout {
   bool kl_per_dim = false;         // encode() gives the KL of each dimension
   int64_t latent = 0;
 
-  // rows; elements without padding; loss; -ELBO; nll; squared error; PSNR; rows with values outside [0, 1];
-  // rows with values between the likelihood's levels; ranked rows and sums over them; then the terms; then
-  // four blocks of `latent`.
+  // rows; elements that count; rows that have some; loss; -ELBO; nll; squared error; PSNR; rows with values
+  // outside [0, 1]; rows with values between the likelihood's levels; ranked rows and sums over them; then
+  // the terms; then four blocks of `latent`.
   enum Offset : int64_t {
     rows,
     elements,
+    rows_with_elements,
     loss,
     negative_elbo,
     nll,
@@ -126,8 +127,9 @@ class Evaluator {
     auto* at = sums.mutable_data_ptr<double>();
 
     at[Layout::rows] = static_cast<double>(batch.size());
-    const torch::Tensor mask = padding_mask(model, batch);
+    const torch::Tensor mask = counted_elements(model, batch);
     at[Layout::elements] = sum_of(mask);
+    at[Layout::rows_with_elements] = sum_of(mask.flatten(1).any(1));
     RandomGenerator noise = noise_of(options_, microbatch, model);
     const LossTerms terms = model.evaluate(batch, noise);
     at[Layout::loss] = sum_of(terms.loss);
@@ -135,7 +137,7 @@ class Evaluator {
       at[Layout::first_term + static_cast<int64_t>(i)] = sum_of(terms.parts[i].second);
     const Latent code = model.encode(batch);
     if (model.likelihood()) {
-      add_reconstruction(batch.x, model.decode(code.z, batch.label), mask, at);
+      add_reconstruction(batch.x, model.decode_rows(code, batch), mask, at);
       at[Layout::between_levels] = sum_of(between_levels(batch.x, mask, model.likelihood()->levels()));
     }
     if (options_.ranking) add_ranking(rank_held_out(model, batch, key_of(options_).with("held_out")), at);
@@ -154,6 +156,12 @@ class Evaluator {
     return read_rows(rows_, first, end, options_.binarize, binarize_key_);
   }
 
+  // (b, …row): 1, and 0 for padding and missing elements.
+  static torch::Tensor counted_elements(const Model& model, const Batch& batch) {
+    const torch::Tensor mask = padding_mask(model, batch);
+    return batch.observed.defined() ? mask * batch.observed : mask;
+  }
+
   // (b, …row): 1, and 0 for padding.
   static torch::Tensor padding_mask(const Model& model, const Batch& batch) {
     if (!batch.length.defined() || !model.uses_length()) return torch::ones_like(batch.x);
@@ -167,11 +175,12 @@ class Evaluator {
                                  const torch::Tensor& mask, double* at) {
     const torch::Tensor squares = ((reconstruction - x).square() * mask).flatten(1);
     const torch::Tensor error =
-        squares.sum(1, false, torch::kFloat64) /
-        mask.flatten(1).sum(1, false, torch::kFloat64).clamp_min(1);  // a row may have length 0
+        squares.sum(1, false, torch::kFloat64) / mask.flatten(1).sum(1, false, torch::kFloat64).clamp_min(1);
     at[Layout::squared_error] = sum_of(error);
-    // The PSNR of a perfect reconstruction is infinite; it is limited to 100 dB.
-    at[Layout::psnr] = sum_of(error.clamp_min(1e-10).log10() * -10);
+    // The PSNR of a perfect reconstruction is infinite; it is limited to 100 dB. A row without elements has
+    // none.
+    const torch::Tensor has_elements = mask.flatten(1).any(1);
+    at[Layout::psnr] = sum_of(error.clamp_min(1e-10).log10() * -10 * has_elements);
     at[Layout::outside] = sum_of(x.lt(0).logical_or(x.gt(1)).flatten(1).any(1));
   }
 
@@ -269,8 +278,10 @@ Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const Evalu
   for (size_t i = 0; i < layout.terms.size(); ++i)
     result.terms.emplace_back(layout.terms[i], mean(Layout::first_term + static_cast<int64_t>(i)));
   // Without a likelihood, reconstructions are not comparable with x.
-  if (likelihood != nullptr) result.mse = mean(Layout::squared_error);
-  if (likelihood != nullptr && options.pixels && at[Layout::outside] == 0) result.psnr = mean(Layout::psnr);
+  const double compared = std::max(1.0, at[Layout::rows_with_elements]);
+  if (likelihood != nullptr) result.mse = at[Layout::squared_error] / compared;
+  if (likelihood != nullptr && options.pixels && at[Layout::outside] == 0)
+    result.psnr = at[Layout::psnr] / compared;
   if (layout.bound) {
     result.elbo = -mean(Layout::negative_elbo);
     if (layout.tighter_bound) result.iwae_bound = -result.loss;

@@ -41,7 +41,8 @@ struct Evaluation {
   // Of rows whose values are all on the likelihood's levels (nn/likelihood.h). A density is converted to
   // bytes by + log2(255), for pixels only.
   std::optional<double> bits_per_dim;
-  std::optional<double> mse;   // of reconstructions, per element; none if likelihood() is null
+  // Of reconstructions; missing elements, and rows without elements, do not count.
+  std::optional<double> mse;   // per element; none if likelihood() is null
   std::optional<double> psnr;  // dB, mean over rows, peak 1; pixels only
   // Of interactions, means over the rows with two or more of them (eval/ranking.h).
   std::optional<double> ndcg_100, recall_20, recall_50;

@@ -126,11 +126,10 @@ void check_rows_output(const OutputOptions& options, const DataShape& shape) {
     usage_error("--out={}: only tokens can be written as text; use .h5 or .csv for this data set",
                 options.out);
   if (extension_of(options.out) != ".png") return;
-  const bool is_drawable = shape.is_image() || is_video(shape.x);
-  if (const int64_t channels = is_drawable ? shape.x[shape.x.size() - 3] : 0; channels != 1 && channels != 3)
+  if (const int64_t channels = shape.channels(); channels != 1 && channels != 3)
     usage_error(
-        "--out={}: only images and video with 1 or 3 channels can be written as PNG; use .h5 or .csv for "
-        "this data set",
+        "--out={}: only images, volumes and video with 1 or 3 channels can be written as PNG; use .h5 or "
+        ".csv for this data set",
         options.out);
 }
 

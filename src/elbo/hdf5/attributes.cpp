@@ -127,6 +127,11 @@ void write_attribute(const Handle& object, const std::string& name, double value
   write(object.get(), name, H5T_NATIVE_DOUBLE, &value);
 }
 
+bool has_attribute(const Handle& object, const std::string& name) {
+  const auto guard = lock();
+  return H5Aexists(object.get(), name.c_str()) > 0;
+}
+
 std::optional<std::string> read_text_attribute(const Handle& object, const std::string& name) {
   const auto guard = lock();
   const Handle attribute = open_scalar(object, name);

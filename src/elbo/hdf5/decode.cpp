@@ -254,6 +254,8 @@ void convert(const ElementType& from, const uint8_t* stored, int64_t n, torch::S
       return;
     case torch::kInt64:
       return convert_to(from, stored, n, static_cast<int64_t*>(out));
+    case torch::kFloat64:
+      return convert_to(from, stored, n, static_cast<double*>(out));
     default:
       return convert_to(from, stored, n, static_cast<float*>(out));
   }
@@ -264,7 +266,7 @@ bool same_representation(const ElementType& from, torch::ScalarType to) {
   if (from.swapped) return false;
   if (to == torch::kUInt8) return from.kind == ElementType::Kind::unsigned_integer && from.size == 1;
   if (to == torch::kInt64) return from.kind == ElementType::Kind::signed_integer && from.size == 8;
-  return to == torch::kFloat32 && floating && from.size == 4;
+  return floating && ((to == torch::kFloat32 && from.size == 4) || (to == torch::kFloat64 && from.size == 8));
 }
 
 }  // namespace elbo

@@ -14,8 +14,8 @@ namespace elbo {
 // they are damaged. Thread-safe.
 void undo_filters(const Storage& storage, uint32_t filter_mask, std::vector<uint8_t>& bytes);
 
-// Converts n elements to float32, int64 (from integers only) or uint8 (from unsigned bytes only), as the HDF5
-// library does.
+// Converts n elements to float32, float64, int64 (from integers only) or uint8 (from unsigned bytes only), as
+// the HDF5 library does.
 void convert(const ElementType& from, const uint8_t* stored, int64_t n, torch::ScalarType to, void* out);
 
 // Whether the representation in memory equals that in the file, so that no conversion is needed.

@@ -8,6 +8,7 @@
 #include "elbo/base/file.h"
 #include "elbo/hdf5/check.h"
 #include "elbo/hdf5/failures.h"
+#include "elbo/hdf5/number_types.h"
 
 namespace elbo::hdf5 {
 namespace {
@@ -40,6 +41,8 @@ std::string describe_type(hid_t type) {
       return "compound";
     case H5T_ENUM:
       return "enumeration";
+    case H5T_BITFIELD:
+      return fmt::format("{} bits", bits);
     case H5T_VLEN:
       return "variable-length lists";
     case H5T_REFERENCE:
@@ -80,7 +83,8 @@ std::unique_lock<std::recursive_mutex> lock() {
   static std::recursive_mutex mutex;
   // Turns off HDF5's error output, which last_reason() replaces, and its exit handler, which crashes after a
   // failed write because it visits closed files.
-  static const bool prepared = H5dont_atexit() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+  static const bool prepared = H5dont_atexit() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0 &&
+                               register_conversions_of_bits();
   if (!prepared) fail("HDF5 could not be initialised");
   return std::unique_lock(mutex);
 }
@@ -242,9 +246,10 @@ DatasetInfo describe(const Handle& dataset) {
       checked(H5Dget_create_plist(dataset.get()), H5Pclose, dataset.get(), "read its layout");
   DatasetInfo info;
   info.shape = dimensions(space.get());
-  info.type_class = H5Tget_class(type.get());
+  const NumberType number = number_type(type.get());
+  info.type_class = number.type_class;
   info.type_size = H5Tget_size(type.get());
-  info.is_signed = info.type_class != H5T_INTEGER || H5Tget_sign(type.get()) == H5T_SGN_2;
+  info.is_signed = number.is_signed;
   info.type_name = describe_type(type.get());
   if (H5Pget_layout(properties.get()) == H5D_CHUNKED) {
     std::vector<hsize_t> chunk(info.shape.size());

@@ -54,7 +54,7 @@ std::string last_reason();
 
 struct DatasetInfo {
   std::vector<int64_t> shape;
-  H5T_class_t type_class = H5T_NO_CLASS;
+  H5T_class_t type_class = H5T_NO_CLASS;  // as in number_types.h: enumerations are integers
   size_t type_size = 0;
   bool is_signed = true;
   std::vector<int64_t> chunk;  // empty: contiguous or compact
@@ -122,6 +122,7 @@ void write_attribute(const Handle& object, const std::string& name, const std::s
 void write_attribute(const Handle& object, const std::string& name, int64_t value);
 void write_attribute(const Handle& object, const std::string& name, double value);
 void write_attribute(const Handle& object, const std::string& name, const std::vector<std::string>& values);
+bool has_attribute(const Handle& object, const std::string& name);
 std::optional<std::string> read_text_attribute(const Handle& object, const std::string& name);
 std::optional<int64_t> read_integer_attribute(const Handle& object, const std::string& name);
 std::optional<double> read_double_attribute(const Handle& object, const std::string& name);

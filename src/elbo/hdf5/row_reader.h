@@ -32,8 +32,8 @@ class RowReader {
   virtual std::string access_method() const = 0;
 };
 
-// type: float32, int64 (integer datasets) or uint8 (datasets of unsigned bytes). Reads directly if `found`,
-// of this dataset, has its storage, otherwise through the HDF5 library. Both give the same numbers.
+// type: float32, float64, int64 (integer datasets) or uint8 (datasets of unsigned bytes). Reads directly if
+// `found`, of this dataset, has its storage, otherwise through the HDF5 library. Both give the same numbers.
 std::unique_ptr<RowReader> make_row_reader(hdf5::Handle dataset, std::shared_ptr<const FoundStorage> found,
                                            torch::ScalarType type);
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <bit>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
@@ -10,8 +9,8 @@
 #include "elbo/base/error.h"
 #include "elbo/hdf5/check.h"
 #include "elbo/hdf5/chunk_index.h"
-#include "elbo/hdf5/codecs.h"
 #include "elbo/hdf5/file_search.h"
+#include "elbo/hdf5/index_check.h"
 #include "elbo/hdf5/unwritten_rows.h"
 #include "elbo/hdf5/virtual_dataset.h"
 
@@ -21,87 +20,6 @@ namespace {
 using hdf5::check;
 using hdf5::checked;
 using hdf5::Handle;
-
-std::optional<ElementType> floating_type(hid_t type) {
-  size_t sign = 0, exponent_at = 0, exponent_bits = 0, mantissa_at = 0, mantissa_bits = 0;
-  if (H5Tget_fields(type, &sign, &exponent_at, &exponent_bits, &mantissa_at, &mantissa_bits) < 0)
-    return std::nullopt;
-  struct Format {
-    size_t size, exponent_bits, bias;
-    bool brain;
-  };
-  for (const Format& f : {Format{2, 5, 15, false}, Format{2, 8, 127, true}, Format{4, 8, 127, false},
-                          Format{8, 11, 1023, false}}) {
-    const size_t mantissa = 8 * f.size - 1 - f.exponent_bits;
-    if (H5Tget_size(type) == f.size && sign == 8 * f.size - 1 && exponent_at == mantissa &&
-        exponent_bits == f.exponent_bits && mantissa_at == 0 && mantissa_bits == mantissa &&
-        H5Tget_ebias(type) == f.bias && H5Tget_norm(type) == H5T_NORM_IMPLIED)
-      return ElementType{.kind = ElementType::Kind::floating,
-                         .size = static_cast<int>(f.size),
-                         .swapped = false,
-                         .brain_float = f.brain};
-  }
-  return std::nullopt;
-}
-
-// None for unsupported types, e.g. integers of 24 bits or with padding.
-std::optional<ElementType> element_type(hid_t type) {
-  const size_t size = H5Tget_size(type);
-  if (H5Tget_offset(type) != 0 || H5Tget_precision(type) != 8 * size) return std::nullopt;
-  const H5T_order_t order = H5Tget_order(type);
-  if (order != H5T_ORDER_LE && order != H5T_ORDER_BE) return std::nullopt;
-  std::optional<ElementType> found;
-  if (H5Tget_class(type) == H5T_FLOAT) {
-    found = floating_type(type);
-  } else if (H5Tget_class(type) == H5T_INTEGER && std::has_single_bit(size) && size <= 8) {
-    const bool is_signed = H5Tget_sign(type) == H5T_SGN_2;
-    found = ElementType{
-        .kind = is_signed ? ElementType::Kind::signed_integer : ElementType::Kind::unsigned_integer,
-        .size = static_cast<int>(size),
-        .swapped = false,
-        .brain_float = false};
-  }
-  const bool little = order == H5T_ORDER_LE;
-  if (found) found->swapped = size > 1 && little != (std::endian::native == std::endian::little);
-  return found;
-}
-
-// Parameters: version (two numbers), element size, elements of a block or 0, compression, its level. None if
-// only the library supports them.
-std::optional<Filter> bitshuffle_filter(const std::vector<unsigned>& parameters, size_t element_size) {
-  constexpr unsigned none = 0, lz4 = 2, zstd = 3;
-  if (parameters.size() < 3 || parameters[2] != element_size) return std::nullopt;
-  const unsigned compression = parameters.size() > 4 ? parameters[4] : none;
-  if (compression == lz4 && has_codecs()) return Filter::bitshuffle_lz4;
-  if (compression == zstd && has_codecs()) return Filter::bitshuffle_zstd;
-  const bool usual_blocks = parameters.size() < 4 || parameters[3] == 0;
-  return compression == none && usual_blocks ? std::optional(Filter::bitshuffle) : std::nullopt;
-}
-
-// None for a filter that only the library supports. The numbers are registered with The HDF Group.
-std::optional<Filter> known_filter(const hdf5::DatasetInfo::FilterInfo& filter, size_t element_size) {
-  const auto codec = [](Filter known) { return has_codecs() ? std::optional(known) : std::nullopt; };
-  switch (filter.id) {
-    case H5Z_FILTER_DEFLATE:
-      return Filter::deflate;
-    case H5Z_FILTER_SHUFFLE:
-      return Filter::shuffle;
-    case H5Z_FILTER_FLETCHER32:
-      return Filter::fletcher32;
-    case 32000:  // h5py
-      return Filter::lzf;
-    case 32001:
-      return codec(Filter::blosc);
-    case 32004:
-      return codec(Filter::lz4);
-    case 32008:
-      return bitshuffle_filter(filter.parameters, element_size);
-    case 32015:
-      return codec(Filter::zstd);
-    default:
-      return std::nullopt;
-  }
-}
 
 std::vector<uint8_t> fill_value(hid_t properties, hid_t type, const Handle& dataset) {
   std::vector<uint8_t> fill(H5Tget_size(type), 0);
@@ -123,89 +41,6 @@ uint64_t header_address(const Handle& dataset) {
   H5O_info_t info;
   check(H5Oget_info_by_name1(dataset.get(), ".", &info, H5P_DEFAULT), dataset.get(), "find its header");
   return info.addr;
-}
-
-// Bytes before the file's base address. Some versions of the library do not include them in chunk addresses.
-uint64_t user_block(const Handle& dataset) {
-  const Handle file = checked(H5Iget_file_id(dataset.get()), H5Fclose, dataset.get(), "find its file");
-  const Handle creation =
-      checked(H5Fget_create_plist(file.get()), H5Pclose, dataset.get(), "read its file's properties");
-  hsize_t size = 0;
-  check(H5Pget_userblock(creation.get(), &size), dataset.get(), "read its file's user block");
-  return size;
-}
-
-// Compares the number of chunks, and the first of them, with the library, which finds chunks by a linear
-// search.
-bool index_agrees(const Handle& dataset, const Storage& storage) {
-  hsize_t count = 0;
-  const Handle space = checked(H5Dget_space(dataset.get()), H5Sclose, dataset.get(), "read its shape");
-  check(H5Dget_num_chunks(dataset.get(), space.get(), &count), dataset.get(), "count its chunks");
-  const auto found = std::ranges::count_if(
-      storage.chunks, [](const StoredChunk& chunk) { return chunk.address != StoredChunk::unallocated; });
-  bool agrees = static_cast<hsize_t>(found) == count;
-  const uint64_t block = user_block(dataset);
-  for (hsize_t i = 0; agrees && i < std::min<hsize_t>(count, 4); ++i) {
-    std::vector<hsize_t> first(storage.shape.size());
-    unsigned filter_mask = 0;
-    haddr_t address = 0;
-    hsize_t size = 0;
-    check(H5Dget_chunk_info(dataset.get(), space.get(), i, first.data(), &filter_mask, &address, &size),
-          dataset.get(), "query a chunk");
-    uint64_t index = 0;
-    for (size_t d = 0; d < first.size(); ++d)
-      index = index * static_cast<uint64_t>(storage.chunks_along(d)) +
-              first[d] / static_cast<uint64_t>(storage.chunk[d]);
-    const StoredChunk& chunk = storage.chunks[index];
-    agrees = (chunk.address == address || chunk.address == address + block) && chunk.size == size &&
-             chunk.filter_mask == filter_mask;
-  }
-  return agrees;
-}
-
-// Compares the stored bytes of some chunks with those that the library reads, which it finds quickly by their
-// position.
-bool samples_agree(const RawFile& file, const Handle& dataset, const Storage& storage) {
-  constexpr uint64_t samples = 16;
-  for (uint64_t i = 0; i < samples; ++i) {
-    const uint64_t index = i * (storage.chunks.size() - 1) / (samples - 1);
-    const StoredChunk& chunk = storage.chunks[index];
-    const std::vector<hsize_t> first = storage.first_element(index);
-    hsize_t size = 0;
-    const bool allocated = H5Dget_chunk_storage_size(dataset.get(), first.data(), &size) >= 0 && size > 0;
-    if (allocated != (chunk.address != StoredChunk::unallocated)) return false;
-    if (!allocated) continue;
-    if (size != chunk.size || !file.holds(chunk.address, size)) return false;
-    std::vector<uint8_t> theirs(size), ours(size);
-    uint32_t filter_mask = 0;
-    check(H5Dread_chunk(dataset.get(), H5P_DEFAULT, first.data(), &filter_mask, theirs.data()), dataset.get(),
-          "read a chunk");
-    file.read(chunk.address, size, ours.data());
-    if (filter_mask != chunk.filter_mask || theirs != ours) return false;
-  }
-  return true;
-}
-
-// For a compact dataset: compares all of its bytes with those that the library reads.
-bool compact_data_agree(const RawFile& file, const Handle& dataset, const Storage& storage) {
-  const Handle type = checked(H5Dget_type(dataset.get()), H5Tclose, dataset.get(), "read its type");
-  std::vector<uint8_t> theirs(storage.chunk_bytes()), ours(theirs.size());
-  check(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, theirs.data()), dataset.get(),
-        "read its rows");
-  file.read(storage.chunks.front().address, ours.size(), ours.data());
-  return theirs == ours;
-}
-
-// If the complete index of few chunks differs from the library's, the file is damaged, and the library would
-// read beyond its chunks. If samples of an index of many chunks differ, the index may be of an unsupported
-// kind.
-bool agrees_with_library(const RawFile& file, const Handle& dataset, const Storage& storage, bool compact) {
-  constexpr uint64_t few = 10'000;
-  if (compact) return compact_data_agree(file, dataset, storage);
-  if (storage.chunks.size() > few) return samples_agree(file, dataset, storage);
-  if (!index_agrees(dataset, storage))
-    usage_error("{}: its chunk index is inconsistent; the file is damaged", hdf5::name_of(dataset.get()));
-  return true;
 }
 
 // The text that ComputeOnRoot transports: a mark followed by the chunks, or the reason why there are none.

@@ -10,30 +10,9 @@
 
 #include "elbo/hdf5/hdf5.h"
 #include "elbo/hdf5/raw_file.h"
+#include "elbo/hdf5/stored_type.h"
 
 namespace elbo {
-
-// The type of the stored elements.
-struct ElementType {
-  enum class Kind : uint8_t { unsigned_integer, signed_integer, floating };
-  Kind kind = Kind::unsigned_integer;
-  int size = 1;              // bytes: integers 1, 2, 4, 8; floats 2, 4, 8
-  bool swapped = false;      // byte order differs from this CPU's
-  bool brain_float = false;  // two bytes: bfloat16 instead of IEEE binary16
-};
-
-enum class Filter : uint8_t {
-  deflate,
-  shuffle,
-  fletcher32,
-  lzf,
-  zstd,
-  lz4,
-  blosc,
-  bitshuffle,
-  bitshuffle_zstd,
-  bitshuffle_lz4
-};
 
 // A chunk, or all of a contiguous dataset.
 struct StoredChunk {

@@ -74,9 +74,9 @@ class Aae : public Model {
         prior_(options, context.data) {
     require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
-    likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
-    encoder_ =
-        register_module("encoder", make_encoder(context.network, row, (gaussian_ ? 2 : 1) * latent_, init));
+    likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
+    encoder_ = register_module("encoder", make_encoder(context.network, context.data.encoder_row(),
+                                                       (gaussian_ ? 2 : 1) * latent_, init));
     decoder_ = register_module(
         "decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));
     register_module("likelihood", likelihood_);
@@ -109,7 +109,7 @@ class Aae : public Model {
   }
 
   Latent encode(const Batch& batch) override {
-    const torch::Tensor output = encoder_->forward(batch.x);
+    const torch::Tensor output = encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch));
     if (!gaussian_) return {output};
     const DiagonalNormal posterior = DiagonalNormal::of(output);
     return {posterior.mean, posterior.logvar};
@@ -128,7 +128,7 @@ class Aae : public Model {
 
  private:
   torch::Tensor code(const Batch& batch, RandomGenerator& noise) {
-    const torch::Tensor output = encoder_->forward(batch.x);
+    const torch::Tensor output = encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch));
     return gaussian_ ? DiagonalNormal::of(output).sample(noise) : output;
   }
 
@@ -141,7 +141,7 @@ class Aae : public Model {
 
   LossTerms reconstruct(const Batch& batch, const torch::Tensor& z) {
     LossTerms terms;
-    terms.loss = -likelihood_->log_prob(decoder_->forward(z), batch.x);
+    terms.loss = -likelihood_->log_prob(decoder_->forward(z), batch.x, batch.observed);
     terms.add_metric("reconstruction", terms.loss);
     return terms;
   }

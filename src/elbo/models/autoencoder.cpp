@@ -15,8 +15,9 @@ class Autoencoder : public Model {
       : latent_(options.latent) {
     require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
-    likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
-    encoder_ = register_module("encoder", make_encoder(context.network, row, latent_, init));
+    likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
+    encoder_ =
+        register_module("encoder", make_encoder(context.network, context.data.encoder_row(), latent_, init));
     decoder_ = register_module(
         "decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));
     register_module("likelihood", likelihood_);
@@ -30,7 +31,9 @@ class Autoencoder : public Model {
     return std::nullopt;
   }
 
-  Latent encode(const Batch& batch) override { return {encoder_->forward(batch.x)}; }
+  Latent encode(const Batch& batch) override {
+    return {encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch))};
+  }
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
     return likelihood_->mean(decoder_->forward(z));
   }
@@ -43,9 +46,10 @@ class Autoencoder : public Model {
 
  private:
   LossTerms reconstruct(const Batch& batch) {
-    const torch::Tensor params = decoder_->forward(encoder_->forward(batch.x));
+    const torch::Tensor params =
+        decoder_->forward(encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch)));
     LossTerms terms;
-    terms.loss = -likelihood_->log_prob(params, batch.x);
+    terms.loss = -likelihood_->log_prob(params, batch.x, batch.observed);
     terms.add_metric("reconstruction", terms.loss);
     return terms;
   }

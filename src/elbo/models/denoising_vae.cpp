@@ -23,7 +23,7 @@ class DenoisingVae : public GaussianVae {
   }
 
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
-    const DiagonalNormal posterior = infer(corrupt(batch.x, corruption_, noise), batch.label);
+    const DiagonalNormal posterior = infer(batch.with_x(corrupt(batch.x, corruption_, noise)));
     return weighted_bound(posterior, batch, noise, kl_, step_context.step);
   }
 

@@ -27,9 +27,10 @@ class Gan : public Model {
         r1_penalty_(options.discriminator.r1_penalty),
         discriminator_lr_factor_(options.discriminator.lr_factor) {
     require_numeric_rows(context.data, context.name);
+    require_complete_rows(context.data, context.name, "has a discriminator, which sees whole rows");
     const std::vector<int64_t>& row = context.data.x;
     likelihood_ = make_likelihood(adversarial_likelihood(options.likelihood, context.name),
-                                  context.data.is_unit_image());
+                                  likelihood_rows(context.data));
     encoder_ = register_module("encoder", make_encoder(context.network, row, latent_, init));
     decoder_ = register_module(
         "decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));

@@ -21,11 +21,21 @@ void require_numeric_rows(const DataShape& data, const std::string& model) {
     usage_error("model.name={}: needs numeric rows, and this data set has tokens; use sequence_vae", model);
 }
 
+void require_complete_rows(const DataShape& data, const std::string& model, const std::string& why) {
+  if (data.masked)
+    usage_error("data.missing=mask: model.name={} {}; use vae, iwae or miwae, or fill the values in", model,
+                why);
+}
+
+LikelihoodRows likelihood_rows(const DataShape& data, int64_t classes) {
+  return {.shape = data.x, .unit_images = data.is_unit_image(), .classes = classes};
+}
+
 LikelihoodOptions adversarial_likelihood(LikelihoodOptions options, const std::string& model) {
-  if (options.name == "discretized_logistic" || options.name == "multinomial")
+  if (options.name == "discretized_logistic" || has_counts(likelihood_support(options.name)))
     usage_error(
         "model.likelihood={}: its mean is not differentiable everywhere or not on the scale of the data, "
-        "so {} cannot learn from it; use bernoulli, gaussian, laplace or categorical",
+        "so {} cannot learn from it; use bernoulli, gaussian, laplace, student_t or categorical",
         options.name, model);
   if (options.name == "mixed")
     usage_error(
@@ -45,26 +55,37 @@ GaussianVae::GaussianVae(const ModelContext& context, const GaussianVaeOptions& 
     : latent_(options.latent) {
   require_numeric_rows(context.data, context.name);
   const std::vector<int64_t>& row = context.data.x;
-  likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
-  encoder_ =
-      register_module("encoder", make_encoder(context.network, row, 2 * latent_, init, condition_features));
+  const int64_t classes = condition_features > 0 ? context.data.classes : 0;
+  likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data, classes));
+  encoder_ = register_module("encoder", make_encoder(context.network, context.data.encoder_row(), 2 * latent_,
+                                                     init, condition_features));
   decoder_ = register_module("decoder", make_decoder(context.network, row, latent_ + condition_features,
                                                      likelihood_->param_channels(), init));
   register_module("likelihood", likelihood_);
 }
 
-DiagonalNormal GaussianVae::infer(const torch::Tensor& x, const torch::Tensor& label) {
-  return DiagonalNormal::of(encoder_->forward(likelihood_->encoder_input(x), condition(label)));
+torch::Tensor seen_by(const Encoder& encoder, const Likelihood& likelihood, const Batch& batch) {
+  return batch.with_x(encoder.input(likelihood.encoder_input(batch.x))).encoder_input();
+}
+
+DiagonalNormal GaussianVae::infer(const Batch& batch) {
+  return infer_from(seen_by(*encoder_, *likelihood_, batch), batch.label);
+}
+
+DiagonalNormal GaussianVae::infer_from(const torch::Tensor& seen, const torch::Tensor& label) {
+  return DiagonalNormal::of(encoder_->forward_input(seen, condition(label)));
 }
 
 torch::Tensor GaussianVae::decoder_output(const torch::Tensor& z, const torch::Tensor& label) {
   const torch::Tensor known = condition(label);
   if (!known.defined()) return decoder_->forward(z);
-  return decoder_->forward(torch::cat({z, known.repeat({z.size(0) / known.size(0), 1})}, 1));
+  const torch::Tensor decoded =
+      decoder_->forward(torch::cat({z, known.repeat({z.size(0) / known.size(0), 1})}, 1));
+  return likelihood_->with_label(decoded, label);
 }
 
 torch::Tensor GaussianVae::reconstruction(const torch::Tensor& z, const Batch& batch) {
-  return -likelihood_->log_prob(decoder_output(z, batch.label), batch.x);
+  return -likelihood_->log_prob(decoder_output(z, batch.label), batch.x, batch.observed);
 }
 
 torch::Tensor GaussianVae::log_prior(const torch::Tensor& z) { return standard_normal_log_prob(z); }
@@ -96,6 +117,12 @@ std::optional<torch::Tensor> GaussianVae::log_weights(const Batch& batch, int64_
 Latent GaussianVae::encode(const Batch& batch) {
   const DiagonalNormal posterior = infer(batch);
   return {posterior.mean, posterior.logvar, posterior.kl_to_standard()};
+}
+
+torch::Tensor GaussianVae::impute(const Batch& batch, int64_t k, RandomGenerator& noise) {
+  const DensitySample sample = infer(batch).sample_with_log_prob(noise, k);
+  return importance_weighted_mean(joint_at(sample.z, batch).log_weights(sample.log_prob),
+                                  decode(sample.z.flatten(0, 1), batch.label));
 }
 
 torch::Tensor GaussianVae::decode(const torch::Tensor& z, const torch::Tensor& label) {

@@ -32,6 +32,16 @@ struct WeightedVaeOptions : GaussianVaeOptions {
 // Throws a usage Error for rows of tokens, which are categories and not quantities.
 void require_numeric_rows(const DataShape& data, const std::string& model);
 
+// Throws a usage Error for data.missing=mask. why: what the model does with missing elements, for the
+// message.
+void require_complete_rows(const DataShape& data, const std::string& model, const std::string& why);
+// What a likelihood needs to know about the rows. classes: of the label, for models that are conditioned on
+// it.
+LikelihoodRows likelihood_rows(const DataShape& data, int64_t classes = 0);
+// The rows of the batch as the encoder sees them, for Encoder::forward_input(): compressed as the likelihood
+// and network.input say, and with a mask beside them if there is one.
+torch::Tensor seen_by(const Encoder& encoder, const Likelihood& likelihood, const Batch& batch);
+
 // The options for models whose decoder learns from a discriminator, through the likelihood's mean: an
 // automatic variance is fixed, as the scale has no gradient. Throws a usage Error for a learned or predicted
 // variance and for likelihoods whose mean is not differentiable or not on the scale of x.
@@ -50,6 +60,7 @@ class GaussianVae : public Model {
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override;
   Latent encode(const Batch& batch) override;
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor& label) override;
+  torch::Tensor impute(const Batch& batch, int64_t k, RandomGenerator& noise) override;
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
     return noise.normal({n, latent_});
   }
@@ -60,8 +71,12 @@ class GaussianVae : public Model {
   // The condition that a label becomes, (b, condition_features); undefined for unconditional models.
   virtual torch::Tensor condition(const torch::Tensor& /*label*/) const { return {}; }
 
-  DiagonalNormal infer(const torch::Tensor& x, const torch::Tensor& label);
-  DiagonalNormal infer(const Batch& batch) { return infer(batch.x, batch.label); }
+  DiagonalNormal infer(const Batch& batch);
+  // The same of what seen_by() gives; encoder_input() is x without the mask.
+  DiagonalNormal infer_from(const torch::Tensor& seen, const torch::Tensor& label);
+  torch::Tensor encoder_input(const torch::Tensor& x) const {
+    return encoder_->input(likelihood_->encoder_input(x));
+  }
   // The likelihood's parameters, (n, param_channels, …row). z (n, latent), where n is a multiple of the
   // number of labels, for several samples of z per row.
   torch::Tensor decoder_output(const torch::Tensor& z, const torch::Tensor& label);

@@ -41,8 +41,9 @@ class HierarchicalVae : public Model {
       usage_error("model.latents: expected the dimensions of at least 2 levels; for one level, use vae");
     const std::vector<int64_t>& row = context.data.x;
     const HierarchyShape shape{options.latents, options.width, find_activation(context.network.activation)};
-    likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
-    encoder_ = register_module("encoder", make_encoder(context.network, row, options.width, init));
+    likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
+    encoder_ = register_module(
+        "encoder", make_encoder(context.network, context.data.encoder_row(), options.width, init));
     hierarchy_ = register_module("hierarchy", make_hierarchy(options.kind, shape, init));
     decoder_ = register_module("decoder", make_decoder(context.network, row, hierarchy_->output_size(),
                                                        likelihood_->param_channels(), init));
@@ -57,21 +58,17 @@ class HierarchicalVae : public Model {
   }
 
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
-    std::vector<torch::Tensor> log_q;
-    const Inferred inferred = infer(batch.x, k, [&](const DiagonalNormal& q) {
-      const DensitySample sample = q.sample_with_log_prob(noise, 1);
-      log_q.push_back(sample.log_prob.squeeze(0));
-      return sample.z.squeeze(0);
-    });
-    torch::Tensor log_weight = log_likelihood(inferred.state, batch.x);
-    for (size_t i = 0; i < levels_.size(); ++i)
-      log_weight = log_weight + inferred.prior[i].log_prob(inferred.z[i]) - log_q[i];
-    return log_weight.view({k, -1});
+    return weigh(batch, k, noise).log_weights;
+  }
+
+  torch::Tensor impute(const Batch& batch, int64_t k, RandomGenerator& noise) override {
+    const Weighted samples = weigh(batch, k, noise);
+    return importance_weighted_mean(samples.log_weights, likelihood_->mean(decoder_->forward(samples.state)));
   }
 
   // Each level's posterior given the means of those above it.
   Latent encode(const Batch& batch) override {
-    const Inferred inferred = infer(batch.x, 1, [](const DiagonalNormal& q) { return q.mean; });
+    const Inferred inferred = infer(batch, 1, [](const DiagonalNormal& q) { return q.mean; });
     std::vector<torch::Tensor> logvars, standardized;
     for (size_t i = 0; i < levels_.size(); ++i) {
       logvars.push_back(inferred.posterior[i].logvar);
@@ -134,11 +131,12 @@ class HierarchicalVae : public Model {
     }
   };
 
-  Inferred infer(const torch::Tensor& x, int64_t k,
+  Inferred infer(const Batch& batch, int64_t k,
                  const std::function<torch::Tensor(const DiagonalNormal&)>& choose) {
-    const std::vector<torch::Tensor> bottom_up = hierarchy_->bottom_up(encoder_->forward(x));
+    const std::vector<torch::Tensor> bottom_up =
+        hierarchy_->bottom_up(encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch)));
     Inferred inferred;
-    inferred.state = hierarchy_->initial_state(k * x.size(0));
+    inferred.state = hierarchy_->initial_state(k * batch.size());
     for (size_t i = 0; i < levels_.size(); ++i) {
       StochasticLevel& level = *hierarchy_->levels()[i];
       const DiagonalNormal prior = level.prior(inferred.state);
@@ -150,13 +148,31 @@ class HierarchicalVae : public Model {
     return inferred;
   }
 
-  torch::Tensor log_likelihood(const torch::Tensor& state, const torch::Tensor& x) {
-    return likelihood_->log_prob(decoder_->forward(state), x);
+  // k samples of each row: log p(x,z)/q(z|x), (k, b), and the decoder's input, (k·b, …).
+  struct Weighted {
+    torch::Tensor log_weights, state;
+  };
+
+  Weighted weigh(const Batch& batch, int64_t k, RandomGenerator& noise) {
+    std::vector<torch::Tensor> log_q;
+    const Inferred inferred = infer(batch, k, [&](const DiagonalNormal& q) {
+      const DensitySample sample = q.sample_with_log_prob(noise, 1);
+      log_q.push_back(sample.log_prob.squeeze(0));
+      return sample.z.squeeze(0);
+    });
+    torch::Tensor log_weight = log_likelihood(inferred.state, batch);
+    for (size_t i = 0; i < levels_.size(); ++i)
+      log_weight = log_weight + inferred.prior[i].log_prob(inferred.z[i]) - log_q[i];
+    return {log_weight.view({k, -1}), inferred.state};
+  }
+
+  torch::Tensor log_likelihood(const torch::Tensor& state, const Batch& batch) {
+    return likelihood_->log_prob(decoder_->forward(state), batch.x, batch.observed);
   }
 
   LossTerms bound(const Batch& batch, const KlOptions& kl, int64_t step, RandomGenerator& noise) {
-    const Inferred inferred = infer(batch.x, 1, [&](const DiagonalNormal& q) { return q.sample(noise); });
-    const torch::Tensor nats = -log_likelihood(inferred.state, batch.x);
+    const Inferred inferred = infer(batch, 1, [&](const DiagonalNormal& q) { return q.sample(noise); });
+    const torch::Tensor nats = -log_likelihood(inferred.state, batch);
     return negative_elbo(nats, inferred.kl(), kl, step);
   }
 

@@ -35,34 +35,40 @@ class IafVae : public Model {
     const std::vector<int64_t>& row = context.data.x;
     const FlowShape shape{options.latent, options.flows, options.flow_hidden,
                           find_activation(context.network.activation)};
-    likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
+    likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
     flow_ = register_module("flow", make_flow(options.flow, shape, init));
-    encoder_ = register_module("encoder",
-                               make_encoder(context.network, row, 2 * latent_ + flow_->context_size(), init));
+    encoder_ = register_module("encoder", make_encoder(context.network, context.data.encoder_row(),
+                                                       2 * latent_ + flow_->context_size(), init));
     decoder_ = register_module(
         "decoder", make_decoder(context.network, row, latent_, likelihood_->param_channels(), init));
     register_module("likelihood", likelihood_);
   }
 
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
-    const Inferred found = infer(batch.x);
+    const Inferred found = infer(batch);
     const torch::Tensor start = found.base.sample(noise, 1);
     const FlowOutput output = transform(found, start);
     return bound({output.z, found.base.log_prob(start).flatten() - output.log_det}, batch, kl_,
                  step_context.step);
   }
   LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override {
-    return bound(sample_posterior(infer(batch.x), 1, noise), batch, {}, 0);
+    return bound(sample_posterior(infer(batch), 1, noise), batch, {}, 0);
   }
 
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
-    const Sample sample = sample_posterior(infer(batch.x), k, noise);
-    return (log_likelihood(sample.z, batch.x) - sample.kl()).view({k, -1});
+    const Sample sample = sample_posterior(infer(batch), k, noise);
+    return (log_likelihood(sample.z, batch) - sample.kl()).view({k, -1});
+  }
+
+  torch::Tensor impute(const Batch& batch, int64_t k, RandomGenerator& noise) override {
+    const Sample sample = sample_posterior(infer(batch), k, noise);
+    return importance_weighted_mean((log_likelihood(sample.z, batch) - sample.kl()).view({k, -1}),
+                                    decode(sample.z, {}));
   }
 
   // The flow applied to the mean of the base distribution, which is not the posterior's mean.
   Latent encode(const Batch& batch) override {
-    const Inferred found = infer(batch.x);
+    const Inferred found = infer(batch);
     return {flow_->forward(found.base.mean, found.context).z};
   }
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
@@ -85,8 +91,8 @@ class IafVae : public Model {
     torch::Tensor kl() const { return log_q - standard_normal_log_prob(z); }  // an estimate from this sample
   };
 
-  Inferred infer(const torch::Tensor& x) {
-    const torch::Tensor output = encoder_->forward(x);
+  Inferred infer(const Batch& batch) {
+    const torch::Tensor output = encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch));
     return {DiagonalNormal::of(output.narrow(1, 0, 2 * latent_)),
             output.narrow(1, 2 * latent_, flow_->context_size())};
   }
@@ -102,12 +108,12 @@ class IafVae : public Model {
     return {output.z, start.log_prob.flatten() - output.log_det};
   }
 
-  torch::Tensor log_likelihood(const torch::Tensor& z, const torch::Tensor& x) {
-    return likelihood_->log_prob(decoder_->forward(z), x);
+  torch::Tensor log_likelihood(const torch::Tensor& z, const Batch& batch) {
+    return likelihood_->log_prob(decoder_->forward(z), batch.x, batch.observed);
   }
 
   LossTerms bound(const Sample& sample, const Batch& batch, const KlOptions& kl, int64_t step) {
-    const torch::Tensor nats = -log_likelihood(sample.z, batch.x);
+    const torch::Tensor nats = -log_likelihood(sample.z, batch);
     return negative_elbo(nats, sample.kl().unsqueeze(1), kl, step);
   }
 

@@ -2,7 +2,11 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
+
 #include "elbo/base/error.h"
+#include "elbo/models/gaussian_vae.h"
+#include "elbo/nn/recurrent.h"
 
 namespace elbo {
 
@@ -12,11 +16,26 @@ void ElementOptions::bind(OptionTable& table) {
   likelihood.bind(table);
 }
 
+namespace {
+
+// Of an element of rows (time, …).
+std::shared_ptr<Likelihood> element_likelihood(const LikelihoodOptions& options, const DataShape& data) {
+  if (options.library != "none")
+    usage_error(
+        "model.library={}: a sequence is generated element by element, whose sums are not known before; "
+        "use none",
+        options.library);
+  return make_likelihood(options, {.shape = {data.x.begin() + 1, data.x.end()}});
+}
+
+}  // namespace
+
 std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, const ElementOptions& options,
                                                 int64_t features, RandomGenerator& init) {
   const DataShape& data = context.data;
+  require_complete_rows(data, context.name, "predicts each element from whole elements before it");
   if (data.tokens == 0) {
-    const bool pictures = data.x.size() == 4;
+    const bool pictures = data.x.size() == 4 && !data.is_volume();
     if (data.x.size() != 2 && !pictures)
       usage_error(
           "model.name={}: needs sequences: rows of tokens, (time, features) or (time, channels, height, "
@@ -24,10 +43,10 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
           context.name);
     if (pictures)
       return make_frame_elements(data.x[0], {data.x[1], data.x[2], data.x[3]}, context.network,
-                                 options.embedding, features,
-                                 make_likelihood(options.likelihood, /*images=*/false), init);
-    return make_value_elements(data.x[0], data.x[1], features,
-                               make_likelihood(options.likelihood, /*images=*/false), init);
+                                 options.embedding, features, element_likelihood(options.likelihood, data),
+                                 init);
+    return make_value_elements(data.x[0], data.x[1], features, context.network.input,
+                               element_likelihood(options.likelihood, data), init);
   }
   if (options.likelihood.name != "auto")
     usage_error("model.likelihood={}: tokens always have a categorical likelihood; use auto",
@@ -42,6 +61,10 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
 
 int64_t prefix_steps(const SequenceElements& elements, const Batch& batch, int64_t prefix_length) {
   return prefix_length - (batch.x.size(1) - elements.steps());
+}
+
+int64_t unpadded_steps(const SequenceElements& elements, const Batch& batch) {
+  return std::max<int64_t>(1, prefix_steps(elements, batch, longest_row(batch.length, batch.x.size(1))));
 }
 
 torch::Tensor next_element(const SequenceElements& elements, const Continuation& continuation,

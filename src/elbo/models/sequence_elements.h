@@ -23,6 +23,9 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
 
 // The steps (of SequenceElements::steps()) that a prefix covers.
 int64_t prefix_steps(const SequenceElements& elements, const Batch& batch, int64_t prefix_length);
+// The steps up to the last target that is not padding in every row, 1 … steps(). The steps after it need not
+// be computed: they count in no term.
+int64_t unpadded_steps(const SequenceElements& elements, const Batch& batch);
 // The next element of a continuation, from features (n, hidden).
 torch::Tensor next_element(const SequenceElements& elements, const Continuation& continuation,
                            const torch::Tensor& features, RandomGenerator& noise);

@@ -1,7 +1,7 @@
 // The VAE of sequences of Bowman et al. 2016: one z for a sequence, a recurrent encoder, and an
 // autoregressive decoder that predicts each element from z and the elements before it. Rows are tokens
 // (time), vectors (time, features) or images (time, channels, height, width). Padding (step ≥ length) is
-// masked out of every term.
+// masked out of every term, and recurrent states are computed up to the longest row of a microbatch.
 //
 // For tokens the metric `tokens` counts predictions: the perplexity is exp((reconstruction + kl) / tokens).
 #include <torch/types.h>
@@ -123,7 +123,8 @@ class SequenceVae : public Model {
   // From the encoder's state after the last element that is not padding; from zeros for an empty sequence.
   DiagonalNormal infer(const Batch& batch) {
     const torch::Tensor zeros = torch::zeros({batch.size(), options_.hidden}, batch.x.device());
-    const torch::Tensor states = encoder_->unroll(elements_->embed(batch.x), zeros);
+    const torch::Tensor states =
+        encoder_->unroll(elements_->embed(batch.x), zeros, longest_row(batch.length, batch.x.size(1)));
     if (!batch.length.defined()) return DiagonalNormal::of(posterior_->forward(states.select(1, -1)));
     const torch::Tensor all = torch::cat({zeros.unsqueeze(1), states}, 1);
     const torch::Tensor last = batch.length.view({-1, 1, 1}).expand({-1, 1, options_.hidden});
@@ -132,7 +133,8 @@ class SequenceVae : public Model {
 
   torch::Tensor reconstruction(const torch::Tensor& z, const Batch& batch, const torch::Tensor& dropped) {
     const torch::Tensor inputs = elements_->embed(elements_->decoder_inputs(batch.x, dropped));
-    return -elements_->log_prob(decoder_->forward(inputs, z), batch.x, batch.length);
+    const torch::Tensor features = decoder_->forward(inputs, z, unpadded_steps(*elements_, batch));
+    return -elements_->log_prob(features, batch.x, batch.length);
   }
 
   // -ELBO (Kingma & Welling 2014, eq. 10).

@@ -20,7 +20,9 @@ class SpecOf final : public ModelSpec {
   std::string reference() const override { return reference_; }
   void bind(OptionTable& table) override { options_.bind(table); }
   std::shared_ptr<Model> build(const ModelContext& context, RandomGenerator& init) const override {
-    return std::make_shared<Built>(context, options_, init);
+    ModelContext fitted = context;
+    fitted.network.spatial = context.data.spatial();
+    return std::make_shared<Built>(fitted, options_, init);
   }
 
  private:

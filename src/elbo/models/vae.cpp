@@ -26,11 +26,14 @@ class Vae : public GaussianVae {
       : GaussianVae(context, options, init), kl_(options.kl), input_dropout_(options.input_dropout) {}
 
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override {
-    return weighted_bound(infer(dropout(batch.x, noise), batch.label), batch, noise, kl_, step_context.step);
+    const Batch seen = batch.with_x(dropout(encoder_input(batch.x), noise));
+    return weighted_bound(infer_from(seen.encoder_input(), batch.label), batch, noise, kl_,
+                          step_context.step);
   }
 
  private:
-  // Inverted dropout: scaled so that the expectation is x (Srivastava et al. 2014).
+  // Inverted dropout: scaled so that the expectation is x (Srivastava et al. 2014). After network.input, as
+  // in Mult-VAE.
   torch::Tensor dropout(const torch::Tensor& x, RandomGenerator& noise) const {
     if (input_dropout_ == 0) return x;
     return x * (noise.uniform(x.sizes()) >= input_dropout_) / (1 - input_dropout_);

@@ -43,7 +43,9 @@ class VaeGan : public GaussianVae {
         r1_penalty_(options.discriminator.r1_penalty),
         discriminator_lr_factor_(options.discriminator.lr_factor),
         discriminator_(
-            register_module("discriminator", make_encoder(context.network, context.data.x, 1, init))) {}
+            register_module("discriminator", make_encoder(context.network, context.data.x, 1, init))) {
+    require_complete_rows(context.data, context.name, "has a discriminator, which sees whole rows");
+  }
 
   std::vector<Phase> phases() const override {
     return {{"encoder", {"encoder"}},

@@ -22,20 +22,24 @@ struct VampVaeOptions : GaussianVaeOptions {
   }
 };
 
-// Learned rows of the data's shape, in [0, 1] for images.
+// Learned rows of the data's shape, in [0, 1] for images, of which no element is missing.
 class PseudoInputs : public torch::nn::Module {
  public:
   PseudoInputs(int64_t n, const DataShape& data, RandomGenerator& init)
-      : in_unit_interval_(data.is_unit_image()) {
+      : in_unit_interval_(data.is_unit_image()), masked_(data.masked) {
     std::vector<int64_t> sizes{n};
     sizes.insert(sizes.end(), data.x.begin(), data.x.end());
     require_memory(sizes);
     values_ = register_parameter("values", init.normal(sizes));
   }
-  torch::Tensor rows() const { return in_unit_interval_ ? torch::sigmoid(values_) : values_; }  // (n, …row)
+  Batch rows() const {
+    Batch all{in_unit_interval_ ? torch::sigmoid(values_) : values_, {}, {}};
+    if (masked_) all.observed = torch::ones_like(values_, torch::kBool);
+    return all;
+  }
 
  private:
-  bool in_unit_interval_;
+  bool in_unit_interval_, masked_;
   torch::Tensor values_;
 };
 
@@ -81,7 +85,7 @@ class VampVae : public GaussianVae {
   torch::Tensor log_prior(const torch::Tensor& z) override { return mixture_log_prob(components(), z); }
 
  private:
-  DiagonalNormal components() { return infer(pseudo_inputs_->rows(), {}); }
+  DiagonalNormal components() { return infer(pseudo_inputs_->rows()); }
 
   KlOptions kl_;
   std::shared_ptr<PseudoInputs> pseudo_inputs_;

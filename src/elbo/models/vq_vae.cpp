@@ -47,10 +47,11 @@ class VqVae : public Model {
   VqVae(const ModelContext& context, const VqVaeOptions& options, RandomGenerator& init) : options_(options) {
     require_numeric_rows(context.data, context.name);
     const std::vector<int64_t>& row = context.data.x;
-    likelihood_ = make_likelihood(options.likelihood, context.data.is_unit_image());
+    likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
     const CodeLayout layout = code_layout(context.network, row, options.code);
     codes_ = layout.codes();
-    encoder_ = register_module("encoder", make_code_encoder(context.network, row, options.code, init));
+    encoder_ = register_module(
+        "encoder", make_code_encoder(context.network, context.data.encoder_row(), options.code, init));
     codebook_ =
         register_module("codebook", std::make_shared<Codebook>(options.codebook, options.code.dim, init));
     decoder_ = register_module("decoder", make_code_decoder(context.network, row, options.code,
@@ -77,7 +78,7 @@ class VqVae : public Model {
   // -log p(x|c) - log p(c) at the encoder's codes c: -ELBO for a deterministic posterior, whose entropy is 0.
   // As p(x) = Σ p(x|c) p(c) over discrete codes, the loss is an upper bound of -log p(x).
   LossTerms evaluate(const Batch& batch, RandomGenerator&) override {
-    const torch::Tensor codes = codebook_->nearest(encoder_->forward(batch.x));
+    const torch::Tensor codes = codebook_->nearest(encoder_->forward(batch.encoder_input()));
     const torch::Tensor nats = reconstruction(codebook_->vectors(codes), batch);
     const torch::Tensor nll = prior_->negative_log_likelihood(codes);
     LossTerms terms;
@@ -95,7 +96,7 @@ class VqVae : public Model {
 
   // The concatenated vectors of the codes. Points between vectors can be decoded, too.
   Latent encode(const Batch& batch) override {
-    const torch::Tensor codes = codebook_->nearest(encoder_->forward(batch.x));
+    const torch::Tensor codes = codebook_->nearest(encoder_->forward(batch.encoder_input()));
     return {codebook_->vectors(codes).flatten(1)};
   }
   torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
@@ -109,12 +110,12 @@ class VqVae : public Model {
 
  private:
   torch::Tensor reconstruction(const torch::Tensor& z, const Batch& batch) {
-    return -likelihood_->log_prob(decoder_->forward(z), batch.x);
+    return -likelihood_->log_prob(decoder_->forward(z), batch.x, batch.observed);
   }
 
   // Eq. 3. With moving averages, the second term is left to them (appendix A.1).
   LossTerms model_terms(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) {
-    const torch::Tensor z = encoder_->forward(batch.x);
+    const torch::Tensor z = encoder_->forward(batch.encoder_input());
     const torch::Tensor codes = codebook_->nearest(z);
     const torch::Tensor e = codebook_->vectors(codes);
     const torch::Tensor nats = reconstruction(straight_through(z, e), batch);
@@ -135,7 +136,7 @@ class VqVae : public Model {
   LossTerms prior_terms(const Batch& batch) {
     const torch::Tensor codes = [&] {
       const torch::NoGradGuard no_grad;
-      return codebook_->nearest(encoder_->forward(batch.x));
+      return codebook_->nearest(encoder_->forward(batch.encoder_input()));
     }();
     LossTerms terms;
     terms.loss = prior_->negative_log_likelihood(codes);

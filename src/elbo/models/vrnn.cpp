@@ -5,7 +5,7 @@
 //   decoder    p(x_t | z_t, h_t-1)   recurrence h_t = f(x_t, z_t, h_t-1)  (eq. 6, 7)
 //
 // where x_t and z_t are embedded by networks. Rows are those of sequence_vae. Padding (step ≥ length) is
-// masked out of every term.
+// masked out of every term, and states are computed up to the longest row of a microbatch.
 //
 // The model's z (steps·latent) is the concatenation over steps. encode() follows the encoder's means;
 // variances and KL terms are those along this path. decode() and prior_sample() feed back the decoder's means
@@ -74,7 +74,7 @@ class Vrnn : public Model {
     std::vector<torch::Tensor> log_weights;
     for (int64_t sample = 0; sample < k; ++sample) {
       const torch::Tensor eps = epsilon(batch, noise);
-      const Path path = along(x, eps);
+      const Path path = along(x, eps, unpadded_steps(*elements_, batch));
       const torch::Tensor log_ratio =
           path.prior.log_prob_per_dimension(path.z) - path.posterior.log_prob_of_noise(eps);
       log_weights.push_back((log_ratio * weights).sum({1, 2}) +
@@ -85,7 +85,7 @@ class Vrnn : public Model {
 
   // Padding has zeros.
   Latent encode(const Batch& batch) override {
-    const Path path = along(elements_->targets(batch.x), {});
+    const Path path = along(elements_->targets(batch.x), {}, unpadded_steps(*elements_, batch));
     const torch::Tensor weights = mask(batch);
     const auto flat = [&](const torch::Tensor& steps) { return (steps * weights).flatten(1); };
     return {flat(path.z), flat(path.posterior.logvar), flat(path.posterior.kl_to(path.prior)),
@@ -112,7 +112,8 @@ class Vrnn : public Model {
       return next_element(*elements_, continuation, features, noise);
     };
     // The prefix <bos> has no steps.
-    const torch::Tensor state = prefix > 0 ? along(x, eps).state : start(batch.size(), batch.x.device());
+    const torch::Tensor state =
+        prefix > 0 ? along(x, eps, prefix).state : start(batch.size(), batch.x.device());
     const Generated rest = generate(state, elements_->steps() - prefix, from_prior(noise), next);
     std::vector<torch::Tensor> all = x.unbind(1);
     all.insert(all.end(), rest.x.begin(), rest.x.end());
@@ -129,7 +130,7 @@ class Vrnn : public Model {
     DiagonalNormal prior, posterior;  // (b, steps, latent)
     torch::Tensor z;                  // (b, steps, latent)
     torch::Tensor features;           // (b, steps, hidden), from which elements are predicted
-    torch::Tensor state;              // (b, state_size), after the last step
+    torch::Tensor state;              // (b, state_size), after the last step that is computed
   };
   // (step, the state's output before it) → z (n, latent); features (n, hidden) → element (n, …).
   using ChooseZ = std::function<torch::Tensor(int64_t, const torch::Tensor&)>;
@@ -152,13 +153,15 @@ class Vrnn : public Model {
     return activation_(decoder_->forward(torch::cat({seen_z, before}, -1)));
   }
 
-  // x (b, steps, …), ε (b, steps, latent) of the posteriors' samples; undefined: their means. Values that no
-  // later step needs are computed for all steps at once.
-  Path along(const torch::Tensor& x, const torch::Tensor& epsilon) {
+  // x (b, steps, …), ε (b, steps, latent) of the posteriors' samples; undefined: their means. Steps from
+  // `end` on are padding: their states are zeros. Values that no later step needs are computed for all steps
+  // at once, with the padding, because the sums of their gradients would be added in another order without.
+  Path along(const torch::Tensor& x, const torch::Tensor& epsilon, int64_t end) {
     torch::Tensor state = start(x.size(0), x.device());
+    const std::vector<torch::Tensor> elements = embed(x).unbind(1);
     std::vector<torch::Tensor> before, posteriors, z, seen_z;
-    for (const torch::Tensor& element : embed(x).unbind(1)) {
-      const auto step = static_cast<int64_t>(z.size());
+    for (int64_t step = 0; step < end; ++step) {
+      const torch::Tensor& element = elements[static_cast<size_t>(step)];
       before.push_back(cell_->output(state));
       posteriors.push_back(encoder_->forward(torch::cat({element, before.back()}, 1)));
       const DiagonalNormal posterior = DiagonalNormal::of(posteriors.back());
@@ -166,6 +169,8 @@ class Vrnn : public Model {
       seen_z.push_back(activation_(see_z_->forward(z.back())));
       state = cell_->step(torch::cat({element, seen_z.back()}, 1), state);
     }
+    for (std::vector<torch::Tensor>* each : {&before, &posteriors, &z, &seen_z})
+      each->resize(elements.size(), torch::zeros_like(each->front()));
     const torch::Tensor all_before = torch::stack(before, 1);
     return {.prior = DiagonalNormal::of(prior_->forward(all_before)),
             .posterior = DiagonalNormal::of(torch::stack(posteriors, 1)),
@@ -197,7 +202,8 @@ class Vrnn : public Model {
 
   // -ELBO, summed over the steps that are not padding (Chung et al. 2015, eq. 11).
   LossTerms bound(const Batch& batch, const KlOptions& kl, int64_t step, RandomGenerator& noise) {
-    const Path path = along(elements_->targets(batch.x), epsilon(batch, noise));
+    const Path path =
+        along(elements_->targets(batch.x), epsilon(batch, noise), unpadded_steps(*elements_, batch));
     const torch::Tensor nats = -elements_->log_prob(path.features, batch.x, batch.length);
     const torch::Tensor per_step = path.posterior.kl_to(path.prior) * mask(batch);
     LossTerms terms = negative_elbo(nats, per_step.flatten(1), kl, step);

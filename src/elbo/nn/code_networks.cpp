@@ -3,24 +3,34 @@
 #include <fmt/format.h>
 #include <torch/types.h>
 
+#include <functional>
+#include <numeric>
+
 namespace elbo {
 namespace {
 
 // Activation, 3×3, activation, 1×1, added to the input (van den Oord, Vinyals & Kavukcuoglu 2017,
-// section 4.1, with ReLU).
+// section 4.1, with ReLU); for volumes 3×3×3 and 1×1×1.
 class ResidualBlock : public torch::nn::Module {
  public:
-  ResidualBlock(int64_t channels, Activation activation, RandomGenerator& init)
-      : wide_(register_module("wide", std::make_shared<Conv2d>(channels, channels, 3, 1, 1, init))),
-        narrow_(register_module("narrow", std::make_shared<Conv2d>(channels, channels, 1, 1, 0, init))),
-        activation_(activation) {}
+  ResidualBlock(const NetworkOptions& network, RandomGenerator& init)
+      : wide_(register_module("wide", square_convolution(network, 3, init))),
+        narrow_(register_module("narrow", square_convolution(network, 1, init))),
+        activation_(find_activation(network.activation)) {}
   torch::Tensor forward(const torch::Tensor& x) {
     const torch::Tensor h = wide_->forward(activation_(x));
     return x + narrow_->forward(activation_(h));
   }
 
  private:
-  std::shared_ptr<Conv2d> wide_, narrow_;
+  // As many channels as before it, and the same sides.
+  static std::shared_ptr<Convolution> square_convolution(const NetworkOptions& network, int64_t kernel,
+                                                         RandomGenerator& init) {
+    const int64_t channels = network.channels.back();
+    return std::make_shared<Convolution>(network.spatial, channels, channels, kernel, 1, kernel / 2, init);
+  }
+
+  std::shared_ptr<Convolution> wide_, narrow_;
   Activation activation_;
 };
 
@@ -30,9 +40,7 @@ class ResidualBlocks {
                  RandomGenerator& init) {
     for (int64_t i = 0; i < count; ++i)
       blocks_.push_back(
-          owner.register_module(fmt::format("block{}", i),
-                                std::make_shared<ResidualBlock>(network.channels.back(),
-                                                                find_activation(network.activation), init)));
+          owner.register_module(fmt::format("block{}", i), std::make_shared<ResidualBlock>(network, init)));
   }
   torch::Tensor forward(const torch::Tensor& x) const {
     torch::Tensor h = x;
@@ -48,21 +56,23 @@ class GridEncoder : public CodeEncoder {
  public:
   GridEncoder(const NetworkOptions& network, const std::vector<int64_t>& row, const CodeOptions& options,
               RandomGenerator& init)
-      : down_(*this, network, row, init),
+      : input_kind_(network.input),
+        down_(*this, network, row, init),
         blocks_(*this, network, options.residual_blocks, init),
-        last_(register_module("last",
-                              std::make_shared<Conv2d>(network.channels.back(), options.dim, 1, 1, 0, init))),
+        last_(register_module("last", std::make_shared<Convolution>(network.spatial, network.channels.back(),
+                                                                    options.dim, 1, 1, 0, init))),
         activation_(find_activation(network.activation)) {}
 
   torch::Tensor forward(const torch::Tensor& x) override {
-    const torch::Tensor h = blocks_.forward(down_.forward(x));
+    const torch::Tensor h = blocks_.forward(down_.forward(network_input(input_kind_, x)));
     return last_->forward(activation_(h)).flatten(2).transpose(1, 2);
   }
 
  private:
+  std::string input_kind_;
   DownsamplingConvs down_;
   ResidualBlocks blocks_;
-  std::shared_ptr<Conv2d> last_;
+  std::shared_ptr<Convolution> last_;
   Activation activation_;
 };
 
@@ -71,20 +81,21 @@ class GridDecoder : public CodeDecoder {
  public:
   GridDecoder(const NetworkOptions& network, const std::vector<int64_t>& row, const CodeOptions& options,
               int64_t param_channels, RandomGenerator& init)
-      : plane_(plane_sizes(network, row).back()),
-        first_(register_module(
-            "first", std::make_shared<Conv2d>(options.dim, network.channels.back(), 3, 1, 1, init))),
+      : grid_(grid_sizes(network, row).back()),
+        first_(
+            register_module("first", std::make_shared<Convolution>(network.spatial, options.dim,
+                                                                   network.channels.back(), 3, 1, 1, init))),
         blocks_(*this, network, options.residual_blocks, init),
         up_(*this, network, row, param_channels, init) {}
 
   torch::Tensor forward(const torch::Tensor& z) override {
-    const torch::Tensor grid = z.transpose(1, 2).unflatten(2, plane_);
+    const torch::Tensor grid = z.transpose(1, 2).unflatten(2, grid_);
     return up_.forward(blocks_.forward(first_->forward(grid)));
   }
 
  private:
-  Plane plane_;
-  std::shared_ptr<Conv2d> first_;
+  Grid grid_;
+  std::shared_ptr<Convolution> first_;
   ResidualBlocks blocks_;
   UpsamplingConvs up_;
 };
@@ -116,10 +127,14 @@ class LineDecoder : public CodeDecoder {
 
 }  // namespace
 
+int64_t CodeLayout::codes() const {
+  return std::accumulate(grid.begin(), grid.end(), int64_t{1}, std::multiplies<>());
+}
+
 CodeLayout code_layout(const NetworkOptions& network, const std::vector<int64_t>& row,
                        const CodeOptions& options) {
-  if (!is_convolutional(network, row)) return {false, {1, options.codes}};
-  return {true, plane_sizes(network, row).back()};
+  if (!is_convolutional(network, row)) return {{options.codes}};
+  return {grid_sizes(network, row).back()};
 }
 
 std::shared_ptr<CodeEncoder> make_code_encoder(const NetworkOptions& network, const std::vector<int64_t>& row,

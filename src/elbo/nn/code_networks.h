@@ -21,9 +21,8 @@ struct CodeOptions {
 
 // How the vectors of a row are arranged: in a grid of the innermost feature maps' size, or in one line.
 struct CodeLayout {
-  bool grid = false;
-  Plane plane = {1, 1};  // rows, columns; codes are numbered in raster order
-  int64_t codes() const { return plane[0] * plane[1]; }
+  Grid grid;  // (codes) for a line; codes are numbered in raster order
+  int64_t codes() const;
 };
 
 // Throws a usage Error as make_encoder does.

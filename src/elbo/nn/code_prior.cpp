@@ -84,8 +84,8 @@ class GatedLayer : public torch::nn::Module {
 
 class PixelCnn : public CodePrior {
  public:
-  PixelCnn(const CodePriorOptions& options, Plane plane, int64_t size, RandomGenerator& init)
-      : plane_(plane),
+  PixelCnn(const CodePriorOptions& options, Grid plane, int64_t size, RandomGenerator& init)
+      : plane_(std::move(plane)),
         vectors_(register_module("vectors", std::make_shared<Embedding>(size, options.width, init))) {
     for (int64_t layer = 0; layer < options.layers; ++layer)
       layers_.push_back(register_module(fmt::format("layer{}", layer),
@@ -113,7 +113,7 @@ class PixelCnn : public CodePrior {
   }
 
  private:
-  Plane plane_;
+  Grid plane_;  // rows, columns
   std::shared_ptr<Embedding> vectors_;
   std::vector<std::shared_ptr<GatedLayer>> layers_;
   std::shared_ptr<Linear> hidden_, out_;
@@ -178,7 +178,7 @@ torch::Tensor CodePrior::negative_log_likelihood(const torch::Tensor& codes) {
 
 std::shared_ptr<CodePrior> make_code_prior(const CodePriorOptions& options, const CodeLayout& layout,
                                            int64_t size, RandomGenerator& init) {
-  if (layout.grid) return std::make_shared<PixelCnn>(options, layout.plane, size, init);
+  if (layout.grid.size() == 2) return std::make_shared<PixelCnn>(options, layout.grid, size, init);
   return std::make_shared<RecurrentPrior>(options, layout.codes(), size, init);
 }
 

@@ -28,8 +28,9 @@ class CodePrior : public torch::nn::Module {
   virtual torch::Tensor sample(int64_t n, RandomGenerator& noise) = 0;
 };
 
-// For grids a gated PixelCNN in raster order (van den Oord et al. 2016, Conditional Image Generation with
-// PixelCNN Decoders), otherwise a GRU (Cho et al. 2014). size: K, the number of vectors in the codebook.
+// For grids of two dimensions a gated PixelCNN in raster order (van den Oord et al. 2016, Conditional Image
+// Generation with PixelCNN Decoders), otherwise a GRU (Cho et al. 2014). size: K, the number of vectors in
+// the codebook.
 std::shared_ptr<CodePrior> make_code_prior(const CodePriorOptions& options, const CodeLayout& layout,
                                            int64_t size, RandomGenerator& init);
 

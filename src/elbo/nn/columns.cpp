@@ -87,7 +87,7 @@ std::vector<ColumnKind> kinds_by_column(const std::vector<ColumnBlock>& blocks) 
 
 Support support_of(ColumnKind kind) {
   if (kind == ColumnKind::gaussian) return Support::real;
-  return kind == ColumnKind::count ? Support::non_negative : Support::unit_interval;
+  return kind == ColumnKind::count ? Support::counts : Support::unit_interval;
 }
 
 }  // namespace elbo

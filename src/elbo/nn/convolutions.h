@@ -1,8 +1,8 @@
-// The strided convolutions of convolutional encoders and the transposed convolutions of their decoders.
+// The strided convolutions of convolutional encoders and the transposed convolutions of their decoders, for
+// images and volumes.
 #pragma once
 #include <torch/nn/module.h>
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -13,21 +13,22 @@
 
 namespace elbo {
 
-using Plane = std::array<int64_t, 2>;  // height, width
+// The sides of a feature map: (height, width), of volumes (depth, height, width).
+using Grid = std::vector<int64_t>;
 
-// The sizes of the feature maps, from the image inwards: layers + 1 of them. Throws a usage Error for rows
-// that are not (channels, height, width) and for images too small for the depth.
-std::vector<Plane> plane_sizes(const NetworkOptions& options, const std::vector<int64_t>& row);
+// Those of all feature maps, from the row inwards: layers + 1 of them. Throws a usage Error for rows that are
+// not (channels, …sides) and for sides too small for the number of layers.
+std::vector<Grid> grid_sizes(const NetworkOptions& options, const std::vector<int64_t>& row);
 
 // Strided convolutions with an activation after each. `owner` registers them as conv0, conv1, ….
 class DownsamplingConvs {
  public:
   DownsamplingConvs(torch::nn::Module& owner, const NetworkOptions& options, const std::vector<int64_t>& row,
                     RandomGenerator& init);
-  torch::Tensor forward(const torch::Tensor& x) const;  // (b, …row) → (b, channels.back(), …innermost plane)
+  torch::Tensor forward(const torch::Tensor& x) const;  // (b, …row) → (b, channels.back(), …innermost grid)
 
  private:
-  std::vector<std::shared_ptr<Conv2d>> convolutions_;
+  std::vector<std::shared_ptr<Convolution>> convolutions_;
   Activation activation_;
 };
 
@@ -38,10 +39,10 @@ class UpsamplingConvs {
   UpsamplingConvs(torch::nn::Module& owner, const NetworkOptions& options, const std::vector<int64_t>& row,
                   int64_t param_channels, RandomGenerator& init);
   torch::Tensor forward(
-      const torch::Tensor& h) const;  // (b, channels.back(), …innermost plane) → (b, param_channels, …row)
+      const torch::Tensor& h) const;  // (b, channels.back(), …innermost grid) → (b, param_channels, …row)
 
  private:
-  std::vector<std::shared_ptr<ConvTranspose2d>> convolutions_;
+  std::vector<std::shared_ptr<TransposedConvolution>> convolutions_;
   Activation activation_;
   int64_t param_channels_;
 };

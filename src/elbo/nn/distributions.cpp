@@ -30,6 +30,47 @@ class Bounded : public torch::autograd::Function<Bounded> {
 // Samples are processed in parts: the densities of a part under all components take at most 16 MiB.
 constexpr int64_t mixture_numbers = 1 << 22;
 
+// Means from which on Poisson samples are drawn by rejection.
+constexpr double large_mean = 10;
+
+// By inversion of the cumulative distribution at a uniform number of 48 bits.
+torch::Tensor sample_small_poisson(const torch::Tensor& mean, RandomGenerator& noise) {
+  const torch::Tensor coarse = noise.uniform(mean.sizes()).to(torch::kFloat64);
+  const torch::Tensor u = coarse + open_uniform(mean.sizes(), noise) * 0x1p-24;
+  torch::Tensor probability = (-mean).exp(), cumulative = probability, count = torch::zeros_like(mean);
+  constexpr int most = 200;  // far more than a mean of 10 gives; rounding may leave the last sum below u
+  for (int i = 1; i <= most; ++i) {
+    const torch::Tensor above = cumulative.le(u);
+    if (!above.any().item<bool>()) break;
+    count = count + above.to(torch::kFloat64);
+    probability = probability * mean / i;
+    cumulative = cumulative + probability;
+  }
+  return count;
+}
+
+// The transformed rejection of Hörmann 1993, algorithm PTRS, for means of 10 and more.
+torch::Tensor sample_large_poisson(const torch::Tensor& mean, RandomGenerator& noise) {
+  const torch::Tensor log_mean = mean.log();
+  const torch::Tensor b = 0.931 + 2.53 * mean.sqrt(), a = -0.059 + 0.02483 * b;
+  const torch::Tensor inverse_alpha = 1.1239 + 1.1328 / (b - 3.4), quick = 0.9277 - 3.6224 / (b - 2);
+  torch::Tensor count = torch::zeros_like(mean), open = mean.isfinite();
+  while (open.any().item<bool>()) {
+    const torch::Tensor u = open_uniform(mean.sizes(), noise) - 0.5, v = open_uniform(mean.sizes(), noise);
+    const torch::Tensor us = 0.5 - u.abs();
+    const torch::Tensor k = ((2 * a / us + b) * u + mean + 0.43).floor();
+    const torch::Tensor certain = us.ge(0.07).logical_and(v.le(quick));
+    const torch::Tensor possible = k.ge(0).logical_and(us.ge(0.013).logical_or(v.le(us)));
+    const torch::Tensor below = (v * inverse_alpha / (a / us.square() + b))
+                                    .log()
+                                    .le(k * log_mean - mean - (k.clamp_min(0) + 1).lgamma());
+    const torch::Tensor accepted = open.logical_and(certain.logical_or(possible.logical_and(below)));
+    count = torch::where(accepted, k, count);
+    open = open.logical_and(accepted.logical_not());
+  }
+  return count;
+}
+
 }  // namespace
 
 torch::Tensor bounded(const torch::Tensor& x, double lowest, double highest) {
@@ -113,6 +154,34 @@ torch::Tensor sample_categorical(const torch::Tensor& logits, int64_t dim, Rando
   const torch::Tensor u = noise.uniform(cumulative.select(dim, 0).sizes()).unsqueeze(dim);
   // Rounding may leave the last cumulative sum below 1.
   return cumulative.le(u).sum(dim).clamp_max(logits.size(dim) - 1);
+}
+
+torch::Tensor open_uniform(torch::IntArrayRef sizes, RandomGenerator& noise) {
+  return noise.uniform(sizes).to(torch::kFloat64).add_(0x1p-25);
+}
+
+// Marsaglia & Tsang 2000; for shapes below 1 by Gamma(shape + 1) · U^(1/shape), their section 6.
+torch::Tensor sample_gamma(const torch::Tensor& shape, RandomGenerator& noise) {
+  const torch::Tensor alpha = shape.to(torch::kFloat64), is_small = alpha.lt(1);
+  const torch::Tensor d = torch::where(is_small, alpha + 1, alpha) - 1.0 / 3, c = (9 * d).rsqrt();
+  torch::Tensor sample = torch::zeros_like(d), open = d.isfinite();
+  while (open.any().item<bool>()) {
+    const torch::Tensor x = noise.normal(d.sizes()).to(torch::kFloat64), u = open_uniform(d.sizes(), noise);
+    const torch::Tensor v = (1 + c * x).pow(3);
+    // The logarithm of a v below 0 is NaN, which is not accepted.
+    const torch::Tensor accepted = open.logical_and(u.log().lt(0.5 * x.square() + d - d * v + d * v.log()));
+    sample = torch::where(accepted, d * v, sample);
+    open = open.logical_and(accepted.logical_not());
+  }
+  const torch::Tensor power = (open_uniform(d.sizes(), noise).log() / alpha).exp();
+  return torch::where(is_small, sample * power, sample);
+}
+
+torch::Tensor sample_poisson(const torch::Tensor& mean, RandomGenerator& noise) {
+  const torch::Tensor mu = mean.to(torch::kFloat64), is_large = mu.ge(large_mean);
+  const torch::Tensor small = sample_small_poisson(mu.clamp_max(large_mean), noise);
+  if (!is_large.any().item<bool>()) return small;
+  return torch::where(is_large, sample_large_poisson(mu.clamp_min(large_mean), noise), small);
 }
 
 }  // namespace elbo

@@ -1,5 +1,5 @@
-// Distributions of latent variables. Log probabilities are in nats. All functions but sample_categorical are
-// differentiable.
+// Distributions, mostly of latent variables. Log probabilities are in nats. Samples of DiagonalNormal are
+// differentiable, those of functions sample_* are not.
 #pragma once
 #include <torch/types.h>
 
@@ -57,5 +57,13 @@ torch::Tensor scan_by_doubling(torch::Tensor values, int64_t dim);
 // A sample of the categorical distribution with logits along `dim`: int64, of the shape of `logits` without
 // `dim`.
 torch::Tensor sample_categorical(const torch::Tensor& logits, int64_t dim, RandomGenerator& noise);
+
+// Uniform in the open interval (0, 1), float64: the centres of the generator's cells of width 2⁻²⁴.
+torch::Tensor open_uniform(torch::IntArrayRef sizes, RandomGenerator& noise);
+
+// Exact samples, float64, of the argument's shape. A rejected sample is drawn again until all are accepted. 0
+// where the argument is not finite.
+torch::Tensor sample_gamma(const torch::Tensor& shape, RandomGenerator& noise);   // Gamma(shape, 1)
+torch::Tensor sample_poisson(const torch::Tensor& mean, RandomGenerator& noise);  // whole numbers
 
 }  // namespace elbo

@@ -5,11 +5,15 @@
 #include <torch/types.h>
 
 #include <cmath>
+#include <iterator>
 #include <ostream>
 #include <string_view>
+#include <utility>
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
+#include "elbo/nn/convolve.h"
+#include "elbo/nn/linear.h"
 #include "elbo/nn/precision.h"
 
 namespace elbo {
@@ -29,6 +33,19 @@ constexpr NamedActivation activations[] = {
     {"tanh", [](const torch::Tensor& x) { return torch::tanh(x); }},
     {"softplus", [](const torch::Tensor& x) { return torch::softplus(x); }},
 };
+
+int64_t kernel_volume(int64_t side, int64_t dimensions) {
+  int64_t product = 1;
+  for (int64_t i = 0; i < dimensions; ++i) product *= side;
+  return product;
+}
+
+// `sizes`, then the kernel; fan_in: channels that an output is a sum over, at each place of the kernel.
+torch::Tensor convolution_weights(std::vector<int64_t> sizes, int64_t kernel, int64_t spatial, int64_t fan_in,
+                                  RandomGenerator& init) {
+  sizes.insert(sizes.end(), static_cast<size_t>(spatial), kernel);
+  return initial_values(sizes, fan_in * kernel_volume(kernel, spatial), init);
+}
 
 }  // namespace
 
@@ -58,48 +75,49 @@ Linear::Linear(int64_t in, int64_t out, RandomGenerator& init)
       bias_(register_parameter("bias", initial_values({out}, in, init))) {}
 
 torch::Tensor Linear::forward(const torch::Tensor& x) {
-  return in_matmul_precision(x, weight_, bias_, torch::linear);
+  return in_matmul_precision(x, weight_, bias_, linear);
 }
 
-Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
-               RandomGenerator& init)
-    : weight_(register_parameter("weight",
-                                 initial_values({out, in, kernel, kernel}, in * kernel * kernel, init))),
-      bias_(register_parameter("bias", initial_values({out}, in * kernel * kernel, init))),
+Convolution::Convolution(int64_t spatial, int64_t in, int64_t out, int64_t kernel, int64_t stride,
+                         int64_t padding, RandomGenerator& init)
+    : weight_(register_parameter("weight", convolution_weights({out, in}, kernel, spatial, in, init))),
+      bias_(register_parameter("bias", initial_values({out}, in * kernel_volume(kernel, spatial), init))),
       stride_(stride),
       padding_(padding) {}
 
-torch::Tensor Conv2d::forward(const torch::Tensor& x) {
-  return in_matmul_precision(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_,
-                             [&](const auto& in, const auto& w, const auto& b) {
-                               return torch::conv2d(in, w, b, stride_, padding_);
-                             });
+torch::Tensor Convolution::forward(const torch::Tensor& x) {
+  return in_matmul_precision(x, weight_, bias_, [&](const auto& in, const auto& w, const auto& b) {
+    return convolve(in, w, b, stride_, padding_);
+  });
 }
 
-void Conv2d::pretty_print(std::ostream& stream) const {
-  stream << fmt::format("Conv2d(kernel_size={}, stride={}, padding={})", weight_.size(2), stride_, padding_);
+void Convolution::pretty_print(std::ostream& stream) const {
+  stream << fmt::format("Conv{}d(kernel_size={}, stride={}, padding={})", weight_.dim() - 2, weight_.size(2),
+                        stride_, padding_);
 }
 
 // As in LibTorch, the fan-in of a transposed convolution is counted over its output channels.
-ConvTranspose2d::ConvTranspose2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
-                                 std::array<int64_t, 2> output_padding, RandomGenerator& init)
-    : weight_(register_parameter("weight",
-                                 initial_values({in, out, kernel, kernel}, out * kernel * kernel, init))),
-      bias_(register_parameter("bias", initial_values({out}, out * kernel * kernel, init))),
+TransposedConvolution::TransposedConvolution(int64_t in, int64_t out, int64_t kernel, int64_t stride,
+                                             int64_t padding, std::vector<int64_t> output_padding,
+                                             RandomGenerator& init)
+    : weight_(register_parameter(
+          "weight", convolution_weights({in, out}, kernel, std::ssize(output_padding), out, init))),
+      bias_(register_parameter(
+          "bias", initial_values({out}, out * kernel_volume(kernel, std::ssize(output_padding)), init))),
       stride_(stride),
       padding_(padding),
-      output_padding_(output_padding) {}
+      output_padding_(std::move(output_padding)) {}
 
-torch::Tensor ConvTranspose2d::forward(const torch::Tensor& x) {
-  return in_matmul_precision(x.contiguous(torch::MemoryFormat::ChannelsLast), weight_, bias_,
-                             [&](const auto& in, const auto& w, const auto& b) {
-                               return torch::conv_transpose2d(in, w, b, stride_, padding_, output_padding_);
-                             });
+torch::Tensor TransposedConvolution::forward(const torch::Tensor& x) {
+  return in_matmul_precision(x, weight_, bias_, [&](const auto& in, const auto& w, const auto& b) {
+    return convolve_transposed(in, w, b, stride_, padding_, output_padding_);
+  });
 }
 
-void ConvTranspose2d::pretty_print(std::ostream& stream) const {
-  stream << fmt::format("ConvTranspose2d(kernel_size={}, stride={}, padding={}, output_padding=({}, {}))",
-                        weight_.size(2), stride_, padding_, output_padding_[0], output_padding_[1]);
+void TransposedConvolution::pretty_print(std::ostream& stream) const {
+  stream << fmt::format("ConvTranspose{}d(kernel_size={}, stride={}, padding={}, output_padding=({}))",
+                        weight_.dim() - 2, weight_.size(2), stride_, padding_,
+                        fmt::join(output_padding_, ", "));
 }
 
 std::vector<std::string> activation_names() {

@@ -7,7 +7,6 @@
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -31,29 +30,33 @@ class Linear : public torch::nn::Module {
   torch::Tensor weight_, bias_;  // (out, in), (out)
 };
 
-class Conv2d : public torch::nn::Module {
+// A convolution with the same kernel, stride and padding along each of `spatial` dimensions: 2 for images, 3
+// for volumes.
+class Convolution : public torch::nn::Module {
  public:
-  Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding, RandomGenerator& init);
-  torch::Tensor forward(const torch::Tensor& x);  // (b, in, h, w) → (b, out, h', w')
+  Convolution(int64_t spatial, int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
+              RandomGenerator& init);
+  torch::Tensor forward(const torch::Tensor& x);  // (b, in, …sides) → (b, out, …sides')
   void pretty_print(std::ostream& stream) const override;
 
  private:
-  torch::Tensor weight_, bias_;  // (out, in, kernel, kernel), (out)
+  torch::Tensor weight_, bias_;  // (out, in, …kernel), (out)
   int64_t stride_, padding_;
 };
 
-class ConvTranspose2d : public torch::nn::Module {
+class TransposedConvolution : public torch::nn::Module {
  public:
-  // output_padding (rows, columns): added to one side of the output, as in torch.nn.ConvTranspose2d.
-  ConvTranspose2d(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
-                  std::array<int64_t, 2> output_padding, RandomGenerator& init);
-  torch::Tensor forward(const torch::Tensor& x);  // (b, in, h', w') → (b, out, h, w)
+  // output_padding (a number for each spatial dimension): added to one side of the output, as in
+  // torch.nn.ConvTranspose2d.
+  TransposedConvolution(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
+                        std::vector<int64_t> output_padding, RandomGenerator& init);
+  torch::Tensor forward(const torch::Tensor& x);  // (b, in, …sides') → (b, out, …sides)
   void pretty_print(std::ostream& stream) const override;
 
  private:
-  torch::Tensor weight_, bias_;  // (in, out, kernel, kernel), (out)
+  torch::Tensor weight_, bias_;  // (in, out, …kernel), (out)
   int64_t stride_, padding_;
-  std::array<int64_t, 2> output_padding_;
+  std::vector<int64_t> output_padding_;
 };
 
 // An elementwise function.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "elbo/base/options.h"
 #include "elbo/base/random.h"
@@ -18,10 +19,24 @@ struct LikelihoodOptions {
   // The scale of a location-scale family: fixed | learned (one scalar) | predicted (for each element); auto
   // is predicted for discretized_logistic, fixed otherwise.
   std::string variance = "auto";
-  double scale = 1.0;    // gaussian: σ, laplace: b, discretized_logistic: s; the fixed or the initial value
+  // gaussian: σ, laplace: b, discretized_logistic and student_t: s; the fixed or the initial value.
+  double scale = 1.0;
   int64_t levels = 256;  // categorical, discretized_logistic: an element is one of 0, 1/(levels-1), … 1
-  std::string columns = "auto";   // mixed: what the columns hold (nn/columns.h)
-  void bind(OptionTable& table);  // under model.likelihood*
+  double degrees = 4;    // student_t: degrees of freedom ν
+  // Of counts: observed: the mean of an element is its fraction of the row times the sum of the row; none:
+  // the decoder predicts its logarithm.
+  std::string library = "none";
+  double library_size = 10000;      // observed: the sum of means that belong to no row, such as samples
+  std::string dispersion = "gene";  // negative binomial: gene | gene-batch | gene-cell
+  std::string columns = "auto";     // mixed: what the columns hold (nn/columns.h)
+  void bind(OptionTable& table);    // under model.*
+};
+
+// The rows that a likelihood is made for.
+struct LikelihoodRows {
+  std::vector<int64_t> shape{};
+  bool unit_images = false;  // images in [0, 1], for which auto is bernoulli
+  int64_t classes = 0;       // of the label on which the model is conditioned; 0: it is not
 };
 
 // A module, because a learned scale is a parameter.
@@ -37,8 +52,16 @@ class Likelihood : public torch::nn::Module {
   torch::Tensor log_prob(const torch::Tensor& decoded, const torch::Tensor& x,
                          const torch::Tensor& observed = {}) const;
 
+  // `decoded` with the parameters that depend on the class of a row and not on z, which the other functions
+  // expect then. label (b): of rows as in log_prob().
+  virtual torch::Tensor with_label(const torch::Tensor& decoded, const torch::Tensor& /*label*/) const {
+    return decoded;
+  }
+
   // E[x|z], (n, param_channels, …row) → (n, …row), in units of x.
   virtual torch::Tensor mean(const torch::Tensor& decoded) const = 0;
+  // The mean (b, …row) for rows with the sum of x (b, …row), if the likelihood takes that as given.
+  virtual torch::Tensor rescaled(const torch::Tensor& mean, const torch::Tensor& /*x*/) const { return mean; }
   virtual torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const = 0;  // (n, …row)
 
   // x as an encoder should see it, (b, …row): values that may be large are compressed.
@@ -65,7 +88,11 @@ class Likelihood : public torch::nn::Module {
 // follows the data: real.
 Support likelihood_support(const std::string& name);
 
-// The likelihood of options.name. images: rows are images in [0, 1], for which auto is bernoulli.
-std::shared_ptr<Likelihood> make_likelihood(const LikelihoodOptions& options, bool images);
+// Whether x are counts of events, which the likelihood takes as they are: data.normalize=auto leaves them
+// alone.
+bool has_counts(Support support);
+
+// The likelihood of options.name.
+std::shared_ptr<Likelihood> make_likelihood(const LikelihoodOptions& options, const LikelihoodRows& rows);
 
 }  // namespace elbo

@@ -31,7 +31,7 @@ class Bernoulli : public Likelihood {
 
 }  // namespace
 
-std::shared_ptr<Likelihood> bernoulli_likelihood(const LikelihoodOptions&) {
+std::shared_ptr<Likelihood> bernoulli_likelihood(const LikelihoodOptions&, const LikelihoodRows&) {
   return std::make_shared<Bernoulli>();
 }
 

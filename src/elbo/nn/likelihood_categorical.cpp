@@ -36,7 +36,7 @@ class Categorical : public Likelihood {
 
 }  // namespace
 
-std::shared_ptr<Likelihood> categorical_likelihood(const LikelihoodOptions& options) {
+std::shared_ptr<Likelihood> categorical_likelihood(const LikelihoodOptions& options, const LikelihoodRows&) {
   return std::make_shared<Categorical>(options.levels);
 }
 

@@ -1,5 +1,6 @@
 #include <torch/types.h>
 
+#include "elbo/nn/distributions.h"
 #include "elbo/nn/likelihood_parts.h"
 
 namespace elbo {
@@ -47,7 +48,8 @@ class DiscretizedLogistic : public LocationScale {
 
 }  // namespace
 
-std::shared_ptr<Likelihood> discretized_logistic_likelihood(const LikelihoodOptions& options) {
+std::shared_ptr<Likelihood> discretized_logistic_likelihood(const LikelihoodOptions& options,
+                                                            const LikelihoodRows&) {
   return std::make_shared<DiscretizedLogistic>(options.variance, options.scale, options.levels);
 }
 

@@ -26,7 +26,7 @@ class Gaussian : public LocationScale {
 
 }  // namespace
 
-std::shared_ptr<Likelihood> gaussian_likelihood(const LikelihoodOptions& options) {
+std::shared_ptr<Likelihood> gaussian_likelihood(const LikelihoodOptions& options, const LikelihoodRows&) {
   return std::make_shared<Gaussian>(options.variance, options.scale);
 }
 

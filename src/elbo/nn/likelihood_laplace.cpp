@@ -2,6 +2,7 @@
 
 #include <numbers>
 
+#include "elbo/nn/distributions.h"
 #include "elbo/nn/likelihood_parts.h"
 
 namespace elbo {
@@ -25,7 +26,7 @@ class Laplace : public LocationScale {
 
 }  // namespace
 
-std::shared_ptr<Likelihood> laplace_likelihood(const LikelihoodOptions& options) {
+std::shared_ptr<Likelihood> laplace_likelihood(const LikelihoodOptions& options, const LikelihoodRows&) {
   return std::make_shared<Laplace>(options.variance, options.scale);
 }
 

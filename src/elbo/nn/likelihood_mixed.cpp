@@ -155,7 +155,7 @@ class Mixed : public Likelihood {
 
 }  // namespace
 
-std::shared_ptr<Likelihood> mixed_likelihood(const LikelihoodOptions& options) {
+std::shared_ptr<Likelihood> mixed_likelihood(const LikelihoodOptions& options, const LikelihoodRows&) {
   if (options.columns == "auto")
     usage_error(
         "model.likelihood=mixed: needs the kinds of the columns; train on rows of a table, or set "

@@ -35,7 +35,7 @@ class Multinomial : public Likelihood {
 
 }  // namespace
 
-std::shared_ptr<Likelihood> multinomial_likelihood(const LikelihoodOptions&) {
+std::shared_ptr<Likelihood> multinomial_likelihood(const LikelihoodOptions&, const LikelihoodRows&) {
   return std::make_shared<Multinomial>();
 }
 

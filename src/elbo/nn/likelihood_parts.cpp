@@ -8,10 +8,6 @@
 
 namespace elbo {
 
-torch::Tensor open_uniform(torch::IntArrayRef sizes, RandomGenerator& noise) {
-  return noise.uniform(sizes).to(torch::kFloat64).add_(0x1p-25);
-}
-
 class LocationScale::Scale : public torch::nn::Module {
  public:
   Scale(const std::string& variance, double initial)

@@ -17,9 +17,6 @@ inline torch::Tensor sum_over_row(const torch::Tensor& elements) {  // (k, b, �
   return elements.flatten(2).sum(-1);
 }
 
-// Uniform in the open interval (0, 1), float64: the centres of the generator's cells of width 2⁻²⁴.
-torch::Tensor open_uniform(torch::IntArrayRef sizes, RandomGenerator& noise);
-
 // A location-scale family: the decoder predicts the location and, with the variance `predicted`, the log
 // scale.
 class LocationScale : public Likelihood {

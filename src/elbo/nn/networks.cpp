@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
@@ -12,7 +14,7 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t smallest_conv_side = 16;
+constexpr int64_t smallest_image_side = 16, smallest_volume_side = 8;  // for auto
 
 int64_t product(const std::vector<int64_t>& sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
@@ -35,15 +37,17 @@ class MlpEncoder : public Encoder {
  public:
   MlpEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs, int64_t context,
              RandomGenerator& init)
-      : mlp_(register_module(
+      : Encoder(options.input),
+        mlp_(register_module(
             "mlp", std::make_shared<Mlp>(concatenate(product(row) + context, options.hidden, outputs),
                                          find_activation(options.activation), init))) {}
-  torch::Tensor features(const torch::Tensor& x, const torch::Tensor& context) override {
-    return mlp_->features(with_context(x.flatten(1), context));
-  }
   torch::Tensor outputs(const torch::Tensor& features) override { return mlp_->outputs(features); }
 
  private:
+  torch::Tensor features_of_input(const torch::Tensor& input, const torch::Tensor& context) override {
+    return mlp_->features(with_context(input.flatten(1), context));
+  }
+
   std::shared_ptr<Mlp> mlp_;
 };
 
@@ -68,20 +72,20 @@ class ConvEncoder : public Encoder {
  public:
   ConvEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs,
               int64_t context, RandomGenerator& init)
-      : down_(*this, options, row, init) {
-    const auto [height, width] = plane_sizes(options, row).back();
-    const int64_t features = options.channels.back() * height * width;
+      : Encoder(options.input), down_(*this, options, row, init) {
+    const int64_t features = options.channels.back() * product(grid_sizes(options, row).back());
     mlp_ =
         register_module("mlp", std::make_shared<Mlp>(concatenate(features + context, options.hidden, outputs),
                                                      find_activation(options.activation), init));
   }
 
-  torch::Tensor features(const torch::Tensor& x, const torch::Tensor& context) override {
-    return mlp_->features(with_context(down_.forward(x).flatten(1), context));
-  }
   torch::Tensor outputs(const torch::Tensor& features) override { return mlp_->outputs(features); }
 
  private:
+  torch::Tensor features_of_input(const torch::Tensor& input, const torch::Tensor& context) override {
+    return mlp_->features(with_context(down_.forward(input).flatten(1), context));
+  }
+
   DownsamplingConvs down_;
   std::shared_ptr<Mlp> mlp_;
 };
@@ -103,11 +107,12 @@ class ConvDecoder : public Decoder {
 
  private:
   static std::vector<int64_t> innermost(const NetworkOptions& options, const std::vector<int64_t>& row) {
-    const auto [height, width] = plane_sizes(options, row).back();
-    return {options.channels.back(), height, width};
+    std::vector<int64_t> sizes = grid_sizes(options, row).back();
+    sizes.insert(sizes.begin(), options.channels.back());
+    return sizes;
   }
 
-  std::vector<int64_t> innermost_;  // channels, height, width
+  std::vector<int64_t> innermost_;  // channels, …grid
   std::shared_ptr<Mlp> mlp_;
   UpsamplingConvs up_;
 };
@@ -117,21 +122,39 @@ class ConvDecoder : public Decoder {
 void NetworkOptions::bind(OptionTable& table) {
   table.add_choice(
       "network.kind", kind, {"auto", "mlp", "conv"},
-      "architecture of encoder and decoder; auto: conv for images of at least 16×16, mlp otherwise");
+      "architecture of encoder and decoder; auto: conv for images of at least 16×16 and volumes of at least "
+      "8×8×8, mlp otherwise");
   table.add("network.hidden", hidden,
             "widths of the dense layers, from the data to z; the decoder mirrors them; empty: none, the "
             "networks are linear",
             Range::between(1, 1 << 30));
-  table.add("network.channels", channels,
-            "conv: channels of the layers, each of which halves the sides of the image, from the data to z",
-            Range::between(1, 1 << 20));
+  table.add(
+      "network.channels", channels,
+      "conv: channels of the layers, each of which halves the sides of the image or volume, from the data "
+      "to z",
+      Range::between(1, 1 << 20));
   table.add_choice("network.activation", activation, activation_names(),
                    "activation function between two layers");
+  table.add_choice(
+      "network.input", input, {"auto", "raw", "log1p", "l2"},
+      "x as the encoder sees it, while the likelihood is that of x itself; raw: x; log1p: log(1 + x), "
+      "with the sign of x; l2: x divided by the norm of the row, as in Mult-VAE (Liang et al. 2018); "
+      "auto: log1p for poisson, negative_binomial and their zero-inflated forms, raw otherwise");
+}
+
+torch::Tensor network_input(const std::string& kind, const torch::Tensor& x) {
+  if (kind == "log1p") return x.sign() * x.abs().log1p();
+  if (kind != "l2") return x;
+  constexpr double smallest_norm = 1e-12;  // of rows of zeros
+  const torch::Tensor flat = x.flatten(1);
+  return (flat / flat.square().sum(1, /*keepdim=*/true).sqrt().clamp_min(smallest_norm)).view_as(x);
 }
 
 bool is_convolutional(const NetworkOptions& options, const std::vector<int64_t>& row) {
   if (options.kind != "auto") return options.kind == "conv";
-  return row.size() == 3 && row[1] >= smallest_conv_side && row[2] >= smallest_conv_side;
+  const int64_t smallest = options.spatial == 3 ? smallest_volume_side : smallest_image_side;
+  return std::ssize(row) == 1 + options.spatial &&
+         *std::ranges::min_element(row.begin() + 1, row.end()) >= smallest;
 }
 
 Mlp::Mlp(const std::vector<int64_t>& widths, Activation activation, RandomGenerator& init)

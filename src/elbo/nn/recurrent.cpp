@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cmath>
 #include <ostream>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
 #include "elbo/nn/layers.h"
+#include "elbo/nn/linear.h"
 #include "elbo/nn/precision.h"
 
 namespace elbo {
@@ -32,22 +34,25 @@ RecurrentCell::RecurrentCell(int64_t in, int64_t hidden, int64_t gates, int64_t 
       bias_hh_(register_parameter("bias_hh", initial_values({gates * hidden}, hidden, init))) {}
 
 torch::Tensor RecurrentCell::input_gates(const torch::Tensor& x) const {
-  return in_matmul_precision(x, weight_ih_, bias_ih_, torch::linear);
+  return in_matmul_precision(x, weight_ih_, bias_ih_, linear);
 }
 
 torch::Tensor RecurrentCell::hidden_gates(const torch::Tensor& output) const {
-  return in_matmul_precision(output, weight_hh_, bias_hh_, torch::linear);
+  return in_matmul_precision(output, weight_hh_, bias_hh_, linear);
 }
 
-torch::Tensor RecurrentCell::unroll(const torch::Tensor& x, const torch::Tensor& state) const {
+// One matrix product for all elements is faster than one per element. It includes the padding, because the
+// sums of its gradient would be added in another order without.
+torch::Tensor RecurrentCell::unroll(const torch::Tensor& x, const torch::Tensor& state, int64_t steps) const {
+  const std::vector<torch::Tensor> elements = input_gates(x).unbind(1);
   std::vector<torch::Tensor> outputs;
-  outputs.reserve(static_cast<size_t>(x.size(1)));
+  outputs.reserve(elements.size());
   torch::Tensor now = state;
-  // One matrix product for all elements is faster than one per element.
-  for (const torch::Tensor& element : input_gates(x).unbind(1)) {
-    now = advance(element, now);
+  for (int64_t step = 0; step < steps; ++step) {
+    now = advance(elements[static_cast<size_t>(step)], now);
     outputs.push_back(output(now));
   }
+  outputs.resize(elements.size(), torch::zeros_like(outputs.front()));
   return torch::stack(outputs, 1);
 }
 
@@ -93,6 +98,10 @@ torch::Tensor CausalConv1d::forward(const torch::Tensor& x) const {
 void CausalConv1d::pretty_print(std::ostream& stream) const {
   stream << fmt::format("CausalConv1d(kernel_size={}, dilation={}, left_padding={})", weight_.size(2),
                         dilation_, past_);
+}
+
+int64_t longest_row(const torch::Tensor& length, int64_t time) {
+  return length.defined() ? std::max<int64_t>(1, length.max().item<int64_t>()) : time;
 }
 
 torch::Tensor step_mask(const torch::Tensor& length, int64_t b, int64_t time, torch::Device device) {

@@ -33,7 +33,11 @@ class RecurrentCell : public torch::nn::Module {
     return advance(input_gates(x), state);
   }
   // The outputs after each element, (b, time, in), (b, state_size) → (b, time, hidden).
-  torch::Tensor unroll(const torch::Tensor& x, const torch::Tensor& state) const;
+  torch::Tensor unroll(const torch::Tensor& x, const torch::Tensor& state) const {
+    return unroll(x, state, x.size(1));
+  }
+  // The same for the first `steps` elements, 1 … time; the others, which are padding, have zeros.
+  torch::Tensor unroll(const torch::Tensor& x, const torch::Tensor& state, int64_t steps) const;
 
  protected:
   // gates: vectors of size `hidden` that a step computes; parts: vectors of size `hidden` in the state.
@@ -88,5 +92,9 @@ class CausalConv1d : public torch::nn::Module {
 // The padding mask, (b, time) float32: 1 where step < length, else 0. length (b) is undefined for sequences
 // without padding: then all are 1.
 torch::Tensor step_mask(const torch::Tensor& length, int64_t b, int64_t time, torch::Device device);
+
+// The steps of a microbatch up to the last one that is not padding in every row, 1 … time. One step at least,
+// so that every parameter has a gradient.
+int64_t longest_row(const torch::Tensor& length, int64_t time);
 
 }  // namespace elbo

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <torch/types.h>
 
+#include <utility>
+
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
 #include "elbo/nn/distributions.h"
@@ -132,21 +134,25 @@ class NumericElements : public SequenceElements {
 
 class VectorElements : public NumericElements {
  public:
-  VectorElements(int64_t time, int64_t features, int64_t hidden,
+  VectorElements(int64_t time, int64_t features, int64_t hidden, std::string input_kind,
                  const std::shared_ptr<Likelihood>& likelihood, RandomGenerator& init)
       : NumericElements(time, {features}, likelihood),
+        input_kind_(std::move(input_kind)),
         output_(register_module(
             "output", std::make_shared<Linear>(hidden, likelihood->param_channels() * features, init))) {
     register_module("likelihood", likelihood);
   }
   int64_t width() const override { return sizes()[0]; }
-  torch::Tensor embed(const torch::Tensor& x) const override { return x; }
+  torch::Tensor embed(const torch::Tensor& x) const override {
+    return network_input(input_kind_, x.reshape({-1, sizes()[0]})).view_as(x);
+  }
 
  private:
   torch::Tensor decode(const torch::Tensor& features) const override {
     return output_->forward(features).unflatten(1, {likelihood_module()->param_channels(), sizes()[0]});
   }
 
+  std::string input_kind_;
   std::shared_ptr<Linear> output_;
 };
 
@@ -187,8 +193,8 @@ class GruDecoder : public SequenceDecoder {
       : start_(register_module("start", std::make_shared<Linear>(latent, hidden, init))),
         cell_(register_module("cell", std::make_shared<Gru>(width + latent, hidden, init))) {}
 
-  torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z) const override {
-    return cell_->unroll(with_z(inputs, z), initial_state(z));
+  torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z, int64_t end) const override {
+    return cell_->unroll(with_z(inputs, z), initial_state(z), end);
   }
   torch::Tensor initial_state(const torch::Tensor& z) const override {
     return torch::tanh(start_->forward(z));
@@ -218,7 +224,8 @@ class CausalConvDecoder : public SequenceDecoder {
     }
   }
 
-  torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z) const override {
+  // All steps: the gradient of a convolution over fewer would be added in another order.
+  torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z, int64_t /*end*/) const override {
     torch::Tensor h = input_->forward(with_z(inputs, z)).transpose(1, 2);
     for (const auto& convolution : convolutions_) h = h + torch::relu(convolution->forward(h));
     return h.transpose(1, 2);
@@ -231,7 +238,7 @@ class CausalConvDecoder : public SequenceDecoder {
                      torch::Tensor& state) const override {
     state = torch::cat({state, input.unsqueeze(1)}, 1);
     if (state.size(1) > past_ + 1) state = state.narrow(1, state.size(1) - past_ - 1, past_ + 1);
-    return forward(state, z).select(1, -1);
+    return forward(state, z, state.size(1)).select(1, -1);
   }
 
  private:
@@ -249,9 +256,10 @@ std::shared_ptr<SequenceElements> make_token_elements(int64_t tokens, int64_t ti
 }
 
 std::shared_ptr<SequenceElements> make_value_elements(int64_t time, int64_t features, int64_t hidden,
+                                                      const std::string& input_kind,
                                                       const std::shared_ptr<Likelihood>& likelihood,
                                                       RandomGenerator& init) {
-  return std::make_shared<VectorElements>(time, features, hidden, likelihood, init);
+  return std::make_shared<VectorElements>(time, features, hidden, input_kind, likelihood, init);
 }
 
 std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::vector<int64_t>& frame,

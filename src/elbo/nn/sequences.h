@@ -47,8 +47,10 @@ class SequenceElements : public torch::nn::Module {
 // with <eos>. Generated rows are filled with <pad> after <eos>.
 std::shared_ptr<SequenceElements> make_token_elements(int64_t tokens, int64_t time, int64_t width,
                                                       int64_t hidden, RandomGenerator& init);
-// Rows (time, features): vectors with a likelihood. All of them are predicted.
+// Rows (time, features): vectors with a likelihood, embedded as network_input() of `input_kind`. All of them
+// are predicted.
 std::shared_ptr<SequenceElements> make_value_elements(int64_t time, int64_t features, int64_t hidden,
+                                                      const std::string& input_kind,
                                                       const std::shared_ptr<Likelihood>& likelihood,
                                                       RandomGenerator& init);
 
@@ -63,8 +65,9 @@ std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::v
 // A causal network: the features of a step depend on its input, the inputs before it, and z.
 class SequenceDecoder : public torch::nn::Module {
  public:
-  // inputs (b, steps, width), z (b, latent) → (b, steps, hidden)
-  virtual torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z) const = 0;
+  // inputs (b, steps, width), z (b, latent) → (b, steps, hidden). Steps from `end` (1 … steps) on are
+  // padding: their features are any finite values.
+  virtual torch::Tensor forward(const torch::Tensor& inputs, const torch::Tensor& z, int64_t end) const = 0;
 
   // The same one step at a time: initial_state(z), then step(), which updates the state.
   virtual torch::Tensor initial_state(const torch::Tensor& z) const = 0;

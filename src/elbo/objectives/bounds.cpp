@@ -81,4 +81,11 @@ torch::Tensor importance_weighted_bound(const torch::Tensor& log_weights) {
   return precise.logsumexp(0) - std::log(static_cast<double>(precise.size(0)));
 }
 
+torch::Tensor importance_weighted_mean(const torch::Tensor& log_weights, const torch::Tensor& values) {
+  const torch::Tensor by_sample = values.unflatten(0, log_weights.sizes());
+  const torch::Tensor weights = log_weights.to(torch::kFloat64).softmax(0).to(values.scalar_type());
+  const torch::Tensor sum = (by_sample.flatten(2) * weights.unsqueeze(2)).sum(0);
+  return sum.view(by_sample.sizes().slice(1));
+}
+
 }  // namespace elbo

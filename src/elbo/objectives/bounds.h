@@ -51,4 +51,7 @@ LossTerms capacity_objective(const torch::Tensor& reconstruction, const torch::T
 // log 1/k Σ w: log w (k, …, b) → (…, b) float64 (Burda, Grosse & Salakhutdinov 2016, eq. 8).
 torch::Tensor importance_weighted_bound(const torch::Tensor& log_weights);
 
+// The mean over k samples of each row with normalised weights: log w (k, b), values (k·b, …row) → (b, …row).
+torch::Tensor importance_weighted_mean(const torch::Tensor& log_weights, const torch::Tensor& values);
+
 }  // namespace elbo

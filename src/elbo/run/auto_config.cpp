@@ -1,11 +1,13 @@
 #include "elbo/run/auto_config.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <torch/types.h>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <span>
 
 #include "elbo/nn/networks.h"
 #include "elbo/run/auto_table.h"
@@ -29,7 +31,7 @@ struct Values {
 };
 
 Values values_of(const RowSource& rows, int64_t features) {
-  const torch::Tensor x = sample_rows(rows, features).to(torch::kFloat64);
+  const torch::Tensor x = observed_or_zero(sample_rows(rows, features)).to(torch::kFloat64);
   return {x.min().item<double>(), x.max().item<double>(), x.mean().item<double>(),
           x.std(false).item<double>()};
 }
@@ -44,6 +46,21 @@ struct Length {
 
 constexpr int64_t common_batch = 128, common_steps = 5000;
 
+// The largest batch, and why.
+struct BatchLimit {
+  int64_t rows;
+  std::string why;
+};
+
+BatchLimit batch_limit(const DataShape& shape, bool sequence) {
+  constexpr int64_t numbers_of_volumes = 1 << 22;  // a step keeps them in memory many times over
+  if (sequence) return {32, "rows of many steps"};
+  if (!shape.is_volume()) return {common_batch, "the usual size"};
+  const auto fits = static_cast<uint64_t>(std::max<int64_t>(1, numbers_of_volumes / shape.features()));
+  return {std::min(common_batch, static_cast<int64_t>(std::bit_floor(fits))),
+          fmt::format("volumes of {} numbers", shape.features())};
+}
+
 Length length_for(int64_t rows, int64_t largest_batch, int64_t fewest_steps, const WantedLength& wanted) {
   const auto tenth = static_cast<uint64_t>(std::max<int64_t>(8, rows / 10));
   const int64_t batch = std::min<int64_t>(largest_batch, static_cast<int64_t>(std::bit_floor(tenth)));
@@ -53,12 +70,11 @@ Length length_for(int64_t rows, int64_t largest_batch, int64_t fewest_steps, con
   return length;
 }
 
-void choose_length(Choices& choices, const Length& length, int64_t largest_batch, int64_t fewest_steps) {
+void choose_length(Choices& choices, const Length& length, const BatchLimit& limit, int64_t fewest_steps) {
   constexpr int64_t steps_between_evaluations = 500;
-  const char* const largest = largest_batch == common_batch ? "the usual size" : "rows of many steps";
   choices.choose("train.batch", length.batch,
-                 length.batch == largest_batch
-                     ? largest
+                 length.batch == limit.rows
+                     ? limit.why
                      : fmt::format("ten steps an epoch at least, of {} rows", length.rows));
   choices.choose("train.epochs", length.epochs,
                  fmt::format("about {} steps or ten epochs, whichever is more", fewest_steps));
@@ -80,6 +96,17 @@ void choose_gaussian(Choices& choices, const Dataset& data, const std::string& t
     choices.choose("model.likelihood_scale", fmt::format("{:.1e}", deviation),
                    as_they_are ? "the values' standard deviation, where learning starts"
                                : "the standard deviation of the transformed values, where learning starts");
+}
+
+// Layers of 3-D convolutions, until the longest side is at most 7.
+void choose_channels(Choices& choices, const DataShape& shape) {
+  constexpr int64_t fewest = 16, most = 128;
+  const auto [shortest, longest] = std::ranges::minmax(std::span(shape.x).last(3));
+  std::vector<int64_t> channels{fewest};
+  for (int64_t halved = 2; longest / halved > 7 && shortest / halved > 1; halved *= 2)
+    channels.push_back(std::min(most, 2 * channels.back()));
+  choices.choose("network.channels", fmt::format("{}", fmt::join(channels, ",")),
+                 "each layer halves the sides, to at most 7");
 }
 
 void choose_warmup(Choices& choices, const Length& length) {
@@ -137,6 +164,7 @@ void choose_recommender(Choices& choices, const Dataset& data, const Length& len
   choices.choose("model.name", "vae", "interactions: Mult-VAE (Liang et al. 2018)");
   choices.choose("model.latent", latent, fmt::format("a tenth of the {:.0f} items, from 8 to 200", items));
   choices.choose("model.likelihood", "multinomial", "interactions, as counts (Liang et al. 2018)");
+  choices.choose("network.input", "l2", "rows divided by their norm, as there");
   choices.choose("model.input_dropout", 0.5,
                  "items that the encoder does not see, which it learns to predict");
   choices.choose("model.beta", 0.2, "the weight of the KL term that ranks best (section 2.2.2 there)");
@@ -145,6 +173,25 @@ void choose_recommender(Choices& choices, const Dataset& data, const Length& len
   choices.choose("network.hidden", 3 * latent, "three times the latent size");
   choices.choose("network.activation", "tanh", "as in the paper");
   choices.choose("network.input", "l2", "rows of length 1, as in the paper");
+}
+
+// Whether the rows of a sample are whole numbers of 0 or more; normalised counts are not.
+bool hold_counts(const Dataset& data) {
+  const torch::Tensor x = observed_or_zero(sample_rows(data.split("train"), data.shape().features()));
+  return x.ge(0).logical_and(x.eq(x.round())).all().item<bool>();
+}
+
+// The setting of scVI (Lopez et al. 2018).
+void choose_counts(Choices& choices, const Dataset& data, const Length& length) {
+  const int64_t features = data.shape().features();
+  choices.choose("model.name", "vae", "counts, such as of genes in cells: scVI (Lopez et al. 2018)");
+  choices.choose("model.latent", std::min<int64_t>(10, std::max<int64_t>(1, features / 2)), "scVI's size");
+  choices.choose("model.likelihood", "negative_binomial",
+                 "counts, which vary more than a Poisson distribution");
+  choices.choose("model.library", "observed", "rows have sums of their own, which say nothing about them");
+  choose_warmup(choices, length);
+  choices.choose("network.hidden", rounded(static_cast<double>(features) / 2, 8, 64, 128),
+                 "half as wide as a row, from 64 to 128");
 }
 
 // Images, and rows of other kinds.
@@ -157,15 +204,20 @@ void choose_vae(Choices& choices, Communicator& world, const Dataset& data) {
                  fmt::format("near 0.7 times the root of the {} values of a row", shape.features()));
   const Normalization normalization =
       choose_normalization(world, data, /*counts=*/false, /*binarized=*/false);
-  if (shape.is_image() && normalization.in_unit_interval)
+  if ((shape.is_image() || shape.is_volume()) && normalization.in_unit_interval)
     choices.choose("model.likelihood", "bernoulli",
-                   "images, whose values in [0, 1] are taken as probabilities");
+                   fmt::format("{}, whose values in [0, 1] are taken as probabilities",
+                               shape.is_volume() ? "volumes" : "images"));
   else
     choose_gaussian(choices, data, normalization.kind);
-  const bool convolutional = is_convolutional({}, shape.x);
+  NetworkOptions network;
+  network.spatial = shape.spatial();
+  const bool convolutional = is_convolutional(network, shape.x);
   choices.choose("network.kind", convolutional ? "conv" : "mlp",
-                 convolutional ? "images of at least 16×16"
-                               : "rows without the neighbourhoods of an image of at least 16×16");
+                 !convolutional      ? "rows without the neighbourhoods of an image of at least 16×16"
+                 : shape.is_volume() ? "volumes of at least 8×8×8"
+                                     : "images of at least 16×16");
+  if (convolutional && shape.is_volume()) choose_channels(choices, shape);
   choices.choose("network.hidden", rounded(features / 2, 8, 64, 512),
                  "half as wide as a row, from 64 to 512");
 }
@@ -181,12 +233,15 @@ std::vector<Choice> auto_config(Communicator& world, const Dataset& data, const 
                    "the data have no split to evaluate on, so a tenth is held out");
   // Each step of a sequence is computed after the one before: a run has fewer and smaller steps.
   const bool sequence = shape.kind == "sequence" || shape.kind == "video";
-  const int64_t largest_batch = sequence ? 32 : common_batch, fewest_steps = sequence ? 2000 : common_steps;
-  const Length length = length_for(rows, largest_batch, fewest_steps, wanted);
+  const BatchLimit limit = batch_limit(shape, sequence);
+  const int64_t fewest_steps = sequence ? 2000 : common_steps;
+  const Length length = length_for(rows, limit.rows, fewest_steps, wanted);
   if (shape.tokens > 0)
     choose_text(choices, length);
   else if (shape.kind == "interactions")
     choose_recommender(choices, data, length);
+  else if (shape.kind == "counts" && hold_counts(data))
+    choose_counts(choices, data, length);
   else if (sequence && shape.x.size() == 4)
     choose_video(choices, world, data, length);
   else if (sequence && shape.x.size() == 2)
@@ -195,7 +250,7 @@ std::vector<Choice> auto_config(Communicator& world, const Dataset& data, const 
     choose_table(choices, world, data);
   else
     choose_vae(choices, world, data);
-  choose_length(choices, length, largest_batch, fewest_steps);
+  choose_length(choices, length, limit, fewest_steps);
   if (sequence && length.batch >= 8)
     choices.choose("train.microbatch", length.batch / 4, "so that four cores can work at a time");
   if (shape.kind == "interactions")

@@ -12,6 +12,13 @@
 namespace elbo {
 namespace {
 
+// x, with the mean of the column's observed values where it is missing.
+torch::Tensor completed(const Batch& batch) {
+  if (!batch.observed.defined()) return batch.x;
+  const torch::Tensor mean = batch.x.sum(0) / batch.observed.sum(0).clamp_min(1);
+  return torch::where(batch.observed, batch.x, mean);
+}
+
 // A column of the sample with whole numbers from 0 on may hold categories or counts: all rows must be looked
 // at.
 bool may_hold_whole_numbers(const torch::Tensor& sample) {
@@ -118,7 +125,7 @@ void choose_gaussian_table(Choices& choices, bool standardize) {
 void choose_table(Choices& choices, Communicator& world, const Dataset& data) {
   const RowSource& rows = data.split("train");
   const DataShape& shape = data.shape();
-  const torch::Tensor sample = sample_rows(rows, shape.features()).to(torch::kFloat64);
+  const torch::Tensor sample = completed(sample_rows(rows, shape.features())).to(torch::kFloat64);
   TableColumns table;
   if (shape.kind != "counts" && may_hold_whole_numbers(sample)) table = look_at_columns(world, data);
   if (holds_counts(shape, sample, table)) return choose_counts(choices, shape.features());

@@ -51,6 +51,7 @@ void for_each_field(AnyCheckpoint& checkpoint, Visit&& visit) {
   visit("data_integer", checkpoint.data.integer_x, true);
   visit("data_bytes", checkpoint.data.bytes_x, false);
   visit("data_in_unit_interval", checkpoint.data.in_unit_interval, false);
+  visit("data_masked", checkpoint.data.masked, false);
   visit("data_classes", checkpoint.data.classes, true);
   visit("data_label_features", checkpoint.data.label_features, true);
   visit("data_rows", checkpoint.data.rows, false);

@@ -39,9 +39,24 @@ ValueRule rule_of_likelihood(const OptionTable& table) {
   const std::string name = table.value("model.likelihood");
   const Support support = likelihood_support(name);
   if (support == Support::real) return {};
+  std::string remedy;
+  if (support == Support::unit_interval) remedy = "use data.normalize=unit, or ";
+  if (support == Support::counts)
+    remedy = "name the raw counts by data.x, such as /layers/counts or /raw/X, or ";
   return {support, fmt::format("model.likelihood={} needs {}; {}use another likelihood, such as gaussian",
-                               name, describe(support),
-                               support == Support::unit_interval ? "use data.normalize=unit, or " : "")};
+                               name, describe(support), remedy)};
+}
+
+// Distributions of counts take the counts as they are; the networks may see another form of them.
+void settle_input(RunConfig& config, const OptionTable& table) {
+  const bool counts = config.data.values.support == Support::counts;
+  std::string& normalize = config.data.normalize;
+  if (counts && normalize != "auto" && normalize != "none")
+    usage_error(
+        "data.normalize={}: model.likelihood={} needs the counts themselves; use data.normalize=none, and "
+        "network.input for what the networks see",
+        normalize, table.value("model.likelihood"));
+  if (config.network.input == "auto") config.network.input = counts ? "log1p" : "raw";
 }
 
 // The value that the last setting of the key gives, else "".
@@ -99,6 +114,10 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
         "train.microbatch={}: makes {} microbatches of train.batch={}, at most {} can be; choose a larger "
         "one",
         train.microbatch, config->microbatches(), train.batch, most_microbatches);
+  if (train.kernels == "portable" && train.precision != "float32")
+    usage_error(
+        "train.kernels=portable: computes in float32 only, not train.precision={}; use train.kernels=library",
+        train.precision);
   if (config->data.path.empty())
     usage_error(
         "data.path: no data set is named; give it in the configuration's [data] section or as elbo train "
@@ -107,7 +126,8 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
   config->data.path = absolute_data_path(config->data.path);
   config->run.directory = std::filesystem::absolute(config->directory()).lexically_normal();
   static_cast<void>(config->table().ini());  // what cannot be written down is reported now
-  config->data.values = rule_of_likelihood(config->table());
+  config->data.values = rule_of_likelihood(table);
+  settle_input(*config, table);
   return config;
 }
 
@@ -139,6 +159,10 @@ void TrainOptions::bind(OptionTable& table) {
   table.add_choice("train.precision", precision, {"float32", "bfloat16"},
                    "type of the factors in matrix products and convolutions; with bfloat16, sums, densities, "
                    "parameters, gradients, the optimiser and evaluations stay float32");
+  table.add_choice(
+      "train.kernels", kernels, {"library", "portable"},
+      "what computes matrix products and convolutions on CPUs; library: LibTorch; portable: elbo's own, "
+      "which add in one order, with the same bits on every CPU and for every number of rows at once");
   table.add_choice("train.communication", communication, {"auto", "mpi", "nccl"},
                    "what transfers gradients and parameters; nccl: between GPUs; mpi: through host memory; "
                    "auto: nccl if the ranks compute on GPUs, else mpi");

@@ -26,7 +26,8 @@ class Fit {
   Transform unit() const {
     double lowest = std::numeric_limits<double>::infinity(), highest = -lowest;
     for (int64_t part = pass_.own().first; part < pass_.own().end; ++part) {
-      const torch::Tensor x = pass_.read(part).x;
+      const torch::Tensor x = observed_values(pass_.read(part));
+      if (x.numel() == 0) continue;
       lowest = std::min(lowest, x.min().item<double>());
       highest = std::max(highest, x.max().item<double>());
     }
@@ -61,8 +62,8 @@ class Fit {
                          .contiguous()};
   }
 
-  // The values of a part by column, and a mask of those without padding, both (n, columns, inner),
-  // float64.
+  // The values of a part by column, and a mask of those that are neither padding nor missing, both (n,
+  // columns, inner), float64.
   std::pair<torch::Tensor, torch::Tensor> columns_of(int64_t part) const {
     const Batch batch = pass_.read(part);
     torch::Tensor mask = torch::ones_like(batch.x);
@@ -72,6 +73,7 @@ class Fit {
       sizes[1] = batch.x.size(1);
       mask = step_mask(batch.length, sizes[0], sizes[1], torch::kCPU).view(sizes).expand_as(batch.x);
     }
+    if (batch.observed.defined()) mask = mask * batch.observed;
     return {by_column(batch.x, fitted_).to(torch::kFloat64), by_column(mask, fitted_).to(torch::kFloat64)};
   }
 
@@ -170,15 +172,15 @@ torch::Tensor Fit::values_at(const std::vector<double>& quantiles) const {
 
 torch::Tensor by_column(const torch::Tensor& x, const std::vector<int64_t>& fitted) {
   const int64_t columns = fitted.front();
-  const int64_t inner = fitted.size() == 3 ? x.size(-1) * x.size(-2)
-                        : columns == 1     ? x.numel() / x.size(0)
-                                           : 1;
+  int64_t inner = 1;  // pixels of a channel; all values where they share one
+  for (int64_t dimension = 1; dimension < std::ssize(fitted); ++dimension) inner *= x.size(-dimension);
+  if (fitted.size() == 1 && columns == 1) inner = x.numel() / x.size(0);
   return x.reshape({-1, columns, inner});
 }
 
 Transform fit_transform(Communicator& world, const RowSource& rows, const DataShape& shape,
                         const std::string& kind) {
-  const std::vector<int64_t> fitted = fitted_shape(kind, shape.x);
+  const std::vector<int64_t> fitted = fitted_shape(kind, shape.x, shape.spatial());
   if (fitted.empty()) return {.kind = kind};
   const Fit fit(world, rows, shape, fitted);
   if (kind == "unit") return fit.unit();

@@ -6,8 +6,10 @@
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
+#include "elbo/nn/likelihood.h"
 #include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/run/fit_transform.h"
+#include "elbo/run/observed_columns.h"
 #include "elbo/run/row_pass.h"
 #include "elbo/run/table_columns.h"
 
@@ -16,7 +18,7 @@ namespace {
 
 Normalization choose_for_bytes(Communicator& world, const RowSource& rows, const DataShape& shape,
                                double seen) {
-  const bool pictures = shape.is_image() || shape.x.size() == 4;
+  const bool pictures = shape.has_pixels();
   const double enough = pictures ? 1 : 254;
   const double largest = seen > enough ? seen : largest_value(world, rows, shape.features(), enough);
   if (largest <= 1)
@@ -30,15 +32,28 @@ Normalization choose_for_bytes(Communicator& world, const RowSource& rows, const
   return {.kind = ""};
 }
 
-Normalization choose_for_numbers(const torch::Tensor& values, const DataShape& shape) {
-  const torch::Tensor columns =
-      by_column(values, fitted_shape("standardize", shape.x)).to(torch::kFloat64).transpose(0, 1).flatten(1);
-  const torch::Tensor far = columns.mean(1).abs().maximum(columns.std(1, /*unbiased=*/false));
+Normalization choose_for_numbers(const Batch& batch, const DataShape& shape) {
+  const auto columns_of = [&](const torch::Tensor& x) {
+    return by_column(x, fitted_shape("standardize", shape.x, shape.spatial()))
+        .to(torch::kFloat64)
+        .transpose(0, 1)
+        .flatten(1);
+  };
+  const torch::Tensor values = columns_of(batch.x);
+  const torch::Tensor weights =
+      batch.observed.defined() ? columns_of(batch.observed) : torch::ones_like(values);
+  const torch::Tensor count = weights.sum(1).clamp_min(1), mean = (values * weights).sum(1) / count;
+  const torch::Tensor squares = ((values - mean.unsqueeze(1)).square() * weights).sum(1);
+  const torch::Tensor far = mean.abs().maximum((squares / count).sqrt());
   constexpr double usual = 10;
-  if (!(far.max().item<double>() > usual)) return {.kind = "none"};
-  return {.kind = "standardize",
-          .why = fmt::format("values from {:.3g} to {:.3g}", values.min().item<double>(),
-                             values.max().item<double>())};
+  const torch::Tensor observed = observed_or_zero(batch);
+  const double lowest = observed.min().item<double>(), highest = observed.max().item<double>();
+  if (far.max().item<double>() > usual)
+    return {.kind = "standardize", .why = fmt::format("values from {:.3g} to {:.3g}", lowest, highest)};
+  const bool has_missing = batch.observed.defined() && !batch.observed.all().item<bool>();
+  if (has_missing && (lowest < 0 || highest > 1))
+    return {.kind = "standardize", .why = "missing values are read as the mean of their column"};
+  return {.kind = "none"};
 }
 
 }  // namespace
@@ -47,18 +62,19 @@ Normalization choose_normalization(Communicator& world, const Dataset& data, boo
   const DataShape& shape = data.shape();
   const RowSource& rows = data.split("train");
   if (counts || shape.tokens > 0 || shape.kind == "interactions") return {.kind = "none"};
-  const torch::Tensor values = sample_rows(rows, shape.features());
+  const Batch sample = sample_rows(rows, shape.features());
+  const torch::Tensor values = observed_or_zero(sample);
   const double lowest = values.min().item<double>(), highest = values.max().item<double>();
   if (shape.bytes_x)
     if (Normalization found = choose_for_bytes(world, rows, shape, highest); !found.kind.empty())
       return found;
-  if (shape.is_image() || binarized) {
+  if (shape.is_image() || shape.is_volume() || binarized) {
     if (lowest >= 0 && highest <= 1) return {.kind = "none", .in_unit_interval = true};
     return {.kind = "unit",
             .in_unit_interval = binarized,
             .why = fmt::format("values from {:.3g} to {:.3g}", lowest, highest)};
   }
-  return choose_for_numbers(values, shape);
+  return choose_for_numbers(sample, shape);
 }
 
 namespace {
@@ -72,8 +88,8 @@ Normalization of_an_old_run(const DataShape& shape) {
 // Whether values of this kind are in [0, 1], where the user has named the kind.
 bool gives_unit_interval(const Dataset& data, const std::string& kind) {
   if (kind == "bytes" || kind == "unit") return true;
-  if (kind != "none" || !data.shape().is_image()) return false;
-  const torch::Tensor values = sample_rows(data.split("train"), data.shape().features());
+  if (kind != "none" || !(data.shape().is_image() || data.shape().is_volume())) return false;
+  const torch::Tensor values = observed_or_zero(sample_rows(data.split("train"), data.shape().features()));
   return values.min().item<double>() >= 0 && values.max().item<double>() <= 1;
 }
 
@@ -95,7 +111,7 @@ Normalization decide(Communicator& world, RunConfig& config, const Dataset& data
   if (config.data.normalize != "auto")
     return {.kind = config.data.normalize,
             .in_unit_interval = binarized || gives_unit_interval(data, config.data.normalize)};
-  return choose_normalization(world, data, config.data.values.support == Support::non_negative, binarized);
+  return choose_normalization(world, data, has_counts(config.data.values.support), binarized);
 }
 
 // Only gaussian columns are transformed.
@@ -138,6 +154,7 @@ Transform fit_normalization(Communicator& world, RunConfig& config, Dataset& dat
   const std::vector<std::string> words = split(broadcast_text(world, text, 0), ' ');
   config.data.normalize = words[0];
   data.set_in_unit_interval(words[1] == "1");
+  if (data.shape().masked) require_observed_columns(world, data);
   Transform transform = fit_transform(world, data.split("train"), data.shape(), config.data.normalize);
   if (const std::vector<ColumnBlock> columns = mixed_columns(config); !columns.empty())
     keep_other_columns(transform, columns);
@@ -152,7 +169,8 @@ bool saved_in_unit_interval(const RunConfig& config, const Checkpoint& checkpoin
 Transform saved_transform(const RunConfig& config, const DataShape& data) {
   Transform transform{.kind = config.data.normalize};
   if (transform.kind == "auto") transform.kind = of_an_old_run(data).kind;
-  if (const std::vector<int64_t> shape = fitted_shape(transform.kind, data.x); !shape.empty()) {
+  if (const std::vector<int64_t> shape = fitted_shape(transform.kind, data.x, data.spatial());
+      !shape.empty()) {
     transform.shift = torch::zeros(shape);
     transform.scale = torch::ones(shape);
   }

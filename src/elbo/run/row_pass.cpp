@@ -32,13 +32,22 @@ Batch RowPass::read(int64_t part) const {
   return rows_.read(ids);
 }
 
-torch::Tensor sample_rows(const RowSource& rows, int64_t features) {
+Batch sample_rows(const RowSource& rows, int64_t features) {
   constexpr int64_t most_rows = 1024, most_numbers = 4 << 20;
   const int64_t taken = std::min({rows.rows(), most_rows, std::max<int64_t>(1, most_numbers / features)});
   std::vector<int64_t> ids;
   ids.reserve(static_cast<size_t>(taken));
   for (int64_t i = 0; i < taken; ++i) ids.push_back(i * rows.rows() / taken);
-  return rows.read(ids).x;
+  return rows.read(ids);
+}
+
+torch::Tensor observed_values(const Batch& batch) {
+  return batch.observed.defined() ? batch.x.masked_select(batch.observed) : batch.x;
+}
+
+torch::Tensor observed_or_zero(const Batch& batch) {
+  const torch::Tensor observed = observed_values(batch);
+  return observed.numel() > 0 ? observed : torch::zeros({1});
 }
 
 double largest_value(Communicator& world, const RowSource& rows, int64_t features, double enough) {
@@ -54,7 +63,7 @@ double largest_value(Communicator& world, const RowSource& rows, int64_t feature
 bool all_zero_or_one(Communicator& world, const RowSource& rows, int64_t features) {
   const RowPass pass(world, rows, features);
   const auto binary = [](const torch::Tensor& x) { return x.eq(0).logical_or(x.eq(1)).all().item<bool>(); };
-  bool all = binary(sample_rows(rows, features));
+  bool all = binary(sample_rows(rows, features).x);
   for (int64_t part = pass.own().first; part < pass.own().end && all; ++part) all = binary(pass.read(part).x);
   torch::Tensor others = torch::full({1}, all ? 0 : 1, torch::kInt32);
   world.all_reduce(others, ReduceOp::max);

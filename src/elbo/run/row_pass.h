@@ -25,8 +25,13 @@ class RowPass {
   IndexRange own_;
 };
 
-// Up to 1024 rows, spread over all of them, at most 16 MiB: (n, …row).
-torch::Tensor sample_rows(const RowSource& rows, int64_t features);
+// Up to 1024 rows, spread over all of them, at most 16 MiB.
+Batch sample_rows(const RowSource& rows, int64_t features);
+
+// x, or where values are missing those of it that are observed, (n); n may be 0.
+torch::Tensor observed_values(const Batch& batch);
+// The same, or a 0 where there are none.
+torch::Tensor observed_or_zero(const Batch& batch);
 
 // The largest of all values, or of those that were read before one was above `enough`. Collective; each rank
 // gets the result.

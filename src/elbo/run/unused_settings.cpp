@@ -24,6 +24,14 @@ struct Condition {
 };
 
 const std::vector<Condition>& conditions() {
+  static const std::vector<std::string> counts{"poisson", "zero_inflated_poisson", "negative_binomial",
+                                               "zero_inflated_negative_binomial"};
+  const auto and_counts = [&](std::vector<std::string> names) {
+    names.insert(names.end(), counts.begin(), counts.end());
+    return names;
+  };
+  static const std::vector<std::string> without_scale =
+      and_counts({"bernoulli", "categorical", "mixed", "multinomial"});
   static const std::vector<Condition> all{
       {"optimizer.schedule_steps", "optimizer.schedule", {"step", "cosine"}},
       {"optimizer.milestones", "optimizer.schedule", {"milestones"}},
@@ -39,18 +47,16 @@ const std::vector<Condition>& conditions() {
       {"model.ema_decay", "model.codebook", {"ema"}},
       {"model.capacity_steps", "model.capacity", {}, {"0"}},
       {"model.capacity_weight", "model.capacity", {}, {"0"}},
-      {"model.likelihood_scale",
-       "model.likelihood",
-       {},
-       {"bernoulli", "categorical", "multinomial", "mixed"}},
-      {"model.likelihood_variance",
-       "model.likelihood",
-       {},
-       {"bernoulli", "categorical", "multinomial", "mixed"}},
+      {"model.likelihood_scale", "model.likelihood", {}, without_scale},
+      {"model.likelihood_variance", "model.likelihood", {}, without_scale},
       {"model.likelihood_levels",
        "model.likelihood",
        {},
-       {"bernoulli", "gaussian", "laplace", "multinomial", "mixed"}},
+       and_counts({"bernoulli", "gaussian", "laplace", "multinomial", "mixed", "student_t"})},
+      {"model.likelihood_degrees", "model.likelihood", {"student_t"}},
+      {"model.library", "model.likelihood", counts},
+      {"model.library_size", "model.library", {"observed"}},
+      {"model.dispersion", "model.likelihood", {"negative_binomial", "zero_inflated_negative_binomial"}},
       {"model.likelihood_columns", "model.likelihood", {"mixed"}},
   };
   return all;

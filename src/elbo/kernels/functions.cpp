@@ -1,0 +1,16 @@
+#include "elbo/kernels/functions.h"
+
+#include "elbo/kernels/functions_kernel.h"
+
+namespace elbo {
+
+void map(Function function, const float* x, int64_t n, float* y, InstructionSet set) {
+#if defined(__x86_64__)
+  if (set == InstructionSet::avx512) return map_avx512(function, x, n, y);
+  if (set == InstructionSet::avx2) return map_avx2(function, x, n, y);
+#endif
+  (void)set;
+  map_portable(function, x, n, y);
+}
+
+}  // namespace elbo

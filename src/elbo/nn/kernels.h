@@ -1,0 +1,17 @@
+// Whose kernels compute the products of layers.
+#pragma once
+#include <cstdint>
+
+namespace elbo {
+
+enum class Kernels : uint8_t {
+  library,   // LibTorch's: which order they add in depends on the CPU and on the number of rows
+  portable,  // kernels/product.h: the same bits on every CPU; float32 on the CPU only
+};
+
+// For all models of the process, from now on. Call it before a model computes. Throws as instruction_set()
+// does.
+void use_kernels(Kernels kernels);
+Kernels kernels_in_use();
+
+}  // namespace elbo

@@ -1,0 +1,52 @@
+// Distributions of counts with a mean for each element (Lopez, Regier, Cole, Jordan & Yosef 2018): what they
+// share.
+#pragma once
+#include <torch/types.h>
+
+#include <cstdint>
+
+#include "elbo/nn/likelihood.h"
+
+namespace elbo {
+
+// The decoder's first channel gives the mean μ of each element. With an observed library, μ = fraction of the
+// row (softmax) times the sum of the row; without, μ = exp of the channel. Zero-inflated: with the
+// probability π, whose logit is the second channel, an element is 0 whatever μ.
+//
+// Computed in float64: the terms of log p are up to 1e7 for counts of 1e6, and cancel.
+class Counts : public Likelihood {
+ public:
+  Counts(const LikelihoodOptions& options, bool zero_inflated)
+      : observed_library_(options.library == "observed"),
+        library_size_(options.library_size),
+        zero_inflated_(zero_inflated) {}
+
+  int64_t param_channels() const override { return zero_inflated_ ? 2 : 1; }
+  torch::Tensor mean(const torch::Tensor& decoded) const override;
+  torch::Tensor rescaled(const torch::Tensor& mean, const torch::Tensor& x) const override;
+  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const override;
+  bool discrete() const override { return true; }
+  int64_t levels() const override { return 0; }
+
+ private:
+  torch::Tensor log_prob_of_elements(const torch::Tensor& decoded, const torch::Tensor& x) const override;
+
+  // Of counts before zero inflation, all float64: x (b, …row), log μ (k, b, …row), decoded (k, b, channels,
+  // …row) → (k, b, …row), nats.
+  virtual torch::Tensor log_prob_of_counts(const torch::Tensor& x, const torch::Tensor& log_mean,
+                                           const torch::Tensor& decoded) const = 0;
+  // mean (n, …row) float64, decoded (n, channels, …row) → (n, …row).
+  virtual torch::Tensor sample_counts(const torch::Tensor& mean, const torch::Tensor& decoded,
+                                      RandomGenerator& noise) const = 0;
+
+  // log μ, float64; the row begins at the dimension `dim` of the result, and `decoded` has its channels
+  // there. log_library: of each row, broadcastable to (…, elements of the row).
+  torch::Tensor log_mean(const torch::Tensor& decoded, int64_t dim, const torch::Tensor& log_library) const;
+  torch::Tensor log_mean_of_samples(const torch::Tensor& decoded) const;
+
+  bool observed_library_;
+  double library_size_;
+  bool zero_inflated_;
+};
+
+}  // namespace elbo
