@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "elbo/base/error.h"
 #include "elbo/base/random.h"
 #include "elbo/comm/self.h"
 #include "ranks.h"
@@ -51,6 +52,22 @@ TEST(TableColumns, ARowWithoutACategoryMakesColumnsOfTheirOwn) {
     x[row].fill_(0.5);
     EXPECT_EQ(columns_of(x, world()), "gaussian:3");
   }
+}
+
+TEST(TableColumns, TakeTheCategoriesThatTheFileNames) {
+  // The third category occurs in no row, and the second row has none.
+  torch::Tensor x = torch::cat({one_hot(2, 5), torch::zeros({rows_of_table, 1}), one_hot(2, 6)}, 1);
+  x[1].zero_();
+  const DataShape shape{.x = {5}, .kind = "tabular"};
+  const auto columns = [&](const std::string& named) {
+    return columns_text(look_at_columns(world(), RowsInMemory(x), shape, named).blocks);
+  };
+  EXPECT_EQ(columns(""), "bernoulli:5");
+  EXPECT_EQ(columns("0:3,3:2"), "categorical:3,categorical:2");
+  x[2][4] = 0.5;
+  EXPECT_EQ(columns("0:3,3:2"), "categorical:3,bernoulli:1,gaussian:1");
+  for (const char* wrong : {"0", "x:3", "0:1", "3:3", "-1:3", "0:"})
+    EXPECT_THROW(columns(wrong), Error) << wrong;
 }
 
 TEST(TableColumns, StateTheirValues) {

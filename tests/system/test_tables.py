@@ -40,6 +40,8 @@ class MixedTables(ProgramTest):
 
     def test_a_table_of_several_kinds(self):
         data = self.convert(people())
+        with h5py.File(data) as file:
+            self.assertEqual(file.attrs["categories"], "4:3,7:2")
         fingerprints = {self.train(ranks, f"run{ranks}", *SMALL, config=data) for ranks in (0, 2, 3)}
         self.assertEqual(len(fingerprints), 1)
         ini = (self.folder / "run0/run.ini").read_text()
@@ -198,7 +200,8 @@ class Settings(ProgramTest):
                 file[f"{split}/offsets"] = numpy.append(0, numpy.cumsum(rows.sum(1)))
                 file[split].attrs["features"] = 60
         found = self.chosen(path)
-        self.assertEqual([found[key] for key in ("likelihood", "input_dropout", "best")], ["multinomial", "0.5", "ndcg_100"])
+        self.assertEqual([found[key] for key in ("likelihood", "input_dropout", "input", "best")],
+                         ["multinomial", "0.5", "l2", "ndcg_100"])
         results = set()
         for ranks in (0, 2, 3):
             name = f"run{ranks}"
@@ -231,6 +234,22 @@ class Settings(ProgramTest):
         pixels = self.write("pixels", numpy.clip(rng.integers(-8, 17, (300, 64)), 0, 16).astype("f4"), "tabular")
         self.assertEqual(self.chosen(pixels)["likelihood"], "gaussian")
         self.trains(pixels)
+
+    def test_counts(self):
+        rng = numpy.random.default_rng(5)
+        genes = rng.poisson(rng.gamma(0.3, numpy.exp(rng.normal(0, 1, 80)), (300, 80)))
+        dense = self.write("genes", genes.astype("i4"), "tabular")
+        sparse = self.folder / "cells.h5"
+        with h5py.File(sparse, "w") as file:  # AnnData's form
+            matrix = file.create_group("X")
+            matrix.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": genes.shape})
+            matrix["data"] = genes[genes > 0].astype("f4")
+            matrix["indices"] = numpy.nonzero(genes)[1].astype("i4")
+            matrix["indptr"] = numpy.append(0, numpy.cumsum((genes > 0).sum(1))).astype("i4")
+        for path in dense, sparse:
+            found = self.chosen(path)
+            self.assertEqual([found[key] for key in ("likelihood", "library", "latent")], ["negative_binomial", "observed", "10"])
+            self.trains(path)
 
     def test_images_have_the_settings_of_before(self):
         x = numpy.random.default_rng(4).integers(0, 256, (200, 1, 16, 16)).astype("u1")

@@ -122,6 +122,8 @@ void convert_csv(const std::vector<std::string>& inputs, const Target& target, c
   if (plan.label()) rows.name_classes(plan.label()->names);
   rows.finish();
   out.write_texts("/features", plan.feature_names());
+  if (const std::string categories = plan.categories(); !categories.empty() && options.window == 0)
+    out.attribute("/", "categories", categories);
   for (const Feature& feature : plan.features())
     if (feature.meaning == Meaning::code) out.attribute("/features", plan.name_of(feature), feature.names);
   out.commit();

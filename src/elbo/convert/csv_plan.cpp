@@ -117,6 +117,17 @@ std::vector<std::string> CsvPlan::feature_names() const {
   return names;
 }
 
+std::string CsvPlan::categories() const {
+  std::string text;
+  size_t first = 0;
+  for (const Feature& feature : features_) {
+    if (feature.meaning == Meaning::one_hot && feature.width() > 1)
+      text += fmt::format("{}{}:{}", text.empty() ? "" : ",", first, feature.width());
+    first += feature.width();
+  }
+  return text;
+}
+
 std::vector<bool> CsvPlan::numeric() const {
   std::vector<bool> result;
   for (const Feature& feature : features_)

@@ -55,6 +55,8 @@ class CsvPlan {
   const std::vector<Feature>& features() const { return features_; }
   const std::string& name_of(const Feature& feature) const { return columns_[feature.column].name; }
   std::vector<std::string> feature_names() const;
+  // "4:3,7:2": the columns of one-hot features, as the first one and their number.
+  std::string categories() const;
   std::vector<bool> numeric() const;  // for each feature, whether it is a number and not a category
 
   // Reads all files and calls `take` for every row, with its lines and the split that the file's name gives.

@@ -172,6 +172,7 @@ void choose_recommender(Choices& choices, const Dataset& data, const Length& len
                  "the weight rises over half of the run");
   choices.choose("network.hidden", 3 * latent, "three times the latent size");
   choices.choose("network.activation", "tanh", "as in the paper");
+  choices.choose("network.input", "l2", "rows of length 1, as in the paper");
 }
 
 // Whether the rows of a sample are whole numbers of 0 or more; normalised counts are not.

@@ -56,6 +56,28 @@ bool one_quantity(const TableColumns& table) {
          2 * std::ranges::count_if(table.values, more_than_binary) >= std::ssize(table.values);
 }
 
+// Counts of events in many columns, such as of genes in a cell, a few of them large.
+bool holds_counts(const DataShape& shape, const torch::Tensor& sample, const TableColumns& table) {
+  if (shape.kind == "counts") return sample.eq(sample.round()).logical_and(sample.ge(0)).all().item<bool>();
+  constexpr double large = 20;  // in means
+  double highest = 0, total = 0;
+  for (const ColumnValues& values : table.values) {
+    highest = std::max(highest, values.highest);
+    total += values.mean;
+  }
+  return one_quantity(table) && highest * static_cast<double>(table.values.size()) > large * total;
+}
+
+// scVI (Lopez et al. 2018).
+void choose_counts(Choices& choices, int64_t columns) {
+  choices.choose("model.name", "vae", "counts, as in scVI (Lopez et al. 2018)");
+  choices.choose("model.latent", std::clamp<int64_t>(columns / 2, 1, 10),
+                 "as in scVI, where columns are many");
+  choices.choose("model.likelihood", "negative_binomial", "whole numbers of large dispersion");
+  choices.choose("model.library", "observed", "the sum of a row is given: z explains the fractions");
+  choices.choose("network.hidden", 128, "as in scVI");
+}
+
 torch::Tensor standardized(const torch::Tensor& sample) {
   const torch::Tensor deviation = sample.std(0, /*unbiased=*/false);
   return (sample - sample.mean(0)) / torch::where(deviation.gt(0), deviation, torch::ones_like(deviation));
@@ -105,7 +127,8 @@ void choose_table(Choices& choices, Communicator& world, const Dataset& data) {
   const DataShape& shape = data.shape();
   const torch::Tensor sample = completed(sample_rows(rows, shape.features())).to(torch::kFloat64);
   TableColumns table;
-  if (may_hold_whole_numbers(sample)) table = look_at_columns(world, rows, shape);
+  if (shape.kind != "counts" && may_hold_whole_numbers(sample)) table = look_at_columns(world, data);
+  if (holds_counts(shape, sample, table)) return choose_counts(choices, shape.features());
   const KindCounts kinds = count_kinds(table);
   const bool mixed = kinds.not_gaussian() > 0 && !one_quantity(table);
   const bool binary = mixed && kinds.gaussian + kinds.count + kinds.category == 0;
@@ -123,12 +146,16 @@ void choose_table(Choices& choices, Communicator& world, const Dataset& data) {
         fmt::format("columns of several kinds: {} real, {} of 0 and 1, {} of counts, {} categories",
                     kinds.gaussian, kinds.bernoulli, kinds.count, kinds.category));
     choices.choose("model.likelihood_columns", columns_text(table.blocks), "from left to right");
+    choices.choose(
+        "model.beta", 0.5,
+        "log p(x|z) weighs twice as much as the KL term, as in TVAE (Xu et al. 2019): else z leaves out "
+        "categories");
   } else {
     choose_gaussian_table(choices, standardize);
   }
   choices.choose("network.hidden",
-                 rounded(static_cast<double>(std::max(shape.features() / 2, 4 * latent)), 8, 64, 512),
-                 "half as wide as a row and at least four times the latent size, from 64 to 512");
+                 rounded(static_cast<double>(std::max(shape.features() / 2, 6 * latent)), 8, 64, 512),
+                 "half as wide as a row and at least six times the latent size, from 64 to 512");
 }
 
 }  // namespace elbo

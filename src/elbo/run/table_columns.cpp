@@ -3,8 +3,10 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
@@ -32,7 +34,7 @@ class ColumnPass {
     }
   }
 
-  TableColumns conclude(Communicator& world) {
+  TableColumns conclude(Communicator& world, const std::map<int64_t, int64_t>& named_categories) {
     join(world, largest_, ReduceOp::max);
     join(world, sums_, ReduceOp::sum);
     TableColumns table;
@@ -43,7 +45,10 @@ class ColumnPass {
                                               .mean = sum(total, i) / std::max(1.0, sum(count, i)),
                                               .whole = at(fraction, i) <= 0};
     for (int64_t i = 0; i < columns_;) {
-      const int64_t width = std::max<int64_t>(1, width_of_category(table.values, i));
+      const auto named = named_categories.find(i);
+      const bool as_named = named != named_categories.end() && are_binary(table.values, i, i + named->second);
+      const int64_t width =
+          as_named ? named->second : std::max<int64_t>(1, width_of_category(table.values, i));
       const ColumnKind kind =
           width > 1 ? ColumnKind::categorical : kind_of(table.values[static_cast<size_t>(i)]);
       table.blocks.push_back({.kind = kind, .columns = width});
@@ -94,9 +99,12 @@ class ColumnPass {
     const auto last = static_cast<int64_t>(at(first_one, begin));
     if (last >= columns_ || last == begin) return 0;
     const bool one_each = -at(negative_second_one, begin) > static_cast<double>(last);
-    const bool all_binary = std::all_of(values.begin() + begin, values.begin() + last + 1,
-                                        [](const ColumnValues& column) { return column.binary(); });
-    return one_each && all_binary ? last + 1 - begin : 0;
+    return one_each && are_binary(values, begin, last + 1) ? last + 1 - begin : 0;
+  }
+
+  static bool are_binary(const std::vector<ColumnValues>& values, int64_t first, int64_t end) {
+    return std::all_of(values.begin() + first, values.begin() + end,
+                       [](const ColumnValues& column) { return column.binary(); });
   }
 
   static ColumnKind kind_of(const ColumnValues& values) {
@@ -108,6 +116,25 @@ class ColumnPass {
   std::vector<double> largest_, sums_;  // (5, columns), (2, columns)
 };
 
+// The number of columns of each category, by its first column.
+std::map<int64_t, int64_t> parse_categories(const std::string& text, int64_t columns) {
+  std::map<int64_t, int64_t> widths;
+  for (const std::string& part : split(text, ',')) {
+    int64_t first = -1, width = 0;
+    const char* const end = part.data() + part.size();
+    const auto [colon, wrong] = std::from_chars(part.data(), end, first);
+    if (wrong == std::errc() && colon != end && *colon == ':') std::from_chars(colon + 1, end, width);
+    if (first < 0 || width < 2 || first > columns - width)
+      usage_error(
+          "the data set's root attribute categories is \"{}\"; expected the first column of each category "
+          "and "
+          "the number of its columns within {} columns, such as 4:3,7:2; correct it, or delete it",
+          text, columns);
+    widths[first] = width;
+  }
+  return widths;
+}
+
 void require_table(const DataShape& shape) {
   if (shape.x.size() != 1 || shape.tokens > 0)
     usage_error(
@@ -118,12 +145,17 @@ void require_table(const DataShape& shape) {
 
 }  // namespace
 
-TableColumns look_at_columns(Communicator& world, const RowSource& rows, const DataShape& shape) {
+TableColumns look_at_columns(Communicator& world, const RowSource& rows, const DataShape& shape,
+                             const std::string& named_categories) {
   const RowPass pass(world, rows, shape.features());
   ColumnPass columns(shape.features());
   for (int64_t part = pass.own().first; part < pass.own().end; ++part)
     columns.add(pass.read(part).x.contiguous());
-  return columns.conclude(world);
+  return columns.conclude(world, parse_categories(named_categories, shape.features()));
+}
+
+TableColumns look_at_columns(Communicator& world, const Dataset& data) {
+  return look_at_columns(world, data.split("train"), data.shape(), data.attribute("categories"));
 }
 
 void settle_columns(Communicator& world, RunConfig& config, const Dataset& data, const Checkpoint* start) {
@@ -133,8 +165,7 @@ void settle_columns(Communicator& world, RunConfig& config, const Dataset& data,
   std::string columns = table.value(columns_key);
   if (columns == "auto" && start != nullptr)
     columns = saved_config(start->config, config.directory())->table().value(columns_key);
-  if (columns == "auto")
-    columns = columns_text(look_at_columns(world, data.split("train"), data.shape()).blocks);
+  if (columns == "auto") columns = columns_text(look_at_columns(world, data).blocks);
   if (const int64_t named = column_count(parse_columns(columns)); named != data.shape().features())
     usage_error("{}={}: names {} columns, but {} has {}", columns_key, columns, named, config.data.path,
                 data.shape().features());

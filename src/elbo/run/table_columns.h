@@ -32,8 +32,11 @@ struct TableColumns {
 };
 
 // Looks at all rows of a table, (features). Columns of 0 and 1 of which exactly one is 1 in each row are the
-// categories of one variable. Collective; the same result on every rank, for every number of ranks.
-TableColumns look_at_columns(Communicator& world, const RowSource& rows, const DataShape& shape);
+// categories of one variable, as are those that the file names: "4:3,7:2" are the three columns from 4 on and
+// the two from 7 on. Collective; the same result on every rank, for every number of ranks.
+TableColumns look_at_columns(Communicator& world, const RowSource& rows, const DataShape& shape,
+                             const std::string& named_categories = "");
+TableColumns look_at_columns(Communicator& world, const Dataset& data);  // the training rows
 
 // Resolves model.likelihood_columns of a mixed likelihood, or takes it from the checkpoint that the run
 // continues from. Throws a usage Error where the rows are not those of a table, or have another number of
