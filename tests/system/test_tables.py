@@ -41,7 +41,7 @@ class MixedTables(ProgramTest):
     def test_a_table_of_several_kinds(self):
         data = self.convert(people())
         with h5py.File(data) as file:
-            self.assertEqual(file.attrs["categories"], "4:3,7:2")
+            self.assertEqual(file.attrs["one_hot_columns"], "4:3,7:2")
         fingerprints = {self.train(ranks, f"run{ranks}", *SMALL, config=data) for ranks in (0, 2, 3)}
         self.assertEqual(len(fingerprints), 1)
         ini = (self.folder / "run0/run.ini").read_text()

@@ -138,7 +138,8 @@ std::map<int64_t, int64_t> parse_categories(const std::string& text, int64_t col
     if (wrong == std::errc() && colon != end && *colon == ':') std::from_chars(colon + 1, end, width);
     if (first < 0 || width < 2 || first > columns - width)
       usage_error(
-          "the data set's root attribute categories is \"{}\"; expected the first column of each category "
+          "the data set's root attribute one_hot_columns is \"{}\"; expected the first column of each "
+          "category "
           "and "
           "the number of its columns within {} columns, such as 4:3,7:2; correct it, or delete it",
           text, columns);
@@ -166,7 +167,7 @@ TableColumns look_at_columns(Communicator& world, const RowSource& rows, const D
 }
 
 TableColumns look_at_columns(Communicator& world, const Dataset& data) {
-  return look_at_columns(world, data.split("train"), data.shape(), data.attribute("categories"));
+  return look_at_columns(world, data.split("train"), data.shape(), data.attribute("one_hot_columns"));
 }
 
 void settle_columns(Communicator& world, RunConfig& config, const Dataset& data, const Checkpoint* start) {
