@@ -140,8 +140,7 @@ std::map<int64_t, int64_t> parse_categories(const std::string& text, int64_t col
       usage_error(
           "the data set's root attribute one_hot_columns is \"{}\"; expected the first column of each "
           "category "
-          "and "
-          "the number of its columns within {} columns, such as 4:3,7:2; correct it, or delete it",
+          "and the number of its columns within {} columns, such as 4:3,7:2; correct it, or delete it",
           text, columns);
     widths[first] = width;
   }
