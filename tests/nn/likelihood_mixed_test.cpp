@@ -14,7 +14,7 @@ namespace {
 constexpr const char* four_kinds = "gaussian,bernoulli,count,categorical:3";
 
 std::shared_ptr<Likelihood> mixed(const std::string& columns) {
-  return make_likelihood({.name = "mixed", .columns = columns}, false);
+  return make_likelihood({.name = "mixed", .columns = columns}, {});
 }
 
 torch::Tensor two_rows() {
