@@ -265,6 +265,9 @@ class Settings(ProgramTest):
             matrix["data"] = genes[genes > 0].astype("f4")
             matrix["indices"] = numpy.nonzero(genes)[1].astype("i4")
             matrix["indptr"] = numpy.append(0, numpy.cumsum((genes > 0).sum(1))).astype("i4")
+            for table, names in ("obs", genes.shape[0]), ("var", genes.shape[1]):
+                file[f"{table}/_index"] = numpy.array([f"{table}{i}" for i in range(names)], h5py.string_dtype())
+                file[table].attrs.update({"encoding-type": "dataframe", "_index": "_index"})
         for path in dense, sparse:
             found = self.chosen(path)
             self.assertEqual([found[key] for key in ("likelihood", "library", "latent")], ["negative_binomial", "observed", "10"])
