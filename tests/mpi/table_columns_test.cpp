@@ -83,5 +83,19 @@ TEST(TableColumns, StateTheirValues) {
   EXPECT_TRUE(found.values[1].constant());
 }
 
+// Missing values read as 0. They make neither counts of whole numbers nor real numbers of 0 and 1.
+TEST(TableColumns, LeaveMissingValuesOut) {
+  torch::Tensor x = torch::zeros({rows_of_table, 3});
+  x.select(1, 0).copy_(torch::arange(rows_of_table).remainder(7) + 100);
+  x.select(1, 1).copy_(torch::arange(rows_of_table).remainder(2));
+  x.select(1, 2).fill_(0.5);
+  const torch::Tensor observed = torch::arange(rows_of_table).remainder(3).ne(0).unsqueeze(1).expand_as(x);
+  const TableColumns found = look_at_columns(world(), RowsInMemory(x * observed, {}, observed),
+                                             {.x = {3}, .kind = "tabular", .masked = true});
+  EXPECT_EQ(found.values[0].lowest, 100);
+  EXPECT_NEAR(found.values[0].mean, 103, 0.1);
+  EXPECT_EQ(columns_text(found.blocks), "gaussian:1,bernoulli:1,gaussian:1");
+}
+
 }  // namespace
 }  // namespace elbo

@@ -188,7 +188,8 @@ void choose_counts(Choices& choices, const Dataset& data, const Length& length) 
   choices.choose("model.latent", std::min<int64_t>(10, std::max<int64_t>(1, features / 2)), "scVI's size");
   choices.choose("model.likelihood", "negative_binomial",
                  "counts, which vary more than a Poisson distribution");
-  choices.choose("model.library", "observed", "rows have sums of their own, which say nothing about them");
+  if (!data.shape().masked)
+    choices.choose("model.library", "observed", "rows have sums of their own, which say nothing about them");
   choose_warmup(choices, length);
   choices.choose("network.hidden", rounded(static_cast<double>(features) / 2, 8, 64, 128),
                  "half as wide as a row, from 64 to 128");

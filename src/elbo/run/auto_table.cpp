@@ -69,12 +69,13 @@ bool holds_counts(const DataShape& shape, const torch::Tensor& sample, const Tab
 }
 
 // scVI (Lopez et al. 2018).
-void choose_counts(Choices& choices, int64_t columns) {
+void choose_counts(Choices& choices, const DataShape& shape) {
   choices.choose("model.name", "vae", "counts, as in scVI (Lopez et al. 2018)");
-  choices.choose("model.latent", std::clamp<int64_t>(columns / 2, 1, 10),
+  choices.choose("model.latent", std::clamp<int64_t>(shape.features() / 2, 1, 10),
                  "as in scVI, where columns are many");
   choices.choose("model.likelihood", "negative_binomial", "whole numbers of large dispersion");
-  choices.choose("model.library", "observed", "the sum of a row is given: z explains the fractions");
+  if (!shape.masked)
+    choices.choose("model.library", "observed", "the sum of a row is given: z explains the fractions");
   choices.choose("network.hidden", 128, "as in scVI");
 }
 
@@ -128,7 +129,7 @@ void choose_table(Choices& choices, Communicator& world, const Dataset& data) {
   const torch::Tensor sample = completed(sample_rows(rows, shape.features())).to(torch::kFloat64);
   TableColumns table;
   if (shape.kind != "counts" && may_hold_whole_numbers(sample)) table = look_at_columns(world, data);
-  if (holds_counts(shape, sample, table)) return choose_counts(choices, shape.features());
+  if (holds_counts(shape, sample, table)) return choose_counts(choices, shape);
   const KindCounts kinds = count_kinds(table);
   const bool mixed = kinds.not_gaussian() > 0 && !one_quantity(table);
   const bool binary = mixed && kinds.gaussian + kinds.count + kinds.category == 0;

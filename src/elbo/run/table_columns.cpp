@@ -26,10 +26,14 @@ class ColumnPass {
         largest_(static_cast<size_t>(5 * columns), -std::numeric_limits<double>::infinity()),
         sums_(static_cast<size_t>(2 * columns), 0) {}
 
-  void add(const torch::Tensor& x) {  // (n, columns)
-    const auto* row = x.const_data_ptr<float>();
-    for (int64_t i = 0; i < x.size(0); ++i, row += columns_) {
-      add_values(row);
+  // Missing values do not count. They are 0 in x, so they are not the 1 of a category.
+  void add(const Batch& batch) {
+    const torch::Tensor x = batch.x.contiguous();
+    const torch::Tensor seen =
+        batch.observed.defined() ? batch.observed.contiguous() : torch::ones(x.sizes(), torch::kBool);
+    for (int64_t i = 0; i < batch.size(); ++i) {
+      const auto* row = x.const_data_ptr<float>() + i * columns_;
+      add_values(row, seen.const_data_ptr<bool>() + i * columns_);
       add_ones(row);
     }
   }
@@ -71,8 +75,9 @@ class ColumnPass {
   }
   static void raise(double& to, double by) { to = std::max(to, by); }
 
-  void add_values(const float* row) {
+  void add_values(const float* row, const bool* seen) {
     for (int64_t i = 0; i < columns_; ++i) {
+      if (!seen[i]) continue;
       const double x = row[i];
       raise(at(value, i), x);
       raise(at(negative, i), -x);
@@ -149,8 +154,7 @@ TableColumns look_at_columns(Communicator& world, const RowSource& rows, const D
                              const std::string& named_categories) {
   const RowPass pass(world, rows, shape.features());
   ColumnPass columns(shape.features());
-  for (int64_t part = pass.own().first; part < pass.own().end; ++part)
-    columns.add(pass.read(part).x.contiguous());
+  for (int64_t part = pass.own().first; part < pass.own().end; ++part) columns.add(pass.read(part));
   return columns.conclude(world, parse_categories(named_categories, shape.features()));
 }
 
