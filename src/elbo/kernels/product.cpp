@@ -69,6 +69,7 @@ void pack(const MatrixView& b, int64_t k, int64_t depth, int64_t j, int64_t colu
 
 // C += A·B with B's panels packed, a part that fits the cache at a time.
 void add_product(const Kernel& kernel, const MatrixView& a, const MatrixView& b, float* c, int64_t c_row) {
+  if (a.columns == 0) return;
   const int64_t deepest =
       std::min(a.columns, std::max(depth_at_once, cached_floats / round_up(b.columns, kernel.panel)));
   const int64_t widest = std::max(kernel.panel, cached_floats / deepest / kernel.panel * kernel.panel);
