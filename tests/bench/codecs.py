@@ -69,7 +69,7 @@ def rate_of_elbo(path, threads):
     lines = subprocess.run([ELBO, "bench", "data", path, "--rounds=1", f"--threads={threads}",
                             "--data.shuffle_buffer_bytes=1073741824"], check=True, capture_output=True, text=True).stdout
     assert "read directly" in lines, lines
-    return float(lines.splitlines()[2].split()[-4]) * FEATURES * 4 / 1e6
+    return float(lines.splitlines()[2].split()[-4]) * FEATURES * 4 / 1e6  # below two lines of headings
 
 
 def main():

@@ -332,7 +332,7 @@ TEST_F(DatasetTest, InvalidValuesAreReportedWithTheirRow) {
               AllOf(HasSubstr("not finite"), HasSubstr("row 7")));
 }
 
-TEST_F(DatasetTest, ValuesThatFloat32CannotTellApartAreNamed) {
+TEST_F(DatasetTest, ValuesThatFloat32CannotDistinguishAreNamed) {
   const auto notes_of = [&](const std::string& name, const torch::Tensor& x) {
     return Dataset(options(make(name, {{"/train/x", x}}, "", 7))).notes();
   };

@@ -54,6 +54,18 @@ TEST(TableColumns, ARowWithoutACategoryMakesColumnsOfTheirOwn) {
   }
 }
 
+TEST(TableColumns, MissingValuesSayNothing) {
+  RandomGenerator noise(Key(8));
+  const torch::Tensor age = (noise.uniform({rows_of_table, 1}) * 50).floor() + 20;
+  const torch::Tensor x = torch::cat({age, one_hot(3, 9), age}, 1);
+  torch::Tensor observed = noise.uniform({rows_of_table, 5}) < 0.9;
+  observed.narrow(0, 0, 100).narrow(1, 1, 3).fill_(false);  // the whole category
+  const TableColumns found =
+      look_at_columns(world(), RowsInMemory(x * observed, {}, observed), {.x = {5}, .kind = "tabular"});
+  EXPECT_EQ(columns_text(found.blocks), "gaussian:1,categorical:3,gaussian:1");
+  EXPECT_EQ(found.values[0].lowest, 20);
+}
+
 TEST(TableColumns, TakeTheCategoriesThatTheFileNames) {
   // The third category occurs in no row, and the second row has none.
   torch::Tensor x = torch::cat({one_hot(2, 5), torch::zeros({rows_of_table, 1}), one_hot(2, 6)}, 1);
@@ -81,20 +93,6 @@ TEST(TableColumns, StateTheirValues) {
   EXPECT_NEAR(found.values[0].mean, x.select(1, 0).to(torch::kFloat64).mean().item<double>(), 1e-12);
   EXPECT_FALSE(found.values[1].whole);
   EXPECT_TRUE(found.values[1].constant());
-}
-
-// Missing values read as 0. They make neither counts of whole numbers nor real numbers of 0 and 1.
-TEST(TableColumns, LeaveMissingValuesOut) {
-  torch::Tensor x = torch::zeros({rows_of_table, 3});
-  x.select(1, 0).copy_(torch::arange(rows_of_table).remainder(7) + 100);
-  x.select(1, 1).copy_(torch::arange(rows_of_table).remainder(2));
-  x.select(1, 2).fill_(0.5);
-  const torch::Tensor observed = torch::arange(rows_of_table).remainder(3).ne(0).unsqueeze(1).expand_as(x);
-  const TableColumns found = look_at_columns(world(), RowsInMemory(x * observed, {}, observed),
-                                             {.x = {3}, .kind = "tabular", .masked = true});
-  EXPECT_EQ(found.values[0].lowest, 100);
-  EXPECT_NEAR(found.values[0].mean, 103, 0.1);
-  EXPECT_EQ(columns_text(found.blocks), "gaussian:1,bernoulli:1,gaussian:1");
 }
 
 }  // namespace

@@ -61,7 +61,7 @@ class OtherLayouts(ProgramTest):
         numpy.testing.assert_array_equal(self.results("score", folder, new, ranks=2)["score"], whole["score"])
         self.assertEqual(len(self.results("score", folder, new, "--split=train")["score"]), 250)  # none is held out
         with h5py.File(new) as file:
-            numpy.testing.assert_array_equal(self.reconstructed(folder, new), file["train/x"][()])
+            numpy.testing.assert_allclose(self.reconstructed(folder, new), file["train/x"][()], rtol=1e-4, atol=1e-6)
         codes = self.results("encode", folder, new)
         self.assertEqual((len(codes["z"]), len(codes["row"])), (250, 250))
         out = self.folder / "evaluation.json"
@@ -219,10 +219,10 @@ class OtherLayouts(ProgramTest):
             path = self.matlab(name, **arrays)
             said, folder = self.train_file(path, "--data.x=/X", run_name=path.stem)
             self.assertIn("70 rows of (6)", said)
-            numpy.testing.assert_array_equal(self.reconstructed(folder, path), x.astype("f4"))
+            numpy.testing.assert_allclose(self.reconstructed(folder, path), x.astype("f4"), rtol=1e-4, atol=1e-6)
         columns = self.matlab("columns.h5", X=x.T, y=y.T)  # a sample in each column, as labels say
         _, folder = self.train_file(columns, "--data.x=/X", run_name="in_columns")
-        numpy.testing.assert_array_equal(self.reconstructed(folder, columns), x.astype("f4"))
+        numpy.testing.assert_allclose(self.reconstructed(folder, columns), x.astype("f4"), rtol=1e-4, atol=1e-6)
         images = RANDOM.integers(0, 255, (9, 8, 40)).astype("u1")  # height, width, images
         path = self.matlab("images.h5", imgs=images)
         said, folder = self.train_file(path, run_name="images")
@@ -236,7 +236,7 @@ class OtherLayouts(ProgramTest):
             with h5py.File(path, "w") as file:
                 file.create_dataset("x", data=x.T, **options)
             _, folder = self.train_file(path, "--data.transpose=true", run_name=f"run{len(options)}")
-            numpy.testing.assert_array_equal(self.reconstructed(folder, path), x)
+            numpy.testing.assert_allclose(self.reconstructed(folder, path), x, rtol=1e-4, atol=1e-6)
 
     # ---- labels ----
 

@@ -67,7 +67,7 @@ double rate_of_elbo(const BenchDataOptions& options, const Microbatches& groups)
   return static_cast<double>(read.load()) / watch.lap();
 }
 
-// The datasets that hold the rows of a split one after another, for the HDF5 library.
+// The datasets that hold the rows of a split one after another, if the HDF5 library can read them.
 class StoredDatasets {
  public:
   StoredDatasets(const std::string& path, const Dataset& dataset, const BenchDataOptions& options) {
@@ -79,7 +79,9 @@ class StoredDatasets {
       if (!hdf5::exists(file, x) || hdf5::is_group(file, x)) continue;
       hdf5::Handle stored = hdf5::open_dataset(file, x);
       const hdf5::DatasetInfo info = hdf5::describe(stored);
-      if (!info.numeric()) continue;  // a table
+      const bool readable = std::ranges::all_of(
+          info.filters, [](const auto& filter) { return H5Zfilter_avail(filter.id) > 0; });
+      if (!info.numeric() || !readable) continue;  // such as a table
       parts_.push_back({rows_, std::move(stored)});
       rows_ += info.shape.front();
     }
@@ -136,7 +138,7 @@ ExitCode measure(const std::string& path, BenchDataOptions& options) {
   const RowSource& rows = dataset.split(options.split);
   const Microbatches groups = in_training_order(rows, dataset.shuffle_buffer_bytes(), options);
   const StoredDatasets stored(path, dataset, options);
-  const bool beside_library = stored.rows() == rows.rows();  // not sparse rows, nor held-out ones
+  const bool beside_library = stored.rows() == rows.rows();  // not of sparse rows, or of held-out ones
 
   fmt::print("{}: {} rows of {}, read {}\n", path, rows.rows(),
              human_bytes(static_cast<double>(rows.bytes_per_row())), rows.access_method());

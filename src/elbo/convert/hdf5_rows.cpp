@@ -55,8 +55,12 @@ Packing packing_of(const hdf5::Handle& dataset, const hdf5::DatasetInfo& info) {
   if (!low.empty()) packing.least = low.front();
   if (!high.empty()) packing.largest = high.front();
   packing.unsigned_range = hdf5::unsigned_range(dataset);
-  for (double& value : packing.missing)  // stored like the values
-    if (value < 0) value += packing.unsigned_range;
+  const auto as_meant = [&](double& stored) {
+    if (stored < 0) stored += packing.unsigned_range;
+  };
+  std::ranges::for_each(packing.missing, as_meant);
+  if (packing.least) as_meant(*packing.least);
+  if (packing.largest) as_meant(*packing.largest);
   return packing;
 }
 

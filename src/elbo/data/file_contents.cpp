@@ -27,6 +27,9 @@ std::string inside(const std::string& group, const std::string& name) {
 
 std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
+// Of PyTables and MATLAB.
+bool is_internal(const std::string& name) { return name.starts_with("_i_") || name.starts_with('#'); }
+
 struct Walk {
   const DataFile& file;
   std::vector<std::string> found{};
@@ -41,9 +44,7 @@ struct Walk {
     for (const std::string& name : hdf5::list(file.handle(), group)) {
       if (++seen > most_objects) return;
       const std::string path = inside(group, name);
-      const bool internal = name.starts_with("_i_") || name.starts_with('#') ||  // of PyTables, of MATLAB
-                            (of_pandas && name == "meta");
-      if (internal || !hdf5::exists(file.handle(), path)) continue;
+      if (is_internal(name) || (of_pandas && name == "meta") || !hdf5::exists(file.handle(), path)) continue;
       if (hdf5::is_group(file.handle(), path)) {
         if (depth < deepest) into(path, depth + 1);
       } else {
@@ -65,13 +66,33 @@ struct Walk {
   }
 };
 
-// The Python that puts `rows`, an expression of the group g and its members k, into one dataset beside them.
-std::string python_line(const DataFile& file, const std::string& group, const std::string& rows,
+// The Python that executes `line` with the group as g and its members, apart from the labels, as k.
+std::string python_line(const DataFile& file, const std::string& group, const std::string& line,
                         const std::string& labels = "") {
   return fmt::format(
       "in Python: import h5py, numpy; f = h5py.File(\"{}\", \"a\"); g = f[\"{}\"]; k = {}; {}; f.close()",
       std::filesystem::path(file.path()).filename().string(), group,
-      labels.empty() ? "sorted(g)" : fmt::format("sorted(set(g) - {{\"{}\"}})", labels), rows);
+      labels.empty() ? "sorted(g)" : fmt::format("sorted(set(g) - {{\"{}\"}})", labels), line);
+}
+
+// Whether rows are looked for in the group: then Python puts them beside its members, otherwise into train.
+bool is_searched_for_rows(const std::string& group) {
+  return group == "/" || !split_meant(last_part(group)).empty();
+}
+
+std::string python_target(bool beside, const char* dataset) {
+  return beside ? fmt::format("g[\"{}\"]", dataset) : fmt::format("f[\"train/{}\"]", dataset);
+}
+
+// The Python that stacks the members of a group along a dimension.
+std::string python_of_members(const DataFile& file, const std::string& group, const std::string& labels,
+                              int dimension) {
+  const bool beside = is_searched_for_rows(group);
+  std::string line =
+      fmt::format("{} = numpy.stack([g[i][()] for i in k], {})", python_target(beside, "x"), dimension);
+  if (!labels.empty() && !beside)
+    line += fmt::format("; {} = g[\"{}\"][()]", python_target(beside, "label"), labels);
+  return python_line(file, group, line, labels);
 }
 
 // Members of a group that are datasets of numbers of one shape.
@@ -108,19 +129,20 @@ std::string member_of_sample(const DataFile& file, const std::string& group,
   return "";
 }
 
-// Python that makes r of the rows of the samples k, and stores them. padded: their lengths differ.
-std::string python_of_samples(const std::string& rows, const std::string& labels, bool padded) {
-  // Lengths are read beside rows in the group of a split.
-  const auto target = [&](const char* name) {
-    return padded ? fmt::format("f[\"train/{}\"]", name) : fmt::format("g[\"{}\"]", name);
-  };
+// The Python that stacks the rows of the groups in a group. padded: their lengths differ.
+std::string python_of_samples(const DataFile& file, const std::string& group, const std::string& rows,
+                              const std::string& labels, bool padded) {
+  const bool beside =
+      is_searched_for_rows(group) && !padded;  // lengths are read in the group of a split alone
   std::string line = fmt::format("r = [g[i][\"{}\"][()] for i in k]", rows);
   if (padded)
-    line +=
-        "; n = [len(a) for a in r]; f[\"train/length\"] = n; "
-        "r = [numpy.pad(a, [(0, max(n) - len(a))] + [(0, 0)] * (a.ndim - 1)) for a in r]";
-  if (!labels.empty()) line += fmt::format("; {} = [g[i][\"{}\"][()] for i in k]", target("label"), labels);
-  return line + fmt::format("; {} = numpy.stack(r)", target("x"));
+    line += fmt::format(
+        "; n = [len(a) for a in r]; {} = n; "
+        "r = [numpy.pad(a, [(0, max(n) - len(a))] + [(0, 0)] * (a.ndim - 1)) for a in r]",
+        python_target(beside, "length"));
+  if (!labels.empty())
+    line += fmt::format("; {} = [g[i][\"{}\"][()] for i in k]", python_target(beside, "label"), labels);
+  return python_line(file, group, line + fmt::format("; {} = numpy.stack(r)", python_target(beside, "x")));
 }
 
 void reject_samples_in_groups(const DataFile& file, const std::string& group,
@@ -142,7 +164,7 @@ void reject_samples_in_groups(const DataFile& file, const std::string& group,
   file.reject(
       fmt::format("{} has a group for each sample ({} and {} more){}; all rows must be in one dataset; {}",
                   group, groups.front(), groups.size() - 1, padded ? ", of different lengths" : "",
-                  python_line(file, group, python_of_samples(rows, labels, padded))));
+                  python_of_samples(file, group, rows, labels, padded)));
 }
 
 // Absolute paths of the groups in `group`.
@@ -150,7 +172,8 @@ std::vector<std::string> groups_in(const DataFile& file, const std::string& grou
   std::vector<std::string> groups;
   for (const std::string& name : hdf5::list(file.handle(), group)) {
     const std::string path = inside(group, name);
-    if (!hdf5::leads_nowhere(file.handle(), path) && hdf5::is_group(file.handle(), path))
+    if (!is_internal(name) && !hdf5::leads_nowhere(file.handle(), path) &&
+        hdf5::is_group(file.handle(), path))
       groups.push_back(path);
   }
   return groups;
@@ -168,12 +191,12 @@ void reject_scattered(const DataFile& file, const std::string& group, bool colum
     file.reject(fmt::format(
         "{} has a dataset for each column ({} and {} more, of {} numbers); rows must be in one dataset; {}",
         group, datasets.front(), datasets.size() - 1, file.describe(datasets.front()).shape.front(),
-        python_line(file, group, "g[\"x\"] = numpy.stack([g[i][()] for i in k], 1)", labels)));
+        python_of_members(file, group, labels, 1)));
   if (groups.empty() && are_alike(file, datasets, 2) && are_samples(file, datasets))
     file.reject(fmt::format(
         "{} has a dataset for each sample ({} and {} more, of shape {}); all rows must be in one dataset; {}",
         group, datasets.front(), datasets.size() - 1, shape_text(file.describe(datasets.front()).shape),
-        python_line(file, group, "g[\"x\"] = numpy.stack([g[i][()] for i in k])", labels)));
+        python_of_members(file, group, labels, 0)));
   reject_samples_in_groups(file, group, groups);
 }
 

@@ -1,4 +1,4 @@
-// Numbers that float32, in which rows are read, cannot tell apart: dates in seconds, small changes of large
+// Numbers that float32, in which rows are read, cannot distinguish: dates in seconds, small changes of large
 // numbers. float32 has 24 bits.
 #pragma once
 #include <string>

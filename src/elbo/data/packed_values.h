@@ -19,7 +19,7 @@ class PackedValues {
 
   // Whether numbers stand for themselves, and none is missing.
   bool none() const { return missing_.empty() && valid_.empty() && !scaled(); }
-  bool scaled() const { return scale_ != 1 || offset_ != 0; }
+  bool scaled() const { return scale_ != 1 || offset_ != 0 || unsigned_range_ > 0; }
 
   // Whether one of n stored numbers is a missing value, and which: "the value -32768, which its attribute
   // _FillValue declares missing"; "" where there is none.
@@ -39,7 +39,9 @@ class PackedValues {
     float lowest, highest;
   };
   std::vector<Valid> valid_;
+  float meant(float stored) const;  // of signed integers that stand for unsigned ones
   double scale_ = 1, offset_ = 0;
+  float unsigned_range_ = 0;  // hdf5/netcdf.h
 };
 
 // The numbers of data.missing_value: "-999", "-9,-99"; "" has none. Throws a usage Error for other texts.
