@@ -3,7 +3,7 @@
 
     imputation.py [NAME…] [--key=value…]            needs h5py, scikit-learn and statsmodels, whose bundled tables it takes
 
-A fifth of the values of each table are removed at random. Prints the root mean square error of the filled-in values in
+A fifth of the values of each table are removed at random, and columns of which a single value is left. Prints the root mean square error of the filled-in values in
 standard deviations of their columns, which is near 1 for the column's mean: mean, KNNImputer of scikit-learn (5 neighbours,
 columns standardised), and elbo with its own settings for the table (elbo train TABLE.h5 --data.missing=mask).
 """
@@ -36,10 +36,9 @@ TABLES |= {name: of_statsmodels(name) for name in ("anes96", "fair", "macrodata"
 
 
 def table(name):
-    """Without constant columns and rows with gaps, at most 5000 rows."""
+    """Without rows with gaps, at most 5000 rows."""
     x = TABLES[name]().astype("f4")
-    x = x[numpy.isfinite(x).all(1)]
-    return x[:, x.std(0) > 0][:5000]
+    return x[numpy.isfinite(x).all(1)][:5000]
 
 
 def impute_with_elbo(holes, folder, settings):
@@ -57,6 +56,8 @@ def errors(name, settings):
     x = table(name)
     observed = numpy.random.default_rng(SEED).random(x.shape) >= MISSING
     holes = numpy.where(observed, x, numpy.nan)
+    varies = numpy.nanstd(holes, 0) > 0
+    x, observed, holes = x[:, varies], observed[:, varies], holes[:, varies]
     mean, deviation = numpy.nanmean(holes, 0), numpy.nanstd(holes, 0)
     knn = KNNImputer(n_neighbors=NEIGHBOURS).fit_transform((holes - mean) / deviation) * deviation + mean
     with tempfile.TemporaryDirectory() as folder:

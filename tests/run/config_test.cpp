@@ -70,6 +70,16 @@ TEST(RunConfig, SettingsWithoutEffectAreRefused) {
   EXPECT_EQ(refusal("[optimizer]\nbeta1 = 0.9\nmin_lr = 0\n"), "") << "the defaults";
 }
 
+TEST(RunConfig, SharesOfTheSumOfARowNeedAllOfItsValues) {
+  const std::string mask = "missing = mask\n";
+  EXPECT_EQ(refusal(mask), "");
+  EXPECT_EQ(refusal(mask + "[model]\nlikelihood = negative_binomial\n"), "");
+  EXPECT_THAT(refusal(mask + "[model]\nlikelihood = multinomial\n"),
+              AllOf(HasSubstr("data.missing=mask: model.likelihood=multinomial"), HasSubstr("fill")));
+  EXPECT_THAT(refusal(mask + "[model]\nlikelihood = poisson\nlibrary = observed\n"),
+              HasSubstr("model.library=observed needs the sum of each row"));
+}
+
 TEST(RunConfig, AScheduleNeedsItsNumbers) {
   EXPECT_THAT(refusal("[optimizer]\nschedule = step\n"), HasSubstr("needs optimizer.schedule_steps"));
   EXPECT_THAT(refusal("[optimizer]\nschedule = milestones\n"), HasSubstr("needs optimizer.milestones"));

@@ -126,6 +126,22 @@ class Missing(ProgramTest):
         refused = self.refuse(self.folder / "images.h5", MASK, "--model.name=gan")
         self.assertRegex(refused, "data.missing=mask: model.name=gan has a discriminator")
 
+    def test_sequences(self):
+        rng = numpy.random.default_rng(5)
+        x = numpy.cumsum(rng.normal(size=(100, 6, 3)), 1).astype("f4")
+        observed = rng.random(x.shape) > 0.3
+        with h5py.File(self.folder / "walks.h5", "w") as file:
+            file["train/x"] = numpy.where(observed, x, numpy.nan).astype("f4")
+            file.attrs["kind"] = "sequence"
+        for model in ("sequence_vae", "vrnn"):
+            lines = {self.train(ranks, f"{model}{ranks}", "--train.batch=40", "--train.microbatch=20", "--train.steps=6",
+                                f"--model.name={model}", "--model.hidden=16", MASK, config=self.folder / "walks.h5")
+                     for ranks in (0, 3)}
+            self.assertEqual(len(lines), 1)
+            rows = self.reconstruct(model + "0", "--split=all", "--importance_samples=3")
+            numpy.testing.assert_array_equal(rows["imputed"][observed], x[observed])
+            self.assertTrue(numpy.isfinite(rows["imputed"]).all())
+
     def test_log_likelihood_of_observed_elements(self):
         """The score of a linear model equals the formula, from its exported parameters."""
         rng = numpy.random.default_rng(4)

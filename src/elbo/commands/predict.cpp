@@ -57,7 +57,8 @@ Batch longer_than(const Batch& batch, int64_t given) {
   const auto chosen = [&](const torch::Tensor& part) {
     return part.defined() ? part.index_select(0, longer.to(part.device())) : part;
   };
-  return {chosen(batch.x), chosen(batch.label), chosen(batch.ids), chosen(batch.length)};
+  return {chosen(batch.x), chosen(batch.label), chosen(batch.ids), chosen(batch.length),
+          chosen(batch.observed)};
 }
 
 void predict(const PredictOptions& options, const RunInUse& used) {
@@ -79,7 +80,7 @@ void predict(const PredictOptions& options, const RunInUse& used) {
   const Batch batch = longer_than(run.rows(used.split, 0, std::min(options.n, source.rows())), given);
   constexpr int64_t columns = 16;
   write_results(options.output, run,
-                {{"x", batch.x}, {"prediction", predict(batch, given).value_or(torch::Tensor())}},
+                {{"x", batch.marked()}, {"prediction", predict(batch, given).value_or(torch::Tensor())}},
                 std::min(columns, batch.size()));
 }
 

@@ -22,6 +22,8 @@ struct Batch {
   torch::Tensor encoder_input() const;
   // The batch with other values, which are 0 where x is missing.
   Batch with_x(const torch::Tensor& values) const;
+  // x with NaN where it is missing, for models of sequences.
+  torch::Tensor marked() const;
   Batch to(torch::Device device) const {
     const auto moved = [&](const torch::Tensor& tensor) {
       return tensor.defined() ? tensor.to(device) : tensor;

@@ -28,7 +28,7 @@ torch::Tensor image_grid(const torch::Tensor& images, int64_t columns) {
     grid.narrow(1, border + i / across * (height + border), height)
         .narrow(2, border + i % across * (width + border), width)
         .copy_(images[i]);
-  return (grid.clamp(0, 1) * 255).round().to(torch::kUInt8).permute({1, 2, 0}).contiguous();
+  return (grid.nan_to_num(0.0).clamp(0, 1) * 255).round().to(torch::kUInt8).permute({1, 2, 0}).contiguous();
 }
 
 void write_png(const std::filesystem::path& path, const torch::Tensor& pixels) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "elbo/base/error.h"
-#include "elbo/models/gaussian_vae.h"
 #include "elbo/nn/recurrent.h"
 
 namespace elbo {
@@ -33,7 +32,6 @@ std::shared_ptr<Likelihood> element_likelihood(const LikelihoodOptions& options,
 std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, const ElementOptions& options,
                                                 int64_t features, RandomGenerator& init) {
   const DataShape& data = context.data;
-  require_complete_rows(data, context.name, "predicts each element from whole elements before it");
   if (data.tokens == 0) {
     const bool pictures = data.x.size() == 4 && !data.is_volume();
     if (data.x.size() != 2 && !pictures)
@@ -44,9 +42,9 @@ std::shared_ptr<SequenceElements> make_elements(const ModelContext& context, con
     if (pictures)
       return make_frame_elements(data.x[0], {data.x[1], data.x[2], data.x[3]}, context.network,
                                  options.embedding, features, element_likelihood(options.likelihood, data),
-                                 init);
+                                 init, data.masked);
     return make_value_elements(data.x[0], data.x[1], features, context.network.input,
-                               element_likelihood(options.likelihood, data), init);
+                               element_likelihood(options.likelihood, data), init, data.masked);
   }
   if (options.likelihood.name != "auto")
     usage_error("model.likelihood={}: tokens always have a categorical likelihood; use auto",
@@ -65,6 +63,11 @@ int64_t prefix_steps(const SequenceElements& elements, const Batch& batch, int64
 
 int64_t unpadded_steps(const SequenceElements& elements, const Batch& batch) {
   return std::max<int64_t>(1, prefix_steps(elements, batch, longest_row(batch.length, batch.x.size(1))));
+}
+
+torch::Tensor predicted_rows(const SequenceElements& elements, const torch::Tensor& features) {
+  const torch::Tensor all = elements.predict(features.flatten(0, 1));
+  return elements.assemble(all.unflatten(0, {features.size(0), features.size(1)}).unbind(1));
 }
 
 torch::Tensor next_element(const SequenceElements& elements, const Continuation& continuation,

@@ -26,6 +26,8 @@ int64_t prefix_steps(const SequenceElements& elements, const Batch& batch, int64
 // The steps up to the last target that is not padding in every row, 1 … steps(). The steps after it need not
 // be computed: they count in no term.
 int64_t unpadded_steps(const SequenceElements& elements, const Batch& batch);
+// The mean of each element, or the most probable token, from the features of each step (b, steps, hidden).
+torch::Tensor predicted_rows(const SequenceElements& elements, const torch::Tensor& features);
 // The next element of a continuation, from features (n, hidden).
 torch::Tensor next_element(const SequenceElements& elements, const Continuation& continuation,
                            const torch::Tensor& features, RandomGenerator& noise);

@@ -74,6 +74,19 @@ class SequenceVae : public Model {
     return standard_normal_log_prob(sample.z) - sample.log_prob + torch::stack(log_probs);
   }
 
+  // Each element is predicted from z and the elements before it.
+  torch::Tensor impute(const Batch& batch, int64_t k, RandomGenerator& noise) override {
+    const DensitySample sample = infer(batch).sample_with_log_prob(noise, k);
+    std::vector<torch::Tensor> log_probs, rows;
+    for (const torch::Tensor& z : sample.z.unbind(0)) {
+      const torch::Tensor features = features_of(z, batch, {}, elements_->steps());
+      log_probs.push_back(elements_->log_prob(features, batch.marked(), batch.length));
+      rows.push_back(predicted_rows(*elements_, features));
+    }
+    return importance_weighted_mean(
+        standard_normal_log_prob(sample.z) - sample.log_prob + torch::stack(log_probs), torch::cat(rows));
+  }
+
   Latent encode(const Batch& batch) override {
     const DiagonalNormal posterior = infer(batch);
     return {posterior.mean, posterior.logvar, posterior.kl_to_standard()};
@@ -91,7 +104,7 @@ class SequenceVae : public Model {
     prefix.length =
         torch::full({batch.size()}, continuation.prefix_length, batch.ids.options().device(batch.x.device()));
     const torch::Tensor z = infer(prefix).sample(noise);
-    const torch::Tensor known = elements_->targets(batch.x);
+    const torch::Tensor known = elements_->targets(batch.marked());
     const int64_t known_steps = prefix_steps(*elements_, batch, continuation.prefix_length);
     return generate(z, [&](int64_t step, const torch::Tensor& features) {
       if (step < known_steps) return known.select(1, step);
@@ -124,17 +137,23 @@ class SequenceVae : public Model {
   DiagonalNormal infer(const Batch& batch) {
     const torch::Tensor zeros = torch::zeros({batch.size(), options_.hidden}, batch.x.device());
     const torch::Tensor states =
-        encoder_->unroll(elements_->embed(batch.x), zeros, longest_row(batch.length, batch.x.size(1)));
+        encoder_->unroll(elements_->embed(batch.marked()), zeros, longest_row(batch.length, batch.x.size(1)));
     if (!batch.length.defined()) return DiagonalNormal::of(posterior_->forward(states.select(1, -1)));
     const torch::Tensor all = torch::cat({zeros.unsqueeze(1), states}, 1);
     const torch::Tensor last = batch.length.view({-1, 1, 1}).expand({-1, 1, options_.hidden});
     return DiagonalNormal::of(posterior_->forward(all.gather(1, last).squeeze(1)));
   }
 
+  // (b, steps, hidden); steps from `end` on are any finite values.
+  torch::Tensor features_of(const torch::Tensor& z, const Batch& batch, const torch::Tensor& dropped,
+                            int64_t end) {
+    const torch::Tensor inputs = elements_->embed(elements_->decoder_inputs(batch.marked(), dropped));
+    return decoder_->forward(inputs, z, end);
+  }
+
   torch::Tensor reconstruction(const torch::Tensor& z, const Batch& batch, const torch::Tensor& dropped) {
-    const torch::Tensor inputs = elements_->embed(elements_->decoder_inputs(batch.x, dropped));
-    const torch::Tensor features = decoder_->forward(inputs, z, unpadded_steps(*elements_, batch));
-    return -elements_->log_prob(features, batch.x, batch.length);
+    const torch::Tensor features = features_of(z, batch, dropped, unpadded_steps(*elements_, batch));
+    return -elements_->log_prob(features, batch.marked(), batch.length);
   }
 
   // -ELBO (Kingma & Welling 2014, eq. 10).

@@ -70,22 +70,26 @@ class Vrnn : public Model {
 
   // One sample at a time, because the states of all steps take much memory.
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
-    const torch::Tensor x = elements_->targets(batch.x), weights = mask(batch);
     std::vector<torch::Tensor> log_weights;
-    for (int64_t sample = 0; sample < k; ++sample) {
-      const torch::Tensor eps = epsilon(batch, noise);
-      const Path path = along(x, eps, unpadded_steps(*elements_, batch));
-      const torch::Tensor log_ratio =
-          path.prior.log_prob_per_dimension(path.z) - path.posterior.log_prob_of_noise(eps);
-      log_weights.push_back((log_ratio * weights).sum({1, 2}) +
-                            elements_->log_prob(path.features, batch.x, batch.length));
-    }
+    for (int64_t sample = 0; sample < k; ++sample)
+      log_weights.push_back(weigh(batch, unpadded_steps(*elements_, batch), noise).log_weight);
     return torch::stack(log_weights);
+  }
+
+  // Each element is predicted from the path up to its step.
+  torch::Tensor impute(const Batch& batch, int64_t k, RandomGenerator& noise) override {
+    std::vector<torch::Tensor> log_weights, rows;
+    for (int64_t sample = 0; sample < k; ++sample) {
+      const Weighted weighted = weigh(batch, elements_->steps(), noise);
+      log_weights.push_back(weighted.log_weight);
+      rows.push_back(predicted_rows(*elements_, weighted.path.features));
+    }
+    return importance_weighted_mean(torch::stack(log_weights), torch::cat(rows));
   }
 
   // Padding has zeros.
   Latent encode(const Batch& batch) override {
-    const Path path = along(elements_->targets(batch.x), {}, unpadded_steps(*elements_, batch));
+    const Path path = along(elements_->targets(batch.marked()), {}, unpadded_steps(*elements_, batch));
     const torch::Tensor weights = mask(batch);
     const auto flat = [&](const torch::Tensor& steps) { return (steps * weights).flatten(1); };
     return {flat(path.z), flat(path.posterior.logvar), flat(path.posterior.kl_to(path.prior)),
@@ -106,7 +110,7 @@ class Vrnn : public Model {
   std::optional<torch::Tensor> continue_from(const Batch& batch, const Continuation& continuation,
                                              RandomGenerator& noise) override {
     const int64_t prefix = prefix_steps(*elements_, batch, continuation.prefix_length);
-    const torch::Tensor x = elements_->targets(batch.x).narrow(1, 0, prefix);
+    const torch::Tensor x = elements_->targets(batch.marked()).narrow(1, 0, prefix);
     const torch::Tensor eps = epsilon(batch, noise).narrow(1, 0, prefix);
     const auto next = [&](const torch::Tensor& features) {
       return next_element(*elements_, continuation, features, noise);
@@ -200,11 +204,27 @@ class Vrnn : public Model {
     return [this](const torch::Tensor& features) { return elements_->predict(features); };
   }
 
+  // A path of samples, and its log p(x,z)/q(z|x), (b).
+  struct Weighted {
+    Path path;
+    torch::Tensor log_weight;
+  };
+
+  Weighted weigh(const Batch& batch, int64_t end, RandomGenerator& noise) {
+    const torch::Tensor eps = epsilon(batch, noise);
+    Path path = along(elements_->targets(batch.marked()), eps, end);
+    const torch::Tensor log_ratio =
+        path.prior.log_prob_per_dimension(path.z) - path.posterior.log_prob_of_noise(eps);
+    const torch::Tensor log_weight = (log_ratio * mask(batch)).sum({1, 2}) +
+                                     elements_->log_prob(path.features, batch.marked(), batch.length);
+    return {std::move(path), log_weight};
+  }
+
   // -ELBO, summed over the steps that are not padding (Chung et al. 2015, eq. 11).
   LossTerms bound(const Batch& batch, const KlOptions& kl, int64_t step, RandomGenerator& noise) {
     const Path path =
-        along(elements_->targets(batch.x), epsilon(batch, noise), unpadded_steps(*elements_, batch));
-    const torch::Tensor nats = -elements_->log_prob(path.features, batch.x, batch.length);
+        along(elements_->targets(batch.marked()), epsilon(batch, noise), unpadded_steps(*elements_, batch));
+    const torch::Tensor nats = -elements_->log_prob(path.features, batch.marked(), batch.length);
     const torch::Tensor per_step = path.posterior.kl_to(path.prior) * mask(batch);
     LossTerms terms = negative_elbo(nats, per_step.flatten(1), kl, step);
     if (is_text_) terms.add_metric("tokens", elements_->mask(batch.x, batch.length).sum(1));

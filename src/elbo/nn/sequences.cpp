@@ -91,7 +91,9 @@ class NumericElements : public SequenceElements {
   torch::Tensor targets(const torch::Tensor& x) const override { return x; }
   torch::Tensor log_prob(const torch::Tensor& features, const torch::Tensor& x,
                          const torch::Tensor& length) const override {
-    const torch::Tensor per_step = likelihood_->log_prob(decode(features.flatten(0, 1)), x.flatten(0, 1));
+    const torch::Tensor elements = x.flatten(0, 1);
+    const torch::Tensor per_step =
+        likelihood_->log_prob(decode(features.flatten(0, 1)), without_gaps(elements), observed(elements));
     return (per_step.view({features.size(0), time_}) * mask(x, length)).sum(1);
   }
 
@@ -113,8 +115,15 @@ class NumericElements : public SequenceElements {
 
  protected:
   // `likelihood` is the module that the derived class registers.
-  NumericElements(int64_t time, std::vector<int64_t> sizes, std::shared_ptr<Likelihood> likelihood)
-      : time_(time), sizes_(std::move(sizes)), likelihood_(std::move(likelihood)) {}
+  NumericElements(int64_t time, std::vector<int64_t> sizes, std::shared_ptr<Likelihood> likelihood,
+                  bool masked)
+      : time_(time), sizes_(std::move(sizes)), likelihood_(std::move(likelihood)), masked_(masked) {}
+  bool masked() const { return masked_; }
+  // x with 0 where it is missing, and where it is not (of x's shape; undefined unless masked).
+  torch::Tensor without_gaps(const torch::Tensor& x) const { return masked_ ? x.nan_to_num(0.0) : x; }
+  torch::Tensor observed(const torch::Tensor& x) const {
+    return masked_ ? x.isnan().logical_not() : torch::Tensor();
+  }
   const std::vector<int64_t>& sizes() const { return sizes_; }
   const std::shared_ptr<Likelihood>& likelihood_module() const { return likelihood_; }
 
@@ -130,21 +139,24 @@ class NumericElements : public SequenceElements {
   int64_t time_;
   std::vector<int64_t> sizes_;
   std::shared_ptr<Likelihood> likelihood_;
+  bool masked_;
 };
 
 class VectorElements : public NumericElements {
  public:
   VectorElements(int64_t time, int64_t features, int64_t hidden, std::string input_kind,
-                 const std::shared_ptr<Likelihood>& likelihood, RandomGenerator& init)
-      : NumericElements(time, {features}, likelihood),
+                 const std::shared_ptr<Likelihood>& likelihood, RandomGenerator& init, bool masked)
+      : NumericElements(time, {features}, likelihood, masked),
         input_kind_(std::move(input_kind)),
         output_(register_module(
             "output", std::make_shared<Linear>(hidden, likelihood->param_channels() * features, init))) {
     register_module("likelihood", likelihood);
   }
-  int64_t width() const override { return sizes()[0]; }
+  int64_t width() const override { return masked() ? 2 * sizes()[0] : sizes()[0]; }
   torch::Tensor embed(const torch::Tensor& x) const override {
-    return network_input(input_kind_, x.reshape({-1, sizes()[0]})).view_as(x);
+    const torch::Tensor values =
+        network_input(input_kind_, without_gaps(x).reshape({-1, sizes()[0]})).view_as(x);
+    return masked() ? torch::cat({values, observed(x).to(x.scalar_type())}, -1) : values;
   }
 
  private:
@@ -159,10 +171,11 @@ class VectorElements : public NumericElements {
 class FrameElements : public NumericElements {
  public:
   FrameElements(int64_t time, const std::vector<int64_t>& frame, const NetworkOptions& network, int64_t width,
-                int64_t hidden, const std::shared_ptr<Likelihood>& likelihood, RandomGenerator& init)
-      : NumericElements(time, frame, likelihood),
+                int64_t hidden, const std::shared_ptr<Likelihood>& likelihood, RandomGenerator& init,
+                bool masked)
+      : NumericElements(time, frame, likelihood, masked),
         width_(width),
-        encoder_(register_module("encoder", make_encoder(network, frame, width, init))),
+        encoder_(register_module("encoder", make_encoder(network, seen_sizes(frame, masked), width, init))),
         decoder_(register_module("decoder",
                                  make_decoder(network, frame, hidden, likelihood->param_channels(), init))) {
     register_module("likelihood", likelihood);
@@ -171,10 +184,19 @@ class FrameElements : public NumericElements {
   torch::Tensor embed(const torch::Tensor& x) const override {
     std::vector<int64_t> shape(x.sizes().begin(), x.sizes().end() - 3);
     shape.push_back(width_);
-    return encoder_->forward(x.reshape({-1, sizes()[0], sizes()[1], sizes()[2]})).view(shape);
+    const torch::Tensor frames = x.reshape({-1, sizes()[0], sizes()[1], sizes()[2]});
+    if (!masked()) return encoder_->forward(frames).view(shape);
+    const torch::Tensor mask_of_frames = observed(frames).to(x.scalar_type());
+    return encoder_->forward_input(torch::cat({encoder_->input(without_gaps(frames)), mask_of_frames}, 1))
+        .view(shape);
   }
 
  private:
+  // With the mask as further channels.
+  static std::vector<int64_t> seen_sizes(std::vector<int64_t> frame, bool masked) {
+    if (masked) frame.front() *= 2;
+    return frame;
+  }
   torch::Tensor decode(const torch::Tensor& features) const override { return decoder_->forward(features); }
 
   int64_t width_;
@@ -258,16 +280,16 @@ std::shared_ptr<SequenceElements> make_token_elements(int64_t tokens, int64_t ti
 std::shared_ptr<SequenceElements> make_value_elements(int64_t time, int64_t features, int64_t hidden,
                                                       const std::string& input_kind,
                                                       const std::shared_ptr<Likelihood>& likelihood,
-                                                      RandomGenerator& init) {
-  return std::make_shared<VectorElements>(time, features, hidden, input_kind, likelihood, init);
+                                                      RandomGenerator& init, bool masked) {
+  return std::make_shared<VectorElements>(time, features, hidden, input_kind, likelihood, init, masked);
 }
 
 std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::vector<int64_t>& frame,
                                                       const NetworkOptions& network, int64_t width,
                                                       int64_t hidden,
                                                       const std::shared_ptr<Likelihood>& likelihood,
-                                                      RandomGenerator& init) {
-  return std::make_shared<FrameElements>(time, frame, network, width, hidden, likelihood, init);
+                                                      RandomGenerator& init, bool masked) {
+  return std::make_shared<FrameElements>(time, frame, network, width, hidden, likelihood, init, masked);
 }
 
 std::vector<std::string> sequence_decoder_names() { return {"gru", "causal_conv"}; }

@@ -16,7 +16,8 @@
 namespace elbo {
 
 // The elements of rows x: their embedding and their likelihood. Step s of steps() predicts one element from
-// the elements before it.
+// the elements before it. Elements that are made `masked` take NaN in x for a missing value, also where they
+// are inputs: its embedding says that it is missing, and it does not count in log_prob().
 class SequenceElements : public torch::nn::Module {
  public:
   virtual int64_t width() const = 0;  // of the embedding of an element
@@ -52,7 +53,7 @@ std::shared_ptr<SequenceElements> make_token_elements(int64_t tokens, int64_t ti
 std::shared_ptr<SequenceElements> make_value_elements(int64_t time, int64_t features, int64_t hidden,
                                                       const std::string& input_kind,
                                                       const std::shared_ptr<Likelihood>& likelihood,
-                                                      RandomGenerator& init);
+                                                      RandomGenerator& init, bool masked = false);
 
 // Rows (time, channels, height, width): images. An encoder of the kind `network` embeds an image in `width`
 // numbers, and a decoder maps features to the likelihood's parameters. All images are predicted.
@@ -60,7 +61,7 @@ std::shared_ptr<SequenceElements> make_frame_elements(int64_t time, const std::v
                                                       const NetworkOptions& network, int64_t width,
                                                       int64_t hidden,
                                                       const std::shared_ptr<Likelihood>& likelihood,
-                                                      RandomGenerator& init);
+                                                      RandomGenerator& init, bool masked = false);
 
 // A causal network: the features of a step depend on its input, the inputs before it, and z.
 class SequenceDecoder : public torch::nn::Module {

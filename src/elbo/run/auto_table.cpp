@@ -69,13 +69,15 @@ bool holds_counts(const DataShape& shape, const torch::Tensor& sample, const Tab
 }
 
 // The setting of scVI (Lopez et al. 2018).
-void choose_counts(Choices& choices, int64_t features, int64_t warmup_steps) {
+void choose_counts(Choices& choices, const DataShape& shape, int64_t warmup_steps) {
+  const int64_t features = shape.features();
   choices.choose("model.name", "vae", "counts, such as of genes in cells: scVI (Lopez et al. 2018)");
   choices.choose("model.latent", std::clamp<int64_t>(features / 2, 1, 10), "scVI's size");
   choices.choose("model.likelihood", "negative_binomial",
                  "counts, which vary more than a Poisson distribution");
-  choices.choose("model.library", "observed",
-                 "sums of rows differ, which says nothing about their fractions");
+  if (!shape.masked)
+    choices.choose("model.library", "observed",
+                   "sums of rows differ, which says nothing about their fractions");
   choices.choose("model.warmup_steps", warmup_steps, warmup_reason);
   choices.choose("network.hidden", rounded(static_cast<double>(features) / 2, 8, 64, 128),
                  "half as wide as a row, from 64 to 128");
@@ -132,7 +134,7 @@ void choose_table(Choices& choices, Communicator& world, const Dataset& data, in
   const torch::Tensor sample = completed(some).to(torch::kFloat64);
   TableColumns table;
   if (shape.kind != "counts" && may_hold_whole_numbers(some.x)) table = look_at_columns(world, data);
-  if (holds_counts(shape, sample, table)) return choose_counts(choices, shape.features(), warmup_steps);
+  if (holds_counts(shape, sample, table)) return choose_counts(choices, shape, warmup_steps);
   const KindCounts kinds = count_kinds(table);
   const bool mixed = kinds.not_gaussian() > 0 && !one_quantity(table);
   const bool binary = mixed && kinds.gaussian + kinds.count + kinds.category == 0;

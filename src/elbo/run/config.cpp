@@ -63,6 +63,20 @@ void settle_input(RunConfig& config, const OptionTable& table) {
   if (config.network.input == "auto") config.network.input = counts ? "log1p" : "raw";
 }
 
+// Throws a usage Error for a likelihood of shares of the row's sum, which is unknown where elements are
+// missing.
+void require_sums_of_rows(const OptionTable& table) {
+  if (table.value("data.missing") != "mask") return;
+  for (const auto& [key, value] :
+       {std::pair{"model.likelihood", "multinomial"}, std::pair{"model.library", "observed"}})
+    if (table.value(key) == value)
+      usage_error(
+          "data.missing=mask: {}={} needs the sum of each row, which is unknown where values are missing; "
+          "use "
+          "a likelihood of single elements, such as poisson with model.library=none, or fill the values in",
+          key, value);
+}
+
 // The value that the last setting of the key gives, else "".
 std::string given(const std::vector<Setting>& settings, const std::string& key) {
   const auto last = std::find_if(settings.rbegin(), settings.rend(),
@@ -105,6 +119,7 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
   for (const Setting& setting : overrides) set(table, setting, "--");
 
   if (!written_by_elbo) require_settings_with_effect(table);
+  require_sums_of_rows(table);
   settle_length(config->train, from_file, name, overrides, written_by_elbo);
 
   TrainOptions& train = config->train;

@@ -15,7 +15,7 @@
 
 namespace elbo {
 
-// The values of a column in all training rows.
+// The observed values of a column in all training rows.
 struct ColumnValues {
   double lowest = 0, highest = 0;
   double mean = 0;     // of the rounded values: exact up to 2⁵³, whatever the number of ranks
