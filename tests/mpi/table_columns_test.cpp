@@ -54,6 +54,18 @@ TEST(TableColumns, ARowWithoutACategoryMakesColumnsOfTheirOwn) {
   }
 }
 
+TEST(TableColumns, MissingValuesSayNothing) {
+  RandomGenerator noise(Key(8));
+  const torch::Tensor age = (noise.uniform({rows_of_table, 1}) * 50).floor() + 20;
+  const torch::Tensor x = torch::cat({age, one_hot(3, 9), age}, 1);
+  torch::Tensor observed = noise.uniform({rows_of_table, 5}) < 0.9;
+  observed.narrow(0, 0, 100).narrow(1, 1, 3).fill_(false);  // the whole category
+  const TableColumns found =
+      look_at_columns(world(), RowsInMemory(x * observed, {}, observed), {.x = {5}, .kind = "tabular"});
+  EXPECT_EQ(columns_text(found.blocks), "gaussian:1,categorical:3,gaussian:1");
+  EXPECT_EQ(found.values[0].lowest, 20);
+}
+
 TEST(TableColumns, TakeTheCategoriesThatTheFileNames) {
   // The third category occurs in no row, and the second row has none.
   torch::Tensor x = torch::cat({one_hot(2, 5), torch::zeros({rows_of_table, 1}), one_hot(2, 6)}, 1);

@@ -41,7 +41,7 @@ class MixedTables(ProgramTest):
     def test_a_table_of_several_kinds(self):
         data = self.convert(people())
         with h5py.File(data) as file:
-            self.assertEqual(file.attrs["categories"], "4:3,7:2")
+            self.assertEqual(file.attrs["one_hot_columns"], "4:3,7:2")
         fingerprints = {self.train(ranks, f"run{ranks}", *SMALL, config=data) for ranks in (0, 2, 3)}
         self.assertEqual(len(fingerprints), 1)
         ini = (self.folder / "run0/run.ini").read_text()
@@ -109,6 +109,24 @@ class MixedTables(ProgramTest):
         self.train(2, "compound", "--data.x=/people", *SMALL, config=path)
         self.assertIn("likelihood_columns = gaussian:1,categorical:4,bernoulli:1", (self.folder / "compound/run.ini").read_text())
 
+    def test_missing_values(self):
+        rows = [list(row) for row in people(seed=3)]
+        rng = numpy.random.default_rng(4)
+        for row in rows:
+            for column in numpy.flatnonzero(rng.random(len(row)) < 0.1):
+                row[column] = ""
+        path = self.folder / "holes.csv"
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([("age", "income", "smokes", "visits", "city", "sex"), *rows])
+        data = self.folder / "holes.h5"
+        self.succeed(0, "convert", "csv", path, "--categories=one_hot", "--missing=keep", f"--out={data}")
+        fingerprints = {self.train(ranks, f"holes{ranks}", "--data.missing=mask", *SMALL, config=data) for ranks in (0, 2, 3)}
+        self.assertEqual(len(fingerprints), 1)
+        self.assertIn(f"likelihood_columns = {self.COLUMNS}", (self.folder / "holes0/run.ini").read_text())
+        self.succeed(0, "reconstruct", self.folder / "holes0", "--split=train", "--n=40", f"--out={self.folder / 'rows.h5'}")
+        with h5py.File(self.folder / "rows.h5") as file:
+            numpy.testing.assert_allclose(file["reconstruction"][()][:, 4:7].sum(1), 1, rtol=1e-5)
+
     def test_what_does_not_fit_is_refused(self):
         data = self.convert(people())
         self.train(0, "run", *SMALL, config=data)
@@ -132,10 +150,11 @@ class MixedTables(ProgramTest):
         # The rows of another file hold something else.
         with h5py.File(data) as file:
             x = file["train/x"][()]
-        for column, value, text in ((2, 2, "outside of [0, 1]: 2"), (3, -1, "below 0: -1")):
+        for column, value, text in ((2, 2, "outside of [0, 1]: 2"), (3, -1, "that is not a whole number of 0 or more: -1"),
+                                    (3, 2.5, "that is not a whole number of 0 or more: 2.5")):
             x_wrong = x.copy()
             x_wrong[17, column] = value
-            other = self.folder / f"other{column}.h5"
+            other = self.folder / f"other{column}_{value}.h5"
             with h5py.File(other, "w") as file:
                 file["train/x"] = x_wrong
                 file.attrs["kind"] = "tabular"
@@ -246,6 +265,9 @@ class Settings(ProgramTest):
             matrix["data"] = genes[genes > 0].astype("f4")
             matrix["indices"] = numpy.nonzero(genes)[1].astype("i4")
             matrix["indptr"] = numpy.append(0, numpy.cumsum((genes > 0).sum(1))).astype("i4")
+            for table, names in ("obs", genes.shape[0]), ("var", genes.shape[1]):
+                file[f"{table}/_index"] = numpy.array([f"{table}{i}" for i in range(names)], h5py.string_dtype())
+                file[table].attrs.update({"encoding-type": "dataframe", "_index": "_index"})
         for path in dense, sparse:
             found = self.chosen(path)
             self.assertEqual([found[key] for key in ("likelihood", "library", "latent")], ["negative_binomial", "observed", "10"])

@@ -66,7 +66,8 @@ std::vector<Choice> choices_for(Communicator& world, const RunConfig& given, con
   OptionTable table = chosen.table();
   std::erase_if(choices, [&](const Choice& choice) {
     const std::string& key = choice.setting.first;
-    return !table.has(key) || sets(line, key) || (key == "train.epochs" && given.train.steps > 0);
+    return !table.has(key) || sets(line, key) || (key == "train.epochs" && given.train.steps > 0) ||
+           (key == "data.normalize" && sets(line, "model.likelihood"));  // which decides what it needs
   });
   for (const Choice& choice : choices) table.set(choice.setting, "");
   for (const Setting& setting : line.settings) table.set(setting, "--");

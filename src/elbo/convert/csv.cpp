@@ -123,7 +123,7 @@ void convert_csv(const std::vector<std::string>& inputs, const Target& target, c
   rows.finish();
   out.write_texts("/features", plan.feature_names());
   if (const std::string categories = plan.categories(); !categories.empty() && options.window == 0)
-    out.attribute("/", "categories", categories);
+    out.attribute("/", "one_hot_columns", categories);
   for (const Feature& feature : plan.features())
     if (feature.meaning == Meaning::code) out.attribute("/features", plan.name_of(feature), feature.names);
   out.commit();

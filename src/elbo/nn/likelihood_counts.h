@@ -49,4 +49,12 @@ class Counts : public Likelihood {
   bool zero_inflated_;
 };
 
+// log p of whole numbers x, of mean μ and inverse dispersion θ: the variance is μ + μ²/θ (Lopez et al. 2018,
+// supplementary note 1). All float64; they broadcast.
+torch::Tensor negative_binomial_log_prob(const torch::Tensor& x, const torch::Tensor& log_mean,
+                                         const torch::Tensor& log_theta);
+// Samples, float64: mean and theta of the same shape.
+torch::Tensor sample_negative_binomial(const torch::Tensor& mean, const torch::Tensor& theta,
+                                       RandomGenerator& noise);
+
 }  // namespace elbo

@@ -17,43 +17,11 @@
 #include "elbo/base/error.h"
 #include "elbo/nn/columns.h"
 #include "elbo/nn/distributions.h"
+#include "elbo/nn/likelihood_counts.h"
 #include "elbo/nn/likelihood_parts.h"
 
 namespace elbo {
 namespace {
-
-// All values broadcast. In float64, as log Γ of a large count loses the digits of the differences.
-torch::Tensor count_log_prob(const torch::Tensor& x, const torch::Tensor& log_mean,
-                             const torch::Tensor& log_dispersion) {
-  const torch::Tensor n = x.to(torch::kFloat64), log_r = log_dispersion.to(torch::kFloat64),
-                      log_m = log_mean.to(torch::kFloat64), r = log_r.exp(),
-                      log_sum = torch::logaddexp(log_r, log_m);  // log(r + μ)
-  return (torch::lgamma(n + r) - torch::lgamma(r) - torch::lgamma(n + 1) + r * (log_r - log_sum) +
-          n * (log_m - log_sum))
-      .to(log_mean.scalar_type());
-}
-
-// The smallest n whose cumulative probability is above u, for each element of float64 tensors on the CPU.
-torch::Tensor count_quantile(const torch::Tensor& u, const torch::Tensor& log_mean,
-                             const torch::Tensor& log_dispersion) {
-  constexpr int64_t most = 1 << 22;
-  torch::Tensor found = torch::empty_like(u);
-  for (int64_t i = 0; i < u.numel(); ++i) {
-    const double log_r = log_dispersion.const_data_ptr<double>()[i], r = std::exp(log_r),
-                 mean = std::exp(log_mean.const_data_ptr<double>()[i]);
-    double log_p = -r * std::log1p(mean / r);  // of n = 0
-    double cumulative = std::exp(log_p);
-    int64_t n = 0;
-    while (cumulative <= u.const_data_ptr<double>()[i] && n < most) {
-      log_p +=
-          std::log((static_cast<double>(n) + r) / static_cast<double>(n + 1)) + std::log(mean / (r + mean));
-      cumulative += std::exp(log_p);
-      ++n;
-    }
-    found.mutable_data_ptr<double>()[i] = static_cast<double>(n);
-  }
-  return found;
-}
 
 class Mixed : public Likelihood {
  public:
@@ -68,7 +36,7 @@ class Mixed : public Likelihood {
   torch::Tensor mean(const torch::Tensor& decoded) const override {
     return by_block(decoded, [](const ColumnBlock& block, const torch::Tensor& params, const Place&) {
       if (block.kind == ColumnKind::bernoulli) return params.sigmoid();
-      if (block.kind == ColumnKind::count) return log_mean(params).exp();
+      if (block.kind == ColumnKind::count) return log_mean(params).exp().to(params.scalar_type());
       return block.kind == ColumnKind::categorical ? params.softmax(-1) : params;
     });
   }
@@ -121,7 +89,8 @@ class Mixed : public Likelihood {
       if (block.kind == ColumnKind::bernoulli) return values * params - torch::softplus(params);
       if (block.kind == ColumnKind::categorical) return values * params.log_softmax(-1);
       if (block.kind == ColumnKind::count)
-        return count_log_prob(values, log_mean(params), log_dispersion(place));
+        return negative_binomial_log_prob(values.to(torch::kFloat64), log_mean(params), log_dispersion(place))
+            .to(params.scalar_type());
       const double half_log_two_pi = 0.5 * std::log(2.0 * std::numbers::pi);
       const torch::Tensor log_sigma = log_scale(place);
       return -0.5 * ((values - params) * (-log_sigma).exp()).square() - log_sigma - half_log_two_pi;
@@ -136,17 +105,16 @@ class Mixed : public Likelihood {
   }
   // The variance is then between μ (1 + μ e⁻¹⁰), almost that of a Poisson distribution, and μ (1 + μ e¹⁰).
   torch::Tensor log_dispersion(const Place& place) const {
-    return bounded(dispersion_.narrow(0, place.of_kind, place.columns), -10, 10);
+    return bounded(dispersion_.narrow(0, place.of_kind, place.columns), -10, 10).to(torch::kFloat64);
   }
-  static torch::Tensor log_mean(const torch::Tensor& params) { return bounded(params, -20, 20); }
+  static torch::Tensor log_mean(const torch::Tensor& params) {  // float64
+    return bounded(params, -20, 20).to(torch::kFloat64);
+  }
 
   torch::Tensor sample_counts(const torch::Tensor& params, const Place& place, RandomGenerator& noise) const {
-    const auto plain = [](const torch::Tensor& value) {
-      return value.to(torch::kFloat64).cpu().contiguous();
-    };
-    return count_quantile(plain(noise.uniform(params.sizes())), plain(log_mean(params)),
-                          plain(log_dispersion(place).expand_as(params)))
-        .to(params.options());
+    const torch::Tensor mean = log_mean(params).exp();
+    return sample_negative_binomial(mean, log_dispersion(place).exp().expand_as(mean), noise)
+        .to(params.scalar_type());
   }
 
   std::vector<ColumnBlock> blocks_;

@@ -22,9 +22,7 @@ Dispersion find_dispersion(const LikelihoodOptions& options, const LikelihoodRow
   return Dispersion::element_and_class;
 }
 
-// Mean μ and inverse dispersion θ: the variance is μ + μ²/θ (Lopez et al. 2018, supplementary note 1). log p
-// = log Γ(x+θ) - log Γ(θ) - log x! + θ log(θ/(θ+μ)) + x log(μ/(θ+μ)), with the last two logarithms from log μ
-// - log θ, which keeps their digits for every ratio.
+// Mean μ and inverse dispersion θ, which the likelihood learns or the decoder predicts.
 class NegativeBinomial : public Counts {
  public:
   NegativeBinomial(const LikelihoodOptions& options, const LikelihoodRows& rows, bool zero_inflated)
@@ -59,18 +57,13 @@ class NegativeBinomial : public Counts {
 
   torch::Tensor log_prob_of_counts(const torch::Tensor& x, const torch::Tensor& log_mean,
                                    const torch::Tensor& decoded) const override {
-    const torch::Tensor log_theta = log_inverse_dispersion(decoded, batched_param_dim),
-                        theta = log_theta.exp();
-    const torch::Tensor log_ratio = log_mean - log_theta;
-    return (x + theta).lgamma() - theta.lgamma() - (x + 1).lgamma() + theta * torch::log_sigmoid(-log_ratio) +
-           x * torch::log_sigmoid(log_ratio);
+    return negative_binomial_log_prob(x, log_mean, log_inverse_dispersion(decoded, batched_param_dim));
   }
 
-  // A Poisson distribution whose mean has a Gamma distribution.
   torch::Tensor sample_counts(const torch::Tensor& mean, const torch::Tensor& decoded,
                               RandomGenerator& noise) const override {
     const torch::Tensor theta = log_inverse_dispersion(decoded, param_dim).exp().expand_as(mean);
-    return sample_poisson(sample_gamma(theta, noise) * mean / theta, noise);
+    return sample_negative_binomial(mean, theta, noise);
   }
 
   Dispersion dispersion_;
@@ -79,6 +72,21 @@ class NegativeBinomial : public Counts {
 };
 
 }  // namespace
+
+// log p = log Γ(x+θ) - log Γ(θ) - log x! + θ log(θ/(θ+μ)) + x log(μ/(θ+μ)), with the last two logarithms from
+// log μ - log θ, which keeps their digits for every ratio.
+torch::Tensor negative_binomial_log_prob(const torch::Tensor& x, const torch::Tensor& log_mean,
+                                         const torch::Tensor& log_theta) {
+  const torch::Tensor theta = log_theta.exp(), log_ratio = log_mean - log_theta;
+  return (x + theta).lgamma() - theta.lgamma() - (x + 1).lgamma() + theta * torch::log_sigmoid(-log_ratio) +
+         x * torch::log_sigmoid(log_ratio);
+}
+
+// A Poisson distribution whose mean has a Gamma distribution.
+torch::Tensor sample_negative_binomial(const torch::Tensor& mean, const torch::Tensor& theta,
+                                       RandomGenerator& noise) {
+  return sample_poisson(sample_gamma(theta, noise) * mean / theta, noise);
+}
 
 std::shared_ptr<Likelihood> negative_binomial_likelihood(const LikelihoodOptions& options,
                                                          const LikelihoodRows& rows) {

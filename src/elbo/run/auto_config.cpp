@@ -109,10 +109,10 @@ void choose_channels(Choices& choices, const DataShape& shape) {
                  "each layer halves the sides, to at most 7");
 }
 
+int64_t warmup_steps(const Length& length) { return std::max<int64_t>(1, length.steps() / 5); }
+
 void choose_warmup(Choices& choices, const Length& length) {
-  choices.choose(
-      "model.warmup_steps", std::max<int64_t>(1, length.steps() / 5),
-      "the KL term's weight rises over a fifth of the run, so that z is used (Bowman et al. 2016)");
+  choices.choose("model.warmup_steps", warmup_steps(length), warmup_reason);
 }
 
 void choose_text(Choices& choices, const Length& length) {
@@ -172,26 +172,6 @@ void choose_recommender(Choices& choices, const Dataset& data, const Length& len
                  "the weight rises over half of the run");
   choices.choose("network.hidden", 3 * latent, "three times the latent size");
   choices.choose("network.activation", "tanh", "as in the paper");
-  choices.choose("network.input", "l2", "rows of length 1, as in the paper");
-}
-
-// Whether the rows of a sample are whole numbers of 0 or more; normalised counts are not.
-bool hold_counts(const Dataset& data) {
-  const torch::Tensor x = observed_or_zero(sample_rows(data.split("train"), data.shape().features()));
-  return x.ge(0).logical_and(x.eq(x.round())).all().item<bool>();
-}
-
-// The setting of scVI (Lopez et al. 2018).
-void choose_counts(Choices& choices, const Dataset& data, const Length& length) {
-  const int64_t features = data.shape().features();
-  choices.choose("model.name", "vae", "counts, such as of genes in cells: scVI (Lopez et al. 2018)");
-  choices.choose("model.latent", std::min<int64_t>(10, std::max<int64_t>(1, features / 2)), "scVI's size");
-  choices.choose("model.likelihood", "negative_binomial",
-                 "counts, which vary more than a Poisson distribution");
-  choices.choose("model.library", "observed", "rows have sums of their own, which say nothing about them");
-  choose_warmup(choices, length);
-  choices.choose("network.hidden", rounded(static_cast<double>(features) / 2, 8, 64, 128),
-                 "half as wide as a row, from 64 to 128");
 }
 
 // Images, and rows of other kinds.
@@ -240,14 +220,12 @@ std::vector<Choice> auto_config(Communicator& world, const Dataset& data, const 
     choose_text(choices, length);
   else if (shape.kind == "interactions")
     choose_recommender(choices, data, length);
-  else if (shape.kind == "counts" && hold_counts(data))
-    choose_counts(choices, data, length);
   else if (sequence && shape.x.size() == 4)
     choose_video(choices, world, data, length);
   else if (sequence && shape.x.size() == 2)
     choose_vrnn(choices, world, data, length);
   else if (shape.x.size() == 1 && shape.kind != "audio")
-    choose_table(choices, world, data);
+    choose_table(choices, world, data, warmup_steps(length));
   else
     choose_vae(choices, world, data);
   choose_length(choices, length, limit, fewest_steps);

@@ -68,14 +68,17 @@ bool holds_counts(const DataShape& shape, const torch::Tensor& sample, const Tab
   return one_quantity(table) && highest * static_cast<double>(table.values.size()) > large * total;
 }
 
-// scVI (Lopez et al. 2018).
-void choose_counts(Choices& choices, int64_t columns) {
-  choices.choose("model.name", "vae", "counts, as in scVI (Lopez et al. 2018)");
-  choices.choose("model.latent", std::clamp<int64_t>(columns / 2, 1, 10),
-                 "as in scVI, where columns are many");
-  choices.choose("model.likelihood", "negative_binomial", "whole numbers of large dispersion");
-  choices.choose("model.library", "observed", "the sum of a row is given: z explains the fractions");
-  choices.choose("network.hidden", 128, "as in scVI");
+// The setting of scVI (Lopez et al. 2018).
+void choose_counts(Choices& choices, int64_t features, int64_t warmup_steps) {
+  choices.choose("model.name", "vae", "counts, such as of genes in cells: scVI (Lopez et al. 2018)");
+  choices.choose("model.latent", std::clamp<int64_t>(features / 2, 1, 10), "scVI's size");
+  choices.choose("model.likelihood", "negative_binomial",
+                 "counts, which vary more than a Poisson distribution");
+  choices.choose("model.library", "observed",
+                 "sums of rows differ, which says nothing about their fractions");
+  choices.choose("model.warmup_steps", warmup_steps, warmup_reason);
+  choices.choose("network.hidden", rounded(static_cast<double>(features) / 2, 8, 64, 128),
+                 "half as wide as a row, from 64 to 128");
 }
 
 torch::Tensor standardized(const torch::Tensor& sample) {
@@ -122,13 +125,14 @@ void choose_gaussian_table(Choices& choices, bool standardize) {
 
 }  // namespace
 
-void choose_table(Choices& choices, Communicator& world, const Dataset& data) {
+void choose_table(Choices& choices, Communicator& world, const Dataset& data, int64_t warmup_steps) {
   const RowSource& rows = data.split("train");
   const DataShape& shape = data.shape();
-  const torch::Tensor sample = completed(sample_rows(rows, shape.features())).to(torch::kFloat64);
+  const Batch some = sample_rows(rows, shape.features());
+  const torch::Tensor sample = completed(some).to(torch::kFloat64);
   TableColumns table;
-  if (shape.kind != "counts" && may_hold_whole_numbers(sample)) table = look_at_columns(world, data);
-  if (holds_counts(shape, sample, table)) return choose_counts(choices, shape.features());
+  if (shape.kind != "counts" && may_hold_whole_numbers(some.x)) table = look_at_columns(world, data);
+  if (holds_counts(shape, sample, table)) return choose_counts(choices, shape.features(), warmup_steps);
   const KindCounts kinds = count_kinds(table);
   const bool mixed = kinds.not_gaussian() > 0 && !one_quantity(table);
   const bool binary = mixed && kinds.gaussian + kinds.count + kinds.category == 0;

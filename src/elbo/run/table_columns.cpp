@@ -26,11 +26,15 @@ class ColumnPass {
         largest_(static_cast<size_t>(5 * columns), -std::numeric_limits<double>::infinity()),
         sums_(static_cast<size_t>(2 * columns), 0) {}
 
-  void add(const torch::Tensor& x) {  // (n, columns)
+  void add(const Batch& batch) {  // x (n, columns)
+    const torch::Tensor x = batch.x.contiguous();
+    const torch::Tensor mask = batch.observed.defined() ? batch.observed.contiguous() : torch::Tensor();
     const auto* row = x.const_data_ptr<float>();
+    const bool* observed = mask.defined() ? mask.const_data_ptr<bool>() : nullptr;
     for (int64_t i = 0; i < x.size(0); ++i, row += columns_) {
-      add_values(row);
-      add_ones(row);
+      add_values(row, observed);
+      add_ones(row, observed);
+      if (observed != nullptr) observed += columns_;
     }
   }
 
@@ -71,8 +75,10 @@ class ColumnPass {
   }
   static void raise(double& to, double by) { to = std::max(to, by); }
 
-  void add_values(const float* row) {
+  // observed: of the columns of the row; null where none is missing.
+  void add_values(const float* row, const bool* observed) {
     for (int64_t i = 0; i < columns_; ++i) {
+      if (observed != nullptr && !observed[i]) continue;
       const double x = row[i];
       raise(at(value, i), x);
       raise(at(negative, i), -x);
@@ -82,15 +88,21 @@ class ColumnPass {
     }
   }
 
-  void add_ones(const float* row) {
-    auto first = static_cast<double>(columns_), second = first;  // places of the next two ones
+  // A missing value may be the 1 of its row.
+  void add_ones(const float* row, const bool* observed) {
+    const auto none = static_cast<double>(columns_);
+    double first = none, next = none,
+           after_next = none;  // places: of a 1 or a missing value; of the next two ones
     for (int64_t i = columns_ - 1; i >= 0; --i) {
-      if (row[i] == 1) {
-        second = first;
-        first = static_cast<double>(i);
+      const auto place = static_cast<double>(i);
+      const bool missing = observed != nullptr && !observed[i];
+      if (missing || row[i] == 1) first = place;
+      if (!missing && row[i] == 1) {
+        after_next = next;
+        next = place;
       }
       raise(at(first_one, i), first);
-      raise(at(negative_second_one, i), -second);
+      raise(at(negative_second_one, i), -after_next);
     }
   }
 
@@ -126,9 +138,9 @@ std::map<int64_t, int64_t> parse_categories(const std::string& text, int64_t col
     if (wrong == std::errc() && colon != end && *colon == ':') std::from_chars(colon + 1, end, width);
     if (first < 0 || width < 2 || first > columns - width)
       usage_error(
-          "the data set's root attribute categories is \"{}\"; expected the first column of each category "
-          "and "
-          "the number of its columns within {} columns, such as 4:3,7:2; correct it, or delete it",
+          "the data set's root attribute one_hot_columns is \"{}\"; expected the first column of each "
+          "category "
+          "and the number of its columns within {} columns, such as 4:3,7:2; correct it, or delete it",
           text, columns);
     widths[first] = width;
   }
@@ -149,13 +161,12 @@ TableColumns look_at_columns(Communicator& world, const RowSource& rows, const D
                              const std::string& named_categories) {
   const RowPass pass(world, rows, shape.features());
   ColumnPass columns(shape.features());
-  for (int64_t part = pass.own().first; part < pass.own().end; ++part)
-    columns.add(pass.read(part).x.contiguous());
+  for (int64_t part = pass.own().first; part < pass.own().end; ++part) columns.add(pass.read(part));
   return columns.conclude(world, parse_categories(named_categories, shape.features()));
 }
 
 TableColumns look_at_columns(Communicator& world, const Dataset& data) {
-  return look_at_columns(world, data.split("train"), data.shape(), data.attribute("categories"));
+  return look_at_columns(world, data.split("train"), data.shape(), data.attribute("one_hot_columns"));
 }
 
 void settle_columns(Communicator& world, RunConfig& config, const Dataset& data, const Checkpoint* start) {
