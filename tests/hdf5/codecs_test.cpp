@@ -190,8 +190,8 @@ std::vector<std::vector<Codec>> pipelines(unsigned element_size) {
 
 TEST(Bitshuffle, BlocksOfEverySizeAreUnshuffled) {
   std::mt19937 dice(2);
-  for (const size_t element_size : {1, 2, 3, 4, 8, 16})
-    for (const size_t elements : {7, 8, 504, 512, 520, 1037, 9000}) {
+  for (const size_t element_size : std::vector<size_t>{1, 2, 3, 4, 8, 16})
+    for (const size_t elements : std::vector<size_t>{7, 8, 504, 512, 520, 1037, 9000}) {
       Bytes data(elements * element_size);
       for (uint8_t& byte : data) byte = static_cast<uint8_t>(dice());
       const size_t block = std::max<size_t>(8192 / element_size / 8 * 8, 128);

@@ -22,7 +22,7 @@ uint64_t transpose_bits(uint64_t matrix) {
 }
 
 // Exchanges what the mask, shifted to the left, selects in `a` with what it selects in `b`.
-inline void exchange(uint64_t& a, uint64_t& b, int shift, uint64_t mask) {
+inline void exchange(uint64_t& a, uint64_t& b, unsigned shift, uint64_t mask) {
   const uint64_t changed = ((a >> shift) ^ b) & mask;
   b ^= changed;
   a ^= changed << shift;
@@ -37,14 +37,14 @@ ELBO_VECTORIZE size_t transpose_many(const uint8_t* bits, size_t row, uint8_t* b
                                           0x00FF00FF00FF00FFU, 0x0000FFFF0000FFFFU, 0x00000000FFFFFFFFU};
   size_t group = 0;
   for (; group + groups <= row; group += groups) {
-    std::array<std::array<uint64_t, words>, 8> x;
+    std::array<std::array<uint64_t, words>, 8> x{};
     for (size_t bit = 0; bit < 8; ++bit) std::memcpy(x[bit].data(), bits + bit * row + group, groups);
     for (size_t stage = 0; stage < masks.size(); ++stage) {
       const size_t distance = size_t{1} << (stage % 3);
       for (size_t a = 0; a < 8; ++a)
         if ((a & distance) == 0)
           for (size_t word = 0; word < words; ++word)
-            exchange(x[a][word], x[a + distance][word], 1 << stage, masks[stage]);
+            exchange(x[a][word], x[a + distance][word], 1U << stage, masks[stage]);
     }
     for (size_t word = 0; word < words; ++word)
       for (size_t k = 0; k < 8; ++k) std::memcpy(bytes + 8 * (group + 8 * word + k), &x[k][word], 8);
