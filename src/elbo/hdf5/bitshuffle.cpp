@@ -21,31 +21,36 @@ uint64_t transpose_bits(uint64_t matrix) {
   return matrix ^ t ^ (t << 28);
 }
 
-// Exchanges what the mask, shifted to the left, selects in `a` with what it selects in `b`.
-inline void exchange(uint64_t& a, uint64_t& b, unsigned shift, uint64_t mask) {
-  const uint64_t changed = ((a >> shift) ^ b) & mask;
-  b ^= changed;
-  a ^= changed << shift;
+constexpr size_t words = 8;
+using Words = std::array<std::array<uint64_t, words>, 8>;
+
+// Exchanges what the mask, shifted to the left, selects in x[i] with what it selects in x[i + distance].
+template <size_t distance, unsigned shift, uint64_t mask>
+inline void exchange(Words& x) {
+  for (size_t i = 0; i < 8; ++i)
+    if ((i & distance) == 0)
+      for (size_t word = 0; word < words; ++word) {
+        const uint64_t changed = ((x[i][word] >> shift) ^ x[i + distance][word]) & mask;
+        x[i + distance][word] ^= changed;
+        x[i][word] ^= changed << shift;
+      }
 }
 
 // The bits of one byte of elements: `row` bytes with the lowest bit of all, then as many with the next bit,
 // …. Gives that byte of each element. Many elements at a time: the matrices of 8x8 bits in 64 groups of 8
 // elements are transposed at once, and then the matrices of 8x8 bytes. Returns how many groups that were.
 ELBO_VECTORIZE size_t transpose_many(const uint8_t* bits, size_t row, uint8_t* bytes) {
-  constexpr size_t words = 8, groups = 8 * words;
-  constexpr std::array<uint64_t, 6> masks{0x5555555555555555U, 0x3333333333333333U, 0x0F0F0F0F0F0F0F0FU,
-                                          0x00FF00FF00FF00FFU, 0x0000FFFF0000FFFFU, 0x00000000FFFFFFFFU};
+  constexpr size_t groups = 8 * words;
   size_t group = 0;
+  Words x{};
   for (; group + groups <= row; group += groups) {
-    std::array<std::array<uint64_t, words>, 8> x{};
     for (size_t bit = 0; bit < 8; ++bit) std::memcpy(x[bit].data(), bits + bit * row + group, groups);
-    for (size_t stage = 0; stage < masks.size(); ++stage) {
-      const size_t distance = size_t{1} << (stage % 3);
-      for (size_t a = 0; a < 8; ++a)
-        if ((a & distance) == 0)
-          for (size_t word = 0; word < words; ++word)
-            exchange(x[a][word], x[a + distance][word], 1U << stage, masks[stage]);
-    }
+    exchange<1, 1, 0x5555555555555555U>(x);
+    exchange<2, 2, 0x3333333333333333U>(x);
+    exchange<4, 4, 0x0F0F0F0F0F0F0F0FU>(x);
+    exchange<1, 8, 0x00FF00FF00FF00FFU>(x);
+    exchange<2, 16, 0x0000FFFF0000FFFFU>(x);
+    exchange<4, 32, 0x00000000FFFFFFFFU>(x);
     for (size_t word = 0; word < words; ++word)
       for (size_t k = 0; k < 8; ++k) std::memcpy(bytes + 8 * (group + 8 * word + k), &x[k][word], 8);
   }
@@ -55,12 +60,13 @@ ELBO_VECTORIZE size_t transpose_many(const uint8_t* bits, size_t row, uint8_t* b
 // n elements, a multiple of 8. Input: for each bit of an element, a row with that bit of all elements, the
 // first element in the lowest bit.
 void unshuffle_block(const uint8_t* in, size_t n, size_t element_size, uint8_t* out) {
-  thread_local std::vector<uint8_t> planes;  // byte 0 of all elements, then byte 1, …
-  planes.resize(n * element_size);
+  thread_local std::vector<uint8_t> buffer;
+  buffer.resize(n * element_size);
+  uint8_t* planes = element_size == 1 ? out : buffer.data();  // byte 0 of all elements, then byte 1, …
   const size_t row = n / 8;
   for (size_t byte = 0; byte < element_size; ++byte) {
     const uint8_t* bits = in + byte * n;
-    uint8_t* plane = planes.data() + byte * n;
+    uint8_t* plane = planes + byte * n;
     for (size_t group = transpose_many(bits, row, plane); group < row; ++group) {
       uint64_t matrix = 0;
       for (size_t bit = 0; bit < 8; ++bit) matrix |= uint64_t{bits[bit * row + group]} << (8 * bit);
@@ -68,7 +74,7 @@ void unshuffle_block(const uint8_t* in, size_t n, size_t element_size, uint8_t* 
       std::memcpy(plane + 8 * group, &matrix, sizeof matrix);
     }
   }
-  interleave(planes.data(), n, element_size, out);
+  if (element_size > 1) interleave(planes, n, element_size, out);
 }
 
 size_t default_block(size_t element_size) {
