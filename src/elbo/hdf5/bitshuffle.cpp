@@ -21,15 +21,15 @@ uint64_t transpose_bits(uint64_t matrix) {
   return matrix ^ t ^ (t << 28);
 }
 
-constexpr size_t words = 8;
-using Words = std::array<std::array<uint64_t, words>, 8>;
+constexpr size_t words_at_once = 8;
+using Words = std::array<std::array<uint64_t, words_at_once>, 8>;
 
 // Exchanges what the mask, shifted to the left, selects in x[i] with what it selects in x[i + distance].
 template <size_t distance, unsigned shift, uint64_t mask>
 inline void exchange(Words& x) {
   for (size_t i = 0; i < 8; ++i)
     if ((i & distance) == 0)
-      for (size_t word = 0; word < words; ++word) {
+      for (size_t word = 0; word < words_at_once; ++word) {
         const uint64_t changed = ((x[i][word] >> shift) ^ x[i + distance][word]) & mask;
         x[i + distance][word] ^= changed;
         x[i][word] ^= changed << shift;
@@ -40,7 +40,7 @@ inline void exchange(Words& x) {
 // …. Gives that byte of each element. Many elements at a time: the matrices of 8x8 bits in 64 groups of 8
 // elements are transposed at once, and then the matrices of 8x8 bytes. Returns how many groups that were.
 ELBO_VECTORIZE size_t transpose_many(const uint8_t* bits, size_t row, uint8_t* bytes) {
-  constexpr size_t groups = 8 * words;
+  constexpr size_t groups = 8 * words_at_once;
   size_t group = 0;
   Words x{};
   for (; group + groups <= row; group += groups) {
@@ -51,7 +51,7 @@ ELBO_VECTORIZE size_t transpose_many(const uint8_t* bits, size_t row, uint8_t* b
     exchange<1, 8, 0x00FF00FF00FF00FFU>(x);
     exchange<2, 16, 0x0000FFFF0000FFFFU>(x);
     exchange<4, 32, 0x00000000FFFFFFFFU>(x);
-    for (size_t word = 0; word < words; ++word)
+    for (size_t word = 0; word < words_at_once; ++word)
       for (size_t k = 0; k < 8; ++k) std::memcpy(bytes + 8 * (group + 8 * word + k), &x[k][word], 8);
   }
   return group;
