@@ -188,6 +188,19 @@ std::vector<std::vector<Codec>> pipelines(unsigned element_size) {
           {bits(0, 0), zstd_only}};
 }
 
+TEST(Bitshuffle, BlocksOfEverySizeAreUnshuffled) {
+  std::mt19937 dice(2);
+  for (const size_t element_size : std::vector<size_t>{1, 2, 3, 4, 8, 16})
+    for (const size_t elements : std::vector<size_t>{7, 8, 504, 512, 520, 1037, 9000}) {
+      Bytes data(elements * element_size);
+      for (uint8_t& byte : data) byte = static_cast<uint8_t>(dice());
+      const size_t block = std::max<size_t>(8192 / element_size / 8 * 8, 128);
+      Bytes bytes = bitshuffle(data, element_size, block, {});
+      undo_bitshuffle(bytes, element_size);
+      EXPECT_EQ(bytes, data) << elements << " elements of " << element_size;
+    }
+}
+
 TEST_F(CodecsTest, ChunksOfEveryFilterAreReadDirectly) {
   std::mt19937 dice(1);
   torch::Tensor numbers = torch::empty({100, 7}, torch::kFloat64);

@@ -56,9 +56,9 @@ struct Walk {
   void look_at(const std::string& path) {
     if (role_meant(last_part(path)) == ArrayRole::labels) return;
     const std::vector<int64_t> shape = file.describe(path).shape;
-    if (shape.empty() || shape.front() < 2) return;
+    if (shape.empty()) return;
     if (why_no_rows(file, path).empty()) {
-      found.push_back(path);
+      if (shape.front() > 1) found.push_back(path);
     } else if (const int64_t size = c10::multiply_integers(shape); size > largest_size) {
       largest = path;
       largest_size = size;

@@ -1,7 +1,11 @@
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <stdexcept>
 
+#include "elbo/base/vectorize.h"
 #include "elbo/hdf5/codecs.h"
+#include "elbo/hdf5/interleave.h"
 
 namespace elbo {
 namespace {
@@ -17,18 +21,60 @@ uint64_t transpose_bits(uint64_t matrix) {
   return matrix ^ t ^ (t << 28);
 }
 
+constexpr size_t words_at_once = 8;
+using Words = std::array<std::array<uint64_t, words_at_once>, 8>;
+
+// Exchanges what the mask, shifted to the left, selects in x[i] with what it selects in x[i + distance].
+template <size_t distance, unsigned shift, uint64_t mask>
+inline void exchange(Words& x) {
+  for (size_t i = 0; i < 8; ++i)
+    if ((i & distance) == 0)
+      for (size_t word = 0; word < words_at_once; ++word) {
+        const uint64_t changed = ((x[i][word] >> shift) ^ x[i + distance][word]) & mask;
+        x[i + distance][word] ^= changed;
+        x[i][word] ^= changed << shift;
+      }
+}
+
+// The bits of one byte of elements: `row` bytes with the lowest bit of all, then as many with the next bit,
+// …. Gives that byte of each element. Many elements at a time: the matrices of 8x8 bits in 64 groups of 8
+// elements are transposed at once, and then the matrices of 8x8 bytes. Returns how many groups that were.
+ELBO_VECTORIZE size_t transpose_many(const uint8_t* bits, size_t row, uint8_t* bytes) {
+  constexpr size_t groups = 8 * words_at_once;
+  size_t group = 0;
+  Words x{};
+  for (; group + groups <= row; group += groups) {
+    for (size_t bit = 0; bit < 8; ++bit) std::memcpy(x[bit].data(), bits + bit * row + group, groups);
+    exchange<1, 1, 0x5555555555555555U>(x);
+    exchange<2, 2, 0x3333333333333333U>(x);
+    exchange<4, 4, 0x0F0F0F0F0F0F0F0FU>(x);
+    exchange<1, 8, 0x00FF00FF00FF00FFU>(x);
+    exchange<2, 16, 0x0000FFFF0000FFFFU>(x);
+    exchange<4, 32, 0x00000000FFFFFFFFU>(x);
+    for (size_t word = 0; word < words_at_once; ++word)
+      for (size_t k = 0; k < 8; ++k) std::memcpy(bytes + 8 * (group + 8 * word + k), &x[k][word], 8);
+  }
+  return group;
+}
+
 // n elements, a multiple of 8. Input: for each bit of an element, a row with that bit of all elements, the
 // first element in the lowest bit.
 void unshuffle_block(const uint8_t* in, size_t n, size_t element_size, uint8_t* out) {
+  thread_local std::vector<uint8_t> buffer;
+  buffer.resize(n * element_size);
+  uint8_t* planes = element_size == 1 ? out : buffer.data();  // byte 0 of all elements, then byte 1, …
   const size_t row = n / 8;
-  for (size_t byte = 0; byte < element_size; ++byte)
-    for (size_t group = 0; group < row; ++group) {
-      uint64_t bits = 0;
-      for (size_t bit = 0; bit < 8; ++bit) bits |= uint64_t{in[(8 * byte + bit) * row + group]} << (8 * bit);
-      bits = transpose_bits(bits);
-      uint8_t* to = out + 8 * group * element_size + byte;
-      for (size_t i = 0; i < 8; ++i) to[i * element_size] = static_cast<uint8_t>(bits >> (8 * i));
+  for (size_t byte = 0; byte < element_size; ++byte) {
+    const uint8_t* bits = in + byte * n;
+    uint8_t* plane = planes + byte * n;
+    for (size_t group = transpose_many(bits, row, plane); group < row; ++group) {
+      uint64_t matrix = 0;
+      for (size_t bit = 0; bit < 8; ++bit) matrix |= uint64_t{bits[bit * row + group]} << (8 * bit);
+      matrix = transpose_bits(matrix);
+      std::memcpy(plane + 8 * group, &matrix, sizeof matrix);
     }
+  }
+  if (element_size > 1) interleave(planes, n, element_size, out);
 }
 
 size_t default_block(size_t element_size) {

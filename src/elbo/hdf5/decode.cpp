@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "elbo/hdf5/codecs.h"
+#include "elbo/hdf5/interleave.h"
 
 namespace elbo {
 namespace {
@@ -86,11 +87,7 @@ void unshuffle(Bytes& bytes, size_t element_size) {
   const size_t elements = bytes.size() / element_size;
   if (element_size < 2 || elements < 2) return;
   Bytes out(bytes.size());
-  for (size_t byte = 0; byte < element_size; ++byte) {
-    const uint8_t* from = bytes.data() + byte * elements;
-    uint8_t* to = out.data() + byte;
-    for (size_t i = 0; i < elements; ++i) to[i * element_size] = from[i];
-  }
+  interleave(bytes.data(), elements, element_size, out.data());
   std::copy(bytes.begin() + static_cast<int64_t>(elements * element_size), bytes.end(),
             out.begin() + static_cast<int64_t>(elements * element_size));
   bytes = std::move(out);
