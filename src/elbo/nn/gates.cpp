@@ -15,7 +15,7 @@ using torch::autograd::variable_list;
 const float* data_of(const torch::Tensor& x) { return x.const_data_ptr<float>(); }
 
 // Rows of `hidden` numbers: the function of each part of a row of gates.
-void apply(Elementary function, float* row, int64_t first, int64_t end, int64_t hidden) {
+void map_parts(Elementary function, float* row, int64_t first, int64_t end, int64_t hidden) {
   map(function, row + first * hidden, (end - first) * hidden, row + first * hidden);
 }
 
@@ -34,9 +34,9 @@ class PortableGru : public torch::autograd::Function<PortableGru> {
       float *g = gates.mutable_data_ptr<float>() + 3 * hidden * row,
             *out = next.mutable_data_ptr<float>() + hidden * row;
       for (int64_t j = 0; j < 2 * hidden; ++j) g[j] = i[j] + h[j];
-      apply(Elementary::sigmoid, g, 0, 2, hidden);
+      map_parts(Elementary::sigmoid, g, 0, 2, hidden);
       for (int64_t j = 0; j < hidden; ++j) g[2 * hidden + j] = i[2 * hidden + j] + g[j] * h[2 * hidden + j];
-      apply(Elementary::tanh, g, 2, 3, hidden);
+      map_parts(Elementary::tanh, g, 2, 3, hidden);
       for (int64_t j = 0; j < hidden; ++j)
         out[j] = g[2 * hidden + j] + g[hidden + j] * (s[j] - g[2 * hidden + j]);
     }
@@ -89,9 +89,9 @@ class PortableLstm : public torch::autograd::Function<PortableLstm> {
             *t = squashed.mutable_data_ptr<float>() + hidden * row,
             *out = next.mutable_data_ptr<float>() + 2 * hidden * row;
       const float* c = data_of(before) + hidden * row;
-      apply(Elementary::sigmoid, g, 0, 2, hidden);
-      apply(Elementary::tanh, g, 2, 3, hidden);
-      apply(Elementary::sigmoid, g, 3, 4, hidden);
+      map_parts(Elementary::sigmoid, g, 0, 2, hidden);
+      map_parts(Elementary::tanh, g, 2, 3, hidden);
+      map_parts(Elementary::sigmoid, g, 3, 4, hidden);
       for (int64_t j = 0; j < hidden; ++j) out[hidden + j] = g[hidden + j] * c[j] + g[j] * g[2 * hidden + j];
       map(Elementary::tanh, out + hidden, hidden, t);
       for (int64_t j = 0; j < hidden; ++j) out[j] = g[3 * hidden + j] * t[j];
