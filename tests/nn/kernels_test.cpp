@@ -8,6 +8,8 @@
 
 #include "elbo/base/random.h"
 #include "elbo/nn/convolve.h"
+#include "elbo/nn/functions.h"
+#include "elbo/nn/gates.h"
 #include "elbo/nn/linear.h"
 
 namespace elbo {
@@ -72,6 +74,21 @@ TEST(PortableKernels, ConvolutionsAreTheLibrarysUpToRounding) {
             },
             {random({3, 5, 4, 6}, 1), random({5, channels, 4, 4}, 2), random({channels}, 3)});
     }
+}
+
+TEST(PortableKernels, FunctionsAreTheLibrarysUpToRounding) {
+  const std::vector<torch::Tensor> x = {random({5, 37}, 1) * 4};
+  expect_as_the_library([](const auto& in) { return exp_of(in[0]); }, x);
+  expect_as_the_library([](const auto& in) { return tanh_of(in[0]); }, x);
+  expect_as_the_library([](const auto& in) { return sigmoid_of(in[0]); }, x);
+  expect_as_the_library([](const auto& in) { return softplus_of(in[0]); }, x);
+}
+
+TEST(PortableKernels, GatesAreTheLibrarysUpToRounding) {
+  expect_as_the_library([](const auto& in) { return gru_step(in[0], in[1], in[2]); },
+                        {random({4, 21}, 1), random({4, 21}, 2), random({4, 7}, 3)});
+  expect_as_the_library([](const auto& in) { return lstm_step(in[0], in[1]); },
+                        {random({4, 28}, 1), random({4, 7}, 2)});
 }
 
 TEST(PortableKernels, ARowHasTheSameBitsAloneAndAmongOthers) {

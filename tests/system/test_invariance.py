@@ -49,6 +49,26 @@ class Invariance(ProgramTest):
         worlds = [(0, 1), (1, 2), (2, 3), (3, 2), (4, 1), (8, 1)]
         self.assert_one(self.fingerprints(worlds, "--train.steps=20", "--train.batch=168", "--train.microbatch=24"))
 
+    def test_portable_kernels_have_the_same_bits_for_every_instruction_set(self):
+        with open("/proc/cpuinfo") as file:
+            flags = file.read().split()
+        sets = ["portable"] + ["avx2"] * ("fma" in flags) + ["avx512"] * ("avx512f" in flags)
+        self.addCleanup(ENVIRONMENT.pop, "ELBO_KERNELS", None)
+        for config in ("mnist_vae", "mnist_conv"):
+            with self.subTest(config=config):
+                found = set()
+                for kernels in sets:
+                    ENVIRONMENT["ELBO_KERNELS"] = kernels
+                    for ranks in (0, 2):
+                        found.add(self.train(ranks, f"{config}_{kernels}_{ranks}", "--train.kernels=portable", "--train.steps=3",
+                                             "--train.batch=8", "--train.microbatch=4", "--evaluate.every=never",
+                                             config=f"configs/{config}.ini"))
+                self.assertEqual(len(found), 1, found)
+        ENVIRONMENT["ELBO_KERNELS"] = "avx1024"
+        result = run(0, "train", "configs/mnist_vae.ini", "--train.kernels=portable", f"--run.directory={self.folder / 'other'}")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("ELBO_KERNELS=avx1024: expected avx512, avx2 or portable", result.stderr)
+
     def test_nor_with_products_in_bfloat16(self):
         worlds = [(0, 1), (1, 2), (2, 1), (3, 1)]
         settings = ("--train.steps=20", "--train.microbatch=32", "--train.precision=bfloat16")

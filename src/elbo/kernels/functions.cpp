@@ -4,7 +4,7 @@
 
 namespace elbo {
 
-void map(Function function, const float* x, int64_t n, float* y, InstructionSet set) {
+void map(Elementary function, const float* x, int64_t n, float* y, InstructionSet set) {
 #if defined(__x86_64__)
   if (set == InstructionSet::avx512) return map_avx512(function, x, n, y);
   if (set == InstructionSet::avx2) return map_avx2(function, x, n, y);

@@ -7,9 +7,8 @@
 
 namespace elbo {
 
-enum class Function : uint8_t {
+enum class Elementary : uint8_t {
   exp,
-  log,
   tanh,
   sigmoid,   // 1/(1 + e⁻ˣ)
   softplus,  // log(1 + eˣ)
@@ -17,6 +16,6 @@ enum class Function : uint8_t {
 
 // y_i = function(x_i) for n elements. x and y may be the same. NaN stays NaN; results below the smallest
 // normal float32 may be 0. Thread-safe.
-void map(Function function, const float* x, int64_t n, float* y, InstructionSet set = instruction_set());
+void map(Elementary function, const float* x, int64_t n, float* y, InstructionSet set = instruction_set());
 
 }  // namespace elbo

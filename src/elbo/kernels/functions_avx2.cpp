@@ -4,7 +4,7 @@
 #if defined(__AVX2__)
 namespace elbo {
 
-void map_avx2(Function function, const float* x, int64_t n, float* y) {
+void map_avx2(Elementary function, const float* x, int64_t n, float* y) {
   map_by(static_cast<int>(function), x, n, y);
 }
 

@@ -4,7 +4,7 @@
 #if defined(__AVX512F__)
 namespace elbo {
 
-void map_avx512(Function function, const float* x, int64_t n, float* y) {
+void map_avx512(Elementary function, const float* x, int64_t n, float* y) {
   map_by(static_cast<int>(function), x, n, y);
 }
 

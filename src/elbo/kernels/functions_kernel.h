@@ -4,11 +4,11 @@
 
 namespace elbo {
 
-enum class Function : uint8_t;
+enum class Elementary : uint8_t;
 
-void map_avx512(Function function, const float* x, int64_t n, float* y);
-void map_avx2(Function function, const float* x, int64_t n, float* y);
-void map_portable(Function function, const float* x, int64_t n, float* y);
+void map_avx512(Elementary function, const float* x, int64_t n, float* y);
+void map_avx2(Elementary function, const float* x, int64_t n, float* y);
+void map_portable(Elementary function, const float* x, int64_t n, float* y);
 
 namespace {
 
@@ -60,23 +60,6 @@ constexpr float log_series[] = {7.0376836292e-2F,  -1.1514610310e-1F, 1.16769987
   return Vector::fma(exponent, Vector::all(0.693359375F), f + y);
 }
 
-[[gnu::always_inline]] inline Vector log_of(Vector x) {
-  const Vector smallest = Vector::all(0x1p-126F), zero = Vector::all(0.0F), one = Vector::all(1.0F);
-  const auto subnormal = x < smallest;
-  const Vector normal = Vector::select(subnormal, x * Vector::all(0x1p24F), x);
-  Vector exponent = Vector::exponent(normal) - Vector::select(subnormal, Vector::all(24.0F), zero);
-  Vector mantissa = Vector::mantissa(normal);
-  const auto below = mantissa < Vector::all(0.707106781F);
-  exponent = exponent - Vector::select(below, one, zero);
-  const Vector f = Vector::select(below, mantissa + mantissa, mantissa) - one;
-  Vector y = log_of_sum(f, exponent);
-  y = Vector::select(Vector::all(0x1.fffffep127F) < x, x, y);        // infinity
-  y = Vector::select(x < zero, Vector::all(__builtin_nanf("")), y);  // negative
-  y = Vector::select(zero < Vector::magnitude(x), y,
-                     x - Vector::all(__builtin_inff()));  // 0: -infinity; NaN: NaN
-  return y;
-}
-
 // log(1 + e) for e in [0, 1], accurate for small e, too.
 [[gnu::always_inline]] inline Vector log_one_plus(Vector e) {
   const Vector one = Vector::all(1.0F), sum = e + one;
@@ -123,10 +106,8 @@ inline void map_by(int function, const float* x, int64_t n, float* y) {
     case 0:
       return map_each<exp_of>(x, n, y);
     case 1:
-      return map_each<log_of>(x, n, y);
-    case 2:
       return map_each<tanh_of>(x, n, y);
-    case 3:
+    case 2:
       return map_each<sigmoid_of>(x, n, y);
     default:
       return map_each<softplus_of>(x, n, y);

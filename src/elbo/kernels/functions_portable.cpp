@@ -3,7 +3,7 @@
 
 namespace elbo {
 
-void map_portable(Function function, const float* x, int64_t n, float* y) {
+void map_portable(Elementary function, const float* x, int64_t n, float* y) {
   map_by(static_cast<int>(function), x, n, y);
 }
 

@@ -42,15 +42,6 @@ struct Vector {
         _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.value), _mm512_set1_epi32(127)), 23);
     return x * Vector{_mm512_castsi512_ps(bits)};
   }
-  // x = mantissa · 2^exponent for normal x > 0, with the mantissa in [1/2, 1).
-  static Vector mantissa(Vector x) {
-    const __m512i bits = _mm512_and_si512(_mm512_castps_si512(x.value), _mm512_set1_epi32(0x007fffff));
-    return {_mm512_castsi512_ps(_mm512_or_si512(bits, _mm512_set1_epi32(0x3f000000)))};
-  }
-  static Vector exponent(Vector x) {
-    return {_mm512_cvtepi32_ps(
-        _mm512_sub_epi32(_mm512_srli_epi32(_mm512_castps_si512(x.value), 23), _mm512_set1_epi32(126)))};
-  }
   static Vector magnitude(Vector x) {
     return {
         _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(x.value), _mm512_set1_epi32(0x7fffffff)))};
@@ -79,14 +70,6 @@ struct Vector {
     const __m256i bits =
         _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.value), _mm256_set1_epi32(127)), 23);
     return x * Vector{_mm256_castsi256_ps(bits)};
-  }
-  static Vector mantissa(Vector x) {
-    const __m256i bits = _mm256_and_si256(_mm256_castps_si256(x.value), _mm256_set1_epi32(0x007fffff));
-    return {_mm256_castsi256_ps(_mm256_or_si256(bits, _mm256_set1_epi32(0x3f000000)))};
-  }
-  static Vector exponent(Vector x) {
-    return {_mm256_cvtepi32_ps(
-        _mm256_sub_epi32(_mm256_srli_epi32(_mm256_castps_si256(x.value), 23), _mm256_set1_epi32(126)))};
   }
   static Vector magnitude(Vector x) {
     return {
@@ -162,13 +145,6 @@ struct Vector {
       const auto exponent = static_cast<uint32_t>(static_cast<int32_t>(whole) + 127);
       return x.value[i] * from_bits(exponent << 23U);
     });
-  }
-  static Vector mantissa(Vector x) {
-    return each([&](int i) { return from_bits((bits(x.value[i]) & 0x007fffffU) | 0x3f000000U); });
-  }
-  static Vector exponent(Vector x) {
-    return each(
-        [&](int i) { return static_cast<float>(static_cast<int32_t>(bits(x.value[i]) >> 23U) - 126); });
   }
   static Vector magnitude(Vector x) {
     return each([&](int i) { return from_bits(bits(x.value[i]) & 0x7fffffffU); });

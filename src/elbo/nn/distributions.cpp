@@ -8,6 +8,8 @@
 #include <numbers>
 #include <vector>
 
+#include "elbo/nn/functions.h"
+
 namespace elbo {
 namespace {
 
@@ -94,11 +96,11 @@ DensitySample DiagonalNormal::sample_with_log_prob(RandomGenerator& noise, int64
 }
 
 torch::Tensor DiagonalNormal::reparameterize(const torch::Tensor& epsilon) const {
-  return mean + (0.5 * logvar).exp() * epsilon;
+  return mean + exp_of(0.5 * logvar) * epsilon;
 }
 
 torch::Tensor DiagonalNormal::standardized(const torch::Tensor& z) const {
-  return (z - mean) * (-0.5 * logvar).exp();
+  return (z - mean) * exp_of(-0.5 * logvar);
 }
 
 torch::Tensor DiagonalNormal::log_prob(const torch::Tensor& z) const {
@@ -106,7 +108,7 @@ torch::Tensor DiagonalNormal::log_prob(const torch::Tensor& z) const {
 }
 
 torch::Tensor DiagonalNormal::log_prob_per_dimension(const torch::Tensor& z) const {
-  return -0.5 * ((z - mean).square() * (-logvar).exp() + logvar + log_two_pi);
+  return -0.5 * ((z - mean).square() * exp_of(-logvar) + logvar + log_two_pi);
 }
 
 torch::Tensor DiagonalNormal::log_prob_of_noise(const torch::Tensor& epsilon) const {
@@ -114,13 +116,13 @@ torch::Tensor DiagonalNormal::log_prob_of_noise(const torch::Tensor& epsilon) co
 }
 
 torch::Tensor DiagonalNormal::kl_to(const DiagonalNormal& other) const {
-  const torch::Tensor distance = (mean - other.mean).square() * (-other.logvar).exp();
+  const torch::Tensor distance = (mean - other.mean).square() * exp_of(-other.logvar);
   const torch::Tensor log_ratio = logvar - other.logvar;
-  return 0.5 * (distance + log_ratio.exp() - 1.0 - log_ratio);
+  return 0.5 * (distance + exp_of(log_ratio) - 1.0 - log_ratio);
 }
 
 torch::Tensor DiagonalNormal::kl_to_standard() const {
-  return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar);
+  return 0.5 * (mean.square() + exp_of(logvar) - 1.0 - logvar);
 }
 
 torch::Tensor standard_normal_log_prob(const torch::Tensor& z) {

@@ -13,6 +13,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
 #include "elbo/nn/convolve.h"
+#include "elbo/nn/functions.h"
 #include "elbo/nn/linear.h"
 #include "elbo/nn/precision.h"
 
@@ -30,8 +31,8 @@ constexpr NamedActivation activations[] = {
     {"elu", [](const torch::Tensor& x) { return torch::elu(x); }},
     {"gelu", [](const torch::Tensor& x) { return torch::gelu(x); }},
     {"silu", [](const torch::Tensor& x) { return torch::silu(x); }},
-    {"tanh", [](const torch::Tensor& x) { return torch::tanh(x); }},
-    {"softplus", [](const torch::Tensor& x) { return torch::softplus(x); }},
+    {"tanh", [](const torch::Tensor& x) { return tanh_of(x); }},
+    {"softplus", [](const torch::Tensor& x) { return softplus_of(x); }},
 };
 
 int64_t kernel_volume(int64_t side, int64_t dimensions) {

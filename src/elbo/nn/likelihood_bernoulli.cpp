@@ -1,6 +1,7 @@
 #include <torch/types.h>
 
 #include "elbo/nn/bernoulli.h"
+#include "elbo/nn/functions.h"
 #include "elbo/nn/likelihood_parts.h"
 
 namespace elbo {
@@ -11,7 +12,7 @@ class Bernoulli : public Likelihood {
  public:
   int64_t param_channels() const override { return 1; }
   torch::Tensor mean(const torch::Tensor& decoded) const override {
-    return torch::sigmoid(decoded.squeeze(param_dim));
+    return sigmoid_of(decoded.squeeze(param_dim));
   }
   torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const override {
     return noise.bernoulli(mean(decoded));

@@ -10,6 +10,7 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
+#include "elbo/nn/gates.h"
 #include "elbo/nn/layers.h"
 #include "elbo/nn/linear.h"
 #include "elbo/nn/precision.h"
@@ -57,20 +58,11 @@ torch::Tensor RecurrentCell::unroll(const torch::Tensor& x, const torch::Tensor&
 }
 
 torch::Tensor Gru::advance(const torch::Tensor& from_input, const torch::Tensor& state) const {
-  const torch::Tensor from_hidden = hidden_gates(state);
-  const torch::Tensor gates =
-      torch::sigmoid(from_input.narrow(1, 0, 2 * hidden()) + from_hidden.narrow(1, 0, 2 * hidden()));
-  const torch::Tensor reset = gates.narrow(1, 0, hidden()), keep = gates.narrow(1, hidden(), hidden());
-  const torch::Tensor candidate = torch::tanh(from_input.narrow(1, 2 * hidden(), hidden()) +
-                                              reset * from_hidden.narrow(1, 2 * hidden(), hidden()));
-  return candidate + keep * (state - candidate);
+  return gru_step(from_input, hidden_gates(state), state);
 }
 
 torch::Tensor Lstm::advance(const torch::Tensor& from_input, const torch::Tensor& state) const {
-  const std::vector<torch::Tensor> gates = (from_input + hidden_gates(output(state))).chunk(4, 1);
-  const torch::Tensor remembered = torch::sigmoid(gates[1]) * state.narrow(1, hidden(), hidden());
-  const torch::Tensor cell_state = remembered + torch::sigmoid(gates[0]) * torch::tanh(gates[2]);
-  return torch::cat({torch::sigmoid(gates[3]) * torch::tanh(cell_state), cell_state}, 1);
+  return lstm_step(from_input + hidden_gates(output(state)), state.narrow(1, hidden(), hidden()));
 }
 
 std::vector<std::string> cell_names() { return {"gru", "lstm"}; }
