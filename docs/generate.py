@@ -103,7 +103,7 @@ def usage(heading, words):
     """A command's heading, usage, summary and options; those of a run are explained in the other document."""
     help_text = elbo(*words, "--help")
     first, summary = (line for line in help_text.splitlines()[:4] if line)
-    text = f"\n{heading}\n\n```\n{first.removeprefix('usage: ')}\n```\n\n" + filled(f"{summary[0].upper()}{summary[1:]}.")
+    text = f"\n{heading}\n\n```\n{filled(first.removeprefix('usage: '), '    ')}```\n\n" + filled(f"{summary[0].upper()}{summary[1:]}.")
     listed = options(help_text)
     own = [option for option in listed if "." not in option[1]]
     if own:

@@ -228,7 +228,7 @@ def ragged(path):
     return numpy.where(numpy.arange(6) <= numpy.arange(60)[:, None] % 6, rows(), 0)[:, :, None]
 
 
-@field_file("compressed images as lists of bytes", "h5py, PIL", "jpegs.h5", refused="holds lists of bytes",
+@field_file("compressed images in lists", "h5py, PIL", "jpegs.h5", refused="holds lists of bytes",
             remedy="Python, elbo convert images")
 def encoded_images(path):
     import io
