@@ -102,7 +102,9 @@ TEST_P(EveryModel, Learns) {
     return tested->evaluate(sixteen, noise).loss.mean().item<double>();
   };
   const double before = loss();
-  learn(*tested, sixteen, 100, 0.003);
+  // At the others' learning rate the generator of volumes first overshoots, for 200 steps.
+  const bool overshoots = GetParam().model == "gan" && GetParam().data == "volume";
+  learn(*tested, sixteen, 100, overshoots ? 0.001 : 0.003);
   EXPECT_LT(loss(), before - 0.01 * std::fabs(before));
 }
 

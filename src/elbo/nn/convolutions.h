@@ -17,7 +17,8 @@ namespace elbo {
 using Grid = std::vector<int64_t>;
 
 // Those of all feature maps, from the row inwards: layers + 1 of them. Throws a usage Error for rows that are
-// not (channels, …sides) and for sides too small for the number of layers.
+// not (channels, …sides), for sides too small for the number of layers, and for volumes with portable
+// kernels.
 std::vector<Grid> grid_sizes(const NetworkOptions& options, const std::vector<int64_t>& row);
 
 // Strided convolutions with an activation after each. `owner` registers them as conv0, conv1, ….
