@@ -164,7 +164,6 @@ void choose_recommender(Choices& choices, const Dataset& data, const Length& len
   choices.choose("model.name", "vae", "interactions: Mult-VAE (Liang et al. 2018)");
   choices.choose("model.latent", latent, fmt::format("a tenth of the {:.0f} items, from 8 to 200", items));
   choices.choose("model.likelihood", "multinomial", "interactions, as counts (Liang et al. 2018)");
-  choices.choose("network.input", "l2", "rows divided by their norm, as there");
   choices.choose("model.input_dropout", 0.5,
                  "items that the encoder does not see, which it learns to predict");
   choices.choose("model.beta", 0.2, "the weight of the KL term that ranks best (section 2.2.2 there)");

@@ -56,6 +56,10 @@ void settle_input(RunConfig& config, const OptionTable& table) {
         "data.normalize={}: model.likelihood={} needs the counts themselves; use data.normalize=none, and "
         "network.input for what the networks see",
         normalize, table.value("model.likelihood"));
+  if (config.data.missing == "mask" && table.value("model.library") == "observed")
+    usage_error(
+        "model.library=observed: the sum of a row with missing counts is not known, and data.missing=mask; "
+        "use model.library=none");
   if (config.network.input == "auto") config.network.input = counts ? "log1p" : "raw";
 }
 
