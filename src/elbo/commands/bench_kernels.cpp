@@ -27,7 +27,7 @@ struct BenchKernelsOptions {
   }
 };
 
-// One product of a linear layer: C (m, n) = A (m, k) · B (k, n), as they lie in memory there.
+// One product of a linear layer: C (m, n) = A (m, k) · B (k, n), as they are in memory there.
 struct LayerProduct {
   std::string name;
   torch::Tensor a, b;  // views, transposed where the layer's are

@@ -41,7 +41,7 @@ thread_local Scratch packed_panels, transposed_result;
 // Panels of B that fit the second-level cache beside the rows of A that are multiplied with them.
 constexpr int64_t cached_floats = 128 << 10, depth_at_once = 512;
 
-// to (columns, rows) = from (rows, columns), transposed. The steps lie between rows.
+// to (columns, rows) = from (rows, columns), transposed. The steps are between rows.
 void transpose(const float* from, int64_t from_step, int64_t rows, int64_t columns, float* to,
                int64_t to_step) {
   constexpr int64_t block = 16;  // a block of both is in the first-level cache
