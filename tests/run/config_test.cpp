@@ -110,7 +110,7 @@ TEST(RunConfig, NetworksSeeTheLogarithmOfCountsWhoseLikelihoodTakesThemAsTheyAre
   EXPECT_THAT(refusal("[model]\nlikelihood = poisson\ndispersion = gene-cell\n"),
               HasSubstr("model.dispersion=gene-cell: has no effect with model.likelihood=poisson"));
   EXPECT_THAT(refusal("[model]\nlikelihood = poisson\nlibrary = observed\n[data]\nmissing = mask\n"),
-              HasSubstr("model.library=observed: the sum of a row with missing counts is not known"));
+              HasSubstr("data.missing=mask: model.library=observed needs the sum of each row"));
   EXPECT_THAT(refusal("[model]\nlikelihood = gaussian\nlibrary = observed\n"),
               HasSubstr("model.library=observed: has no effect"));
   EXPECT_THAT(refusal("[model]\nlikelihood = poisson\nlikelihood_scale = 2\n"),

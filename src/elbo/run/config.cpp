@@ -56,10 +56,6 @@ void settle_input(RunConfig& config, const OptionTable& table) {
         "data.normalize={}: model.likelihood={} needs the counts themselves; use data.normalize=none, and "
         "network.input for what the networks see",
         normalize, table.value("model.likelihood"));
-  if (config.data.missing == "mask" && table.value("model.library") == "observed")
-    usage_error(
-        "model.library=observed: the sum of a row with missing counts is not known, and data.missing=mask; "
-        "use model.library=none");
   if (config.network.input == "auto") config.network.input = counts ? "log1p" : "raw";
 }
 
@@ -72,8 +68,8 @@ void require_sums_of_rows(const OptionTable& table) {
     if (table.value(key) == value)
       usage_error(
           "data.missing=mask: {}={} needs the sum of each row, which is unknown where values are missing; "
-          "use "
-          "a likelihood of single elements, such as poisson with model.library=none, or fill the values in",
+          "use a likelihood of single elements, such as poisson with model.library=none, or fill the values "
+          "in",
           key, value);
 }
 

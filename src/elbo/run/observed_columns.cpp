@@ -50,8 +50,7 @@ void require_observed_columns(Communicator& world, const Dataset& data) {
     if (columns[i].missing == columns[i].values)
       usage_error(
           "column {} of the training rows has no observed value, so nothing can be learned about it; leave "
-          "it "
-          "out",
+          "it out",
           column_name(i, names));
   if (world.rank() == 0) log::info("data.missing=mask: {}", describe_missing(columns, names));
 }
