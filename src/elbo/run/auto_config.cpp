@@ -171,6 +171,7 @@ void choose_recommender(Choices& choices, const Dataset& data, const Length& len
                  "the weight rises over half of the run");
   choices.choose("network.hidden", 3 * latent, "three times the latent size");
   choices.choose("network.activation", "tanh", "as in the paper");
+  choices.choose("network.input", "l2", "rows divided by their norm, as in the paper");
 }
 
 // Images, and rows of other kinds.
