@@ -34,26 +34,26 @@ template <int height, int vectors, bool deep>
                                                  int64_t c_row) {
   Vector sum[height][vectors];
 #pragma GCC unroll 16
-  for (int i = 0; i < height; ++i)
+  for (int64_t i = 0; i < height; ++i)
 #pragma GCC unroll 2
-    for (int j = 0; j < vectors; ++j) sum[i][j] = Vector::load(c + i * c_row + j * Vector::width);
+    for (int64_t j = 0; j < vectors; ++j) sum[i][j] = Vector::load(c + i * c_row + j * Vector::width);
   for (int64_t k = 0; k < depth; ++k) {
     Vector right[vectors];
 #pragma GCC unroll 2
-    for (int j = 0; j < vectors; ++j) right[j] = Vector::load(b + j * Vector::width);
+    for (int64_t j = 0; j < vectors; ++j) right[j] = Vector::load(b + j * Vector::width);
 #pragma GCC unroll 16
-    for (int i = 0; i < height; ++i) {
+    for (int64_t i = 0; i < height; ++i) {
       const Vector left = Vector::all(deep ? a[i * a_row] : a[i]);
 #pragma GCC unroll 2
-      for (int j = 0; j < vectors; ++j) sum[i][j] = Vector::fma(left, right[j], sum[i][j]);
+      for (int64_t j = 0; j < vectors; ++j) sum[i][j] = Vector::fma(left, right[j], sum[i][j]);
     }
     a += deep ? 1 : a_depth;
     b += b_depth;
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < height; ++i)
+  for (int64_t i = 0; i < height; ++i)
 #pragma GCC unroll 2
-    for (int j = 0; j < vectors; ++j) sum[i][j].store(c + i * c_row + j * Vector::width);
+    for (int64_t j = 0; j < vectors; ++j) sum[i][j].store(c + i * c_row + j * Vector::width);
 }
 
 // A tile of `columns` columns, at most those of a panel: what does not fill the vectors goes through a copy.
@@ -68,7 +68,7 @@ template <int height, bool deep>
     return multiply_tile<height, 1, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, c,
                                           block.c_row);
   alignas(64) float copy[height][2 * width] = {};
-  for (int i = 0; i < height; ++i)
+  for (int64_t i = 0; i < height; ++i)
     for (int64_t j = 0; j < columns; ++j) copy[i][j] = c[i * block.c_row + j];
   if (columns > width)
     multiply_tile<height, 2, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, copy[0],
@@ -76,7 +76,7 @@ template <int height, bool deep>
   else
     multiply_tile<height, 1, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, copy[0],
                                    2 * width);
-  for (int i = 0; i < height; ++i)
+  for (int64_t i = 0; i < height; ++i)
     for (int64_t j = 0; j < columns; ++j) c[i * block.c_row + j] = copy[i][j];
 }
 

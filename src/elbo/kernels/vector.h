@@ -20,7 +20,7 @@ namespace {
 #if defined(__AVX512F__)
 
 struct Vector {
-  static constexpr int width = 16;
+  static constexpr int64_t width = 16;
   using Mask = __mmask16;
   __m512 value;
   static Vector load(const float* from) { return {_mm512_loadu_ps(from)}; }
@@ -51,7 +51,7 @@ struct Vector {
 #elif defined(__AVX2__)
 
 struct Vector {
-  static constexpr int width = 8;
+  static constexpr int64_t width = 8;
   using Mask = __m256;
   __m256 value;
   static Vector load(const float* from) { return {_mm256_loadu_ps(from)}; }
@@ -80,7 +80,7 @@ struct Vector {
 #else
 
 struct Vector {
-  static constexpr int width = 4;
+  static constexpr int64_t width = 4;
   struct Mask {
     bool set[4];
   };

@@ -71,6 +71,7 @@ class Vrnn : public Model {
   // One sample at a time, because the states of all steps take much memory.
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override {
     std::vector<torch::Tensor> log_weights;
+    log_weights.reserve(static_cast<size_t>(k));
     for (int64_t sample = 0; sample < k; ++sample)
       log_weights.push_back(weigh(batch, unpadded_steps(*elements_, batch), noise).log_weight);
     return torch::stack(log_weights);

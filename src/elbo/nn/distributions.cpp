@@ -181,7 +181,7 @@ torch::Tensor sample_gamma(const torch::Tensor& shape, RandomGenerator& noise) {
 
 torch::Tensor sample_poisson(const torch::Tensor& mean, RandomGenerator& noise) {
   const torch::Tensor mu = mean.to(torch::kFloat64), is_large = mu.ge(large_mean);
-  const torch::Tensor small = sample_small_poisson(mu.clamp_max(large_mean), noise);
+  torch::Tensor small = sample_small_poisson(mu.clamp_max(large_mean), noise);
   if (!is_large.any().item<bool>()) return small;
   return torch::where(is_large, sample_large_poisson(mu.clamp_min(large_mean), noise), small);
 }
