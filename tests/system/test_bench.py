@@ -37,8 +37,16 @@ class Bench(ProgramTest):
             rows = [line.split()[0] for line in told.splitlines() if line[:6].strip().isdigit()]
             self.assertEqual(rows, [str(2 ** power) for power in range(11)])
 
+    def test_kernels_are_measured_beside_the_librarys(self):
+        result = self.succeed(0, "bench", "kernels", "--batch=16", "--in=48", "--out=32", "--rounds=2")
+        for what in ("within the cache", "forward, 16 × 48 · 48 × 32", "gradient of the input", "gradient of the weight"):
+            self.assertIn(what, result.stdout)
+        rates = [float(word) for line in result.stdout.splitlines() if line.startswith("  ") for word in line.split()[-2:]]
+        self.assertGreaterEqual(len(rates), 4 * 2 * 2)  # median and best of LibTorch and at least one set of instructions
+        self.assertTrue(all(rate > 0 for rate in rates), result.stdout)
+
     def test_mistakes_are_told_in_a_sentence(self):
-        for words, sentence in ((("scale",), "scale and a configuration"), (("colours", "x"), "expected data or scale"),
+        for words, sentence in ((("scale",), "scale and a configuration"), (("colours", "x"), "expected data, kernels or scale"),
                                 (("scale", "configs/mnist_vae.ini", "--train.stepz=3"), "train.steps"),
                                 (("scale", "configs/mnist_vae.ini", "--stepz=3"), "steps"),
                                 (("scale", "none.ini"), "none.ini")):
