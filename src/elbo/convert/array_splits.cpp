@@ -19,7 +19,7 @@ std::vector<int64_t> row_shape(const ArraySplit& arrays, bool channels_last) {
         "--channels_last: {} has rows of {} dimensions; expected (height, width, channels) or (depth, "
         "height, width, channels)",
         arrays.x.name(), row.size());
-  std::ranges::rotate(row, row.end() - 1);
+  std::rotate(row.begin(), row.end() - 1, row.end());
   return row;
 }
 

@@ -32,7 +32,7 @@ std::string describe_missing(const std::vector<ColumnCount>& columns, const std:
   for (size_t i = 0; i < std::min(shown, order.size()) && columns[order[i]].missing > 0; ++i)
     worst.push_back(
         fmt::format("{} ({:.3g} %)", column_name(order[i], names), 100 * share(columns[order[i]])));
-  const std::string total =
+  std::string total =
       fmt::format("{} of {} values are missing ({:.3g} %)", all.missing, all.values, 100 * share(all));
   if (columns.size() == 1) return total;
   return fmt::format("{}, {} {}", total, worst.size() == 1 ? "all in column" : "most in columns",

@@ -1,5 +1,7 @@
 #include "elbo/data/row_view.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -265,7 +267,7 @@ std::vector<std::string> fields_left_out(const DataFile& file, const std::string
   if (!is_block_of_pandas(path) || !is_in_pandas_group(file, path)) return blocks;
   const std::string group = path.substr(0, path.rfind('/'));
   for (const std::string& name : hdf5::list(file.handle(), group)) {
-    const std::string block = group + "/" + name;
+    const std::string block = fmt::format("{}/{}", group, name);
     if (block != path && is_block_of_pandas(block) &&
         (!file.describe(block).numeric() || holds_dates(file, block)))
       blocks.push_back(name);

@@ -67,6 +67,7 @@ MetricsWriter::MetricsWriter(const RunPlan& plan, bool is_root)
 }
 
 void MetricsWriter::write_line(const std::string& line) {
+  if (!file_) return;
   const std::string why = file_->append(line + "\n");
   if (!why.empty() && complete_)
     log::warning("{}/metrics.jsonl: cannot be written: {}; training continues, its lines are written later",
