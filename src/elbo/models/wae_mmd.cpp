@@ -43,8 +43,9 @@ class WaeMmd : public GaussianVae {
   std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override {
     return std::nullopt;
   }
-  torch::Tensor impute(const Batch& batch, int64_t k, RandomGenerator& noise) override {
-    return Model::impute(batch, k, noise);
+  // Without weights of importance: the mean of the row's own code.
+  torch::Tensor impute(const Batch& batch, int64_t, RandomGenerator&) override {
+    return decode_rows(encode(batch), batch);
   }
 
  private:
