@@ -155,11 +155,6 @@ class PortableConvTranspose2d : public torch::autograd::Function<PortableConvTra
   }
 };
 
-bool portable(const torch::Tensor& x) {
-  return kernels_in_use() == Kernels::portable && x.dim() == 4 && x.is_cpu() &&
-         x.scalar_type() == torch::kFloat32;
-}
-
 torch::Tensor by_library(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
                          int64_t stride, int64_t padding, bool transposed,
                          torch::IntArrayRef output_padding) {
@@ -175,7 +170,8 @@ torch::Tensor by_library(const torch::Tensor& x, const torch::Tensor& weight, co
 
 torch::Tensor convolve(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
                        int64_t stride, int64_t padding) {
-  if (portable(x)) return PortableConv2d::apply(x, weight, bias, stride, padding);
+  if (x.dim() == 4 && is_for_portable_kernels(x))
+    return PortableConv2d::apply(x, weight, bias, stride, padding);
   const std::vector<int64_t> none(static_cast<size_t>(x.dim() - 2), 0);
   return by_library(x, weight, bias, stride, padding, /*transposed=*/false, none);
 }
@@ -183,7 +179,7 @@ torch::Tensor convolve(const torch::Tensor& x, const torch::Tensor& weight, cons
 torch::Tensor convolve_transposed(const torch::Tensor& x, const torch::Tensor& weight,
                                   const torch::Tensor& bias, int64_t stride, int64_t padding,
                                   torch::IntArrayRef output_padding) {
-  if (portable(x))
+  if (x.dim() == 4 && is_for_portable_kernels(x))
     return PortableConvTranspose2d::apply(x, weight, bias, stride, padding, output_padding[0],
                                           output_padding[1]);
   return by_library(x, weight, bias, stride, padding, /*transposed=*/true, output_padding);

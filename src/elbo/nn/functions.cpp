@@ -41,9 +41,7 @@ class Mapped : public torch::autograd::Function<Mapped<function>> {
 
 template <Elementary function>
 torch::Tensor by_kernels(const torch::Tensor& x, torch::Tensor (*library)(const torch::Tensor&)) {
-  const bool portable =
-      kernels_in_use() == Kernels::portable && x.is_cpu() && x.scalar_type() == torch::kFloat32;
-  return portable ? Mapped<function>::apply(x) : library(x);
+  return is_for_portable_kernels(x) ? Mapped<function>::apply(x) : library(x);
 }
 
 }  // namespace

@@ -125,15 +125,11 @@ class PortableLstm : public torch::autograd::Function<PortableLstm> {
   }
 };
 
-bool portable(const torch::Tensor& x) {
-  return kernels_in_use() == Kernels::portable && x.is_cpu() && x.scalar_type() == torch::kFloat32;
-}
-
 }  // namespace
 
 torch::Tensor gru_step(const torch::Tensor& from_input, const torch::Tensor& from_hidden,
                        const torch::Tensor& state) {
-  if (portable(state)) return PortableGru::apply(from_input, from_hidden, state);
+  if (is_for_portable_kernels(state)) return PortableGru::apply(from_input, from_hidden, state);
   const int64_t hidden = state.size(1);
   const torch::Tensor gates =
       torch::sigmoid(from_input.narrow(1, 0, 2 * hidden) + from_hidden.narrow(1, 0, 2 * hidden));
@@ -144,7 +140,7 @@ torch::Tensor gru_step(const torch::Tensor& from_input, const torch::Tensor& fro
 }
 
 torch::Tensor lstm_step(const torch::Tensor& gates, const torch::Tensor& cell_state) {
-  if (portable(cell_state)) return PortableLstm::apply(gates, cell_state);
+  if (is_for_portable_kernels(cell_state)) return PortableLstm::apply(gates, cell_state);
   const std::vector<torch::Tensor> parts = gates.chunk(4, 1);
   const torch::Tensor remembered = torch::sigmoid(parts[1]) * cell_state;
   const torch::Tensor next = remembered + torch::sigmoid(parts[0]) * torch::tanh(parts[2]);

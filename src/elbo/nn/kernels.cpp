@@ -18,4 +18,8 @@ void use_kernels(Kernels kernels) {
 }
 Kernels kernels_in_use() { return in_use; }
 
+bool is_for_portable_kernels(const torch::Tensor& x) {
+  return in_use == Kernels::portable && x.is_cpu() && x.scalar_type() == torch::kFloat32;
+}
+
 }  // namespace elbo

@@ -1,5 +1,7 @@
 // Whose kernels compute the products of layers.
 #pragma once
+#include <torch/types.h>
+
 #include <cstdint>
 
 namespace elbo {
@@ -13,5 +15,8 @@ enum class Kernels : uint8_t {
 // does.
 void use_kernels(Kernels kernels);
 Kernels kernels_in_use();
+
+// Whether operations on x are for the portable kernels: they are in use, and x is float32 on the CPU.
+bool is_for_portable_kernels(const torch::Tensor& x);
 
 }  // namespace elbo

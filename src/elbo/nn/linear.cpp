@@ -55,9 +55,7 @@ class PortableLinear : public torch::autograd::Function<PortableLinear> {
 }  // namespace
 
 torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) {
-  const bool portable =
-      kernels_in_use() == Kernels::portable && x.is_cpu() && x.scalar_type() == torch::kFloat32;
-  return portable ? PortableLinear::apply(x, weight, bias) : torch::linear(x, weight, bias);
+  return is_for_portable_kernels(x) ? PortableLinear::apply(x, weight, bias) : torch::linear(x, weight, bias);
 }
 
 }  // namespace elbo
