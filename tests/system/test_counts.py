@@ -151,6 +151,17 @@ class Counts(ProgramTest):
             self.one_fingerprint(f"million_{library}", self.dense(x), "--model.likelihood=negative_binomial",
                                  f"--model.library={library}", "--optimizer.clip_norm=1000")
 
+    def test_a_file_may_say_that_its_rows_are_counts(self):
+        x = numpy.random.default_rng(5).poisson(3, size=(211, 13)).astype("i4")  # too even to be recognised
+        for name, settings in (("attribute", ()), ("option", ("--data.kind=counts",))):
+            path = self.folder / f"{name}.h5"
+            with h5py.File(path, "w") as file:
+                file["x"] = x
+                if not settings:
+                    file.attrs["kind"] = "counts"
+            chosen = self.succeed(0, "train", path, "--check", f"--run.directory={self.folder / name}", *settings).stdout
+            self.assertIn("likelihood = negative_binomial", chosen)
+
     def test_what_is_not_a_count_is_refused(self):
         logarithms = numpy.log1p(counts())
         refused = run(0, "train", self.dense(logarithms), *SMALL, "--model.likelihood=negative_binomial",

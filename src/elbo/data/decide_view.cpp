@@ -62,7 +62,7 @@ bool is_worth_a_note(const std::string& axes) {
 }  // namespace
 
 std::vector<std::string> kinds_of_rows() {
-  return {"image", "volume", "tabular", "sequence", "audio", "tokens", "video", "interactions"};
+  return {"image", "volume", "tabular", "sequence", "audio", "tokens", "video", "counts", "interactions"};
 }
 
 std::string kind_of_rows(const DataFile& file, const DataOptions& options) {
