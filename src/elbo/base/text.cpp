@@ -30,7 +30,8 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 // Characters of UTF-8 text: bytes that continue one are not counted.
 size_t characters(std::string_view text) {
-  return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+  return static_cast<size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80; }));
 }
 
 }  // namespace

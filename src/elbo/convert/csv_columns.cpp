@@ -53,14 +53,15 @@ void note(Column& column, const std::string& field, const TableReader& table, bo
   const Values values = values_of(field);
   note_order(column, values[0]);
   for (size_t i = 0; i < values.size(); ++i) {
-    if (!values.at(i)) {
+    const std::optional<double> value = values.at(i);
+    if (!value) {
       keep_first(column.read.at(i).other, field, table);
       continue;
     }
-    if (!std::isfinite(*values.at(i)))
+    if (!std::isfinite(*value))
       usage_error("{}, line {}: column '{}' holds {}; expected finite numbers", table.name(), table.line(),
                   column.name, trim(field));
-    note_value(column.read.at(i), *values.at(i), training);
+    note_value(column.read.at(i), *value, training);
   }
   const auto differ = [&](Notation one, Notation other) {
     const auto a = values.at(static_cast<size_t>(one)), b = values.at(static_cast<size_t>(other));

@@ -97,6 +97,7 @@ class FilesOfKind {
 
   std::string passed_over() const {
     std::vector<std::string> counts;
+    counts.reserve(passed_over_.size());
     for (const auto& [ending, count] : passed_over_) counts.push_back(fmt::format("{} {}", count, ending));
     return join(counts, ", ");
   }

@@ -206,6 +206,7 @@ ChunkCache::Pointer HostChunks::pin(int32_t index) {
 // ---- callers do not hold the lock ----
 
 // If this fails, the memory is unusable for all ranks; those that wait for the chunk time out.
+// NOLINTNEXTLINE(bugprone-exception-escape): fmt throws for wrong formats only, and this one is a constant
 void HostChunks::cancel(int32_t index) noexcept {
   try {
     const Lock lock(*head_, timeout_);
