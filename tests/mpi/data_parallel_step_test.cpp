@@ -2,11 +2,14 @@
 // function.
 #include "elbo/train/data_parallel_step.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../models/small_models.h"
 #include "elbo/base/error.h"
 #include "elbo/comm/self.h"
 #include "elbo/models/registry.h"
+#include "elbo/nn/layers.h"
 #include "ranks.h"
 
 namespace elbo {
@@ -135,6 +138,152 @@ TEST(DataParallelUpdate, IsLeftOutWhereTheLossIsNotFinite) {
   EXPECT_FALSE(report.finite);
   EXPECT_EQ(trained.step->fingerprint(), before);
   EXPECT_TRUE(trained.step->finite());
+}
+
+// An all-gather that is started arrives when it is awaited and not before: until then its results are in a
+// copy.
+class LateGathers final : public Communicator {
+ public:
+  // events: "start" and "await", each with the number of elements, are added in the order in which they
+  // happen.
+  LateGathers(Communicator& world, std::vector<std::string>& events) : world_(world), events_(events) {}
+  int rank() const override { return world_.rank(); }
+  int size() const override { return world_.size(); }
+  std::unique_ptr<Work> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
+                                         const AllToAllCounts& counts) override {
+    return world_.start_all_to_all(send, std::move(receive), counts);
+  }
+  std::unique_ptr<Work> start_all_gather(torch::Tensor all, const std::vector<int64_t>& counts) override {
+    torch::Tensor copy = all.clone();
+    world_.all_gather(copy, counts);
+    events_.push_back("start " + std::to_string(all.numel()));
+    return std::make_unique<Late>(std::move(all), std::move(copy), events_);
+  }
+  std::unique_ptr<Work> start_all_reduce(torch::Tensor tensor, ReduceOp op) override {
+    return world_.start_all_reduce(std::move(tensor), op);
+  }
+  void broadcast(torch::Tensor& tensor, int root) override { world_.broadcast(tensor, root); }
+  void barrier() override { world_.barrier(); }
+
+ private:
+  class Late final : public Work {
+   public:
+    Late(torch::Tensor all, torch::Tensor copy, std::vector<std::string>& events)
+        : all_(std::move(all)), copy_(std::move(copy)), events_(events) {}
+    bool done() override { return done_; }
+    void wait() override {
+      if (done_) return;
+      done_ = true;
+      all_.copy_(copy_);
+      events_.push_back("await " + std::to_string(all_.numel()));
+    }
+
+   private:
+    torch::Tensor all_, copy_;
+    std::vector<std::string>& events_;
+    bool done_ = false;
+  };
+  Communicator& world_;
+  std::vector<std::string>& events_;
+};
+
+// Two layers, of two buckets; each adds its name to the events when it is done.
+class TwoLayers final : public Model {
+ public:
+  explicit TwoLayers(std::vector<std::string>& events) : events_(events) {
+    RandomGenerator init(Key(1));
+    first_ = register_module("first", std::make_shared<Linear>(features, width, init));
+    second_ = register_module("second", std::make_shared<Linear>(width, features, init));
+  }
+  static constexpr int64_t width = 8 * 1024;
+
+  LossTerms objective(const StepContext&, const Batch& batch, RandomGenerator&) override {
+    const torch::Tensor h = first_->forward(batch.x);
+    events_.emplace_back("first");
+    LossTerms terms;
+    terms.loss = second_->forward(h).square().sum(1);
+    events_.emplace_back("second");
+    return terms;
+  }
+  LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override {
+    return objective({}, batch, noise);
+  }
+  std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override { return {}; }
+  Latent encode(const Batch& batch) override { return {batch.x}; }
+  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override { return z; }
+  torch::Tensor prior_sample(int64_t n, const torch::Tensor&, RandomGenerator& noise) override {
+    return noise.normal({n, features});
+  }
+  int64_t latent_size() const override { return features; }
+  std::shared_ptr<const Likelihood> likelihood() const override { return nullptr; }
+
+ private:
+  std::vector<std::string>& events_;
+  std::shared_ptr<Linear> first_, second_;
+};
+
+TEST(ParametersInTransit, AreAwaitedByTheFirstLayerThatUsesThem) {
+  const std::unique_ptr<Communicator> world = environment().make_world(60);
+  std::vector<std::string> events;
+  LateGathers late(*world, events);
+  Workers workers(1);
+  DataParallelOptions one_microbatch_each = options();
+  one_microbatch_each.batch = microbatch_rows * world->size();
+  one_microbatch_each.bucket_bytes = 1;
+  DataParallelStep step(*world, late, workers, {std::make_shared<TwoLayers>(events)}, one_microbatch_each);
+  const auto noted_data = [&](int64_t number, int64_t index) {
+    events.emplace_back("data");
+    return data(number, index);
+  };
+  step.take(0, noted_data, quiet);
+  step.take(1, noted_data, quiet);
+  if (world->size() == 1) return;  // no all-gather
+  ASSERT_EQ(step.buckets(0).count(), 2U);
+  const std::string second = std::to_string(step.buckets(0)[0].size());
+  const std::string first = std::to_string(step.buckets(0)[1].size());
+  EXPECT_THAT(events, testing::ElementsAre("data", "first", "second", "start " + first, "start " + second,
+                                           "data", "await " + first, "first", "await " + second, "second",
+                                           "start " + first, "start " + second));
+  step.fingerprint();
+  EXPECT_EQ(events.back(), "await " + second);
+}
+
+// Each variant, with layers of several buckets: one that used a parameter without waiting for it would
+// compute with the parameters of the step before.
+TEST(ParametersInTransit, AreNeverUsedByAnyVariant) {
+  const std::unique_ptr<Communicator> world = environment().make_world(60), alone = make_self_communicator();
+  for (const auto& spec : all_models()) {
+    const std::vector<std::string> kinds = data_names();
+    const auto kind = std::ranges::find_if(
+        kinds, [&](const std::string& k) { return refusal_of(spec->name(), k).empty(); });
+    ASSERT_NE(kind, kinds.end());
+    const auto train = [&](Communicator& comm, Communicator& device_comm, int count) {
+      Workers workers(count);
+      std::vector<std::shared_ptr<Model>> replicas;
+      for (int worker = 0; worker < count; ++worker) {
+        ModelContext context{.data = small_data(*kind), .network = {}, .name = spec->name()};
+        context.data.rows = 100;
+        context.network.hidden = {256};
+        context.network.channels = {4, 8};
+        RandomGenerator init(Key(1));
+        replicas.push_back(with_options(spec->name(), {})->build(context, init));
+      }
+      DataParallelOptions of_variant = options();
+      of_variant.bucket_bytes = 1;
+      DataParallelStep step(comm, device_comm, workers, replicas, of_variant);
+      for (int64_t number = 0; number < 3; ++number)
+        step.take(
+            number,
+            [&](int64_t at, int64_t index) {
+              return rows(*kind, microbatch_rows, static_cast<uint64_t>(100 * at + index));
+            },
+            quiet);
+      return step.fingerprint();
+    };
+    std::vector<std::string> events;
+    LateGathers late(*world, events);
+    EXPECT_EQ(train(*world, late, 1 + world->rank() % 2), train(*alone, *alone, 1)) << spec->name();
+  }
 }
 
 }  // namespace

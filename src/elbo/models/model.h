@@ -62,7 +62,7 @@ class Model : public torch::nn::Module {
 
   // Receives LossTerms::statistics of objective(), summed over all microbatches of the step, after the update
   // of the phase. Called on every replica of every rank with the same sums. The only function that writes
-  // buffers.
+  // buffers. It uses no parameters: they may still be in transit.
   virtual void update_statistics(const StepContext&, const torch::Tensor& /*statistics*/) {}
 
   // Per-sample terms (b) for evaluation, without warm-up and free bits and with β = 1. The loss is -ELBO for

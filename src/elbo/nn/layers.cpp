@@ -76,6 +76,7 @@ Linear::Linear(int64_t in, int64_t out, RandomGenerator& init)
       bias_(register_parameter("bias", initial_values({out}, in, init))) {}
 
 torch::Tensor Linear::forward(const torch::Tensor& x) {
+  before_use();
   return in_matmul_precision(x, weight_, bias_, linear);
 }
 
@@ -87,6 +88,7 @@ Convolution::Convolution(int64_t spatial, int64_t in, int64_t out, int64_t kerne
       padding_(padding) {}
 
 torch::Tensor Convolution::forward(const torch::Tensor& x) {
+  before_use();
   return in_matmul_precision(x, weight_, bias_, [&](const auto& in, const auto& w, const auto& b) {
     return convolve(in, w, b, stride_, padding_);
   });
@@ -110,6 +112,7 @@ TransposedConvolution::TransposedConvolution(int64_t in, int64_t out, int64_t ke
       output_padding_(std::move(output_padding)) {}
 
 torch::Tensor TransposedConvolution::forward(const torch::Tensor& x) {
+  before_use();
   return in_matmul_precision(x, weight_, bias_, [&](const auto& in, const auto& w, const auto& b) {
     return convolve_transposed(in, w, b, stride_, padding_, output_padding_);
   });

@@ -4,7 +4,6 @@
 // Parameters are stored contiguously in LibTorch's order of dimensions, whatever memory format the arithmetic
 // uses.
 #pragma once
-#include <torch/nn/module.h>
 #include <torch/types.h>
 
 #include <cstdint>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "elbo/base/random.h"
+#include "elbo/nn/hooked_module.h"
 
 namespace elbo {
 
@@ -21,7 +21,7 @@ torch::Tensor initial_values(torch::IntArrayRef sizes, int64_t fan_in, RandomGen
 // Throws a usage Error where training a weight of `sizes` needs more memory than the machine has.
 void require_memory(torch::IntArrayRef sizes);
 
-class Linear : public torch::nn::Module {
+class Linear : public HookedModule {
  public:
   Linear(int64_t in, int64_t out, RandomGenerator& init);
   torch::Tensor forward(const torch::Tensor& x);  // (…, in) → (…, out)
@@ -32,7 +32,7 @@ class Linear : public torch::nn::Module {
 
 // A convolution with the same kernel, stride and padding along each of `spatial` dimensions: 2 for images, 3
 // for volumes.
-class Convolution : public torch::nn::Module {
+class Convolution : public HookedModule {
  public:
   Convolution(int64_t spatial, int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
               RandomGenerator& init);
@@ -44,7 +44,7 @@ class Convolution : public torch::nn::Module {
   int64_t stride_, padding_;
 };
 
-class TransposedConvolution : public torch::nn::Module {
+class TransposedConvolution : public HookedModule {
  public:
   // output_padding (a number for each spatial dimension): added to one side of the output, as in
   // torch.nn.ConvTranspose2d.

@@ -29,6 +29,7 @@ MaskedLinear::MaskedLinear(const torch::Tensor& mask, RandomGenerator& init) {
 }
 
 torch::Tensor MaskedLinear::forward(const torch::Tensor& x) {
+  before_use();
   return in_matmul_precision(x, weight_ * mask_, bias_, linear);
 }
 

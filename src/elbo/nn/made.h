@@ -13,7 +13,7 @@
 namespace elbo {
 
 // A dense layer whose weights are multiplied by a mask of 0 and 1.
-class MaskedLinear : public torch::nn::Module {
+class MaskedLinear : public HookedModule {
  public:
   MaskedLinear(const torch::Tensor& mask, RandomGenerator& init);  // mask (out, in)
   torch::Tensor forward(const torch::Tensor& x);                   // (…, in) → (…, out)

@@ -23,6 +23,7 @@ Embedding::Embedding(int64_t tokens, int64_t width, RandomGenerator& init) {
 }
 
 torch::Tensor Embedding::forward(const torch::Tensor& tokens) const {
+  before_use();
   return torch::embedding(weight_, tokens);
 }
 
@@ -45,6 +46,7 @@ torch::Tensor RecurrentCell::hidden_gates(const torch::Tensor& output) const {
 // One matrix product for all elements is faster than one per element. It includes the padding, because the
 // sums of its gradient would be added in another order without.
 torch::Tensor RecurrentCell::unroll(const torch::Tensor& x, const torch::Tensor& state, int64_t steps) const {
+  before_use();
   const std::vector<torch::Tensor> elements = input_gates(x).unbind(1);
   std::vector<torch::Tensor> outputs;
   outputs.reserve(elements.size());
@@ -81,6 +83,7 @@ CausalConv1d::CausalConv1d(int64_t in, int64_t out, int64_t kernel, int64_t dila
       dilation_(dilation) {}
 
 torch::Tensor CausalConv1d::forward(const torch::Tensor& x) const {
+  before_use();
   return in_matmul_precision(torch::constant_pad_nd(x, {past_, 0}), weight_, bias_,
                              [&](const auto& in, const auto& w, const auto& b) {
                                return torch::conv1d(in, w, b, {1}, torch::IntArrayRef{0}, {dilation_});

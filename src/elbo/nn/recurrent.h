@@ -1,7 +1,6 @@
 // Layers over sequences (b, time, features). Initial weights come from a RandomGenerator, as in nn/layers.h;
 // those of recurrent cells are U(-1/√hidden, 1/√hidden).
 #pragma once
-#include <torch/nn/module.h>
 #include <torch/types.h>
 
 #include <cstdint>
@@ -10,11 +9,12 @@
 #include <vector>
 
 #include "elbo/base/random.h"
+#include "elbo/nn/hooked_module.h"
 
 namespace elbo {
 
 // A vector for each token, initially N(0, I/width), so that its length is near 1.
-class Embedding : public torch::nn::Module {
+class Embedding : public HookedModule {
  public:
   Embedding(int64_t tokens, int64_t width, RandomGenerator& init);
   torch::Tensor forward(const torch::Tensor& tokens) const;  // (…) int64 → (…, width)
@@ -24,12 +24,13 @@ class Embedding : public torch::nn::Module {
 };
 
 // A recurrent cell. Its state is one tensor (b, state_size()), whose first `hidden` columns are the output.
-class RecurrentCell : public torch::nn::Module {
+class RecurrentCell : public HookedModule {
  public:
   int64_t state_size() const { return state_parts_ * hidden_; }
   torch::Tensor output(const torch::Tensor& state) const { return state.narrow(1, 0, hidden_); }
 
   torch::Tensor step(const torch::Tensor& x, const torch::Tensor& state) const {  // (b, in) → (b, state_size)
+    before_use();
     return advance(input_gates(x), state);
   }
   // The outputs after each element, (b, time, in), (b, state_size) → (b, time, hidden).
@@ -78,7 +79,7 @@ std::shared_ptr<RecurrentCell> make_cell(const std::string& name, int64_t in, in
                                          RandomGenerator& init);
 
 // A convolution over time whose output depends on no later input (van den Oord et al. 2016, WaveNet).
-class CausalConv1d : public torch::nn::Module {
+class CausalConv1d : public HookedModule {
  public:
   CausalConv1d(int64_t in, int64_t out, int64_t kernel, int64_t dilation, RandomGenerator& init);
   torch::Tensor forward(const torch::Tensor& x) const;  // (b, in, time) → (b, out, time)

@@ -3,6 +3,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -58,7 +59,9 @@ GradientReducer::GradientReducer(Communicator& cpu_comm, Communicator& device_co
       options_(options),
       buckets_(make_buckets(flat_parameters, phases, cpu_comm.size(), options)),
       local_(workers, flat_parameters, std::move(replicas), buckets_, local_microbatches(),
-             options.microbatches) {
+             options.microbatches),
+      gather_(device_comm, flat_parameters.values()),
+      waited_seconds_(static_cast<size_t>(workers.count())) {
   for (int rank = 0; rank < cpu_comm_.size(); ++rank)
     subtrees_.push_back(maximal_subtrees(partition({0, options_.microbatches}, rank, cpu_comm_.size()),
                                          options_.microbatches));
@@ -77,6 +80,8 @@ void GradientReducer::compute(size_t phase, const LocalGradients::Task& task) {
 }
 
 bool GradientReducer::advance(PhaseState& state) {
+  const std::lock_guard lock(communicating_);
+  gather_.poll();
   const size_t early = state.buckets.count() - 1;
   while (state.started < early && local_.complete(state.phase, state.started)) start_next_bucket(state);
   for (size_t bucket = 0; bucket < state.started; ++bucket)
@@ -154,6 +159,7 @@ torch::Tensor GradientReducer::sum_bucket(PhaseState& state, size_t bucket) {
 StepSums GradientReducer::finish(size_t phase, const std::vector<double>& status) {
   const torch::NoGradGuard no_grad;
   PhaseState& state = *phases_[phase];
+  await_all_parameters();
   local_.reduce_last_bucket(phase);
   while (state.started < state.buckets.count()) start_next_bucket(state);
   agree_on_report_layout(state);
@@ -248,16 +254,26 @@ const std::vector<torch::Tensor>& GradientReducer::gradient(size_t phase) const 
   return phases_[phase]->gradient;
 }
 
-void GradientReducer::all_gather_parameters(size_t phase) {
-  if (!options_.exact) return;
-  const Buckets& buckets = phases_[phase]->buckets;
-  std::vector<std::unique_ptr<Work>> pending;
-  pending.reserve(buckets.count());
-  for (size_t bucket = 0; bucket < buckets.count(); ++bucket)
-    pending.push_back(device_comm_.start_all_gather(
-        flat_parameters_.values().narrow(0, buckets[bucket].first, buckets[bucket].size()),
-        buckets.shard_sizes(bucket)));
-  for (const auto& work : pending) work->wait();
+void GradientReducer::start_all_gather(size_t phase) {
+  if (options_.exact && cpu_comm_.size() > 1) gather_.start(phases_[phase]->buckets);
+}
+
+void GradientReducer::await_parameters(IndexRange elements, int worker) {
+  if (gather_.arrived(elements)) return;
+  Stopwatch watch;
+  {
+    const std::lock_guard lock(communicating_);
+    gather_.await(elements);
+  }
+  waited_seconds_[static_cast<size_t>(worker)] += watch.lap();
+}
+
+void GradientReducer::await_all_parameters() { gather_.await_all(); }
+
+double GradientReducer::take_waited_seconds() {
+  const double longest = *std::ranges::max_element(waited_seconds_);
+  std::ranges::fill(waited_seconds_, 0.0);
+  return longest;
 }
 
 torch::Tensor GradientReducer::select(size_t phase, const torch::Tensor& whole) const {

@@ -5,9 +5,10 @@
 //   3. each rank updates its shard with a sharded optimiser (ZeRO stage 1, Rajbhandari et al. 2020);
 //   4. an all-gather of parameters completes the model on every rank.
 //
-// Gradients are reduced in buckets, overlapped with the backward pass (buckets.h). The reduce-scatter moves
-// partial sums with all-to-alls and adds them on the rank that owns the shard, because the order of additions
-// of MPI_Reduce_scatter and of NCCL depends on the number of ranks.
+// Gradients are reduced in buckets, overlapped with the backward pass (buckets.h), and the all-gather of
+// parameters overlaps with the next forward pass (parameter_gather.h). The reduce-scatter moves partial sums
+// with all-to-alls and adds them on the rank that owns the shard, because the order of additions of
+// MPI_Reduce_scatter and of NCCL depends on the number of ranks.
 //
 // Prior art: ReproRed and its KaMPIng plug-in (2026) for reproducible sums over MPI ranks; EasyScale (SC'23,
 // no public code) for training that is consistent on varying numbers of GPUs; Levanter and Megatron-LM, which
@@ -20,6 +21,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +32,7 @@
 #include "elbo/parallel/buckets.h"
 #include "elbo/parallel/flat_parameters.h"
 #include "elbo/parallel/local_gradients.h"
+#include "elbo/parallel/parameter_gather.h"
 #include "elbo/parallel/tree_sum.h"
 #include "elbo/parallel/workers.h"
 
@@ -81,7 +84,15 @@ class GradientReducer {
   // This rank's shard of each bucket: views of the flat parameters, and the gradients of the last finish().
   std::vector<torch::Tensor> shard(size_t phase);
   const std::vector<torch::Tensor>& gradient(size_t phase) const;
-  void all_gather_parameters(size_t phase);  // collective
+
+  // Starts the all-gather of the phase's parameters, which overlaps with what follows. Collective.
+  void start_all_gather(size_t phase);
+  // Call before elements of the flat parameters are used: waits until they are up to date. A worker may call
+  // it within its task; otherwise only the thread that calls the other functions may.
+  void await_parameters(IndexRange elements, int worker = 0);
+  void await_all_parameters();  // not within a task
+  // Seconds that the worker that waited longest was in await_parameters() since the last call.
+  double take_waited_seconds();
 
   // This rank's shards, end to end, of a tensor with the layout of the phase's range.
   torch::Tensor select(size_t phase, const torch::Tensor& whole) const;
@@ -112,6 +123,9 @@ class GradientReducer {
   std::vector<std::unique_ptr<PhaseState>> phases_;
   std::optional<Stopwatch> since_first_bucket_;
   double overlapped_seconds_ = 0;
+  ParameterGather gather_;
+  std::mutex communicating_;            // communicators take calls of one thread at a time
+  std::vector<double> waited_seconds_;  // (workers)
 };
 
 }  // namespace elbo

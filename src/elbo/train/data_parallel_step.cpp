@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 
 #include "elbo/base/error.h"
 #include "elbo/base/random.h"
 #include "elbo/base/stopwatch.h"
+#include "elbo/nn/hooked_module.h"
 #include "elbo/nn/precision.h"
 
 namespace elbo {
@@ -91,6 +93,34 @@ DataParallelStep::DataParallelStep(Communicator& cpu_comm, Communicator& device_
       batches_(static_cast<size_t>(reducer_.local_microbatches().size())) {
   for (size_t phase = 0; phase < phases_.size(); ++phase)
     optimizers_.emplace_back(options_.optimizer, reducer_.shard(phase));
+  hook_layers();
+}
+
+DataParallelStep::~DataParallelStep() {
+  for (const auto& replica : replicas_)
+    for (const auto& module : replica->modules())
+      if (auto* layer = dynamic_cast<HookedModule*>(module.get())) layer->set_pre_hook({});
+}
+
+void DataParallelStep::hook_layers() {
+  std::map<std::string, IndexRange> elements;
+  for (const FlatParameters::Item& item : flat_parameters_.items())
+    elements[item.name] = {item.offset, item.offset + item.elements};
+  for (size_t worker = 0; worker < replicas_.size(); ++worker)
+    for (const auto& module : replicas_[worker]->named_modules()) {
+      std::vector<IndexRange> own;
+      for (const auto& parameter : module.value()->named_parameters(false))
+        own.push_back(
+            elements.at(module.key().empty() ? parameter.key() : module.key() + "." + parameter.key()));
+      if (own.empty()) continue;
+      if (auto* layer = dynamic_cast<HookedModule*>(module.value().get())) {
+        layer->set_pre_hook([this, all = IndexRange{own.front().first, own.back().end}, worker] {
+          reducer_.await_parameters(all, static_cast<int>(worker));
+        });
+      } else if (worker == 0) {
+        eager_.insert(eager_.end(), own.begin(), own.end());
+      }
+    }
 }
 
 StepReport DataParallelStep::take(int64_t step, const Data& data, const std::function<RankStatus()>& status) {
@@ -100,17 +130,19 @@ StepReport DataParallelStep::take(int64_t step, const Data& data, const std::fun
   for (size_t phase = 0; phase < phases_.size(); ++phase) {
     if (!phases_[phase].active(step)) continue;
     Stopwatch watch;
+    for (const IndexRange& elements : eager_) reducer_.await_parameters(elements);
     reducer_.compute(phase, [&](int worker, int64_t microbatch) {
       return compute_microbatch(phase, step, microbatch, worker, data);
     });
-    const double compute_seconds = watch.lap();
+    const double waited = reducer_.take_waited_seconds();
+    const double compute_seconds = watch.lap() - waited;
     const StepSums sums =
         reducer_.finish(phase, as_numbers(status(), compute_seconds, reducer_.overlapped_seconds()));
     seconds.exchange += watch.lap();
     update(phase, step, sums, report);
     seconds.update += watch.lap();
-    reducer_.all_gather_parameters(phase);
-    seconds.publish += watch.lap();
+    reducer_.start_all_gather(phase);
+    seconds.publish += watch.lap() + waited;
     if (report.finite && sums.statistics.defined())
       for (const auto& replica : replicas_)
         replica->update_statistics({phases_[phase].name, step, 0}, sums.statistics.to(device_));
@@ -197,6 +229,16 @@ void DataParallelStep::load_optimizer(const Checkpoint& checkpoint, const std::s
     }
 }
 
+std::string DataParallelStep::fingerprint() {
+  reducer_.await_all_parameters();
+  return elbo::fingerprint(flat_parameters_);
+}
+
+const std::vector<std::shared_ptr<Model>>& DataParallelStep::replicas() {
+  reducer_.await_all_parameters();
+  return replicas_;
+}
+
 void DataParallelStep::collect(Checkpoint& checkpoint) {
   checkpoint.fingerprint = fingerprint();
   checkpoint.world_size = cpu_comm_.size();
@@ -213,6 +255,9 @@ void DataParallelStep::collect(Checkpoint& checkpoint) {
     }
 }
 
-bool DataParallelStep::finite() const { return flat_parameters_.values().isfinite().all().item<bool>(); }
+bool DataParallelStep::finite() {
+  reducer_.await_all_parameters();
+  return flat_parameters_.values().isfinite().all().item<bool>();
+}
 
 }  // namespace elbo

@@ -1,6 +1,7 @@
 // One optimiser step of data-parallel training: gradient accumulation over the step's microbatches on all
 // workers of all ranks, a deterministic reduce-scatter, an update of each rank's shard (ZeRO stage 1), an
-// all-gather of the parameters. It knows no files: microbatches come from a function.
+// all-gather of the parameters, which goes on during the next forward pass: a layer waits for its parameters
+// at their first use. It knows no files: microbatches come from a function.
 #pragma once
 #include <torch/types.h>
 
@@ -44,7 +45,7 @@ struct RankStatus {
 
 // Where the seconds of a step went.
 struct StepSeconds {
-  double compute = 0;     // microbatches, on the slowest rank, which the others wait for
+  double compute = 0;     // microbatches without waiting for parameters, on the slowest rank
   int slowest_rank = 0;   // in the last phase
   double rank_0 = 0;      // microbatches, on rank 0
   double fastest = 0;     // microbatches, on the fastest rank
@@ -52,7 +53,7 @@ struct StepSeconds {
   double exchange =
       0;  // reduce-scatter and scalars, rank 0's, after its microbatches; includes waiting for others
   double update = 0;   // of this rank's shard
-  double publish = 0;  // all-gather of the parameters, rank 0's
+  double publish = 0;  // all-gather of the parameters, rank 0's: its start, and waiting at their next use
 };
 
 // One step, as all ranks know it. Losses and terms are in nats per sample.
@@ -81,6 +82,7 @@ class DataParallelStep {
   // all ranks. All arguments but options outlive the object.
   DataParallelStep(Communicator& cpu_comm, Communicator& device_comm, Workers& workers,
                    std::vector<std::shared_ptr<Model>> replicas, const DataParallelOptions& options);
+  ~DataParallelStep();
   DataParallelStep(const DataParallelStep&) = delete;
   DataParallelStep& operator=(const DataParallelStep&) = delete;
 
@@ -96,13 +98,16 @@ class DataParallelStep {
   // Puts fingerprint, parameters, buffers and optimizer states into the checkpoint. Collective.
   void collect(Checkpoint& checkpoint);
 
-  std::string fingerprint() const { return elbo::fingerprint(flat_parameters_); }
-  bool finite() const;  // whether all parameters are
-  const std::vector<std::shared_ptr<Model>>& replicas() const { return replicas_; }
+  // These three wait for parameters that are in transit after a step.
+  std::string fingerprint();
+  bool finite();  // whether all parameters are
+  const std::vector<std::shared_ptr<Model>>& replicas();
   const std::vector<Phase>& phases() const { return phases_; }
   const Buckets& buckets(size_t phase) const { return reducer_.buckets(phase); }
 
  private:
+  // Layers wait for their parameters at each use. The step itself waits for those of other modules, eager_.
+  void hook_layers();
   MicrobatchReport compute_microbatch(size_t phase, int64_t step, int64_t microbatch, int worker,
                                       const Data& data);
   // Adds what all ranks reported in this phase, and updates the shard if loss and gradient are finite.
@@ -119,6 +124,7 @@ class DataParallelStep {
   std::vector<Phase> phases_;
   FlatParameters flat_parameters_;
   GradientReducer reducer_;
+  std::vector<IndexRange> eager_;      // of the flat parameters
   std::vector<Optimizer> optimizers_;  // of each phase
   std::vector<Batch> batches_;         // of this rank's microbatches; phases of a step share them
 };
