@@ -24,6 +24,18 @@ TEST(Environment, KnowsRanksAndHosts) {
             std::count(hosts.begin(), hosts.begin() + rank, environment().host()));
 }
 
+TEST(Environment, MakesGroupsOfRanks) {
+  const int size = world().size(), rank = world().rank();
+  const std::unique_ptr<Communicator> group = environment().make_group(world(), rank % 2, 60);
+  EXPECT_EQ(group->rank(), rank / 2);
+  EXPECT_EQ(group->size(), (size + 1 - rank % 2) / 2);
+  torch::Tensor all = torch::full({group->size()}, rank, torch::kInt64);
+  group->all_gather(all, std::vector<int64_t>(static_cast<size_t>(group->size()), 1));
+  for (int member = 0; member < group->size(); ++member)
+    EXPECT_EQ(all[member].item<int64_t>(), 2 * member + rank % 2);
+  EXPECT_TRUE(environment().in_blocks()) << "all ranks of this test are on one host";
+}
+
 // These tests run without binding: every rank may use all cores.
 TEST(Environment, DividesTheCoresOfTheHost) {
   cpu_set_t allowed;

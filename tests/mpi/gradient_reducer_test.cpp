@@ -45,7 +45,7 @@ struct Step {
 };
 
 struct Layout {
-  Communicator& comm;
+  Levels levels;
   int workers;
   int64_t bucket_bytes;
   bool exact = true;
@@ -66,7 +66,7 @@ std::vector<Step> run_steps(const Layout& layout, int64_t microbatches) {
   }
   Workers workers(layout.workers);
   GradientReducer reducer(
-      layout.comm, layout.comm, workers, *flat_parameters, replicas, phases.size(),
+      layout.levels, layout.levels, workers, *flat_parameters, replicas, phases.size(),
       {.microbatches = microbatches, .exact = layout.exact, .bucket_bytes = layout.bucket_bytes});
   std::vector<Step> steps;
   for (int64_t step = 0; step < 2; ++step) {
@@ -75,7 +75,7 @@ std::vector<Step> run_steps(const Layout& layout, int64_t microbatches) {
       loss.backward();
       return {{"loss"}, {static_cast<double>(microbatch)}, statistics_of(microbatch, step)};
     });
-    StepSums sums = reducer.finish(0, {static_cast<double>(layout.comm.rank())});
+    StepSums sums = reducer.finish(0, {static_cast<double>(layout.levels.rank())});
     steps.push_back({std::move(sums), reducer.gather(0, torch::cat(reducer.gradient(0))).clone()});
   }
   for (const auto& replica : replicas)
@@ -103,18 +103,21 @@ torch::Tensor reference_gradient(int64_t microbatches, int64_t step) {
 
 constexpr int64_t one_bucket = 0, small_buckets = 1;
 
-// Forwards all calls and counts the all-to-alls that were started.
+// Forwards all calls; counts the all-to-alls that were started, and the messages and bytes that this rank
+// sends.
 class CountingCommunicator final : public Communicator {
  public:
-  explicit CountingCommunicator(Communicator& world) : world_(world) {}
+  explicit CountingCommunicator(Communicator& world) : world_(world) { reset(); }
   int rank() const override { return world_.rank(); }
   int size() const override { return world_.size(); }
   std::unique_ptr<Work> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
                                          const AllToAllCounts& counts) override {
     ++started;
+    for (int peer = 0; peer < size(); ++peer) count(peer, counts.send[static_cast<size_t>(peer)], send);
     return world_.start_all_to_all(send, std::move(receive), counts);
   }
   std::unique_ptr<Work> start_all_gather(torch::Tensor all, const std::vector<int64_t>& counts) override {
+    for (int peer = 0; peer < size(); ++peer) count(peer, counts[static_cast<size_t>(rank())], all);
     return world_.start_all_gather(std::move(all), counts);
   }
   std::unique_ptr<Work> start_all_reduce(torch::Tensor tensor, ReduceOp op) override {
@@ -123,9 +126,20 @@ class CountingCommunicator final : public Communicator {
   void broadcast(torch::Tensor& tensor, int root) override { world_.broadcast(tensor, root); }
   void barrier() override { world_.barrier(); }
 
-  int64_t started = 0;
+  void reset() {
+    started = messages = 0;
+    bytes_to_.assign(static_cast<size_t>(size()), 0);
+  }
+  int64_t started = 0, messages = 0;
+  int64_t bytes_to(int peer) const { return bytes_to_[static_cast<size_t>(peer)]; }
 
  private:
+  void count(int peer, int64_t elements, const torch::Tensor& of_type) {
+    if (peer == rank() || elements == 0) return;
+    ++messages;
+    bytes_to_[static_cast<size_t>(peer)] += elements * static_cast<int64_t>(of_type.element_size());
+  }
+  std::vector<int64_t> bytes_to_;  // (ranks)
   Communicator& world_;
 };
 
@@ -156,6 +170,90 @@ TEST(GradientReducer, EarlyBucketsAreReducedDuringTheBackwardPass) {
     }
     reducer.finish(0, {});
     EXPECT_EQ(counting.started, buckets);
+  }
+}
+
+// The ranks as nodes of `of_node` ranks each.
+struct Nodes {
+  explicit Nodes(int of_node)
+      : within(environment().make_group(world(), world().rank() / of_node, 60)),
+        across(environment().make_group(world(), world().rank() % of_node, 60)) {}
+  Levels levels() const { return {world(), *within, *across}; }
+  std::unique_ptr<Communicator> within, across;
+};
+
+// The numbers of ranks a node that divide the ranks.
+std::vector<int> node_sizes() {
+  std::vector<int> sizes;
+  for (int size = 1; size <= world().size(); ++size)
+    if (world().size() % size == 0) sizes.push_back(size);
+  return sizes;
+}
+
+TEST(TwoLevels, HaveTheSameBitsAsOneRank) {
+  for (const int of_node : node_sizes()) {
+    const Nodes nodes(of_node);
+    for (const int64_t microbatches : {1, 3, 4, 7, 8}) {
+      const auto alone = make_self_communicator();
+      const std::vector<Step> expected = run_steps({*alone, 1, one_bucket}, microbatches);
+      for (const int threads : {1, 2})
+        for (const int64_t bucket_bytes : {one_bucket, small_buckets}) {
+          const std::vector<Step> together = run_steps({nodes.levels(), threads, bucket_bytes}, microbatches);
+          for (size_t step = 0; step < 2; ++step) {
+            EXPECT_TRUE(torch::equal(together[step].gradient, expected[step].gradient))
+                << microbatches << " microbatches, nodes of " << of_node << ", " << threads << " workers";
+            EXPECT_EQ(together[step].sums.gradient_norm, expected[step].sums.gradient_norm);
+            EXPECT_EQ(together[step].sums.scalars, expected[step].sums.scalars);
+            EXPECT_TRUE(torch::equal(together[step].sums.statistics, expected[step].sums.statistics));
+          }
+          for (int rank = 0; rank < world().size(); ++rank)
+            EXPECT_EQ(together.back().sums.rank_status[static_cast<size_t>(rank)],
+                      std::vector<double>{static_cast<double>(rank)});
+        }
+    }
+  }
+}
+
+int64_t sum_over_all(int64_t own) {
+  torch::Tensor sum = torch::tensor({own});
+  world().all_reduce(sum, ReduceOp::sum);
+  return sum.item<int64_t>();
+}
+
+// What docs/parallelism.md says: with two nodes of two ranks a rank sends (2 - 1) + (2 - 1) messages a round
+// and bucket, not 3, and the bytes between nodes are half.
+TEST(TwoLevels, SendFewerMessagesAndBytesBetweenNodes) {
+  if (world().size() != 4) return;
+  const Nodes nodes(2);
+  CountingCommunicator within(*nodes.within), across(*nodes.across), flat(world());
+  const auto take_step = [&](const Levels& levels, int64_t microbatches) {
+    RandomGenerator init(Key(2));
+    ThreeLayers model(init);
+    FlatParameters flat_parameters(model, {{"model", {}}});
+    Workers workers(1);
+    GradientReducer reducer(world(), levels, workers, flat_parameters, {model.parameters()}, 1,
+                            {.microbatches = microbatches, .bucket_bytes = small_buckets});
+    reducer.compute(0, [&](int, int64_t microbatch) -> MicrobatchReport {
+      model.loss(2 * microbatch, 0).backward();
+      return {{"loss"}, {1.0}, {}};
+    });
+    reducer.finish(0, {});
+    reducer.start_all_gather(0);
+    reducer.await_all_parameters();
+    return std::pair{static_cast<int64_t>(reducer.buckets(0).count()), reducer.buckets(0).range().size()};
+  };
+  const std::vector<int> other_node = world().rank() < 2 ? std::vector{2, 3} : std::vector{0, 1};
+  // Of 4 and of 8 microbatches each rank and each node has one subtree, of 12 it has two.
+  for (const auto& [microbatches, rounds] : {std::pair{4, 1}, std::pair{8, 1}, std::pair{12, 2}}) {
+    for (CountingCommunicator* counting : {&within, &across, &flat}) counting->reset();
+    const auto [buckets, elements] = take_step({world(), within, across}, microbatches);
+    take_step(flat, microbatches);
+    EXPECT_EQ(within.messages, (rounds + 1) * buckets);
+    EXPECT_EQ(across.messages, (rounds + 1) * buckets);
+    EXPECT_EQ(flat.messages, 3 * (rounds + 1) * buckets);
+    const int64_t flat_bytes = flat.bytes_to(other_node.front()) + flat.bytes_to(other_node.back());
+    EXPECT_EQ(sum_over_all(across.bytes_to(0) + across.bytes_to(1)), 4 * (rounds + 1) * elements);
+    EXPECT_EQ(sum_over_all(flat_bytes), 2 * 4 * (rounds + 1) * elements);
   }
 }
 

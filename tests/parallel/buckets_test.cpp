@@ -17,7 +17,7 @@ std::vector<int64_t> parameters() {
 }
 
 Buckets cut(int ranks, int64_t bytes, bool replicated = false) {
-  return {whole_range, parameters(), ranks, bytes, replicated};
+  return {whole_range, parameters(), {ranks}, bytes, replicated};
 }
 
 TEST(Buckets, CoverTheRangeOnceFromItsEndAndSoDoTheirShards) {
@@ -46,20 +46,33 @@ TEST(Buckets, CoverTheRangeOnceFromItsEndAndSoDoTheirShards) {
   }
 }
 
+// Three ranks on each of two nodes: local ranks divide a bucket first, then nodes divide their parts.
+TEST(Buckets, AreShardedLevelByLevel) {
+  const Buckets buckets(whole_range, parameters(), {3, 2}, 300'000, false);
+  for (size_t bucket = 0; bucket < buckets.count(); ++bucket) {
+    int64_t next = buckets[bucket].first;
+    for (const int rank : {0, 3, 1, 4, 2, 5}) {
+      EXPECT_EQ(buckets.shard(bucket, rank).first, next);
+      next = buckets.shard(bucket, rank).end;
+    }
+    EXPECT_EQ(next, buckets[bucket].end);
+  }
+}
+
 TEST(Buckets, RespectTheMinimumSizesOfBucketsAndMessages) {
   EXPECT_EQ(cut(2, 0).count(), 1U);
   EXPECT_EQ(cut(1, 1).count(), 1U);        // no communication
   EXPECT_EQ(cut(2, 1 << 20).count(), 4U);  // 4 MB: three of 1 MiB and the rest
   EXPECT_EQ(cut(2, 1).count(), 31U);       // 128 KiB each
   EXPECT_EQ(cut(32, 1).count(), 1U);       // at least 2 MiB each, so two do not fit
-  EXPECT_EQ(Buckets({0, block_elements}, {0}, 4, 1, false).count(), 1U);
+  EXPECT_EQ(Buckets({0, block_elements}, {0}, {4}, 1, false).count(), 1U);
 }
 
 // Three parameters, a little smaller than 100, 300 and 600 blocks.
 TEST(Buckets, BeginWithParameters) {
   const std::vector<int64_t> offsets{whole_range.first, whole_range.first + 100 * block_elements - 16,
                                      whole_range.first + 400 * block_elements - 32};
-  const Buckets buckets(whole_range, offsets, 2, 1000, false);
+  const Buckets buckets(whole_range, offsets, {2}, 1000, false);
   ASSERT_EQ(buckets.count(), 3U);
   EXPECT_EQ(buckets[0].first, whole_range.first + 400 * block_elements);
   EXPECT_EQ(buckets[1].first, whole_range.first + 100 * block_elements);
@@ -67,7 +80,7 @@ TEST(Buckets, BeginWithParameters) {
   // A parameter that begins within a block is in two buckets.
   EXPECT_EQ(buckets.overlapping({offsets[1], offsets[2]}), std::pair(size_t{1}, size_t{3}));
   EXPECT_EQ(buckets.overlapping({offsets[2], whole_range.end}), std::pair(size_t{0}, size_t{2}));
-  EXPECT_EQ(Buckets(whole_range, offsets, 2, 0, false).early_fraction(), 0);
+  EXPECT_EQ(Buckets(whole_range, offsets, {2}, 0, false).early_fraction(), 0);
 }
 
 TEST(Buckets, AreWholeOnEveryRankIfReplicated) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 namespace elbo {
 namespace {
 
@@ -56,6 +58,46 @@ TEST(StepModel, EarlyBucketsOverlapWithTheBackwardPass) {
   EXPECT_EQ(predict_step(overlapped, 1).overlapped, 0);
   // On 32 ranks, the messages of four buckets would be too small: there is only one.
   EXPECT_EQ(predict_step(overlapped, 32).overlapped, 0);
+}
+
+TEST(StepModel, TheAllGatherOfEarlyBucketsOverlapsWithTheForwardPass) {
+  StepCost overlapped = cost;
+  overlapped.parameters = 1'000'000;
+  overlapped.link = {.latency = 0, .seconds_per_byte = 1e-9};
+  overlapped.buckets = 4;
+  overlapped.early_fraction = 0.75;
+  const double before = predict_step(overlapped, 2).communication;
+  overlapped.forward_seconds = 0.001;
+  // The all-gather takes 2 ms; of its early part of 1.5 ms, 1 ms is hidden.
+  EXPECT_NEAR(before - predict_step(overlapped, 2).communication, 0.001, 1e-12);
+  overlapped.forward_seconds = 1;
+  EXPECT_NEAR(before - predict_step(overlapped, 2).communication, 0.0015, 1e-12);
+}
+
+TEST(StepModel, RanksOfANodeExchangeFirst) {
+  StepCost nodes = cost;
+  nodes.node_ranks = 2;
+  nodes.node_link = {.latency = 1e-5, .seconds_per_byte = 1e-8};
+  // Two nodes of two ranks: 4000 bytes of gradients and as many of parameters. A rank sends half of them, and
+  // half of the sums of its node's half to the other node; both ranks of a node use its link.
+  const double within = 2 * (1e-5 + 2000e-8) + 1e-5, between = 2 * (1e-4 + 2 * 1000e-6) + 1e-4;
+  EXPECT_NEAR(predict_step(nodes, 4).communication, within + between, 1e-12);
+  EXPECT_NEAR(predict_step(nodes, 2).communication, within, 1e-12);
+  // One level would send two messages to other nodes, and each rank its own sums: twice the bytes on the
+  // link. Messages on 1,024 ranks: (2 - 1) + (512 - 1), in the reduce-scatter, the all-gather and the
+  // scalars.
+  StepCost latency = nodes;
+  latency.microbatches = 1024;
+  latency.node_link = {.latency = 1e-5, .seconds_per_byte = 0};
+  latency.link = {.latency = 1e-4, .seconds_per_byte = 0};
+  EXPECT_NEAR(predict_step(latency, 1024).communication, 3 * (1e-5 + 511e-4), 1e-12);
+}
+
+TEST(StepModel, RoundsAreTheSubtreesOfARange) {
+  // The table of docs/parallelism.md, for 64 microbatches on 1 to 8 ranks.
+  const std::vector<int64_t> expected{1, 1, 5, 1, 5, 4, 4, 1};
+  for (int64_t ranks = 1; ranks <= 8; ++ranks)
+    EXPECT_EQ(reduce_scatter_rounds(64, ranks), expected[static_cast<size_t>(ranks - 1)]);
 }
 
 TEST(StepModel, FitLinkRecoversTheBandwidth) {

@@ -1,16 +1,15 @@
 #include "elbo/comm/environment.h"
 
 #include <mpi.h>
-#include <sched.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <optional>
 #include <thread>
 #include <vector>
 
+#include "elbo/base/cores.h"
 #include "elbo/base/host.h"
 #include "elbo/base/log.h"
 #include "elbo/comm/cuda_library.h"
@@ -38,30 +37,12 @@ int launched_processes() {
   return 1;
 }
 
-cpu_set_t allowed_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0)
-    for (unsigned core = 0; core < std::thread::hardware_concurrency(); ++core) CPU_SET(core, &set);
-  return set;
-}
-
-// See Environment::cores(). allowed: the affinity masks of the host's ranks.
-int cores_of(const std::vector<cpu_set_t>& allowed, int rank) {
-  double share = 0;
-  for (size_t core = 0; core < CPU_SETSIZE; ++core) {
-    if (!CPU_ISSET(core, &allowed[static_cast<size_t>(rank)])) continue;
-    share += 1.0 / static_cast<double>(std::ranges::count_if(
-                       allowed, [core](const cpu_set_t& other) { return CPU_ISSET(core, &other); }));
-  }
-  return std::max(1, static_cast<int>(share + 1e-9));
-}
-
 }  // namespace
 
 struct Environment::State {
   RankName name{.rank = 0, .host = host_name()};
-  int size = 1, local_rank = 0, local_size = 1, cores = cores_of({allowed_cores()}, 0);
+  int size = 1, local_rank = 0, local_size = 1, cores = cores_of({core_allowance()}, 0);
+  bool in_blocks = true;
   std::optional<FailureReporting> failure_reporting;  // set once MPI is initialised
   std::shared_ptr<InFlight> in_flight = std::make_shared<InFlight>();
 
@@ -85,12 +66,23 @@ struct Environment::State {
               name, "find the ranks of its host");
     check_mpi(MPI_Comm_rank(host, &local_rank), name, "query its rank on the host");
     check_mpi(MPI_Comm_size(host, &local_size), name, "query the number of ranks on the host");
-    std::vector<cpu_set_t> allowed(static_cast<size_t>(local_size), allowed_cores());
-    check_mpi(
-        MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, allowed.data(), sizeof(cpu_set_t), MPI_BYTE, host),
-        name, "gather the affinity masks of its host's ranks");
-    cores = cores_of(allowed, local_rank);
+    std::vector<CoreAllowance> allowances(static_cast<size_t>(local_size), core_allowance());
+    check_mpi(MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, allowances.data(), sizeof(CoreAllowance),
+                            MPI_BYTE, host),
+              name, "gather the cores of its host's ranks");
+    cores = cores_of(allowances, static_cast<size_t>(local_rank));
+    in_blocks = find_blocks(host);
     check_mpi(MPI_Comm_free(&host), name, "free a communicator");
+  }
+
+  bool find_blocks(MPI_Comm host) {
+    int first = name.rank;  // of the host
+    check_mpi(MPI_Bcast(&first, 1, MPI_INT, 0, host), name, "learn the first rank of its host");
+    // The least of each over all ranks; the second is minus the greatest.
+    int numbers[] = {local_size, -local_size, name.rank == first + local_rank ? 1 : 0};
+    check_mpi(MPI_Allreduce(MPI_IN_PLACE, numbers, 3, MPI_INT, MPI_MIN, MPI_COMM_WORLD), name,
+              "compare the numbers of ranks of the hosts");
+    return numbers[0] == -numbers[1] && numbers[2] == 1;
   }
 };
 
@@ -110,6 +102,7 @@ int Environment::local_rank() const { return state_->local_rank; }
 int Environment::local_size() const { return state_->local_size; }
 int Environment::cores() const { return state_->cores; }
 const std::string& Environment::host() const { return state_->name.host; }
+bool Environment::in_blocks() const { return state_->in_blocks; }
 
 std::unique_ptr<Communicator> Environment::make_world(double timeout) const {
   if (const int processes = launched_processes(); processes != size())
@@ -120,6 +113,11 @@ std::unique_ptr<Communicator> Environment::make_world(double timeout) const {
         processes, size());
   if (size() == 1) return make_self_communicator();
   return make_mpi_communicator(state_->name, timeout, state_->in_flight);
+}
+
+std::unique_ptr<Communicator> Environment::make_group(Communicator& world, int group, double timeout) const {
+  if (size() == 1) return make_self_communicator();
+  return make_mpi_group(world, group, state_->name, timeout, state_->in_flight);
 }
 
 std::unique_ptr<Communicator> Environment::make_nccl_world(Communicator& mpi, torch::Device device,

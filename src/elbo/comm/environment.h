@@ -24,13 +24,18 @@ class Environment {
   int local_rank() const;  // among the ranks of this host
   int local_size() const;
   const std::string& host() const;
-  // Cores for this rank, at least 1: each core of its affinity mask (binding, the scheduler's allocation)
-  // counts as 1/n if the masks of n ranks of this host contain it.
-  int cores() const;
+  // Whether every host has the same number of ranks, and consecutive ones (a block): rank = number of the
+  // host · local_size() + local_rank().
+  bool in_blocks() const;
+  int cores() const;  // for this rank, at least 1 (base/cores.h)
 
   // The communicator of all ranks: make_self_communicator() for one rank, otherwise MPI in host memory, where
   // tensors on a device are staged. `timeout`: of every wait, seconds. Collective.
   std::unique_ptr<Communicator> make_world(double timeout) const;
+
+  // The communicator of the ranks that name the same `group`, in order of rank. Collective over all ranks,
+  // whose communicator `world` is.
+  std::unique_ptr<Communicator> make_group(Communicator& world, int group, double timeout) const;
 
   // NCCL on this rank's device (libelbo_cuda); its unique id is broadcast over `mpi`. Collective.
   std::unique_ptr<Communicator> make_nccl_world(Communicator& mpi, torch::Device device,

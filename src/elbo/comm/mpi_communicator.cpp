@@ -105,11 +105,19 @@ class MpiCommunicator final : public Communicator {
     start("creation of the communicator", {}, 0, {}, [&](Requests& requests) {
       check(MPI_Comm_idup(MPI_COMM_WORLD, &owned_->comm, &requests.emplace_back()), "MPI_Comm_idup");
     })->wait();
-    check(MPI_Comm_set_errhandler(comm(), MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-    check(MPI_Comm_size(comm(), &size_), "MPI_Comm_size");
+    inspect();
   }
 
-  int rank() const override { return name_.rank; }
+  // MPI_Comm_split waits without a limit. All ranks are about to call it when the barrier ends.
+  MpiCommunicator(Communicator& world, int group, RankName name, double timeout,
+                  std::shared_ptr<InFlight> in_flight)
+      : name_(std::move(name)), timeout_(timeout), in_flight_(std::move(in_flight)) {
+    world.barrier();
+    check(MPI_Comm_split(MPI_COMM_WORLD, group, name_.rank, &owned_->comm), "MPI_Comm_split");
+    inspect();
+  }
+
+  int rank() const override { return rank_; }
   int size() const override { return size_; }
 
   std::unique_ptr<Work> start_all_to_all(const torch::Tensor& send, torch::Tensor receive,
@@ -189,6 +197,12 @@ class MpiCommunicator final : public Communicator {
  private:
   using Requests = std::vector<MPI_Request>;
 
+  void inspect() {
+    check(MPI_Comm_set_errhandler(comm(), MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    check(MPI_Comm_rank(comm(), &rank_), "MPI_Comm_rank");
+    check(MPI_Comm_size(comm(), &size_), "MPI_Comm_size");
+  }
+
   // MPI does not reorder messages between two ranks, so one tag is enough.
   void post_receive(char* data, int64_t bytes, size_t peer, Requests& requests) {
     in_chunks(bytes, [&](int64_t offset, int count) {
@@ -216,10 +230,10 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm comm() const { return owned_->comm; }
   void check(int code, const char* call) const { check_mpi(code, name_, std::string("call ") + call); }
 
-  RankName name_;
+  RankName name_;  // among all ranks, for messages
   double timeout_;
   std::shared_ptr<InFlight> in_flight_;
-  int size_ = 0;
+  int rank_ = 0, size_ = 0;
   std::shared_ptr<OwnedComm> owned_ = std::make_shared<OwnedComm>();
 };
 
@@ -228,6 +242,11 @@ class MpiCommunicator final : public Communicator {
 std::unique_ptr<Communicator> make_mpi_communicator(const RankName& name, double timeout,
                                                     std::shared_ptr<InFlight> in_flight) {
   return std::make_unique<MpiCommunicator>(name, timeout, std::move(in_flight));
+}
+
+std::unique_ptr<Communicator> make_mpi_group(Communicator& world, int group, const RankName& name,
+                                             double timeout, std::shared_ptr<InFlight> in_flight) {
+  return std::make_unique<MpiCommunicator>(world, group, name, timeout, std::move(in_flight));
 }
 
 }  // namespace elbo

@@ -23,8 +23,13 @@ struct InFlight {
   std::list<Call> calls;  // in order of start
 };
 
-// timeout: of every wait, seconds. Collective; MPI must be initialised.
+// Of all ranks. timeout: of every wait, seconds. Collective; MPI must be initialised.
 std::unique_ptr<Communicator> make_mpi_communicator(const RankName& name, double timeout,
                                                     std::shared_ptr<InFlight> in_flight);
+
+// Of the ranks that name the same `group`, in order of rank. Collective over all ranks, whose communicator
+// `world` is.
+std::unique_ptr<Communicator> make_mpi_group(Communicator& world, int group, const RankName& name,
+                                             double timeout, std::shared_ptr<InFlight> in_flight);
 
 }  // namespace elbo

@@ -1,15 +1,21 @@
 #include "elbo/parallel/buckets.h"
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
+#include <utility>
 
 namespace elbo {
-Buckets::Buckets(IndexRange range, const std::vector<int64_t>& parameters, int ranks, int64_t bytes,
-                 bool replicated)
-    : range_(range), ranks_(ranks), replicated_(replicated) {
-  const int64_t message_minimum = ranks * message_elements;
+Buckets::Buckets(IndexRange range, const std::vector<int64_t>& parameters, std::vector<int> levels,
+                 int64_t bytes, bool replicated)
+    : range_(range),
+      levels_(std::move(levels)),
+      ranks_(std::accumulate(levels_.begin(), levels_.end(), 1, std::multiplies<>())),
+      replicated_(replicated) {
+  const int64_t message_minimum = ranks_ * message_elements;
   const int64_t minimum = std::max(bytes / static_cast<int64_t>(sizeof(float)), message_minimum);
   int64_t end = range.end;
-  if (bytes > 0 && ranks > 1)
+  if (bytes > 0 && ranks_ > 1)
     for (auto parameter = parameters.rbegin(); parameter != parameters.rend(); ++parameter) {
       // The boundary is the next block: elements before it belong to the next bucket, whose gradients come
       // later.
@@ -30,7 +36,13 @@ std::pair<size_t, size_t> Buckets::overlapping(IndexRange elements) const {
 }
 
 IndexRange Buckets::shard(size_t bucket, int rank) const {
-  return replicated_ ? buckets_[bucket] : partition_blocks(buckets_[bucket], rank, ranks_);
+  IndexRange shard = buckets_[bucket];
+  if (replicated_) return shard;
+  for (const int size : levels_) {
+    shard = partition_blocks(shard, rank % size, size);
+    rank /= size;
+  }
+  return shard;
 }
 
 std::vector<int64_t> Buckets::shard_sizes(size_t bucket) const {

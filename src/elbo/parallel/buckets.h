@@ -1,6 +1,6 @@
 // Partition of a phase's gradients into buckets, as in PyTorch DDP (Li et al. 2020): the first bucket is
 // reduced while the backward pass still computes the gradients of the others. Every bucket is sharded among
-// all ranks.
+// all ranks, level by level (levels.h).
 //
 // The backward pass visits a model's parameters from last to first, so bucket 0 is at the end of the range. A
 // bucket begins with a parameter, so that it does not wait for gradients of the next bucket.
@@ -18,11 +18,11 @@ class Buckets {
   // networks.
   static constexpr int64_t message_elements = int64_t{16} * 1024;
 
-  // parameters: offsets of the phase's parameters, ascending. bytes: minimum size of a bucket (0: a single
-  // bucket); a bucket is also large enough for messages of message_elements to every rank. Only the last one
-  // may be smaller. replicated: every rank's shard is the whole bucket (all-reduce instead of
-  // reduce-scatter).
-  Buckets(IndexRange range, const std::vector<int64_t>& parameters, int ranks, int64_t bytes,
+  // parameters: offsets of the phase's parameters, ascending. levels: ranks on each level, innermost first.
+  // bytes: minimum size of a bucket (0: a single bucket); a bucket is also large enough for messages of
+  // message_elements to every rank. Only the last one may be smaller. replicated: every rank's shard is the
+  // whole bucket (all-reduce instead of reduce-scatter).
+  Buckets(IndexRange range, const std::vector<int64_t>& parameters, std::vector<int> levels, int64_t bytes,
           bool replicated);
 
   size_t count() const { return buckets_.size(); }
@@ -40,6 +40,7 @@ class Buckets {
 
  private:
   IndexRange range_;
+  std::vector<int> levels_;
   int ranks_;
   bool replicated_;
   std::vector<IndexRange> buckets_;

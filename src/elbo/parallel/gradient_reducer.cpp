@@ -14,7 +14,7 @@
 namespace elbo {
 namespace {
 
-std::vector<Buckets> make_buckets(const FlatParameters& flat_parameters, size_t phases, int ranks,
+std::vector<Buckets> make_buckets(const FlatParameters& flat_parameters, size_t phases, const Levels& levels,
                                   const GradientReducerOptions& options) {
   std::vector<Buckets> result;
   for (size_t phase = 0; phase < phases; ++phase) {
@@ -22,7 +22,7 @@ std::vector<Buckets> make_buckets(const FlatParameters& flat_parameters, size_t 
     std::vector<int64_t> parameters;
     for (const FlatParameters::Item& item : flat_parameters.items())
       if (item.offset >= range.first && item.offset < range.end) parameters.push_back(item.offset);
-    result.emplace_back(range, parameters, ranks, options.bucket_bytes, !options.exact);
+    result.emplace_back(range, parameters, levels.sizes(), options.bucket_bytes, !options.exact);
   }
   return result;
 }
@@ -31,42 +31,41 @@ std::vector<Buckets> make_buckets(const FlatParameters& flat_parameters, size_t 
 
 struct GradientReducer::PhaseState {
   PhaseState(size_t index, const Buckets& of_phase)
-      : phase(index),
-        buckets(of_phase),
-        pending(of_phase.count()),
-        received(of_phase.count()),
-        gradient(of_phase.count()) {}
+      : phase(index), buckets(of_phase), gradient(of_phase.count()) {}
 
   size_t phase;
   const Buckets& buckets;
-  size_t started = 0;                                       // buckets whose reduction has started
-  std::vector<std::vector<std::unique_ptr<Work>>> pending;  // (buckets), one per round
-  std::vector<std::vector<torch::Tensor>> received;         // (buckets), one per round
-  std::vector<torch::Tensor> gradient;                      // (buckets): this rank's shard
-  std::vector<std::string> names;                           // of the scalars
+  size_t started = 0;                              // buckets whose reduction has started
+  std::vector<ReduceScatter> reductions;           // (buckets)
+  std::vector<std::unique_ptr<Work>> all_reduces;  // (buckets), in place of reductions unless options.exact
+  std::vector<torch::Tensor> gradient;             // (buckets): this rank's shard
+  std::vector<std::string> names;                  // of the scalars
   int64_t statistics_size = 0;
   bool layout_agreed = false;  // names and statistics_size are known
 };
 
-GradientReducer::GradientReducer(Communicator& cpu_comm, Communicator& device_comm, Workers& workers,
+GradientReducer::GradientReducer(const Levels& cpu, const Levels& device, Workers& workers,
                                  FlatParameters& flat_parameters,
                                  std::vector<std::vector<torch::Tensor>> replicas, size_t phases,
                                  const GradientReducerOptions& options)
-    : cpu_comm_(cpu_comm),
-      device_comm_(device_comm),
+    : cpu_(cpu),
+      device_(device),
       workers_(workers),
       flat_parameters_(flat_parameters),
       options_(options),
-      buckets_(make_buckets(flat_parameters, phases, cpu_comm.size(), options)),
+      buckets_(make_buckets(flat_parameters, phases, device, options)),
       local_(workers, flat_parameters, std::move(replicas), buckets_, local_microbatches(),
              options.microbatches),
-      gather_(device_comm, flat_parameters.values()),
+      level_sums_(sums_of_levels(device, options.microbatches)),
+      gather_(device_, flat_parameters.values()),
       waited_seconds_(static_cast<size_t>(workers.count())) {
-  for (int rank = 0; rank < cpu_comm_.size(); ++rank)
-    subtrees_.push_back(maximal_subtrees(partition({0, options_.microbatches}, rank, cpu_comm_.size()),
-                                         options_.microbatches));
-  for (size_t phase = 0; phase < phases; ++phase)
+  for (size_t phase = 0; phase < phases; ++phase) {
     phases_.push_back(std::make_unique<PhaseState>(phase, buckets_[phase]));
+    PhaseState& state = *phases_.back();
+    for (size_t bucket = 0; bucket < state.buckets.count(); ++bucket)
+      state.reductions.emplace_back(device_, level_sums_, state.buckets[bucket].size(),
+                                    flat_parameters.values().options());
+  }
 }
 
 GradientReducer::~GradientReducer() = default;
@@ -74,86 +73,62 @@ GradientReducer::~GradientReducer() = default;
 void GradientReducer::compute(size_t phase, const LocalGradients::Task& task) {
   PhaseState& state = *phases_[phase];
   state.started = 0;
+  state.all_reduces.clear();
   since_first_bucket_.reset();
+  since_start_.lap();
+  forward_seconds_.reset();
   local_.compute(phase, task, [&] { return advance(state); });
   overlapped_seconds_ = since_first_bucket_ ? since_first_bucket_->lap() : 0;
 }
 
 bool GradientReducer::advance(PhaseState& state) {
+  if (!forward_seconds_) forward_seconds_ = since_start_.seconds();
   const std::lock_guard lock(communicating_);
   gather_.poll();
   const size_t early = state.buckets.count() - 1;
   while (state.started < early && local_.complete(state.phase, state.started)) start_next_bucket(state);
-  for (size_t bucket = 0; bucket < state.started; ++bucket)
-    for (const auto& work : state.pending[bucket])
-      if (!work->done()) return false;
-  return state.started == early;
+  if (cpu_.size() == 1) return state.started == early;
+  if (!options_.exact) {
+    for (size_t bucket = 0; bucket < state.started; ++bucket)
+      if (!state.all_reduces[bucket]->done()) return false;
+    return state.started == early;
+  }
+  // A communicator starts the buckets in the same order on all ranks.
+  size_t level = device_.count();  // that the bucket before has reached
+  bool done = true;
+  for (size_t bucket = 0; bucket < state.started; ++bucket) {
+    ReduceScatter& reduction = state.reductions[bucket];
+    while (!reduction.last() && reduction.level() < level && reduction.done()) reduction.next(nullptr);
+    done = reduction.last() && reduction.done() && done;
+    level = reduction.level();
+  }
+  return done && state.started == early;
 }
 
 void GradientReducer::start_next_bucket(PhaseState& state) {
   const size_t bucket = state.started++;
-  state.pending[bucket].clear();
-  if (cpu_comm_.size() == 1) return;
   const torch::NoGradGuard no_grad;
-  if (!since_first_bucket_) since_first_bucket_.emplace();
-  const std::vector<PartialSum> own = local_.sums(state.phase, state.buckets[bucket]);
-  options_.exact ? start_reduce_scatter(state, bucket, own) : start_all_reduce(state, bucket, own);
+  std::vector<PartialSum> own = local_.sums(state.phase, state.buckets[bucket]);
+  if (cpu_.size() > 1 && !since_first_bucket_) since_first_bucket_.emplace();
+  if (options_.exact) return state.reductions[bucket].start(std::move(own));
+  // The sum of what this rank has; nothing where it has no microbatches.
+  torch::Tensor& sum = state.gradient[bucket];
+  sum = own.empty() ? torch::zeros({state.buckets[bucket].size()}, flat_parameters_.values().options())
+                    : own.front().sum;
+  for (size_t i = 1; i < own.size(); ++i) sum.add_(own[i].sum);
+  state.all_reduces.push_back(device_.world().start_all_reduce(sum, ReduceOp::sum));
 }
 
-// In round i, each rank with more than i maximal subtrees sends every other rank its shard of the sum of
-// subtree i.
-void GradientReducer::start_reduce_scatter(PhaseState& state, size_t bucket,
-                                           const std::vector<PartialSum>& own) {
-  size_t rounds = 0;
-  for (const std::vector<Node>& nodes : subtrees_) rounds = std::max(rounds, nodes.size());
-  const int64_t mine = state.buckets.shard(bucket, cpu_comm_.rank()).size();
-  const torch::Tensor empty = flat_parameters_.values().narrow(0, 0, 0);
-  std::vector<torch::Tensor>& received = state.received[bucket];
-  for (size_t round = 0; round < rounds; ++round) {
-    const bool sending = round < own.size();
-    AllToAllCounts counts;
-    counts.send = sending ? state.buckets.shard_sizes(bucket) : std::vector<int64_t>(subtrees_.size(), 0);
-    for (int rank = 0; rank < cpu_comm_.size(); ++rank)
-      counts.receive.push_back(
-          rank != cpu_comm_.rank() && round < subtrees_[static_cast<size_t>(rank)].size() ? mine : 0);
-    if (received.size() <= round)
-      received.push_back(torch::empty(
-          {std::accumulate(counts.receive.begin(), counts.receive.end(), int64_t{0})}, empty.options()));
-    state.pending[bucket].push_back(
-        device_comm_.start_all_to_all(sending ? own[round].sum : empty, received[round], counts));
+void GradientReducer::sum_buckets(PhaseState& state) {
+  while (state.started < state.buckets.count()) start_next_bucket(state);
+  if (!options_.exact) {
+    for (const auto& work : state.all_reduces) work->wait();
+    return;
   }
-}
-
-void GradientReducer::start_all_reduce(PhaseState& state, size_t bucket, const std::vector<PartialSum>& own) {
-  std::vector<torch::Tensor>& received = state.received[bucket];
-  if (own.empty()) {
-    received = {torch::zeros({state.buckets[bucket].size()}, flat_parameters_.values().options())};
-  } else {
-    received = {own.front().sum};
-    for (size_t i = 1; i < own.size(); ++i) received.front().add_(own[i].sum);
-  }
-  state.pending[bucket].push_back(device_comm_.start_all_reduce(received.front(), ReduceOp::sum));
-}
-
-torch::Tensor GradientReducer::sum_bucket(PhaseState& state, size_t bucket) {
-  const std::vector<torch::Tensor>& received = state.received[bucket];
-  if (!options_.exact && cpu_comm_.size() > 1) return received.front();
-  const IndexRange shard = state.buckets.shard(bucket, cpu_comm_.rank());
-  const std::vector<PartialSum> own = local_.sums(state.phase, shard);
-  if (cpu_comm_.size() == 1) return own.front().sum;
-  std::vector<PartialSum> parts;
-  for (size_t round = 0; round < received.size(); ++round) {
-    int64_t offset = 0;
-    for (int rank = 0; rank < cpu_comm_.size(); ++rank) {
-      const std::vector<Node>& nodes = subtrees_[static_cast<size_t>(rank)];
-      if (round >= nodes.size()) continue;
-      const bool is_own = rank == cpu_comm_.rank();
-      parts.push_back(
-          {nodes[round], is_own ? own[round].sum : received[round].narrow(0, offset, shard.size())});
-      if (!is_own) offset += shard.size();
-    }
-  }
-  return canonical_sum({0, options_.microbatches}, parts, workers_);
+  for (ReduceScatter& reduction : state.reductions)
+    while (!reduction.last()) reduction.next(&workers_);
+  for (size_t bucket = 0; bucket < state.buckets.count(); ++bucket)
+    state.gradient[bucket] = state.reductions[bucket].finish(workers_);
 }
 
 StepSums GradientReducer::finish(size_t phase, const std::vector<double>& status) {
@@ -161,18 +136,20 @@ StepSums GradientReducer::finish(size_t phase, const std::vector<double>& status
   PhaseState& state = *phases_[phase];
   await_all_parameters();
   local_.reduce_last_bucket(phase);
-  while (state.started < state.buckets.count()) start_next_bucket(state);
+  sum_buckets(state);
   agree_on_report_layout(state);
   std::vector<double> squares;  // of the blocks of this rank's shards
-  for (size_t bucket = 0; bucket < state.buckets.count(); ++bucket) {
-    for (const auto& work : state.pending[bucket]) work->wait();
-    state.gradient[bucket] = sum_bucket(state, bucket);
-    const std::vector<double> more = block_square_sums(state.gradient[bucket], workers_);
+  for (const torch::Tensor& gradient : state.gradient) {
+    const std::vector<double> more = block_square_sums(gradient, workers_);
     squares.insert(squares.end(), more.begin(), more.end());
   }
+  return gather_scalars(state, squares, status);
+}
 
-  // One all-gather carries the scalars of all microbatches, the square sums of all blocks and the status of
-  // all ranks.
+// One all-gather carries the scalars of all microbatches, the square sums of all blocks and the status of all
+// ranks.
+StepSums GradientReducer::gather_scalars(PhaseState& state, const std::vector<double>& squares,
+                                         const std::vector<double>& status) {
   const size_t width = state.names.size();
   std::vector<double> mine;
   for (const std::vector<double>& microbatch : local_.scalars())
@@ -180,21 +157,25 @@ StepSums GradientReducer::finish(size_t phase, const std::vector<double>& status
   mine.insert(mine.end(), squares.begin(), squares.end());
   mine.insert(mine.end(), status.begin(), status.end());
 
-  std::vector<int64_t> counts;
-  std::vector<int64_t> microbatch_counts;
-  for (int rank = 0; rank < cpu_comm_.size(); ++rank) {
-    microbatch_counts.push_back(partition({0, options_.microbatches}, rank, cpu_comm_.size()).size());
-    counts.push_back(microbatch_counts.back() * static_cast<int64_t>(width) +
+  std::vector<int64_t> counts;  // of each rank
+  const auto microbatches_of = [&](int rank) {
+    return partition({0, options_.microbatches}, rank, cpu_.size()).size();
+  };
+  counts.reserve(static_cast<size_t>(cpu_.size()));
+  for (int rank = 0; rank < cpu_.size(); ++rank)
+    counts.push_back(microbatches_of(rank) * static_cast<int64_t>(width) +
                      state.buckets.shard_elements(rank) / block_elements +
                      static_cast<int64_t>(status.size()));
-  }
+  std::vector<const double*> from(counts.size());  // what each rank sent
   torch::Tensor all =
       torch::empty({std::accumulate(counts.begin(), counts.end(), int64_t{0})}, torch::kFloat64);
-  const auto* data = all.mutable_data_ptr<double>();
-  std::copy(mine.begin(), mine.end(),
-            all.mutable_data_ptr<double>() +
-                std::accumulate(counts.begin(), counts.begin() + cpu_comm_.rank(), int64_t{0}));
-  cpu_comm_.all_gather(all, counts);
+  auto* next = all.mutable_data_ptr<double>();
+  for (const int rank : cpu_.order()) {
+    from[static_cast<size_t>(rank)] = next;
+    if (rank == cpu_.rank()) std::ranges::copy(mine, next);
+    next += counts[static_cast<size_t>(rank)];
+  }
+  cpu_.all_gather(all, counts);
 
   StepSums sums{.names = state.names,
                 .scalars = std::vector<double>(width, 0.0),
@@ -202,9 +183,9 @@ StepSums GradientReducer::finish(size_t phase, const std::vector<double>& status
                 .statistics = sum_statistics(state),
                 .rank_status = {}};
   std::vector<double> all_squares(static_cast<size_t>(state.buckets.range().size() / block_elements));
-  for (int rank = 0; rank < cpu_comm_.size(); ++rank) {
-    const double* at = data;
-    for (int64_t microbatch = 0; microbatch < microbatch_counts[static_cast<size_t>(rank)]; ++microbatch)
+  for (int rank = 0; rank < cpu_.size(); ++rank) {
+    const double* at = from[static_cast<size_t>(rank)];
+    for (int64_t microbatch = 0; microbatch < microbatches_of(rank); ++microbatch)
       for (double& scalar : sums.scalars) scalar += *at++;
     for (size_t bucket = 0; bucket < state.buckets.count(); ++bucket) {
       const IndexRange shard = state.buckets.shard(bucket, rank);
@@ -213,7 +194,6 @@ StepSums GradientReducer::finish(size_t phase, const std::vector<double>& status
       at += shard.size() / block_elements;
     }
     sums.rank_status.emplace_back(at, at + status.size());
-    data += counts[static_cast<size_t>(rank)];
   }
   sums.gradient_norm = std::sqrt(canonical_sum(all_squares));
   return sums;
@@ -224,17 +204,17 @@ void GradientReducer::agree_on_report_layout(PhaseState& state) {
   if (state.layout_agreed) return;
   const LocalGradients::ReportLayout& layout = local_.report_layout(state.phase);
   int owner = 0;
-  while (!partition({0, options_.microbatches}, owner, cpu_comm_.size()).contains(0)) ++owner;
-  state.names = split(broadcast_text(cpu_comm_, join(layout.names, ","), owner), ',');
+  while (!partition({0, options_.microbatches}, owner, cpu_.size()).contains(0)) ++owner;
+  state.names = split(broadcast_text(cpu_.world(), join(layout.names, ","), owner), ',');
   torch::Tensor size = torch::tensor(layout.statistics);
-  cpu_comm_.broadcast(size, owner);
+  cpu_.world().broadcast(size, owner);
   state.statistics_size = size.item<int64_t>();
   state.layout_agreed = true;
 }
 
 torch::Tensor GradientReducer::sum_statistics(PhaseState& state) {
   if (state.statistics_size == 0) return {};
-  return sum_over_ranks(cpu_comm_, local_.statistics(state.phase), options_.microbatches,
+  return sum_over_ranks(cpu_.world(), local_.statistics(state.phase), options_.microbatches,
                         {state.statistics_size}, torch::kFloat32);
 }
 
@@ -242,7 +222,7 @@ std::vector<torch::Tensor> GradientReducer::shard(size_t phase) {
   const Buckets& buckets = phases_[phase]->buckets;
   std::vector<torch::Tensor> pieces;
   for (size_t bucket = 0; bucket < buckets.count(); ++bucket) {
-    const IndexRange own = buckets.shard(bucket, cpu_comm_.rank());
+    const IndexRange own = buckets.shard(bucket, cpu_.rank());
     pieces.push_back(flat_parameters_.values().narrow(0, own.first, own.size()));
   }
   return pieces;
@@ -255,7 +235,7 @@ const std::vector<torch::Tensor>& GradientReducer::gradient(size_t phase) const 
 }
 
 void GradientReducer::start_all_gather(size_t phase) {
-  if (options_.exact && cpu_comm_.size() > 1) gather_.start(phases_[phase]->buckets);
+  if (options_.exact && cpu_.size() > 1) gather_.start(phases_[phase]->buckets);
 }
 
 void GradientReducer::await_parameters(IndexRange elements, int worker) {
@@ -280,7 +260,7 @@ torch::Tensor GradientReducer::select(size_t phase, const torch::Tensor& whole) 
   const Buckets& buckets = phases_[phase]->buckets;
   std::vector<torch::Tensor> pieces;
   for (size_t bucket = 0; bucket < buckets.count(); ++bucket) {
-    const IndexRange own = buckets.shard(bucket, cpu_comm_.rank());
+    const IndexRange own = buckets.shard(bucket, cpu_.rank());
     pieces.push_back(whole.narrow(0, own.first - buckets.range().first, own.size()));
   }
   return torch::cat(pieces);
@@ -292,12 +272,12 @@ torch::Tensor GradientReducer::gather(size_t phase, const torch::Tensor& shard) 
   torch::Tensor all = torch::empty({buckets.range().size()}, shard.options());
   int64_t offset = 0;
   for (size_t bucket = 0; bucket < buckets.count(); ++bucket) {
-    const IndexRange own = buckets.shard(bucket, cpu_comm_.rank());
+    const IndexRange own = buckets.shard(bucket, cpu_.rank());
     all.narrow(0, own.first - begin, own.size()).copy_(shard.narrow(0, offset, own.size()));
     offset += own.size();
     if (!options_.exact) continue;
-    torch::Tensor values = all.narrow(0, buckets[bucket].first - begin, buckets[bucket].size());
-    device_comm_.all_gather(values, buckets.shard_sizes(bucket));
+    device_.all_gather(all.narrow(0, buckets[bucket].first - begin, buckets[bucket].size()),
+                       buckets.shard_sizes(bucket));
   }
   return all;
 }

@@ -14,8 +14,9 @@
 // no public code) for training that is consistent on varying numbers of GPUs; Levanter and Megatron-LM, which
 // are deterministic for a fixed layout of ranks. docs/reproducibility.md states what is promised here.
 //
-// Every rank makes the same calls. Two communicators of the same ranks: device_comm moves gradients and
-// parameters in the memory where they are (NCCL on GPUs), cpu_comm moves scalars in host memory.
+// Every rank makes the same calls. Two sets of communicators of the same ranks: `device` moves gradients and
+// parameters in the memory where they are (NCCL on GPUs), `cpu` moves scalars in host memory. Both may have
+// two levels: the ranks of a node, and between nodes (levels.h).
 #pragma once
 #include <torch/types.h>
 
@@ -28,12 +29,12 @@
 
 #include "elbo/base/index_range.h"
 #include "elbo/base/stopwatch.h"
-#include "elbo/comm/communicator.h"
 #include "elbo/parallel/buckets.h"
 #include "elbo/parallel/flat_parameters.h"
+#include "elbo/parallel/levels.h"
 #include "elbo/parallel/local_gradients.h"
 #include "elbo/parallel/parameter_gather.h"
-#include "elbo/parallel/tree_sum.h"
+#include "elbo/parallel/reduce_scatter.h"
 #include "elbo/parallel/workers.h"
 
 namespace elbo {
@@ -58,16 +59,16 @@ struct StepSums {
 class GradientReducer {
  public:
   // replicas: see LocalGradients. The other arguments must outlive this object.
-  GradientReducer(Communicator& cpu_comm, Communicator& device_comm, Workers& workers,
-                  FlatParameters& flat_parameters, std::vector<std::vector<torch::Tensor>> replicas,
-                  size_t phases, const GradientReducerOptions& options);
+  GradientReducer(const Levels& cpu, const Levels& device, Workers& workers, FlatParameters& flat_parameters,
+                  std::vector<std::vector<torch::Tensor>> replicas, size_t phases,
+                  const GradientReducerOptions& options);
   ~GradientReducer();
   GradientReducer(const GradientReducer&) = delete;
   GradientReducer& operator=(const GradientReducer&) = delete;
 
   // This rank's partition of the step's microbatches.
   IndexRange local_microbatches() const {
-    return partition({0, options_.microbatches}, cpu_comm_.rank(), cpu_comm_.size());
+    return partition({0, options_.microbatches}, cpu_.rank(), cpu_.size());
   }
 
   // Runs `task` for each microbatch of this rank, in parallel on the workers, and starts the reduction of
@@ -75,6 +76,9 @@ class GradientReducer {
   void compute(size_t phase, const LocalGradients::Task& task);
   // Seconds of the last compute() after the reduction of the first bucket started.
   double overlapped_seconds() const { return overlapped_seconds_; }
+  // Seconds of the last compute() before worker 0 had a gradient: a forward pass, with waiting for
+  // parameters.
+  double forward_seconds() const { return forward_seconds_.value_or(0); }
 
   // Completes the sums over all microbatches; afterwards gradient() holds this rank's shards. status: numbers
   // that all ranks receive, the same count on every rank. Collective.
@@ -105,24 +109,25 @@ class GradientReducer {
   // early buckets are reduced.
   bool advance(PhaseState& state);
   void start_next_bucket(PhaseState& state);
-  void start_reduce_scatter(PhaseState& state, size_t bucket, const std::vector<PartialSum>& own);
-  void start_all_reduce(PhaseState& state, size_t bucket, const std::vector<PartialSum>& own);
-  // This rank's shard of the sum of a bucket whose messages have arrived.
-  torch::Tensor sum_bucket(PhaseState& state, size_t bucket);
+  // Completes all buckets: this rank's shards of the sums.
+  void sum_buckets(PhaseState& state);
   void agree_on_report_layout(PhaseState& state);
   torch::Tensor sum_statistics(PhaseState& state);
+  StepSums gather_scalars(PhaseState& state, const std::vector<double>& squares,
+                          const std::vector<double>& status);
 
-  Communicator& cpu_comm_;
-  Communicator& device_comm_;
+  Levels cpu_, device_;
   Workers& workers_;
   FlatParameters& flat_parameters_;
   GradientReducerOptions options_;
   std::vector<Buckets> buckets_;  // (phases)
   LocalGradients local_;
-  std::vector<std::vector<Node>> subtrees_;  // maximal subtrees of each rank's microbatches
+  std::vector<LevelSums> level_sums_;
   std::vector<std::unique_ptr<PhaseState>> phases_;
   std::optional<Stopwatch> since_first_bucket_;
   double overlapped_seconds_ = 0;
+  Stopwatch since_start_;
+  std::optional<double> forward_seconds_;
   ParameterGather gather_;
   std::mutex communicating_;            // communicators take calls of one thread at a time
   std::vector<double> waited_seconds_;  // (workers)

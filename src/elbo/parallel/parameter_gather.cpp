@@ -2,6 +2,11 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
+#include <exception>
+
+#include "elbo/base/log.h"
+
 namespace elbo {
 namespace {
 
@@ -9,27 +14,38 @@ bool overlap(IndexRange a, IndexRange b) { return a.first < b.end && b.first < a
 
 }  // namespace
 
+ParameterGather::~ParameterGather() {
+  if (std::uncaught_exceptions() > 0) return;
+  try {
+    await_all();
+  } catch (const std::exception& error) {
+    log::warning("{}", error.what());
+  }
+}
+
 void ParameterGather::start(const Buckets& buckets) {
   transfers_.clear();
   for (size_t bucket = buckets.count(); bucket-- > 0;) {
-    auto transfer = std::make_unique<Transfer>();
-    transfer->elements = buckets[bucket];
-    transfer->work = comm_.start_all_gather(values_.narrow(0, buckets[bucket].first, buckets[bucket].size()),
-                                            buckets.shard_sizes(bucket));
-    transfers_.push_back(std::move(transfer));
+    const IndexRange elements = buckets[bucket];
+    transfers_.push_back(std::make_unique<Transfer>(
+        elements, LevelGather(levels_, values_.narrow(0, elements.first, elements.size()),
+                              buckets.shard_sizes(bucket))));
   }
 }
 
 bool ParameterGather::arrived(IndexRange elements) const {
-  for (const auto& transfer : transfers_)
-    if (!transfer->arrived && overlap(transfer->elements, elements)) return false;
-  return true;
+  return std::ranges::all_of(transfers_, [&](const auto& transfer) {
+    return transfer->arrived || !overlap(transfer->elements, elements);
+  });
 }
 
+// A communicator starts the buckets in the same order on all ranks. So those before this one go first.
 void ParameterGather::await(IndexRange elements) {
   for (const auto& transfer : transfers_) {
+    if (arrived(elements)) return;
+    while (!transfer->gather.last()) transfer->gather.next();
     if (transfer->arrived || !overlap(transfer->elements, elements)) continue;
-    transfer->work->wait();
+    transfer->gather.wait();
     transfer->arrived = true;
   }
 }
@@ -37,8 +53,13 @@ void ParameterGather::await(IndexRange elements) {
 void ParameterGather::await_all() { await({0, values_.numel()}); }
 
 void ParameterGather::poll() {
-  for (const auto& transfer : transfers_)
-    if (!transfer->arrived) transfer->arrived = transfer->work->done();
+  size_t started = levels_.count();  // collectives of the bucket before
+  for (const auto& transfer : transfers_) {
+    LevelGather& gather = transfer->gather;
+    while (gather.started() < started && gather.done()) gather.next();
+    if (!transfer->arrived && gather.last()) transfer->arrived = gather.done();
+    started = gather.started();
+  }
 }
 
 }  // namespace elbo

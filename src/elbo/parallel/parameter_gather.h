@@ -10,16 +10,21 @@
 #include <vector>
 
 #include "elbo/base/index_range.h"
-#include "elbo/comm/communicator.h"
 #include "elbo/parallel/buckets.h"
+#include "elbo/parallel/levels.h"
 
 namespace elbo {
 
 // Only arrived() may be called by several threads at once.
 class ParameterGather {
  public:
-  // values: the flat parameters.
-  ParameterGather(Communicator& comm, torch::Tensor values) : comm_(comm), values_(std::move(values)) {}
+  // values: the flat parameters. `levels` outlives the object.
+  ParameterGather(const Levels& levels, torch::Tensor values) : levels_(levels), values_(std::move(values)) {}
+
+  // Completes what is in transit, together with the other ranks; not during stack unwinding.
+  ~ParameterGather();
+  ParameterGather(const ParameterGather&) = delete;
+  ParameterGather& operator=(const ParameterGather&) = delete;
 
   // Starts the all-gather of each bucket, in the order of a forward pass, which uses the last bucket first.
   // All earlier ones must have arrived. Collective.
@@ -33,11 +38,12 @@ class ParameterGather {
 
  private:
   struct Transfer {
+    Transfer(IndexRange range, LevelGather started) : elements(range), gather(std::move(started)) {}
     IndexRange elements;
-    std::unique_ptr<Work> work;
+    LevelGather gather;
     std::atomic<bool> arrived = false;
   };
-  Communicator& comm_;
+  const Levels& levels_;
   torch::Tensor values_;
   std::vector<std::unique_ptr<Transfer>> transfers_;  // in order of start
 };

@@ -169,7 +169,8 @@ void TrainOptions::bind(OptionTable& table) {
   table.add_number_or(
       "train.threads", threads, {"auto"},
       "worker threads of a rank, each of which computes one microbatch at a time; auto: the cores of the "
-      "host divided among its ranks, at most one thread for each microbatch of the rank",
+      "host, or the CPU quota of its container, divided among its ranks, at most one thread for each "
+      "microbatch of the rank",
       Range::between(1, 1024));
   table.add_choice("train.precision", precision, {"float32", "bfloat16"},
                    "type of the factors in matrix products and convolutions; with bfloat16, sums, densities, "

@@ -20,15 +20,17 @@ namespace {
 
 // RankStatus and times as the numbers that travel, each at one place.
 struct Place {
-  enum : size_t { stop, save, data_wait, compute, overlapped, count };
+  enum : size_t { stop, save, data_wait, compute, forward, overlapped, count };
 };
 
-std::vector<double> as_numbers(const RankStatus& status, double compute_seconds, double overlapped_seconds) {
+std::vector<double> as_numbers(const RankStatus& status, double compute_seconds, double forward_seconds,
+                               double overlapped_seconds) {
   std::vector<double> numbers(Place::count);
   numbers[Place::stop] = status.stop ? 1 : 0;
   numbers[Place::save] = status.save ? 1 : 0;
   numbers[Place::data_wait] = status.data_wait;
   numbers[Place::compute] = compute_seconds;
+  numbers[Place::forward] = forward_seconds;
   numbers[Place::overlapped] = overlapped_seconds;
   return numbers;
 }
@@ -44,6 +46,7 @@ void add_status(const std::vector<std::vector<double>>& ranks, StepReport& repor
       ranks, {}, [](const std::vector<double>& rank) { return rank[Place::compute]; });
   StepSeconds& seconds = report.seconds;
   seconds.compute += (*slowest)[Place::compute];
+  seconds.forward += (*slowest)[Place::forward];
   seconds.overlapped += (*slowest)[Place::overlapped];
   seconds.fastest += (*fastest)[Place::compute];
   seconds.rank_0 += ranks.front()[Place::compute];
@@ -76,17 +79,17 @@ FlatParameters flatten(Communicator& comm, const std::vector<std::shared_ptr<Mod
 
 }  // namespace
 
-DataParallelStep::DataParallelStep(Communicator& cpu_comm, Communicator& device_comm, Workers& workers,
+DataParallelStep::DataParallelStep(const Levels& cpu, const Levels& device, Workers& workers,
                                    std::vector<std::shared_ptr<Model>> replicas,
                                    const DataParallelOptions& options)
-    : cpu_comm_(cpu_comm),
+    : world_(cpu.world()),
       workers_(workers),
       replicas_(std::move(replicas)),
       options_(options),
       device_(replicas_.front()->parameters().front().device()),
       phases_(replicas_.front()->phases()),
-      flat_parameters_(flatten(cpu_comm, replicas_, phases_)),
-      reducer_(cpu_comm, device_comm, workers, flat_parameters_, parameters_of(replicas_), phases_.size(),
+      flat_parameters_(flatten(world_, replicas_, phases_)),
+      reducer_(cpu, device, workers, flat_parameters_, parameters_of(replicas_), phases_.size(),
                {.microbatches = options.batch / options.microbatch,
                 .exact = options.exact,
                 .bucket_bytes = options.bucket_bytes}),
@@ -136,8 +139,9 @@ StepReport DataParallelStep::take(int64_t step, const Data& data, const std::fun
     });
     const double waited = reducer_.take_waited_seconds();
     const double compute_seconds = watch.lap() - waited;
-    const StepSums sums =
-        reducer_.finish(phase, as_numbers(status(), compute_seconds, reducer_.overlapped_seconds()));
+    const StepSums sums = reducer_.finish(
+        phase, as_numbers(status(), compute_seconds, std::max(0.0, reducer_.forward_seconds() - waited),
+                          reducer_.overlapped_seconds()));
     seconds.exchange += watch.lap();
     update(phase, step, sums, report);
     seconds.update += watch.lap();
@@ -147,7 +151,7 @@ StepReport DataParallelStep::take(int64_t step, const Data& data, const std::fun
       for (const auto& replica : replicas_)
         replica->update_statistics({phases_[phase].name, step, 0}, sums.statistics.to(device_));
   }
-  if (device_.is_cuda() && cpu_comm_.rank() == 0) report.memory = load_cuda().device_memory(device_);
+  if (device_.is_cuda() && world_.rank() == 0) report.memory = load_cuda().device_memory(device_);
   return report;
 }
 
@@ -241,7 +245,7 @@ const std::vector<std::shared_ptr<Model>>& DataParallelStep::replicas() {
 
 void DataParallelStep::collect(Checkpoint& checkpoint) {
   checkpoint.fingerprint = fingerprint();
-  checkpoint.world_size = cpu_comm_.size();
+  checkpoint.world_size = world_.size();
   for (const FlatParameters::Item& item : flat_parameters_.items())
     checkpoint.parameters.emplace_back(item.name, FlatParameters::view(flat_parameters_.values(), item));
   for (const auto& buffer : replicas_.front()->named_buffers())

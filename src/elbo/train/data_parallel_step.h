@@ -1,6 +1,6 @@
 // One optimiser step of data-parallel training: gradient accumulation over the step's microbatches on all
 // workers of all ranks, a deterministic reduce-scatter, an update of each rank's shard (ZeRO stage 1), an
-// all-gather of the parameters, which goes on during the next forward pass: a layer waits for its parameters
+// all-gather of the parameters, which overlaps with the next forward pass: a layer waits for its parameters
 // at their first use. It knows no files: microbatches come from a function.
 #pragma once
 #include <torch/types.h>
@@ -49,6 +49,7 @@ struct StepSeconds {
   int slowest_rank = 0;   // in the last phase
   double rank_0 = 0;      // microbatches, on rank 0
   double fastest = 0;     // microbatches, on the fastest rank
+  double forward = 0;     // forward pass of a microbatch, on the slowest rank
   double overlapped = 0;  // part of `compute` after the first reduce-scatter began
   double exchange =
       0;  // reduce-scatter and scalars, rank 0's, after its microbatches; includes waiting for others
@@ -77,10 +78,10 @@ class DataParallelStep {
   // A microbatch of a step; called by many workers at once, once for each microbatch of the rank.
   using Data = std::function<Batch(int64_t step, int64_t microbatch)>;
 
-  // cpu_comm moves scalars, device_comm gradients and parameters; they may be one. replicas: a model for each
-  // worker, on the device that computes. Collective: rank 0's parameters and buffers go to all replicas of
-  // all ranks. All arguments but options outlive the object.
-  DataParallelStep(Communicator& cpu_comm, Communicator& device_comm, Workers& workers,
+  // cpu moves scalars, device gradients and parameters, on one or two levels; they may be the same. replicas:
+  // a model for each worker, on the device that computes. Collective: rank 0's parameters and buffers go to
+  // all replicas of all ranks. All arguments but options outlive the object.
+  DataParallelStep(const Levels& cpu, const Levels& device, Workers& workers,
                    std::vector<std::shared_ptr<Model>> replicas, const DataParallelOptions& options);
   ~DataParallelStep();
   DataParallelStep(const DataParallelStep&) = delete;
@@ -116,7 +117,7 @@ class DataParallelStep {
   template <typename Visit>
   void for_each_state(size_t phase, const std::string& state, Visit&& visit) const;
 
-  Communicator& cpu_comm_;
+  Communicator& world_;  // in host memory
   Workers& workers_;
   std::vector<std::shared_ptr<Model>> replicas_;  // their parameters are views of flat_parameters_
   DataParallelOptions options_;

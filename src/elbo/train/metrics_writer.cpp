@@ -46,14 +46,12 @@ double rounded(double value, double parts) { return std::round(value * parts) / 
 double rounded_seconds(double seconds) { return rounded(seconds, 1e7); }
 
 ordered_json step_seconds(const StepSeconds& seconds) {
-  return {{"compute", rounded_seconds(seconds.compute)},
-          {"rank_0", rounded_seconds(seconds.rank_0)},
-          {"slowest_rank", seconds.slowest_rank},
-          {"fastest", rounded_seconds(seconds.fastest)},
-          {"overlapped", rounded_seconds(seconds.overlapped)},
-          {"exchange", rounded_seconds(seconds.exchange)},
-          {"update", rounded_seconds(seconds.update)},
-          {"publish", rounded_seconds(seconds.publish)}};
+  return {
+      {"compute", rounded_seconds(seconds.compute)},   {"rank_0", rounded_seconds(seconds.rank_0)},
+      {"slowest_rank", seconds.slowest_rank},          {"fastest", rounded_seconds(seconds.fastest)},
+      {"forward", rounded_seconds(seconds.forward)},   {"overlapped", rounded_seconds(seconds.overlapped)},
+      {"exchange", rounded_seconds(seconds.exchange)}, {"update", rounded_seconds(seconds.update)},
+      {"publish", rounded_seconds(seconds.publish)}};
 }
 
 }  // namespace

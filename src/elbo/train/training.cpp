@@ -38,9 +38,11 @@ Training::Training(const Environment& environment, RunConfig& config)
     : config_(config),
       run_(open_run_to_train(environment, config, OpenPurpose::train)),
       nccl_(make_nccl_world(environment, config, run_)),
+      levels_(environment, *run_.world, config.run.timeout),
       workers_(workers_for(environment, config, run_)) {
-  step_ = std::make_unique<DataParallelStep>(*run_.world, nccl_ ? *nccl_ : *run_.world, workers_,
-                                             make_replicas(), step_options());
+  const Levels cpu = levels_.levels();
+  step_ = std::make_unique<DataParallelStep>(cpu, nccl_ ? Levels(*nccl_) : cpu, workers_, make_replicas(),
+                                             step_options());
   if (run_.start) step_->load_optimizer(*run_.start, run_.plan.directory);
   run_.start.reset();
   loader_ = std::make_unique<Loader>(run_.dataset.split("train"), loader_options());

@@ -8,6 +8,7 @@
 #include "elbo/comm/environment.h"
 #include "elbo/data/dataset.h"
 #include "elbo/data/loader.h"
+#include "elbo/parallel/host_levels.h"
 #include "elbo/parallel/workers.h"
 #include "elbo/run/opened_run.h"
 #include "elbo/train/checkpoint_manager.h"
@@ -45,6 +46,7 @@ class Training {
   RunConfig& config_;
   OpenedRun run_;
   std::unique_ptr<Communicator> nccl_;  // none on CPUs
+  HostLevels levels_;
   Workers workers_;
   std::unique_ptr<DataParallelStep> step_;
   std::unique_ptr<Loader> loader_;
