@@ -34,6 +34,12 @@ class Bench(ProgramTest):
                 # Three ranks have at most three of the eight microbatches.
                 self.assertAlmostEqual(mode["microbatch_seconds"] * (3 if ranks else 8), seconds["compute"])
             self.assertEqual(found["link"]["latency"] > 0, ranks > 0)
+            self.assertIn("for 8 microbatches (equal work, one round of messages): 1, 2, 4, 8\n", told)
+            self.assertEqual(len(found["exchange"]), 4 if ranks else 0)
+            for exchange in found["exchange"]:
+                for way in exchange["reduce_scatter"], exchange["all_gather"]:
+                    self.assertAlmostEqual(way["algorithm_bandwidth"] * way["seconds"] / exchange["bytes"], 1)
+                    self.assertAlmostEqual(way["bus_bandwidth"] / way["algorithm_bandwidth"], 2 / 3)
             rows = [line.split()[0] for line in told.splitlines() if line[:6].strip().isdigit()]
             self.assertEqual(rows, [str(2 ** power) for power in range(11)])
 

@@ -13,6 +13,8 @@
 #include "elbo/base/stopwatch.h"
 #include "elbo/base/text.h"
 #include "elbo/commands/bench.h"
+#include "elbo/commands/bench_exchange.h"
+#include "elbo/parallel/host_levels.h"
 #include "elbo/parallel/step_model.h"
 #include "elbo/run/config.h"
 #include "elbo/train/stop_request.h"
@@ -76,11 +78,11 @@ struct RunDescription {
 
 // Medians over the steps of a run, from its metrics.jsonl.
 struct Measured {
-  double compute = 0, fastest = 0, overlapped = 0, exchange = 0, update = 0, other = 0, step = 0;
+  double compute = 0, fastest = 0, forward = 0, overlapped = 0, exchange = 0, update = 0, other = 0, step = 0;
 };
 
 Measured read_measured(const fs::path& directory, int64_t skipped) {
-  std::vector<double> compute, fastest, overlapped, exchange, update, other, step;
+  std::vector<double> compute, fastest, forward, overlapped, exchange, update, other, step;
   std::istringstream lines(read_file(directory / "metrics.jsonl"));
   double before = 0;
   for (std::string line; std::getline(lines, line);) {
@@ -94,6 +96,7 @@ Measured read_measured(const fs::path& directory, int64_t skipped) {
     step.push_back(took);
     compute.push_back(slowest);
     fastest.push_back(seconds.at("fastest"));
+    forward.push_back(seconds.at("forward"));
     overlapped.push_back(seconds.at("overlapped"));
     exchange.push_back(travelled - (slowest - mine));  // without waiting for the slowest
     update.push_back(updated);
@@ -101,25 +104,12 @@ Measured read_measured(const fs::path& directory, int64_t skipped) {
   }
   return {.compute = median(compute),
           .fastest = median(fastest),
+          .forward = median(forward),
           .overlapped = median(overlapped),
           .exchange = median(exchange),
           .update = median(update),
           .other = median(other),
           .step = median(step)};
-}
-
-// Latency of a message to one peer, in seconds: α of the model.
-double measure_latency(Communicator& world, int64_t rounds) {
-  torch::Tensor all = torch::zeros({world.size()});
-  const std::vector<int64_t> counts(static_cast<size_t>(world.size()), 1);
-  world.all_gather(all, counts);  // opens the connections
-  std::vector<double> seconds;
-  Stopwatch watch;
-  for (int64_t round = 0; round < rounds; ++round) {
-    world.all_gather(all, counts);
-    seconds.push_back(watch.lap());
-  }
-  return median(seconds) / static_cast<double>(world.size() - 1);
 }
 
 std::string milliseconds(double seconds) { return fmt::format("{:.3f} ms", 1000 * seconds); }
@@ -152,8 +142,9 @@ void print_measured(const std::vector<Mode>& modes, int64_t ranks, int64_t batch
   fmt::print("\n");
   row("computation, slowest rank", &Measured::compute, [](Model m) { return Prediction(m.compute); });
   row("computation, fastest rank", &Measured::fastest, [](Model) { return Prediction(); });
+  row("  before the first gradient", &Measured::forward, [](Model) { return Prediction(); });
   row("  after the first bucket was sent", &Measured::overlapped, [](Model) { return Prediction(); });
-  row("exchange after the computation", &Measured::exchange,
+  row("exchange without computation", &Measured::exchange,
       [](Model m) { return Prediction(m.communication); });
   row("update of a rank's shard", &Measured::update, [](Model m) { return Prediction(m.update); });
   row("everything else", &Measured::other, [](Model m) { return Prediction(m.other); });
@@ -163,9 +154,23 @@ void print_measured(const std::vector<Mode>& modes, int64_t ranks, int64_t batch
     fmt::print("{:>26}  ", fmt::format("({:+.1f} %)",
                                        100 * (predict_step(mode.cost, ranks).total() / mode.found.step - 1)));
   fmt::print("\n");
-  if (ranks > 1)
-    fmt::print("\nlink: latency {:.1f} µs, bandwidth {}/s\n", 1e6 * cost.link.latency,
-               human_bytes(1 / std::max(cost.link.seconds_per_byte, 1e-15)));
+  const auto print_link = [](const char* what, const Link& link) {
+    fmt::print("{}: latency {:.1f} µs, bandwidth {}/s\n", what, 1e6 * link.latency,
+               human_bytes(1 / std::max(link.seconds_per_byte, 1e-15)));
+  };
+  fmt::print("\n");
+  if (ranks > 1) print_link(cost.node_ranks > 1 ? "link between hosts" : "link", cost.link);
+  if (cost.node_ranks > 1) print_link("within a host", cost.node_link);
+}
+
+// Numbers of ranks among which the microbatches of the step are divided evenly, in one round of messages.
+void print_cheap_ranks(int64_t microbatches) {
+  std::vector<std::string> cheap;
+  for (int64_t ranks = 1; ranks <= microbatches; ++ranks)
+    if (microbatches % ranks == 0 && reduce_scatter_rounds(microbatches, ranks) == 1)
+      cheap.push_back(std::to_string(ranks));
+  fmt::print("\ncheap numbers of ranks for {} microbatches (equal work, one round of messages): {}\n",
+             microbatches, join(cheap, ", "));
 }
 
 // The prediction for 1 to 1024 ranks: with the batch of the configuration (strong scaling), and with a batch
@@ -174,7 +179,7 @@ void print_projection(const StepCost& cost, int64_t ranks, int64_t batch) {
   const double microbatch_rows = static_cast<double>(batch) / static_cast<double>(cost.microbatches);
   const double alone = static_cast<double>(batch) / predict_step(cost, 1).total();
   fmt::print("\n{:>6}{:>16}{:>16}{:>12}{:>18}{:>16}{:>12}\n", "ranks", "fixed batch", "samples/s",
-             "efficiency", "growing batch", "samples/s", "efficiency");
+             "strong eff.", "growing batch", "samples/s", "weak eff.");
   for (int64_t count : {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}) {
     StepCost wide = cost;
     wide.microbatches = std::max<int64_t>(1, cost.microbatches / ranks) * count;
@@ -194,12 +199,14 @@ void print_projection(const StepCost& cost, int64_t ranks, int64_t batch) {
                fmt::format("{:.0f} %", 100 * weak / weak_alone / static_cast<double>(count)));
   }
   fmt::print(R"(
-The model: a step is computation, exchange and update, one after the other. All buckets of gradients but the
-last overlap with the backward pass, in the time that remains after the first bucket was sent. A message of n
-bytes takes α + n/β: α is measured with small messages, β follows from the exchange above. It assumes that every
-rank has its own link, without contention in switches; that each rank sends every other rank its shard of the
-gradients and of the parameters; that all microbatches take the same time; and that data arrive in time. What the
-measured ranks share (cores, a link), the predicted ranks share, too.
+Efficiency: samples/s of a rank, relative to one rank alone; strong: with the batch of the configuration; weak: with a
+batch that grows with the ranks.
+The model: a step is computation, exchange and update, one after the other. All buckets of gradients but the last
+overlap with the backward pass, in the time that remains after the first bucket was sent, and their parameters with
+the forward pass. A message of n bytes takes α + n/β: α is measured with small messages, β follows from the exchange
+above. The model assumes that there is no contention in switches; that all microbatches take the same time; and that
+data arrive in time. Ranks of a host share its link, and exchange with one another first if hosts have blocks of ranks.
+What the measured ranks share besides (cores, a link), the predicted ranks share, too.
 )");
 }
 
@@ -228,6 +235,7 @@ ordered_json to_json(const std::vector<Mode>& modes, int64_t ranks, int64_t batc
           {"microbatches", cost.microbatches},
           {"parameters", cost.parameters},
           {"buckets", cost.buckets},
+          {"ranks_of_host", cost.node_ranks},
           {"link", {{"latency", cost.link.latency}, {"seconds_per_byte", cost.link.seconds_per_byte}}},
           {"modes", of_modes}};
 }
@@ -274,7 +282,26 @@ std::optional<Mode> take_steps(const Environment& environment, const std::string
   mode.cost.update_seconds = mode.found.update * static_cast<double>(ranks);
   mode.cost.other_seconds = std::max(0.0, mode.found.other);
   mode.cost.early_seconds = mode.found.overlapped;
+  mode.cost.forward_seconds = mode.found.forward;
   return mode;
+}
+
+// The links between ranks, as far as they are measured directly.
+struct Links {
+  double latency = 0;  // between hosts; on one host, between its ranks
+  int64_t node_ranks = 1;
+  Link within{};  // of a host, if there are several ranks on each of several hosts
+};
+
+// Collective.
+Links measure_links(const HostLevels& hosts, int64_t rounds) {
+  const Levels levels = hosts.levels();
+  Links links{.latency = measure_latency(levels[levels.count() - 1], rounds)};
+  if (hosts.within() != nullptr) {
+    links.node_ranks = hosts.within()->size();
+    links.within = measure_link(*hosts.within(), rounds);
+  }
+  return links;
 }
 
 ExitCode measure(const Environment& environment, const RunDescription& run,
@@ -293,15 +320,29 @@ ExitCode measure(const Environment& environment, const RunDescription& run,
   if (world->size() > 1 && config->train.bucket_bytes > 0 && !add("overlapped", config->train.bucket_bytes))
     return ExitCode::stopped;
   const int64_t ranks = world->size();
-  const double latency = ranks > 1 ? measure_latency(*world, options.rounds) : 0;
+  const HostLevels hosts(environment, *world, config->run.timeout);
+  const Links links = ranks > 1 ? measure_links(hosts, options.rounds) : Links{};
+  std::vector<ExchangeSeconds> exchange;
+  if (ranks > 1) {
+    std::vector<int64_t> bytes{64 << 10, 1 << 20, 16 << 20, 4 * modes.back().cost.parameters};
+    std::ranges::sort(bytes);
+    exchange = measure_exchange(hosts.levels(), bytes, options.rounds);
+  }
   if (world->rank() != 0) return ExitCode::ok;
 
-  if (ranks > 1)
-    for (Mode& mode : modes) mode.cost.link = fit_link(mode.cost, ranks, latency, mode.found.exchange);
+  for (Mode& mode : modes) {
+    mode.cost.node_ranks = links.node_ranks;
+    mode.cost.node_link = links.within;
+    if (ranks > 1) mode.cost.link = fit_link(mode.cost, ranks, links.latency, mode.found.exchange);
+  }
   const int64_t batch = config->train.batch;
   print_measured(modes, ranks, batch);
+  if (ranks > 1) print_exchange(exchange, ranks);
+  print_cheap_ranks(config->microbatches());
   print_projection(modes.back().cost, ranks, batch);
-  if (!options.out.empty()) write_file(options.out, to_json(modes, ranks, batch).dump(1) + "\n");
+  ordered_json json = to_json(modes, ranks, batch);
+  json["exchange"] = exchange_json(exchange, ranks);
+  if (!options.out.empty()) write_file(options.out, json.dump(1) + "\n");
   return ExitCode::ok;
 }
 
