@@ -7,6 +7,8 @@
 
 #include <cmath>
 
+#include "elbo/nn/distributions.h"
+
 namespace elbo {
 namespace {
 
@@ -73,6 +75,18 @@ TEST_P(EveryPrior, SamplesHaveTheFrequenciesThatTheirProbabilitiesSay) {
   // Mean: degrees of freedom, k = sequences - 1; deviation √2k.
   const auto k = static_cast<double>(sequences.size(0) - 1);
   EXPECT_NEAR(chi_square.item<double>(), k, 4 * std::sqrt(2 * k));
+}
+
+// Whatever sample() keeps from one code to the next, its samples are those of ancestral sampling.
+TEST_P(EveryPrior, SamplesEachCodeGivenThoseBefore) {
+  const torch::NoGradGuard no_grad;
+  const auto prior = small_prior(GetParam());
+  RandomGenerator noise(Key(4)), same_noise(Key(4));
+  torch::Tensor expected = torch::zeros({500, GetParam().codes()}, torch::kInt64);
+  for (int64_t place = 0; place < GetParam().codes(); ++place)
+    expected.select(1, place).copy_(
+        sample_categorical(prior->logits(expected).select(1, place), 1, same_noise));
+  EXPECT_TRUE(torch::equal(prior->sample(500, noise), expected));
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, EveryPrior, testing::ValuesIn(layouts), [](const auto& tested) {

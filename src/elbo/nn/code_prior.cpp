@@ -37,6 +37,17 @@ class MaskedConvolution : public torch::nn::Module {
     for (const Offset& offset : offsets_) seen.push_back(shifted(x, offset));
     return linear_->forward(torch::cat(seen, 3));
   }
+  // The last row of forward(x), (b, 1, columns, out).
+  torch::Tensor last_row(const torch::Tensor& x) {
+    std::vector<torch::Tensor> seen;
+    seen.reserve(offsets_.size());
+    for (const Offset& offset : offsets_) seen.push_back(shifted(x, offset).narrow(1, x.size(1) - 1, 1));
+    return linear_->forward(torch::cat(seen, 3));
+  }
+  // One position of forward(x), (b, out), from the values at its offsets, (b, in) each.
+  torch::Tensor position(const std::vector<torch::Tensor>& seen) {
+    return linear_->forward(torch::cat(seen, 1));
+  }
 
  private:
   std::vector<Offset> offsets_;
@@ -76,6 +87,21 @@ class GatedLayer : public torch::nn::Module {
     horizontal = first_ ? next : horizontal + next;
   }
 
+  // forward() in raster order, as sampling needs it. A row of the vertical stack, (b, 1, columns, 2·width)
+  // before the gate, from the stack's input in this row and the row above, (b, 2, columns, width);
+  torch::Tensor vertical_row(const torch::Tensor& rows) { return vertical_->last_row(rows); }
+  // what the horizontal stack sees of the vertical one in the row above, (b, 1, columns, 2·width);
+  torch::Tensor from_above(const torch::Tensor& row_above) { return link_->forward(row_above); }
+  // and a position of the horizontal stack, (b, width), from its input there and to the left. The first layer
+  // does not use `here`.
+  torch::Tensor horizontal_position(const torch::Tensor& above, const torch::Tensor& left,
+                                    const torch::Tensor& here) {
+    const torch::Tensor from_left =
+        horizontal_->position(first_ ? std::vector{left} : std::vector{left, here});
+    const torch::Tensor next = last_->forward(gate(above + from_left));
+    return first_ ? next : here + next;
+  }
+
  private:
   bool first_;
   std::shared_ptr<MaskedConvolution> vertical_, horizontal_;
@@ -86,6 +112,7 @@ class PixelCnn : public CodePrior {
  public:
   PixelCnn(const CodePriorOptions& options, Grid plane, int64_t size, RandomGenerator& init)
       : plane_(std::move(plane)),
+        width_(options.width),
         vectors_(register_module("vectors", std::make_shared<Embedding>(size, options.width, init))) {
     for (int64_t layer = 0; layer < options.layers; ++layer)
       layers_.push_back(register_module(fmt::format("layer{}", layer),
@@ -98,22 +125,59 @@ class PixelCnn : public CodePrior {
     torch::Tensor vertical = vectors_->forward(codes).unflatten(1, plane_);
     torch::Tensor horizontal = vertical;
     for (const auto& layer : layers_) layer->forward(vertical, horizontal);
-    const torch::Tensor h = hidden_->forward(horizontal.relu());
-    return out_->forward(h.relu()).flatten(1, 2);
+    return head(horizontal).flatten(1, 2);
   }
 
+  // Each activation is computed once: a row of the vertical stacks when the codes of the row are known, and a
+  // position of the horizontal stacks when the codes before it are.
   torch::Tensor sample(int64_t n, RandomGenerator& noise) override {
-    const int64_t places = plane_[0] * plane_[1];
-    torch::Tensor codes = torch::zeros({n, places}, torch::dtype(torch::kInt64).device(noise.device()));
-    for (int64_t place = 0; place < places; ++place) {
-      const torch::Tensor next = sample_categorical(logits(codes).select(1, place), 1, noise);
-      codes.select(1, place).copy_(next);
+    torch::Tensor codes =
+        torch::zeros({n, plane_[0], plane_[1]}, torch::dtype(torch::kInt64).device(noise.device()));
+    const torch::Tensor no_row = torch::zeros({n, 1, plane_[1], width_}, noise.device());
+    std::vector<torch::Tensor> rows_above(layers_.size(), no_row);  // input of each layer's vertical stack
+    std::vector<torch::Tensor> from_above;  // (n, 1, columns, 2·width) for each layer
+    from_above.reserve(layers_.size());
+    for (const auto& layer : layers_)
+      from_above.push_back(layer->from_above(torch::cat({no_row, no_row}, 3)));
+    for (int64_t row = 0; row < plane_[0]; ++row) {
+      sample_row(codes.select(1, row), from_above, noise);
+      torch::Tensor vertical = vectors_->forward(codes.narrow(1, row, 1));
+      for (size_t layer = 0; layer < layers_.size(); ++layer) {
+        const torch::Tensor features =
+            layers_[layer]->vertical_row(torch::cat({rows_above[layer], vertical}, 1));
+        rows_above[layer] = vertical;
+        from_above[layer] = layers_[layer]->from_above(features);
+        vertical = gate(features);
+      }
     }
-    return codes;
+    return codes.flatten(1);
   }
 
  private:
+  torch::Tensor head(const torch::Tensor& horizontal) {  // (…, width) → (…, size)
+    return out_->forward(hidden_->forward(horizontal.relu()).relu());
+  }
+
+  // codes: (n, columns), written.
+  void sample_row(const torch::Tensor& codes, const std::vector<torch::Tensor>& from_above,
+                  RandomGenerator& noise) {
+    const torch::Tensor nothing = torch::zeros({codes.size(0), width_}, noise.device());
+    std::vector<torch::Tensor> left(layers_.size(), nothing);  // input of each layer's horizontal stack
+    for (int64_t column = 0; column < plane_[1]; ++column) {
+      torch::Tensor here = nothing;
+      for (size_t layer = 0; layer < layers_.size(); ++layer) {
+        const torch::Tensor next = layers_[layer]->horizontal_position(
+            from_above[layer].select(2, column).squeeze(1), left[layer], here);
+        left[layer] = std::exchange(here, next);
+      }
+      const torch::Tensor code = sample_categorical(head(here), 1, noise);
+      codes.select(1, column).copy_(code);
+      left[0] = vectors_->forward(code);
+    }
+  }
+
   Grid plane_;  // rows, columns
+  int64_t width_;
   std::shared_ptr<Embedding> vectors_;
   std::vector<std::shared_ptr<GatedLayer>> layers_;
   std::shared_ptr<Linear> hidden_, out_;
