@@ -26,9 +26,14 @@ void note_value(Statistics& all, double value, bool training) {
 
 using Values = std::array<std::optional<double>, all_notations.size()>;  // of a field
 
-Values values_of(const std::string& field) {
+// plain: the number that parse_real() reads, if it reads one; value_of() would parse it again.
+Values values_of(const std::string& field, std::optional<double> plain) {
   Values values;
   for (const Notation notation : all_notations) {
+    if (notation == Notation::point && plain) {
+      values[0] = plain;
+      continue;
+    }
     if (notation > Notation::comma && (values[0] || values[1])) break;  // a number is not a date
     values.at(static_cast<size_t>(notation)) = value_of(field, notation);
   }
@@ -50,7 +55,9 @@ void note_order(Column& column, std::optional<double> value) {
 }
 
 void note(Column& column, const std::string& field, const TableReader& table, bool training) {
-  const Values values = values_of(field);
+  double number = 0;
+  const bool is_plain = parse_real(field, number);
+  const Values values = values_of(field, is_plain ? std::optional(number) : std::nullopt);
   note_order(column, values[0]);
   for (size_t i = 0; i < values.size(); ++i) {
     const std::optional<double> value = values.at(i);
@@ -69,8 +76,7 @@ void note(Column& column, const std::string& field, const TableReader& table, bo
   };
   if (differ(Notation::point, Notation::comma)) keep_first(column.unclear_number, field, table);
   if (differ(Notation::day_first, Notation::month_first)) keep_first(column.unclear_date, field, table);
-  double ignored = 0;
-  if (!column.not_plain && !parse_real(field, ignored)) keep_first(column.not_plain, field, table);
+  if (!is_plain) keep_first(column.not_plain, field, table);
   if (!values[0] && !values[1]) note_marks(column, field, table);
   keep_first(column.first, field, table);
   ++column.fields;
@@ -95,7 +101,8 @@ void note_field(Column& column, const std::string& field, const TableFiles& file
 std::string Field::place() const { return fmt::format("'{}' in {}, line {}", text, file, line); }
 
 bool TableFiles::is_missing_here(const std::string& field) const {
-  return is_missing(field) || std::ranges::find(missing_values, trim(field)) != missing_values.end();
+  return is_missing(field) ||
+         (!missing_values.empty() && std::ranges::find(missing_values, trim(field)) != missing_values.end());
 }
 
 std::vector<Column> scan_columns(const TableFiles& files) {

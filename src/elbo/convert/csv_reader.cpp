@@ -33,6 +33,8 @@ bool looks_like_header(const std::vector<std::string>& fields) {
 }
 
 bool is_utf8(const std::string& text) {
+  if (std::ranges::all_of(text, [](char byte) { return static_cast<unsigned char>(byte) < 0x80; }))
+    return true;
   for (size_t i = 0; i < text.size();) {
     const auto first = static_cast<unsigned char>(text[i]);
     const size_t size = first < 0x80   ? 1
@@ -150,6 +152,12 @@ void CsvReader::require_no_return(const std::string& field) const {
         name(), line_);
 }
 
+void CsvReader::require_short(const std::string& field) const {
+  if (field.size() > longest_field)
+    usage_error("{}, line {}: a field is longer than {} MiB; expected a text file", name(), line_,
+                longest_field >> 20);
+}
+
 bool CsvReader::read_field(std::string& field) {
   if (peek() == '"') {
     read_quoted(field);
@@ -160,14 +168,22 @@ bool CsvReader::read_field(std::string& field) {
     return take_separator();
   }
   for (int c = peek(); c >= 0 && c != '\n'; c = peek()) {
+    // What is in the buffer up to the next separator or line end, at once.
+    const auto begin = buffer_.begin() + static_cast<std::ptrdiff_t>(place_);
+    const auto stop =
+        std::find_if(begin, buffer_.end(), [&](char byte) { return byte == separator_ || byte == '\n'; });
+    field.append(begin, stop);
+    place_ += static_cast<size_t>(stop - begin);
+    if (stop == buffer_.end() || *stop == '\n') {
+      require_short(field);
+      continue;
+    }
     if (take_separator()) {
       require_no_return(field);
       return true;
     }
-    field += c == separator_ ? separator_ : static_cast<char>(get());
-    if (field.size() > longest_field)
-      usage_error("{}, line {}: a field is longer than {} MiB; expected a text file", name(), line_,
-                  longest_field >> 20);
+    field += separator_;
+    require_short(field);
   }
   if (field.ends_with('\r')) field.pop_back();
   require_no_return(field);

@@ -30,6 +30,7 @@ class CsvReader {
   bool take_separator();
   void read_quoted(std::string& field);
   void require_no_return(const std::string& field) const;
+  void require_short(const std::string& field) const;
   std::unique_ptr<ByteSource> source_;
   char separator_;
   bool doubled_;

@@ -54,6 +54,13 @@ class Scanner {
 
 constexpr std::string_view no_break_space = "\u00a0", minus_sign = "\u2212";
 
+// Whether it begins with a digit, or with a sign and a digit, as most fields of tables do, and no word for a
+// missing value does.
+bool begins_as_number(std::string_view text) {
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  return !text.empty() && is_digit(text.front());
+}
+
 std::string_view without_blanks(std::string_view text) {
   static constexpr std::array<std::string_view, 5> blanks{" ", "\t", "\r", "\n", no_break_space};
   for (bool more = true; more;) {
@@ -275,12 +282,14 @@ std::optional<std::string> marks_of(std::string_view text) {
 }
 
 bool is_missing(std::string_view text) {
+  if (begins_as_number(text)) return false;
   static constexpr std::array<std::string_view, 13> words{"",     "NA",   "N/A",  "n/a",  "NaN", "nan", "NAN",
                                                           "null", "NULL", "None", "none", "?",   "-"};
   return std::ranges::find(words, without_blanks(text)) != words.end();
 }
 
 bool is_missing_number(std::string_view text) {
+  if (begins_as_number(text)) return false;
   static constexpr std::array<std::string_view, 36> words{
       "na",      "n/a",     "nan",   "-nan",  "null",   "none",          "nil",     "n.a.",   "n.a",
       "n.d.",    "n.d",     "nd",    "n/d",   "nat",    "<na>",          "(null)",  "#n/a",   "#na",
