@@ -1,19 +1,16 @@
 #!/usr/bin/env python3
-"""The VAE of configs/mnist_vae.ini and the one of configs/mnist_iwae_paper.ini in plain PyTorch, as a baseline.
+"""The VAE of configs/mnist_vae.ini and the one of configs/mnist_iwae_paper.ini in plain PyTorch, as a baseline of quality
+(tests/bench/pytorch_models.py is that of speed).
 
-    pytorch_vae.py speed [--threads=1] [--processes=1] [--steps=400]   prints samples/s
     pytorch_vae.py quality --config=vae|iwae --epochs=N                prints the test -ELBO
 
-Eager mode, fused Adam; the data are in memory as float32. Several processes: DistributedDataParallel with gloo.
+Eager mode, fused Adam; the data are in memory as float32.
 """
 import argparse
 import pathlib
-import time
 
 import h5py
 import torch
-import torch.distributed
-import torch.multiprocessing
 from torch import nn
 from torch.nn import functional
 
@@ -72,23 +69,6 @@ def steps(model, optimizer, stream, count):
         loss.item()  # as in a trainer that reports its loss
 
 
-def speed(rank, options):
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(rank)
-    model, optimizer = make(CONFIGS["vae"])
-    batch = CONFIGS["vae"]["batch"]
-    if options.processes > 1:
-        torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{options.port}", rank=rank,
-                                             world_size=options.processes)
-        model = nn.parallel.DistributedDataParallel(model)
-    stream = batches(load("train")[rank::options.processes], batch // options.processes, False)
-    steps(model, optimizer, stream, 50)
-    start = time.perf_counter()
-    steps(model, optimizer, stream, options.steps)
-    if rank == 0:
-        print(f"{batch * options.steps / (time.perf_counter() - start):.0f}")
-
-
 def quality(options):
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
@@ -111,17 +91,8 @@ def quality(options):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["speed", "quality"])
+    parser.add_argument("what", choices=["quality"])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--config", choices=CONFIGS, default="vae")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--port", type=int, default=29517)
-    given = parser.parse_args()
-    if given.what == "quality":
-        quality(given)
-    elif given.processes == 1:
-        speed(0, given)
-    else:
-        torch.multiprocessing.spawn(speed, (given,), given.processes)
+    quality(parser.parse_args())
