@@ -10,7 +10,7 @@ namespace elbo {
 
 class HookedModule : public torch::nn::Module {
  public:
-  // Called before the module reads parameters of its own, by the thread that reads them; empty: no hook.
+  // Called before the module reads its own parameters, by the thread that reads them; empty: no hook.
   void set_pre_hook(std::function<void()> hook) { pre_hook_ = std::move(hook); }
 
  protected:
