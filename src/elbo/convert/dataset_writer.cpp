@@ -9,7 +9,9 @@
 #include <cstring>
 #include <filesystem>
 
+#include "elbo/base/cores.h"
 #include "elbo/base/error.h"
+#include "elbo/hdf5/append_chunks.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
@@ -56,7 +58,10 @@ RemovedWhenInterrupted::RemovedWhenInterrupted(const std::string& path) {
 }
 
 DatasetWriter::DatasetWriter(const Target& target, const std::string& kind)
-    : out_(target.out), target_(prepared(target.out)), removed_(target_.temporary_path()) {
+    : threads_(cores_of({core_allowance()}, 0)),
+      out_(target.out),
+      target_(prepared(target.out)),
+      removed_(target_.temporary_path()) {
   file_ = hdf5::create_file(target_.temporary_path());
   const hdf5::Handle root = hdf5::open_group(file_, "/");
   hdf5::write_attribute(root, "kind", kind);
@@ -73,7 +78,7 @@ void DatasetWriter::append(const std::string& path, const torch::Tensor& rows) {
   stream.waiting.push_back(rows);
   stream.waiting_rows += rows.size(0);
   stream.rows += rows.size(0);
-  if (stream.waiting_rows >= stream.chunk_rows) flush(path, stream);
+  if (stream.waiting_rows >= std::min(4, threads_) * stream.chunk_rows) flush(path, stream);
 }
 
 // Writes whole chunks only, so that no chunk but the last is compressed twice.
@@ -81,13 +86,21 @@ void DatasetWriter::flush(const std::string& path, Stream& stream) {
   if (stream.waiting_rows == 0) return;
   const torch::Tensor rows = torch::cat(stream.waiting);
   const bool last = stream.waiting_rows < stream.chunk_rows;
-  if (!stream.dataset)
+  if (!stream.dataset) {
+    stream.chunk_rows = std::min(stream.chunk_rows, stream.waiting_rows);
     stream.dataset = hdf5::create_rows(file_, path, rows.sizes().slice(1).vec(), rows.scalar_type(),
-                                       std::min(stream.chunk_rows, stream.waiting_rows), deflate_level);
+                                       stream.chunk_rows, deflate_level);
+  }
   const int64_t whole = last ? rows.size(0) : rows.size(0) / stream.chunk_rows * stream.chunk_rows;
-  hdf5::append(stream.dataset, rows.narrow(0, 0, whole).contiguous());
+  hdf5::append_chunks(stream.dataset, rows.narrow(0, 0, whole).contiguous(), stream.chunk_rows, deflate_level,
+                      threads_);
   stream.waiting = {rows.narrow(0, whole, rows.size(0) - whole).clone()};
   stream.waiting_rows = rows.size(0) - whole;
+}
+
+// Whole chunks first, then the rest.
+void DatasetWriter::flush_all(const std::string& path, Stream& stream) {
+  while (stream.waiting_rows > 0) flush(path, stream);
 }
 
 int64_t DatasetWriter::rows(const std::string& path) const {
@@ -104,12 +117,12 @@ void DatasetWriter::write_texts(const std::string& path, const std::vector<std::
 }
 
 hdf5::Handle DatasetWriter::open(const std::string& path) {
-  if (const auto found = streams_.find(path); found != streams_.end()) flush(path, found->second);
+  if (const auto found = streams_.find(path); found != streams_.end()) flush_all(path, found->second);
   return hdf5::is_group(file_, path) ? hdf5::open_group(file_, path) : hdf5::open_dataset(file_, path);
 }
 
 void DatasetWriter::commit() {
-  for (auto& [path, stream] : streams_) flush(path, stream);
+  for (auto& [path, stream] : streams_) flush_all(path, stream);
   if (std::ranges::all_of(streams_, [](const auto& each) { return each.second.rows == 0; }))
     usage_error("{}: would have no rows; no row of the input was selected", out_);
   hdf5::write_out(file_, out_);

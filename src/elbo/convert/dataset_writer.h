@@ -33,8 +33,8 @@ class RemovedWhenInterrupted {
   std::optional<SignalHandler> handler_;  // once the path is known to it
 };
 
-// Chunks hold about 256 KiB of whole rows, shuffled and deflated. Not thread-safe. At most one exists in a
-// process.
+// Chunks hold about 256 KiB of whole rows, shuffled and deflated, a few at a time on all cores. Not
+// thread-safe. At most one exists in a process.
 class DatasetWriter {
  public:
   // kind: image, volume, tabular, sequence, tokens, audio or interactions. Throws a usage Error if the file
@@ -56,10 +56,13 @@ class DatasetWriter {
  private:
   struct Stream {
     std::vector<torch::Tensor> waiting;
-    int64_t waiting_rows = 0, rows = 0, chunk_rows = 0;
+    int64_t waiting_rows = 0, rows = 0;
+    int64_t chunk_rows = 0;  // of full chunks; of the dataset's once it exists
     hdf5::Handle dataset;
   };
   void flush(const std::string& path, Stream& stream);
+  void flush_all(const std::string& path, Stream& stream);
+  int threads_;
   hdf5::Handle open(const std::string& path);
 
   std::string out_;

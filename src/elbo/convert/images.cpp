@@ -2,9 +2,12 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <span>
 
+#include "elbo/base/cores.h"
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
+#include "elbo/base/parallel_for.h"
 #include "elbo/convert/folder.h"
 #include "elbo/convert/format.h"
 #include "elbo/convert/image_file.h"
@@ -26,6 +29,24 @@ struct ImagesOptions {
   }
 };
 
+struct ReadImage {
+  torch::Tensor image;  // undefined if it cannot be read
+  std::string why_not;
+};
+
+std::vector<ReadImage> read_images(std::span<const FolderFile> files, int64_t channels, int threads) {
+  std::vector<ReadImage> images(files.size());
+  parallel_for(static_cast<int64_t>(files.size()), threads, [&](int64_t i) {
+    const auto index = static_cast<size_t>(i);
+    try {
+      images[index].image = read_image(files[index].path, channels);
+    } catch (const Error& error) {
+      images[index].why_not = error.what();
+    }
+  });
+  return images;
+}
+
 void convert_images(const std::vector<std::string>& inputs, const Target& target,
                     const ImagesOptions& options) {
   const std::string& folder = inputs.front();
@@ -36,21 +57,26 @@ void convert_images(const std::vector<std::string>& inputs, const Target& target
   RowWriter rows(out, options.splits);
   OneSize one_size(options.size);
   int64_t skipped = 0;
-  for (const FolderFile& file : files) {
-    torch::Tensor image;
-    try {
-      image = read_image(file.path, options.channels);
-    } catch (const Error& error) {
-      if (!options.skip_damaged) usage_error("{} with --skip_damaged", error.what());
-      log::warning("{}", error.what());
+  const auto append = [&](const FolderFile& file, const ReadImage& read) {
+    if (!read.image.defined()) {
+      if (!options.skip_damaged) usage_error("{} with --skip_damaged", read.why_not);
+      log::warning("{}", read.why_not);
       ++skipped;
-      continue;
+      return;
     }
-    Rows row{{"x", one_size(image, file.path).unsqueeze(0)}};
+    Rows row{{"x", one_size(read.image, file.path).unsqueeze(0)}};
     if (!classes.empty())
       row.emplace_back(
           "label", torch::full({1}, std::ranges::find(classes, file.label) - classes.begin(), torch::kInt32));
     rows.append(row, file.split);
+  };
+  // A few files at a time are decoded on all cores, and stored in their order.
+  const int threads = cores_of({core_allowance()}, 0);
+  const size_t at_once = 4 * static_cast<size_t>(threads);
+  for (size_t first = 0; first < files.size(); first += at_once) {
+    const auto few = std::span(files).subspan(first, std::min(at_once, files.size() - first));
+    const std::vector<ReadImage> images = read_images(few, options.channels, threads);
+    for (size_t i = 0; i < few.size(); ++i) append(few[i], images[i]);
   }
   if (skipped > 0) log::warning("{} of {} images were left out", skipped, files.size());
   rows.name_classes(classes);
