@@ -2,6 +2,7 @@
 #
 #   bin/elbo                               finds its libraries by relative paths: the tree may be moved
 #   lib/libelbo_cuda.so                    if it was built
+#   lib/libelbo_arrow.so                   if it was built
 #   lib/elbo/torch, lib/elbo/nvidia        LibTorch and the libraries that it loads, as in its wheels (ELBO_BUNDLE_TORCH)
 #   share/elbo, share/doc/elbo             configurations, MNIST, documents, scripts, module files; licences
 #   include/elbo, lib/libelbo_*.a, lib/cmake/elbo     component development: for programs that link to elbo
@@ -64,6 +65,10 @@ if(TARGET elbo_cuda)
   set_target_properties(elbo_cuda PROPERTIES INSTALL_RPATH "${torch_of_libraries};${nvidia_folders}"
                         INSTALL_RPATH_USE_LINK_PATH ON)
   install(TARGETS elbo_cuda LIBRARY DESTINATION lib COMPONENT runtime)
+endif()
+if(TARGET elbo_arrow)
+  set_target_properties(elbo_arrow PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+  install(TARGETS elbo_arrow LIBRARY DESTINATION lib COMPONENT runtime)
 endif()
 
 get_directory_property(targets DIRECTORY ${PROJECT_SOURCE_DIR}/src BUILDSYSTEM_TARGETS)

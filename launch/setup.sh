@@ -3,10 +3,11 @@
 # shellcheck source=launch/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-usage="usage: launch/setup.sh [--cuda|--no-cuda] [--cuda-headers] [--tests] [--build]
+usage="usage: launch/setup.sh [--cuda|--no-cuda] [--cuda-headers] [--arrow] [--tests] [--build]
 
   --cuda          LibTorch with CUDA, even if this machine has no GPU (--no-cuda: without CUDA, even if it has one)
   --cuda-headers  the headers that libelbo_cuda is compiled with, even if this machine has no GPU
+  --arrow         Arrow's C++ library, with which elbo convert csv reads Parquet and Feather
   --tests         also everything that tests and checks need
   --build         configure and build build/elbo
 
@@ -15,6 +16,7 @@ are used. Everything else comes from packages of Debian or Ubuntu and from PyPI'
 
 cuda=
 cuda_headers=
+arrow=
 tests=
 build=
 if nvidia-smi -L >/dev/null 2>&1 || [ -e /dev/nvidia0 ]; then cuda=yes; fi
@@ -23,7 +25,8 @@ for option in "$@"; do
     --cuda) cuda=yes ;;
     --no-cuda) cuda= ;;
     --cuda-headers) cuda_headers=yes ;;
-    --tests) tests=yes ;;
+    --arrow) arrow=yes ;;
+    --tests) tests=yes arrow=yes ;;
     --build) build=yes ;;
     --help) printf '%s\n' "$usage"; exit ;;
     *) fail 2 "unknown option '$option'; launch/setup.sh --help lists them" ;;
@@ -144,6 +147,7 @@ fi
 parts=()
 recent_cmake || parts+=(cmake)
 if [ -n "$tests" ]; then parts+=(lint fields); fi
+if [ -n "$arrow" ]; then parts+=(arrow); fi
 if ! own_torch; then
   if [ -n "$cuda" ]; then parts+=(cuda headers); fi
   if [ -n "$cuda_headers" ]; then parts+=(headers); fi

@@ -11,6 +11,7 @@ headers  the headers of CUDA and NCCL
 cuda     LibTorch with CUDA, and every NVIDIA library that it loads
 lint     clang-format and clang-tidy, in the versions that the checks are written for
 fields   the newest h5py, with its HDF5, and the plugins of hdf5plugin, in FOLDER/python: tests write files with them
+arrow    pyarrow, in FOLDER/python: elbo convert csv reads Parquet and Feather with its C++ library
 cmake    a recent CMake, for systems with an old one
 
 FOLDER/.installed lists the installed wheels, one per line. pip only downloads the files.
@@ -35,8 +36,10 @@ HEADERS = [("nvidia-cuda-crt==13.0.88", "0.1 MB"), ("nvidia-cuda-cccl==13.0.85",
 # Versions of clang-format format differently; clang-tidy skips LibTorch's headers only since version 21.
 LINT = [("clang-format==14.0.6", "1 MB"), ("clang-tidy==23.1.4", "46 MB")]
 FIELDS = [("h5py==3.16.0", "5 MB"), ("hdf5plugin==7.1.0", "46 MB")]
+# The first with the functions that convert/arrow calls, and the last that works with NumPy 1.
+ARROW = ("pyarrow==21.0.0", "43 MB")
 CMAKE = ("cmake==3.31.6", "28 MB")
-PARTS = ("cpu", "headers", "cuda", "lint", "fields", "cmake")
+PARTS = ("cpu", "headers", "cuda", "lint", "fields", "arrow", "cmake")
 
 
 def arguments():
@@ -62,6 +65,8 @@ LOG = DEPS / "setup.log"
 UNWANTED = re.compile(r"\.(pyi?|a|bc)$|^torch/(?!include/|lib/|share/)|^(torchgen|functorch)/|/libtorch_python")
 # Large plugins that no test uses.
 OTHER_PLUGINS = re.compile(r"/libh5(bzip2|fcidecomp|htj2k|sperr|sz|sz3)\.so$")
+# Parts that neither elbo nor a test uses.
+OTHER_ARROW = re.compile(r"libarrow(_python)?_flight|libarrow_s3|_(flight|s3fs)\.|/tests/")
 CUDA_HALF = re.compile(r"^torch/lib/libtorch_(cuda|nvshmem)")
 
 
@@ -147,6 +152,8 @@ def main(parts):
         install(*pin)
     for pin in FIELDS if "fields" in parts else []:
         install(*pin, leave_out=OTHER_PLUGINS, for_python=True)
+    if "arrow" in parts:
+        install(*ARROW, leave_out=OTHER_ARROW, for_python=True)
     if "cmake" in parts:
         install(*CMAKE)
     if "cpu" in parts or "cuda" in parts:

@@ -345,7 +345,7 @@ class OtherLayouts(ProgramTest):
                               ("a.mat", b"MATLAB 5.0 MAT-file".ljust(128, b"\0")), ("a.bin", bytes(99)), ("a.nc", b"CDF\1" + bytes(99))):
             (self.folder / name).write_bytes(content)
         for name, expected in (("a.csv", ("elbo convert csv", "--out=")), ("a.npy", ("elbo convert npy",)),
-                               ("a.parquet", ("Parquet", "read_parquet", "elbo convert csv")), ("a.tif", ("tifffile", "elbo convert npy")),
+                               ("a.parquet", ("Parquet", "elbo convert csv")), ("a.tif", ("tifffile", "elbo convert npy")),
                                ("a.fits", ("FITS", "elbo convert npy")), ("a.mat", ("MATLAB", "loadmat")), ("a.bin", ("neither",)),
                                ("a.nc", ("netCDF", "nccopy"))):
             self.refuse_file(self.folder / name, name, *expected)

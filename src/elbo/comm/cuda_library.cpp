@@ -1,57 +1,29 @@
 #include "elbo/comm/cuda_library.h"
 
-#include <dlfcn.h>
 #include <torch/cuda.h>
 #include <torch/types.h>
 
-#include <array>
 #include <cstdlib>
-#include <filesystem>
 
 #include "elbo/base/error.h"
+#include "elbo/base/plugin.h"
 
 namespace elbo {
-namespace fs = std::filesystem;
 namespace {
 
-// The library stays loaded until the process ends: LibTorch cannot be unloaded.
-void* open_library(const std::string& name, std::string* why) {
-  void* handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_GLOBAL);
-  if (handle == nullptr) *why = ::dlerror();
-  return handle;
-}
-
-// Next to the program, in its ../lib, or in the loader's search path, which includes the folder of elbo's
-// libraries in a program linked to them.
-fs::path elbo_cuda_library() {
-  fs::path name = "libelbo_cuda.so";
-  std::error_code ignored;  // then the loader looks for it
-  const fs::path folder = fs::read_symlink("/proc/self/exe", ignored).parent_path();
-  for (const fs::path& place : std::array{folder, folder.parent_path() / "lib"})
-    if (fs::exists(place / name, ignored)) return place / name;
-  return name;
-}
-
 const CudaFunctions* open_functions(std::string* why) {
-  const fs::path library = elbo_cuda_library();
-  void* handle = open_library(library, why);
-  if (handle == nullptr) {
-    if (!library.has_parent_path())
-      *why = "libelbo_cuda.so cannot be loaded; it is built only if CUDA's headers are found (" + *why + ")";
-    return nullptr;
-  }
-  const void* table = ::dlsym(handle, "elbo_cuda_functions");
-  if (table == nullptr) *why = library.string() + " belongs to another version of elbo";
+  const void* table = plugin_symbol("libelbo_cuda.so", "elbo_cuda_functions", why);
+  if (table == nullptr) *why += "; libelbo_cuda.so is built only if CUDA's headers are found";
   return static_cast<const CudaFunctions*>(table);
 }
 
 bool open_cuda(std::string* why) {
   std::string reason;
-  if (open_library("libcuda.so.1", &reason) == nullptr) {
+  if (!load_library("libcuda.so.1", &reason)) {
     *why = "no NVIDIA driver is installed (" + reason + ")";
     return false;
   }
-  if (open_library("libtorch_cuda.so", &reason) == nullptr) {
+  if (!load_library("libtorch_cuda.so", &reason)) {
     *why = "this LibTorch has no CUDA library; launch/setup.sh --cuda installs one (" + reason + ")";
     return false;
   }

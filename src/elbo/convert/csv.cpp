@@ -143,11 +143,11 @@ Format table_format(const std::string& name, const std::string& summary, const s
 }  // namespace
 
 Format csv_format() {
-  return table_format(
-      "csv",
-      "tables of comma-separated values, gzipped or not; files named train, validation or test give "
-      "the splits",
-      "auto");
+  return table_format("csv",
+                      "tables of comma-separated values, gzipped or not, and of Parquet and Feather; files "
+                      "named train, validation or "
+                      "test give the splits",
+                      "auto");
 }
 
 Format tsv_format() { return table_format("tsv", "tables of tab-separated values, otherwise as csv", "tab"); }

@@ -12,6 +12,7 @@
 #include "elbo/base/file.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
+#include "elbo/convert/arrow_library.h"
 #include "elbo/convert/csv_values.h"
 
 namespace elbo {
@@ -73,6 +74,11 @@ std::string from_windows_1252(const std::string& bytes) {
     append_utf8(text, byte >= 0x80 && byte < 0xa0 ? special.at(byte - 0x80U) : byte);
   }
   return text;
+}
+
+std::unique_ptr<ByteSource> open_table(const std::string& path) {
+  require_readable_file(path);
+  return is_arrow_table(path) ? open_arrow_table(path) : open_bytes(path);
 }
 
 // The share of numbers among the fields of the first lines; negative if these have one field or not the same
@@ -207,7 +213,7 @@ bool CsvReader::next(std::vector<std::string>& fields) {
 }
 
 TableReader::TableReader(const std::string& path, const std::string& separator, const std::string& header)
-    : reader_(open_bytes(path), separator) {
+    : reader_(open_table(path), is_arrow_table(path) ? "," : separator) {
   if (!reader_.next(first_)) usage_error("{}: is empty; expected a table", path);
   first_line_ = reader_.line();
   for (const std::string& field : first_)
@@ -243,6 +249,7 @@ bool TableReader::next(std::vector<std::string>& fields) {
 std::string find_separator(const std::string& path) {
   require_readable_file(path);
   std::string best = ",";
+  if (is_arrow_table(path)) return best;
   double best_fit = -1;
   for (const char* separator : {",", ";", "\t", "|"}) {
     double fit = -1;

@@ -44,6 +44,7 @@ class TableReader {
  public:
   // header: "yes", "no" (columns are named 1, 2, …), or "auto": the first line is a header if its fields
   // differ, none is a number, and only the first or last is empty. A column without a name has its number.
+  // A Parquet or Arrow file is read as the table with commas that it would be.
   TableReader(const std::string& path, const std::string& separator, const std::string& header);
   const std::vector<std::string>& columns() const { return columns_; }
   // Throws a usage Error that names the line of a record with more or fewer fields.

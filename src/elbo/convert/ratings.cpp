@@ -11,6 +11,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
+#include "elbo/convert/arrow_library.h"
 #include "elbo/convert/csv_reader.h"
 #include "elbo/convert/format.h"
 #include "elbo/convert/splits.h"
@@ -109,6 +110,7 @@ double number_in(const TableReader& table, const std::string& field, const char*
 
 // The separator of fields: the first of the usual ones that occurs in the first line.
 std::string separator_of(const std::string& path) {
+  if (is_arrow_table(path)) return ",";
   LineReader lines(open_bytes(path));
   std::string first;
   lines.next(first);

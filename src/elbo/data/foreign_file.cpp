@@ -20,11 +20,14 @@ namespace {
 struct Convertible {
   std::string_view ending, format, what;
 };
-constexpr std::array<Convertible, 17> convertible{{{".csv", "csv", "a table of comma-separated values"},
+constexpr std::array<Convertible, 20> convertible{{{".csv", "csv", "a table of comma-separated values"},
                                                    {".csv.gz", "csv", "a table of comma-separated values"},
                                                    {".tsv", "tsv", "a table of tab-separated values"},
                                                    {".tsv.gz", "tsv", "a table of tab-separated values"},
                                                    {".tab", "tsv", "a table of tab-separated values"},
+                                                   {".parquet", "csv", "a Parquet table"},
+                                                   {".feather", "csv", "a Feather table"},
+                                                   {".arrow", "csv", "an Arrow table"},
                                                    {".npy", "npy", "an array of NumPy"},
                                                    {".npz", "npz", "an archive of NumPy"},
                                                    {".smi", "smiles", "a list of molecules"},
@@ -42,11 +45,8 @@ constexpr std::array<Convertible, 17> convertible{{{".csv", "csv", "a table of c
 struct Readable {
   std::string_view ending, what, module, expression, as;
 };
-constexpr std::array<Readable, 32> readable{
-    {{".parquet", "a Parquet table", "pandas", "pandas.read_parquet(\"{0}\")", "csv"},
-     {".feather", "a Feather table", "pandas", "pandas.read_feather(\"{0}\")", "csv"},
-     {".arrow", "an Arrow table", "pandas", "pandas.read_feather(\"{0}\")", "csv"},
-     {".xlsx", "a spreadsheet", "pandas", "pandas.read_excel(\"{0}\")", "csv"},
+constexpr std::array<Readable, 29> readable{
+    {{".xlsx", "a spreadsheet", "pandas", "pandas.read_excel(\"{0}\")", "csv"},
      {".xls", "a spreadsheet", "pandas", "pandas.read_excel(\"{0}\")", "csv"},
      {".sas7bdat", "a table of SAS", "pandas", "pandas.read_sas(\"{0}\")", "csv"},
      {".dta", "a table of Stata", "pandas", "pandas.read_stata(\"{0}\")", "csv"},

@@ -37,6 +37,20 @@ def npz(path):
     return rows()
 
 
+@field_file("Parquet", "pyarrow", "table.parquet", refused="is a Parquet table", remedy="elbo convert csv", new=True)
+def parquet(path):
+    import pyarrow.parquet
+    pyarrow.parquet.write_table(pyarrow.table(dict(zip("abcd", rows().T))), path)
+    return rows()
+
+
+@field_file("Feather", "pyarrow", "table.feather", refused="is a Feather table", remedy="elbo convert csv", new=True)
+def feather(path):
+    import pyarrow.feather
+    pyarrow.feather.write_feather(pyarrow.table(dict(zip("abcd", rows().T))), path)
+    return rows()
+
+
 @field_file("a folder of images", "PIL", "pictures", refused="is a folder of images", remedy="elbo convert images")
 def pictures(path):
     import numpy
@@ -93,8 +107,6 @@ def zipped(path):
 # ---- by their names or first bytes; the remedies need libraries that the tests do without ----
 
 for title, name, content, what, remedy in (
-        ("Parquet", "table.parquet", b"PAR1", "is a Parquet table", "Python, elbo convert csv"),
-        ("Feather", "table.feather", b"ARROW1", "is a Feather table", "Python, elbo convert csv"),
         ("a spreadsheet", "table.xlsx", b"PK\3\4", "is a spreadsheet", "Python, elbo convert csv"),
         ("TIFF", "stack.tif", b"II*\0", "is a TIFF image", "Python, elbo convert npy"),
         ("FITS", "image.fits", b"SIMPLE  =", "is a FITS file", "Python, elbo convert npy"),
