@@ -11,6 +11,8 @@
 namespace elbo {
 namespace {
 
+constexpr const char* scale_data =
+    "scale the data, as data.normalize=standardize does (counts: log1p, with model.likelihood=gaussian)";
 constexpr double far_factor = 1e3;
 constexpr int64_t far_steps = 100, far_steps_at_end = 5;
 // Nats for each value of a row that are as far: values of a million times the likelihood's scale.
@@ -32,9 +34,8 @@ void Divergence::note_first(const StepReport& report) {
   if (starts_out_of_range())
     log::warning(
         "the loss of step {} is {:.3g}, {:.3g} for each value of a row: the data are far outside of the "
-        "range "
-        "in which a network starts; scale them, as data.normalize=standardize does",
-        progress_.step, report.loss, report.loss / size_of_row());
+        "range in which a network starts; {}",
+        progress_.step, report.loss, report.loss / size_of_row(), scale_data);
 }
 
 void Divergence::count(const StepReport& report) {
@@ -70,8 +71,8 @@ void Divergence::fail_as_diverged(const std::string& what, const StepReport& rep
   if (starts_out_of_range())
     fail(
         "training diverged: {}; it was out of range before anything was learned, so no learning rate helps: "
-        "scale the data, as data.normalize=standardize does (the run is {})",
-        what, plan_.directory);
+        "{} (the run is {})",
+        what, scale_data, plan_.directory);
   fail(
       "training diverged: {}; lower optimizer.lr={:g}, set optimizer.clip_norm, or scale the data (the run "
       "is {})",
