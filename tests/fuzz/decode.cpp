@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const uint32_t skipped = input.next();
   const int64_t elements = 1 + input.next() + 256 * input.next();
   storage.shape = storage.chunk = {elements};
-  std::vector<uint8_t> bytes = input.rest();
+  const std::vector<uint8_t> rest = input.rest();
+  Bytes bytes(rest.begin(), rest.end());
   try {
     undo_filters(storage, skipped, bytes);
   } catch (const std::runtime_error&) {

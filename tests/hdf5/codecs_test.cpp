@@ -17,8 +17,6 @@
 namespace elbo {
 namespace {
 
-using Bytes = std::vector<uint8_t>;
-
 void append_big_endian(Bytes& bytes, uint64_t value, int n) {
   for (int i = n; i-- > 0;) bytes.push_back(static_cast<uint8_t>(value >> (8 * i)));
 }

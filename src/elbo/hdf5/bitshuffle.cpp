@@ -60,7 +60,7 @@ ELBO_VECTORIZE size_t transpose_many(const uint8_t* bits, size_t row, uint8_t* b
 // n elements, a multiple of 8. Input: for each bit of an element, a row with that bit of all elements, the
 // first element in the lowest bit.
 void unshuffle_block(const uint8_t* in, size_t n, size_t element_size, uint8_t* out) {
-  thread_local std::vector<uint8_t> buffer;
+  thread_local Bytes buffer;
   buffer.resize(n * element_size);
   uint8_t* planes = element_size == 1 ? out : buffer.data();  // byte 0 of all elements, then byte 1, …
   const size_t row = n / 8;
@@ -91,27 +91,29 @@ void for_each_block(size_t elements, size_t block, Visit&& visit) {
 
 }  // namespace
 
-void undo_bitshuffle(std::vector<uint8_t>& bytes, size_t element_size) {
-  std::vector<uint8_t> out = bytes;  // with the elements that are in no block
+void undo_bitshuffle(Bytes& bytes, size_t element_size) {
+  Bytes& out = spare_bytes(bytes.size());
   size_t at = 0;
   for_each_block(bytes.size() / element_size, default_block(element_size), [&](size_t n) {
     unshuffle_block(bytes.data() + at, n, element_size, out.data() + at);
     at += n * element_size;
   });
-  bytes = std::move(out);
+  std::copy(bytes.begin() + static_cast<int64_t>(at), bytes.end(), out.begin() + static_cast<int64_t>(at));
+  bytes.swap(out);
 }
 
 // The size of all elements (8 bytes) and of a block (4 bytes), then for each block its compressed size (4
 // bytes) and itself, then the elements that are in no block.
-void expand_bitshuffle(std::vector<uint8_t>& bytes, size_t element_size, size_t limit,
-                       const Decompress& decompress) {
+void expand_bitshuffle(Bytes& bytes, size_t element_size, size_t limit, const Decompress& decompress) {
   constexpr size_t head = 12;
   const auto refuse = [] { throw std::runtime_error("its bitshuffle stream is damaged"); };
   if (bytes.size() < head) refuse();
   const uint64_t size = big_endian(bytes.data(), 8), block_bytes = big_endian(bytes.data() + 8, 4);
   const size_t block = block_bytes / element_size;
   if (size > limit || size % element_size != 0 || block == 0 || block % 8 != 0) refuse();
-  std::vector<uint8_t> out(size), shuffled(std::min<size_t>(block * element_size, size));
+  Bytes& out = spare_bytes(size);
+  thread_local Bytes shuffled;
+  shuffled.resize(std::min<size_t>(block * element_size, size));
   size_t at = head, to = 0;
   for_each_block(size / element_size, block, [&](size_t n) {
     if (bytes.size() - at < 4) refuse();
@@ -126,7 +128,7 @@ void expand_bitshuffle(std::vector<uint8_t>& bytes, size_t element_size, size_t 
   });
   if (bytes.size() - at < size - to) refuse();
   std::copy_n(bytes.data() + at, size - to, out.data() + to);
-  bytes = std::move(out);
+  bytes.swap(out);
 }
 
 }  // namespace elbo

@@ -39,23 +39,23 @@ bool decompress_lz4(const uint8_t* in, size_t in_size, uint8_t* out, size_t out_
 
 bool has_codecs() { return true; }
 
-void expand_zstd(std::vector<uint8_t>& bytes, size_t limit) {
-  std::vector<uint8_t> out(limit);
+void expand_zstd(Bytes& bytes, size_t limit) {
+  Bytes& out = spare_bytes(limit);
   const size_t size = ZSTD_decompressDCtx(zstd_context(), out.data(), out.size(), bytes.data(), bytes.size());
   if (ZSTD_isError(size) != 0) damaged_stream("its zstd stream is damaged");
   out.resize(size);
-  bytes = std::move(out);
+  bytes.swap(out);
 }
 
 // The size of all bytes (8 bytes) and of a block (4 bytes), then for each block its stored size (4 bytes) and
 // itself: as it is where compression did not shrink it.
-void expand_lz4(std::vector<uint8_t>& bytes, size_t limit) {
+void expand_lz4(Bytes& bytes, size_t limit) {
   constexpr size_t head = 12;
   constexpr const char* damage = "its LZ4 stream is damaged";
   if (bytes.size() < head) damaged_stream(damage);
   const uint64_t size = big_endian(bytes.data(), 8), block = big_endian(bytes.data() + 8, 4);
   if (size > limit || (block == 0 && size > 0)) damaged_stream(damage);
-  std::vector<uint8_t> out(size);
+  Bytes& out = spare_bytes(size);
   size_t at = head;
   for (size_t to = 0; to < size;) {
     const size_t n = std::min<size_t>(block, size - to);
@@ -71,24 +71,24 @@ void expand_lz4(std::vector<uint8_t>& bytes, size_t limit) {
     at += stored;
     to += n;
   }
-  bytes = std::move(out);
+  bytes.swap(out);
 }
 
-void expand_blosc(std::vector<uint8_t>& bytes, size_t limit) {
+void expand_blosc(Bytes& bytes, size_t limit) {
   size_t size = 0;
   if (blosc_cbuffer_validate(bytes.data(), bytes.size(), &size) != 0 || size > limit)
     damaged_stream("its Blosc stream is damaged");
-  std::vector<uint8_t> out(size);
+  Bytes& out = spare_bytes(size);
   if (size > 0 && blosc_decompress_ctx(bytes.data(), out.data(), size, 1) != static_cast<int>(size))
     damaged_stream("its Blosc stream is damaged");
-  bytes = std::move(out);
+  bytes.swap(out);
 }
 
-void expand_bitshuffle_zstd(std::vector<uint8_t>& bytes, size_t element_size, size_t limit) {
+void expand_bitshuffle_zstd(Bytes& bytes, size_t element_size, size_t limit) {
   expand_bitshuffle(bytes, element_size, limit, decompress_zstd);
 }
 
-void expand_bitshuffle_lz4(std::vector<uint8_t>& bytes, size_t element_size, size_t limit) {
+void expand_bitshuffle_lz4(Bytes& bytes, size_t element_size, size_t limit) {
   expand_bitshuffle(bytes, element_size, limit, decompress_lz4);
 }
 

@@ -21,8 +21,6 @@ namespace {
 
 // ---- filters ----
 
-using Bytes = std::vector<uint8_t>;
-
 constexpr size_t checksum_bytes = 4;
 
 bool compresses(Filter filter) {
@@ -44,19 +42,19 @@ void inflate(Bytes& bytes, size_t limit) {
   thread_local const std::unique_ptr<libdeflate_decompressor, Free> decompressor(
       libdeflate_alloc_decompressor());
   if (!decompressor) throw std::bad_alloc();
-  Bytes out(limit);
+  Bytes& out = spare_bytes(limit);
   size_t size = 0;
   if (libdeflate_zlib_decompress(decompressor.get(), bytes.data(), bytes.size(), out.data(), out.size(),
                                  &size) != LIBDEFLATE_SUCCESS)
     damaged("its deflate stream is damaged");
   out.resize(size);
-  bytes = std::move(out);
+  bytes.swap(out);
 }
 
 // LibLZF's format: a control byte c < 32 is followed by c + 1 literals. Other control bytes begin a
 // back-reference with 3 bits of length and 13 bits of distance.
 void expand_lzf(Bytes& bytes, size_t limit) {
-  Bytes out;
+  Bytes& out = spare_bytes(0);
   out.reserve(limit);
   const uint8_t* at = bytes.data();
   const uint8_t* const end = at + bytes.size();
@@ -79,18 +77,18 @@ void expand_lzf(Bytes& bytes, size_t limit) {
     if (out.size() + length > limit) damaged("its LZF stream is longer than a chunk");
     for (size_t i = 0; i < length; ++i) out.push_back(out[out.size() - distance]);
   }
-  bytes = std::move(out);
+  bytes.swap(out);
 }
 
 // Input: byte 0 of all elements, then byte 1 of all, …. Bytes after the last whole element are not shuffled.
 void unshuffle(Bytes& bytes, size_t element_size) {
   const size_t elements = bytes.size() / element_size;
   if (element_size < 2 || elements < 2) return;
-  Bytes out(bytes.size());
+  Bytes& out = spare_bytes(bytes.size());
   interleave(bytes.data(), elements, element_size, out.data());
   std::copy(bytes.begin() + static_cast<int64_t>(elements * element_size), bytes.end(),
             out.begin() + static_cast<int64_t>(elements * element_size));
-  bytes = std::move(out);
+  bytes.swap(out);
 }
 
 // HDF5's variant of Fletcher's checksum: words of 16 bits, big-endian, sums modulo 65535.
@@ -202,7 +200,7 @@ void convert_to(const ElementType& from, const uint8_t* stored, int64_t n, To* o
 
 }  // namespace
 
-void undo_filters(const Storage& storage, uint32_t filter_mask, std::vector<uint8_t>& bytes) {
+void undo_filters(const Storage& storage, uint32_t filter_mask, Bytes& bytes) {
   const uint64_t whole = storage.chunk_bytes();
   const size_t limit = largest_output(storage);
   const auto element_size = static_cast<size_t>(storage.type.size);

@@ -3,8 +3,8 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <vector>
 
+#include "elbo/hdf5/bytes.h"
 #include "elbo/hdf5/storage.h"
 
 namespace elbo {
@@ -12,7 +12,7 @@ namespace elbo {
 // Decodes the filters of a chunk in place: `bytes` is the stored chunk, and afterwards its
 // storage.chunk_bytes() bytes of elements in the file's type. Throws std::runtime_error with the reason if
 // they are damaged. Thread-safe.
-void undo_filters(const Storage& storage, uint32_t filter_mask, std::vector<uint8_t>& bytes);
+void undo_filters(const Storage& storage, uint32_t filter_mask, Bytes& bytes);
 
 // Converts n elements to float32, float64, int64 (from integers only) or uint8 (from unsigned bytes only), as
 // the HDF5 library does.

@@ -13,10 +13,10 @@ namespace {
 }  // namespace
 
 bool has_codecs() { return false; }
-void expand_zstd(std::vector<uint8_t>&, size_t) { built_without(); }
-void expand_lz4(std::vector<uint8_t>&, size_t) { built_without(); }
-void expand_blosc(std::vector<uint8_t>&, size_t) { built_without(); }
-void expand_bitshuffle_zstd(std::vector<uint8_t>&, size_t, size_t) { built_without(); }
-void expand_bitshuffle_lz4(std::vector<uint8_t>&, size_t, size_t) { built_without(); }
+void expand_zstd(Bytes&, size_t) { built_without(); }
+void expand_lz4(Bytes&, size_t) { built_without(); }
+void expand_blosc(Bytes&, size_t) { built_without(); }
+void expand_bitshuffle_zstd(Bytes&, size_t, size_t) { built_without(); }
+void expand_bitshuffle_lz4(Bytes&, size_t, size_t) { built_without(); }
 
 }  // namespace elbo

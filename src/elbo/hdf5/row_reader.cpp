@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "elbo/base/error.h"
+#include "elbo/hdf5/bytes.h"
 #include "elbo/hdf5/check.h"
 #include "elbo/hdf5/decode.h"
 #include "elbo/hdf5/storage.h"
@@ -112,7 +113,7 @@ class DirectReader final : public RowReader {
       fetch(from.address + static_cast<uint64_t>(at * row_bytes_), bytes, out, chunk);
       return;
     }
-    thread_local std::vector<uint8_t> stored;
+    thread_local Bytes stored;
     stored.resize(bytes);
     if (from.address == StoredChunk::unallocated) {
       fill(stored);
@@ -124,7 +125,7 @@ class DirectReader final : public RowReader {
 
   // Reads rows [at, at + n) of a group of chunks. Assembles them if a chunk holds parts of rows.
   void read_from_chunks(int64_t group, int64_t at, int64_t n, uint8_t* out) const {
-    thread_local std::vector<uint8_t> rows, bytes;
+    thread_local Bytes rows, bytes;
     const uint8_t* stored = nullptr;
     if (whole_rows_) {
       load(group, bytes);
@@ -149,7 +150,7 @@ class DirectReader final : public RowReader {
   }
 
   // A chunk's elements in the file's type, filters decoded.
-  void load(int64_t index, std::vector<uint8_t>& bytes) const {
+  void load(int64_t index, Bytes& bytes) const {
     const StoredChunk& from = chunk_at(index);
     if (from.address == StoredChunk::unallocated) {
       bytes.resize(storage_->chunk_bytes());
@@ -191,7 +192,7 @@ class DirectReader final : public RowReader {
     copy(0, chunk, rows, chunk_row_bytes(), row_bytes_);
   }
 
-  void fill(std::vector<uint8_t>& bytes) const {
+  void fill(Bytes& bytes) const {
     for (size_t i = 0; i < bytes.size(); i += storage_->fill.size())
       std::memcpy(bytes.data() + i, storage_->fill.data(), storage_->fill.size());
   }
