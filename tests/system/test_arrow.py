@@ -78,7 +78,7 @@ class Arrow(ProgramTest):
     def test_labels_and_ratings_are_named_by_their_columns(self):
         found = self.convert("csv", "t.parquet", "--label=region", "--standardize=true")
         self.assertEqual(set(found["train/label"]), {0, 1, 2})
-        self.assertEqual(self.convert("ratings", "ratings.parquet")["items"].tolist(), [f"i{i}".encode() for i in range(7)])
+        self.assertEqual(sorted(self.convert("ratings", "ratings.parquet")["items"]), [f"i{i}".encode() for i in range(7)])
 
     def test_what_a_table_cannot_be_is_said(self):
         self.refuse("lists.parquet", "column 'codes' is of type list<", "expected numbers, texts, booleans and dates")
