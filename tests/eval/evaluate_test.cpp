@@ -174,7 +174,9 @@ class Coded final : public Model {
     };
     return {latent_.z.index_select(0, batch.ids), {}, {}, of(latent_.standardized), of(latent_.mask)};
   }
-  torch::Tensor decode(const torch::Tensor&, const torch::Tensor&) override { return {}; }
+  torch::Tensor decode_as(const torch::Tensor&, const torch::Tensor&, const ElementChoice&) override {
+    return {};
+  }
   torch::Tensor prior_sample(int64_t, const torch::Tensor&, RandomGenerator&) override { return {}; }
   int64_t latent_size() const override { return latent_.z.size(1); }
   std::shared_ptr<const Likelihood> likelihood() const override { return nullptr; }

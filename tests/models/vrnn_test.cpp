@@ -155,7 +155,9 @@ TEST_P(LinearGaussian, ContinuationsHaveTheMomentsThatTheFilterPredicts) {
   constexpr int64_t n = 20000;
   Batch same{data.x.narrow(0, 0, 1).expand({n, time, d}), {}, torch::arange(n)};
   RandomGenerator noise(Key(5));
-  const torch::Tensor x = continue_from(*model, same, {.prefix_length = 1, .sample = true}, noise);
+  const Continuation drawn_elements{.prefix_length = 1,
+                                    .elements = {.how = Elements::drawn, .noise = &noise}};
+  const torch::Tensor x = continue_from(*model, same, drawn_elements, noise);
   ASSERT_TRUE(x.defined());
   EXPECT_TRUE(torch::equal(x.select(1, 0), same.x.select(1, 0)));
   const torch::Tensor filtered = (variance / r * data.x[0][0].matmul(emission)).unsqueeze(0);
@@ -190,19 +192,22 @@ TEST(EverySequenceModel, ContinuesAPrefixAndSamplesByTheSeed) {
     for (const char* data : {"tokens", "sequence", "video"})
       for (const bool drawn : {false, true}) {
         const auto tested = small_model(name, data);
-        const Continuation how{.prefix_length = 2, .sample = drawn};
+        const auto how = [&](RandomGenerator& noise) {
+          return Continuation{.prefix_length = 2,
+                              .elements = {.how = drawn ? Elements::drawn : Elements::mean, .noise = &noise}};
+        };
         Batch batch = rows(data, 7);
         if (batch.length.defined()) {  // no <eos> in the prefix
           batch.length.fill_(8);
           batch.x.narrow(1, 1, 6).fill_(5);
         }
         RandomGenerator one(Key(2)), two(Key(2)), three(Key(3));
-        const torch::Tensor x = continue_from(*tested, batch, how, one);
+        const torch::Tensor x = continue_from(*tested, batch, how(one), one);
         ASSERT_EQ(x.sizes(), batch.x.sizes()) << name << data;
         EXPECT_TRUE(torch::equal(x.narrow(1, 0, 2), batch.x.narrow(1, 0, 2))) << name << data;
-        EXPECT_TRUE(torch::equal(x, continue_from(*tested, batch, how, two)));
+        EXPECT_TRUE(torch::equal(x, continue_from(*tested, batch, how(two), two)));
         if (drawn) {
-          EXPECT_FALSE(torch::equal(x, continue_from(*tested, batch, how, three))) << name << data;
+          EXPECT_FALSE(torch::equal(x, continue_from(*tested, batch, how(three), three))) << name << data;
         }
       }
 }

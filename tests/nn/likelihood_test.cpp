@@ -248,6 +248,45 @@ TEST(Likelihood, SamplesHaveTheMeanThatItStates) {
   }
 }
 
+std::shared_ptr<Likelihood> make_for_elements(const std::string& name) {
+  LikelihoodOptions options{.name = name, .scale = 0.05, .levels = 16};
+  if (name == "mixed") options.columns = "gaussian,bernoulli,count,categorical:3";
+  return make_likelihood(options, {.shape = {6}});
+}
+
+TEST(Likelihood, NoSampleIsMoreProbableThanTheMode) {
+  for (const char* name :
+       {"bernoulli", "gaussian", "laplace", "categorical", "discretized_logistic", "multinomial", "poisson",
+        "zero_inflated_poisson", "negative_binomial", "zero_inflated_negative_binomial", "mixed"}) {
+    const auto likelihood = make_for_elements(name);
+    RandomGenerator noise(Key(10));
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor decoded = noise.normal({1, likelihood->param_channels(), 6});
+    const torch::Tensor many = decoded.expand({2000, -1, -1}).contiguous();
+    const torch::Tensor of_samples = likelihood->log_prob(many, likelihood->sample(many, noise));
+    const torch::Tensor of_mode = likelihood->log_prob(decoded, likelihood->mode(decoded));
+    EXPECT_GE(of_mode.item<double>(), of_samples.max().item<double>() - 1e-4) << name;
+  }
+}
+
+// Of low temperature all samples are near the mean or, of categories, the mode; at 1 they are samples.
+TEST(Likelihood, TheTemperatureSharpensSamples) {
+  for (const char* name : {"bernoulli", "gaussian", "laplace", "student_t", "categorical",
+                           "discretized_logistic", "multinomial", "poisson", "negative_binomial", "mixed"}) {
+    const auto likelihood = make_for_elements(name);
+    RandomGenerator noise(Key(11)), same(Key(12)), again(Key(12));
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor decoded = 2 * noise.normal({1, likelihood->param_channels(), 6});
+    const torch::Tensor many = decoded.expand({500, -1, -1}).contiguous();
+    EXPECT_TRUE(torch::equal(likelihood->sample(many, same), likelihood->sample(many, again, 1))) << name;
+    const auto spread = [&](double temperature) {
+      return likelihood->sample(many, noise, temperature).std(0).sum().item<double>();
+    };
+    EXPECT_LT(spread(1e-4), 1e-2) << name;
+    EXPECT_LT(spread(0.3), spread(1)) << name;
+  }
+}
+
 TEST(Likelihood, GradientsAreThoseOfFiniteDifferences) {
   for (const char* name :
        {"bernoulli", "gaussian", "laplace", "student_t", "discretized_logistic", "categorical"}) {

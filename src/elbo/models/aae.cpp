@@ -114,8 +114,9 @@ class Aae : public Model {
     const DiagonalNormal posterior = DiagonalNormal::of(output);
     return {posterior.mean, posterior.logvar};
   }
-  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
-    return likelihood_->mean(decoder_->forward(z));
+  torch::Tensor decode_as(const torch::Tensor& z, const torch::Tensor&,
+                          const ElementChoice& choice) override {
+    return likelihood_->choose(decoder_->forward(z), choice);
   }
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& label, RandomGenerator& noise) override {
     const bool conditioned = uses_labels_ && label.defined();

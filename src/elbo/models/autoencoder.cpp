@@ -34,8 +34,9 @@ class Autoencoder : public Model {
   Latent encode(const Batch& batch) override {
     return {encoder_->forward_input(seen_by(*encoder_, *likelihood_, batch))};
   }
-  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
-    return likelihood_->mean(decoder_->forward(z));
+  torch::Tensor decode_as(const torch::Tensor& z, const torch::Tensor&,
+                          const ElementChoice& choice) override {
+    return likelihood_->choose(decoder_->forward(z), choice);
   }
   // N(0, I), although the objective does not match codes to it.
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {

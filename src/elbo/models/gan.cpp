@@ -72,7 +72,10 @@ class Gan : public Model {
   }
 
   Latent encode(const Batch& batch) override { return {encoder_->forward(batch.x)}; }
-  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override { return generate(z); }
+  torch::Tensor decode_as(const torch::Tensor& z, const torch::Tensor&,
+                          const ElementChoice& choice) override {
+    return likelihood_->choose(decoder_->forward(z), choice);
+  }
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
     return noise.normal({n, latent_});
   }

@@ -125,8 +125,9 @@ torch::Tensor GaussianVae::impute(const Batch& batch, int64_t k, RandomGenerator
                                   decode(sample.z.flatten(0, 1), batch.label));
 }
 
-torch::Tensor GaussianVae::decode(const torch::Tensor& z, const torch::Tensor& label) {
-  return likelihood_->mean(decoder_output(z, label));
+torch::Tensor GaussianVae::decode_as(const torch::Tensor& z, const torch::Tensor& label,
+                                     const ElementChoice& choice) {
+  return likelihood_->choose(decoder_output(z, label), choice);
 }
 
 }  // namespace elbo

@@ -59,7 +59,8 @@ class GaussianVae : public Model {
   LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override;
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override;
   Latent encode(const Batch& batch) override;
-  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor& label) override;
+  torch::Tensor decode_as(const torch::Tensor& z, const torch::Tensor& label,
+                          const ElementChoice& choice) override;
   torch::Tensor impute(const Batch& batch, int64_t k, RandomGenerator& noise) override;
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
     return noise.normal({n, latent_});

@@ -77,11 +77,12 @@ class HierarchicalVae : public Model {
     return {torch::cat(inferred.z, 1), torch::cat(logvars, 1), inferred.kl(), torch::cat(standardized, 1)};
   }
 
-  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
+  torch::Tensor decode_as(const torch::Tensor& z, const torch::Tensor&,
+                          const ElementChoice& choice) override {
     torch::Tensor state = hierarchy_->initial_state(z.size(0));
     const std::vector<torch::Tensor> parts = z.split_with_sizes(levels_, 1);
     for (size_t i = 0; i < levels_.size(); ++i) state = hierarchy_->levels()[i]->next_state(state, parts[i]);
-    return likelihood_->mean(decoder_->forward(state));
+    return likelihood_->choose(decoder_->forward(state), choice);
   }
 
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {

@@ -71,8 +71,9 @@ class IafVae : public Model {
     const Inferred found = infer(batch);
     return {flow_->forward(found.base.mean, found.context).z};
   }
-  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
-    return likelihood_->mean(decoder_->forward(z));
+  torch::Tensor decode_as(const torch::Tensor& z, const torch::Tensor&,
+                          const ElementChoice& choice) override {
+    return likelihood_->choose(decoder_->forward(z), choice);
   }
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
     return noise.normal({n, latent_});

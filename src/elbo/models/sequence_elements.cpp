@@ -66,13 +66,8 @@ int64_t unpadded_steps(const SequenceElements& elements, const Batch& batch) {
 }
 
 torch::Tensor predicted_rows(const SequenceElements& elements, const torch::Tensor& features) {
-  const torch::Tensor all = elements.predict(features.flatten(0, 1));
+  const torch::Tensor all = elements.choose(features.flatten(0, 1), {});
   return elements.assemble(all.unflatten(0, {features.size(0), features.size(1)}).unbind(1));
-}
-
-torch::Tensor next_element(const SequenceElements& elements, const Continuation& continuation,
-                           const torch::Tensor& features, RandomGenerator& noise) {
-  return continuation.sample ? elements.sample(features, noise) : elements.predict(features);
 }
 
 }  // namespace elbo

@@ -28,8 +28,5 @@ int64_t prefix_steps(const SequenceElements& elements, const Batch& batch, int64
 int64_t unpadded_steps(const SequenceElements& elements, const Batch& batch);
 // The mean of each element, or the most probable token, from the features of each step (b, steps, hidden).
 torch::Tensor predicted_rows(const SequenceElements& elements, const torch::Tensor& features);
-// The next element of a continuation, from features (n, hidden).
-torch::Tensor next_element(const SequenceElements& elements, const Continuation& continuation,
-                           const torch::Tensor& features, RandomGenerator& noise);
 
 }  // namespace elbo

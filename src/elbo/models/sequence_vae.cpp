@@ -92,23 +92,26 @@ class SequenceVae : public Model {
     return {posterior.mean, posterior.logvar, posterior.kl_to_standard()};
   }
 
-  // Greedy decoding: the most probable token, or the mean.
-  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
-    return generate(z, [&](int64_t, const torch::Tensor& features) { return elements_->predict(features); });
+  // Each element is chosen given those before it: for the mean of tokens, greedy decoding.
+  torch::Tensor decode_as(const torch::Tensor& z, const torch::Tensor&,
+                          const ElementChoice& choice) override {
+    return generate(
+        z, [&](int64_t, const torch::Tensor& features) { return elements_->choose(features, choice); });
   }
 
-  // z is a sample of the posterior given the prefix.
+  // z is a sample of the posterior given the prefix; of the prior where the prefix has no element.
   std::optional<torch::Tensor> continue_from(const Batch& batch, const Continuation& continuation,
                                              RandomGenerator& noise) override {
     Batch prefix = batch;
     prefix.length =
         torch::full({batch.size()}, continuation.prefix_length, batch.ids.options().device(batch.x.device()));
-    const torch::Tensor z = infer(prefix).sample(noise);
     const torch::Tensor known = elements_->targets(batch.marked());
     const int64_t known_steps = prefix_steps(*elements_, batch, continuation.prefix_length);
+    const torch::Tensor z =
+        known_steps > 0 ? infer(prefix).sample(noise) : prior_sample(batch.size(), {}, noise);
     return generate(z, [&](int64_t step, const torch::Tensor& features) {
       if (step < known_steps) return known.select(1, step);
-      return next_element(*elements_, continuation, features, noise);
+      return elements_->choose(features, continuation.elements);
     });
   }
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {

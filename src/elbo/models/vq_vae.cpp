@@ -99,8 +99,9 @@ class VqVae : public Model {
     const torch::Tensor codes = codebook_->nearest(encoder_->forward(batch.encoder_input()));
     return {codebook_->vectors(codes).flatten(1)};
   }
-  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
-    return likelihood_->mean(decoder_->forward(z.unflatten(1, {codes_, options_.code.dim})));
+  torch::Tensor decode_as(const torch::Tensor& z, const torch::Tensor&,
+                          const ElementChoice& choice) override {
+    return likelihood_->choose(decoder_->forward(z.unflatten(1, {codes_, options_.code.dim})), choice);
   }
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
     return codebook_->vectors(prior_->sample(n, noise)).flatten(1);

@@ -8,8 +8,8 @@
 // masked out of every term, and states are computed up to the longest row of a microbatch.
 //
 // The model's z (steps·latent) is the concatenation over steps. encode() follows the encoder's means;
-// variances and KL terms are those along this path. decode() and prior_sample() feed back the decoder's means
-// (for tokens: the most probable), so that a row is a function of z.
+// variances and KL terms are those along this path. prior_sample() feeds back the decoder's means (for
+// tokens: the most probable), and decode_as() what it chooses, so that with means a row is a function of z.
 #include <torch/types.h>
 
 #include <functional>
@@ -97,15 +97,24 @@ class Vrnn : public Model {
             flat(path.prior.standardized(path.z)), flat(torch::ones_like(path.z))};
   }
 
-  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override {
+  torch::Tensor decode_as(const torch::Tensor& z, const torch::Tensor&,
+                          const ElementChoice& choice) override {
     const torch::Tensor per_step = z.unflatten(1, {elements_->steps(), options_.latent});
     const auto from_z = [&](int64_t step, const torch::Tensor&) { return per_step.select(1, step); };
-    return elements_->assemble(generate(start(z.size(0), z.device()), elements_->steps(), from_z, mean()).x);
+    return elements_->assemble(
+        generate(start(z.size(0), z.device()), elements_->steps(), from_z, chosen(choice)).x);
   }
 
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
-    const Generated all = generate(start(n, noise.device()), elements_->steps(), from_prior(noise), mean());
+    const Generated all =
+        generate(start(n, noise.device()), elements_->steps(), from_prior(noise), chosen({}));
     return torch::stack(all.z, 1).flatten(1);
+  }
+  // The prior of a step depends on the elements before it, as they are chosen.
+  torch::Tensor generate_rows(int64_t n, const torch::Tensor& /*label*/, const ElementChoice& choice,
+                              RandomGenerator& noise) override {
+    return elements_->assemble(
+        generate(start(n, noise.device()), elements_->steps(), from_prior(noise), chosen(choice)).x);
   }
 
   std::optional<torch::Tensor> continue_from(const Batch& batch, const Continuation& continuation,
@@ -113,13 +122,11 @@ class Vrnn : public Model {
     const int64_t prefix = prefix_steps(*elements_, batch, continuation.prefix_length);
     const torch::Tensor x = elements_->targets(batch.marked()).narrow(1, 0, prefix);
     const torch::Tensor eps = epsilon(batch, noise).narrow(1, 0, prefix);
-    const auto next = [&](const torch::Tensor& features) {
-      return next_element(*elements_, continuation, features, noise);
-    };
     // The prefix <bos> has no steps.
     const torch::Tensor state =
         prefix > 0 ? along(x, eps, prefix).state : start(batch.size(), batch.x.device());
-    const Generated rest = generate(state, elements_->steps() - prefix, from_prior(noise), next);
+    const Generated rest =
+        generate(state, elements_->steps() - prefix, from_prior(noise), chosen(continuation.elements));
     std::vector<torch::Tensor> all = x.unbind(1);
     all.insert(all.end(), rest.x.begin(), rest.x.end());
     return elements_->assemble(all);
@@ -201,8 +208,8 @@ class Vrnn : public Model {
       return DiagonalNormal::of(prior_->forward(before)).sample(noise);
     };
   }
-  ChooseX mean() const {
-    return [this](const torch::Tensor& features) { return elements_->predict(features); };
+  ChooseX chosen(const ElementChoice& choice) const {
+    return [this, choice](const torch::Tensor& features) { return elements_->choose(features, choice); };
   }
 
   // A path of samples, and its log p(x,z)/q(z|x), (b).

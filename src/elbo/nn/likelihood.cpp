@@ -124,6 +124,11 @@ torch::Tensor Likelihood::log_prob(const torch::Tensor& decoded, const torch::Te
   return sum_over_row(torch::where(observed.to(torch::kBool), elements, 0.0)).flatten();
 }
 
+torch::Tensor Likelihood::choose(const torch::Tensor& decoded, const ElementChoice& choice) const {
+  if (choice.how == Elements::drawn) return sample(decoded, *choice.noise, choice.temperature);
+  return choice.how == Elements::mode ? mode(decoded) : mean(decoded);
+}
+
 torch::Tensor Likelihood::log_prob_of_rows(const torch::Tensor& decoded, const torch::Tensor& x) const {
   return sum_over_row(log_prob_of_elements(decoded, x));
 }

@@ -32,6 +32,16 @@ struct LikelihoodOptions {
   void bind(OptionTable& table);    // under model.*
 };
 
+// How the elements of a row are chosen from their distribution p(x|z).
+enum class Elements { mean, mode, drawn };
+struct ElementChoice {
+  Elements how = Elements::mean;
+  // drawn: the logits of categories are divided by it; other elements deviate that many times as far from
+  // their mean. 1: as p(x|z) says.
+  double temperature = 1;
+  RandomGenerator* noise = nullptr;  // drawn: where the random numbers come from
+};
+
 // The rows that a likelihood is made for.
 struct LikelihoodRows {
   std::vector<int64_t> shape{};
@@ -62,7 +72,15 @@ class Likelihood : public torch::nn::Module {
   virtual torch::Tensor mean(const torch::Tensor& decoded) const = 0;
   // The mean (b, …row) for rows with the sum of x (b, …row), if the likelihood takes that as given.
   virtual torch::Tensor rescaled(const torch::Tensor& mean, const torch::Tensor& /*x*/) const { return mean; }
-  virtual torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const = 0;  // (n, …row)
+  // The most probable row, (n, …row); of a density its mean.
+  virtual torch::Tensor mode(const torch::Tensor& decoded) const { return mean(decoded); }
+  // (n, …row), at the temperature of an ElementChoice.
+  virtual torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise,
+                               double temperature) const = 0;
+  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const {
+    return sample(decoded, noise, 1);
+  }
+  torch::Tensor choose(const torch::Tensor& decoded, const ElementChoice& choice) const;  // one of the three
 
   // x as an encoder should see it, (b, …row): values that may be large are compressed.
   virtual torch::Tensor encoder_input(const torch::Tensor& x) const { return x; }

@@ -14,8 +14,12 @@ class Bernoulli : public Likelihood {
   torch::Tensor mean(const torch::Tensor& decoded) const override {
     return sigmoid_of(decoded.squeeze(param_dim));
   }
-  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const override {
-    return noise.bernoulli(mean(decoded));
+  torch::Tensor mode(const torch::Tensor& decoded) const override {
+    return decoded.squeeze(param_dim).gt(0).to(decoded.scalar_type());
+  }
+  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise,
+                       double temperature) const override {
+    return noise.bernoulli(mean(decoded / temperature));
   }
   bool discrete() const override { return true; }
   int64_t levels() const override { return 2; }

@@ -61,8 +61,32 @@ torch::Tensor Counts::rescaled(const torch::Tensor& mean, const torch::Tensor& x
   return mean * (sum_of_row(x) / library_size_).to(mean.scalar_type()).view(shape);
 }
 
-torch::Tensor Counts::sample(const torch::Tensor& decoded, RandomGenerator& noise) const {
-  torch::Tensor counts = sample_counts(log_mean_of_samples(decoded).exp(), decoded, noise);
+// With zero inflation the mode is that of the counts, or 0 where that is more probable.
+torch::Tensor Counts::mode(const torch::Tensor& decoded) const {
+  const torch::Tensor log_mean = log_mean_of_samples(decoded);
+  torch::Tensor counts = mode_of_counts(log_mean.exp(), decoded);
+  if (zero_inflated_) {
+    const auto log_p = [&](const torch::Tensor& x) {
+      return log_prob_of_counts(x, log_mean.unsqueeze(0), decoded.unsqueeze(0)).squeeze(0);
+    };
+    const torch::Tensor zero = decoded.select(param_dim, 1).to(torch::kFloat64);
+    const torch::Tensor of_zero = torch::logaddexp(
+        torch::log_sigmoid(zero), torch::log_sigmoid(-zero) + log_p(torch::zeros_like(counts)));
+    counts = counts.masked_fill(of_zero.gt(torch::log_sigmoid(-zero) + log_p(counts)), 0);
+  }
+  return counts.to(decoded.scalar_type());
+}
+
+torch::Tensor counts_at_temperature(const torch::Tensor& draw, const torch::Tensor& mean,
+                                    double temperature) {
+  if (temperature == 1) return draw;
+  return (mean + temperature * (draw - mean)).round().clamp_min(0);
+}
+
+torch::Tensor Counts::sample(const torch::Tensor& decoded, RandomGenerator& noise, double temperature) const {
+  const torch::Tensor expected = log_mean_of_samples(decoded).exp();
+  torch::Tensor counts =
+      counts_at_temperature(sample_counts(expected, decoded, noise), expected, temperature);
   if (zero_inflated_) counts = counts * noise.bernoulli(torch::sigmoid(-decoded.select(param_dim, 1)));
   return counts.to(decoded.scalar_type());
 }

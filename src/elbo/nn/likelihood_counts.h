@@ -24,7 +24,9 @@ class Counts : public Likelihood {
   int64_t param_channels() const override { return zero_inflated_ ? 2 : 1; }
   torch::Tensor mean(const torch::Tensor& decoded) const override;
   torch::Tensor rescaled(const torch::Tensor& mean, const torch::Tensor& x) const override;
-  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const override;
+  torch::Tensor mode(const torch::Tensor& decoded) const override;
+  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise,
+                       double temperature) const override;
   bool discrete() const override { return true; }
   int64_t levels() const override { return 0; }
 
@@ -36,6 +38,7 @@ class Counts : public Likelihood {
   virtual torch::Tensor log_prob_of_counts(const torch::Tensor& x, const torch::Tensor& log_mean,
                                            const torch::Tensor& decoded) const = 0;
   // mean (n, …row) float64, decoded (n, channels, …row) → (n, …row).
+  virtual torch::Tensor mode_of_counts(const torch::Tensor& mean, const torch::Tensor& decoded) const = 0;
   virtual torch::Tensor sample_counts(const torch::Tensor& mean, const torch::Tensor& decoded,
                                       RandomGenerator& noise) const = 0;
 
@@ -53,8 +56,12 @@ class Counts : public Likelihood {
 // supplementary note 1). All float64; they broadcast.
 torch::Tensor negative_binomial_log_prob(const torch::Tensor& x, const torch::Tensor& log_mean,
                                          const torch::Tensor& log_theta);
-// Samples, float64: mean and theta of the same shape.
+// Both float64: mean and theta of the same shape.
+torch::Tensor mode_of_negative_binomial(const torch::Tensor& mean, const torch::Tensor& theta);
 torch::Tensor sample_negative_binomial(const torch::Tensor& mean, const torch::Tensor& theta,
                                        RandomGenerator& noise);
+
+// A sample of counts whose deviation from its mean is multiplied by the temperature, as a count.
+torch::Tensor counts_at_temperature(const torch::Tensor& draw, const torch::Tensor& mean, double temperature);
 
 }  // namespace elbo

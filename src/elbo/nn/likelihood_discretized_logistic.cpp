@@ -17,14 +17,18 @@ class DiscretizedLogistic : public LocationScale {
   torch::Tensor mean(const torch::Tensor& decoded) const override {
     return LocationScale::mean(decoded).clamp(0.0, 1.0);
   }
-  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const override {
-    return (LocationScale::sample(decoded, noise) * last_level_).round().clamp(0.0, last_level_) /
-           last_level_;
+  torch::Tensor mode(const torch::Tensor& decoded) const override { return nearest_level(mean(decoded)); }
+  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise,
+                       double temperature) const override {
+    return nearest_level(LocationScale::sample(decoded, noise, temperature));
   }
   bool discrete() const override { return true; }
   int64_t levels() const override { return static_cast<int64_t>(last_level_) + 1; }
 
  private:
+  torch::Tensor nearest_level(const torch::Tensor& x) const {
+    return (x * last_level_).round().clamp(0.0, last_level_) / last_level_;
+  }
   // With a and b the standardised upper and lower border of the bin, log(σ(a) - σ(b)) = log σ(a) + log σ(-b)
   // + log(1 - e^(b-a)). The difference itself would lose its digits in the tails, these terms do not.
   torch::Tensor log_density(const torch::Tensor& residual, const torch::Tensor& log_scale,

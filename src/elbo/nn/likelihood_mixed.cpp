@@ -40,13 +40,23 @@ class Mixed : public Likelihood {
       return block.kind == ColumnKind::categorical ? params.softmax(-1) : params;
     });
   }
-  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const override {
+  torch::Tensor mode(const torch::Tensor& decoded) const override {
     return by_block(decoded, [&](const ColumnBlock& block, const torch::Tensor& params, const Place& place) {
-      if (block.kind == ColumnKind::bernoulli) return noise.bernoulli(params.sigmoid());
-      if (block.kind == ColumnKind::count) return sample_counts(params, place, noise);
+      if (block.kind == ColumnKind::bernoulli) return params.gt(0).to(params.scalar_type());
+      if (block.kind == ColumnKind::count)
+        return mode_of_negative_binomial(log_mean(params).exp(), log_dispersion(place).exp())
+            .to(params.scalar_type());
+      return block.kind == ColumnKind::gaussian ? params : one_hot(params.argmax(-1), params);
+    });
+  }
+  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise,
+                       double temperature) const override {
+    return by_block(decoded, [&](const ColumnBlock& block, const torch::Tensor& params, const Place& place) {
+      if (block.kind == ColumnKind::bernoulli) return noise.bernoulli((params / temperature).sigmoid());
+      if (block.kind == ColumnKind::count) return sample_counts(params, place, noise, temperature);
       if (block.kind == ColumnKind::gaussian)
-        return params + log_scale(place).exp() * noise.normal(params.sizes());
-      return torch::one_hot(sample_categorical(params, -1, noise), block.columns).to(params.scalar_type());
+        return params + temperature * log_scale(place).exp() * noise.normal(params.sizes());
+      return one_hot(sample_categorical(params / temperature, -1, noise), params);
     });
   }
   torch::Tensor encoder_input(const torch::Tensor& x) const override {
@@ -111,10 +121,16 @@ class Mixed : public Likelihood {
     return bounded(params, -20, 20).to(torch::kFloat64);
   }
 
-  torch::Tensor sample_counts(const torch::Tensor& params, const Place& place, RandomGenerator& noise) const {
+  // category (…), of the block with these parameters (…, columns).
+  static torch::Tensor one_hot(const torch::Tensor& category, const torch::Tensor& params) {
+    return torch::one_hot(category, params.size(-1)).to(params.scalar_type());
+  }
+  torch::Tensor sample_counts(const torch::Tensor& params, const Place& place, RandomGenerator& noise,
+                              double temperature) const {
     const torch::Tensor mean = log_mean(params).exp();
-    return sample_negative_binomial(mean, log_dispersion(place).exp().expand_as(mean), noise)
-        .to(params.scalar_type());
+    const torch::Tensor draw =
+        sample_negative_binomial(mean, log_dispersion(place).exp().expand_as(mean), noise);
+    return counts_at_temperature(draw, mean, temperature).to(params.scalar_type());
   }
 
   std::vector<ColumnBlock> blocks_;

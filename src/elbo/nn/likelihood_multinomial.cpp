@@ -16,9 +16,17 @@ class Multinomial : public Likelihood {
   torch::Tensor mean(const torch::Tensor& decoded) const override {
     return decoded.flatten(1).softmax(1).view_as(decoded).squeeze(param_dim);
   }
-  // One event.
-  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const override {
-    const torch::Tensor cumulative = cumulative_sum(decoded.flatten(1).softmax(1), 1);
+  // One event: the most probable, or a sample.
+  torch::Tensor mode(const torch::Tensor& decoded) const override {
+    const torch::Tensor logits = decoded.flatten(1);
+    return torch::zeros_like(logits)
+        .scatter(1, logits.argmax(1, true), 1.0)
+        .view_as(decoded)
+        .squeeze(param_dim);
+  }
+  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise,
+                       double temperature) const override {
+    const torch::Tensor cumulative = cumulative_sum((decoded / temperature).flatten(1).softmax(1), 1);
     const torch::Tensor u = noise.uniform({cumulative.size(0), 1});
     const torch::Tensor at = cumulative.le(u).sum(1, true).clamp_max(cumulative.size(1) - 1);
     return torch::zeros_like(cumulative).scatter(1, at, 1.0).view_as(decoded).squeeze(param_dim);

@@ -60,10 +60,15 @@ class NegativeBinomial : public Counts {
     return negative_binomial_log_prob(x, log_mean, log_inverse_dispersion(decoded, batched_param_dim));
   }
 
+  torch::Tensor mode_of_counts(const torch::Tensor& mean, const torch::Tensor& decoded) const override {
+    return mode_of_negative_binomial(mean, inverse_dispersion(mean, decoded));
+  }
   torch::Tensor sample_counts(const torch::Tensor& mean, const torch::Tensor& decoded,
                               RandomGenerator& noise) const override {
-    const torch::Tensor theta = log_inverse_dispersion(decoded, param_dim).exp().expand_as(mean);
-    return sample_negative_binomial(mean, theta, noise);
+    return sample_negative_binomial(mean, inverse_dispersion(mean, decoded), noise);
+  }
+  torch::Tensor inverse_dispersion(const torch::Tensor& mean, const torch::Tensor& decoded) const {
+    return log_inverse_dispersion(decoded, param_dim).exp().expand_as(mean);
   }
 
   Dispersion dispersion_;
@@ -80,6 +85,10 @@ torch::Tensor negative_binomial_log_prob(const torch::Tensor& x, const torch::Te
   const torch::Tensor theta = log_theta.exp(), log_ratio = log_mean - log_theta;
   return (x + theta).lgamma() - theta.lgamma() - (x + 1).lgamma() + theta * torch::log_sigmoid(-log_ratio) +
          x * torch::log_sigmoid(log_ratio);
+}
+
+torch::Tensor mode_of_negative_binomial(const torch::Tensor& mean, const torch::Tensor& theta) {
+  return (mean * (1 - 1 / theta)).clamp_min(0).floor();
 }
 
 // A Poisson distribution whose mean has a Gamma distribution.

@@ -40,9 +40,11 @@ LocationScale::LocationScale(const std::string& variance, double scale)
 
 int64_t LocationScale::param_channels() const { return 1 + scale_->param_channels(); }
 
-torch::Tensor LocationScale::sample(const torch::Tensor& decoded, RandomGenerator& noise) const {
+torch::Tensor LocationScale::sample(const torch::Tensor& decoded, RandomGenerator& noise,
+                                    double temperature) const {
   const torch::Tensor location = decoded.select(param_dim, 0);
-  return location + scale_->log(decoded, param_dim).exp() * standard_sample(location.sizes(), noise);
+  const torch::Tensor scale = temperature * scale_->log(decoded, param_dim).exp();
+  return location + scale * standard_sample(location.sizes(), noise);
 }
 
 torch::Tensor LocationScale::log_prob_of_elements(const torch::Tensor& decoded,

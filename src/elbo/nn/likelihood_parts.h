@@ -26,7 +26,8 @@ class LocationScale : public Likelihood {
 
   int64_t param_channels() const override;
   torch::Tensor mean(const torch::Tensor& decoded) const override { return decoded.select(param_dim, 0); }
-  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const override;
+  torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise,
+                       double temperature) const override;
   bool discrete() const override { return false; }
   int64_t levels() const override { return 256; }
 

@@ -16,6 +16,9 @@ class Poisson : public Counts {
                                    const torch::Tensor& /*decoded*/) const override {
     return x * log_mean - log_mean.exp() - (x + 1).lgamma();
   }
+  torch::Tensor mode_of_counts(const torch::Tensor& mean, const torch::Tensor& /*decoded*/) const override {
+    return mean.floor();
+  }
   torch::Tensor sample_counts(const torch::Tensor& mean, const torch::Tensor& /*decoded*/,
                               RandomGenerator& noise) const override {
     return sample_poisson(mean, noise);

@@ -54,11 +54,12 @@ class TokenElements : public SequenceElements {
     return torch::full({n}, static_cast<double>(bos_token),
                        torch::TensorOptions(torch::kFloat32).device(device));
   }
-  torch::Tensor predict(const torch::Tensor& features) const override {
-    return output_->forward(features).argmax(1).to(torch::kFloat32);
-  }
-  torch::Tensor sample(const torch::Tensor& features, RandomGenerator& noise) const override {
-    return sample_categorical(output_->forward(features), 1, noise).to(torch::kFloat32);
+  torch::Tensor choose(const torch::Tensor& features, const ElementChoice& choice) const override {
+    const torch::Tensor logits = output_->forward(features);
+    const torch::Tensor token = choice.how == Elements::drawn
+                                    ? sample_categorical(logits / choice.temperature, 1, *choice.noise)
+                                    : logits.argmax(1);
+    return token.to(torch::kFloat32);
   }
   torch::Tensor assemble(const std::vector<torch::Tensor>& elements) const override {
     const torch::Tensor tokens = torch::stack(elements, 1);
@@ -102,11 +103,8 @@ class NumericElements : public SequenceElements {
     sizes.insert(sizes.begin(), n);
     return torch::zeros(sizes, device);
   }
-  torch::Tensor predict(const torch::Tensor& features) const override {
-    return likelihood_->mean(decode(features));
-  }
-  torch::Tensor sample(const torch::Tensor& features, RandomGenerator& noise) const override {
-    return likelihood_->sample(decode(features), noise);
+  torch::Tensor choose(const torch::Tensor& features, const ElementChoice& choice) const override {
+    return likelihood_->choose(decode(features), choice);
   }
   torch::Tensor assemble(const std::vector<torch::Tensor>& elements) const override {
     return torch::stack(elements, 1);

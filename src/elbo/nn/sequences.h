@@ -35,9 +35,8 @@ class SequenceElements : public torch::nn::Module {
 
   // Generation, one step at a time.
   virtual torch::Tensor initial_input(int64_t n, torch::Device device) const = 0;  // before step 0, (n, …)
-  // features (n, hidden) → (n, …): the most probable token, or the mean.
-  virtual torch::Tensor predict(const torch::Tensor& features) const = 0;
-  virtual torch::Tensor sample(const torch::Tensor& features, RandomGenerator& noise) const = 0;  // (n, …)
+  // features (n, hidden) → (n, …). The mean of a token is the most probable one.
+  virtual torch::Tensor choose(const torch::Tensor& features, const ElementChoice& choice) const = 0;
   virtual torch::Tensor assemble(
       const std::vector<torch::Tensor>& elements) const = 0;  // steps × (n, …) → rows x
 
