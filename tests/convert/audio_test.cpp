@@ -5,6 +5,7 @@
 
 #include "conversion.h"
 #include "elbo/convert/sound.h"
+#include "elbo/data/sound_features.h"
 
 namespace elbo {
 namespace {

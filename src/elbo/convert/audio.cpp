@@ -13,6 +13,7 @@
 #include "elbo/convert/format.h"
 #include "elbo/convert/sound.h"
 #include "elbo/convert/splits.h"
+#include "elbo/data/sound_features.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
@@ -140,6 +141,19 @@ std::pair<torch::Tensor, torch::Tensor> rows_of(const torch::Tensor& samples, in
   return {frames.reshape({rows, per_row, frames.size(1)}).contiguous(), lengths};
 }
 
+// Of the rows of a recording: its path, and the number of the row where there are several.
+std::vector<std::string> names_of_rows(const std::vector<std::string>& inputs, const std::string& path,
+                                       int64_t rows) {
+  std::string name = fs::path(path).filename();
+  for (const std::string& input : inputs)
+    if (fs::is_directory(input) && path.starts_with(input)) name = name_below(input, path);
+  std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(rows));
+  for (int64_t row = 0; row < rows; ++row)
+    names.push_back(rows == 1 ? name : fmt::format("{}#{}", name, row));
+  return names;
+}
+
 void convert_audio(const std::vector<std::string>& inputs, const Target& target,
                    const AudioOptions& options) {
   std::vector<FolderFile> files = find_files(inputs);
@@ -163,7 +177,7 @@ void convert_audio(const std::vector<std::string>& inputs, const Target& target,
       rows.emplace_back(
           "label",
           torch::full({x.size(0)}, std::ranges::find(classes, file.label) - classes.begin(), torch::kInt32));
-    writer.append(rows, file.split);
+    writer.append(rows, file.split, names_of_rows(inputs, file.path, x.size(0)));
   }
   writer.finish();
   out.attribute("/", "form", options.form);

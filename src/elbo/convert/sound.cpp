@@ -19,7 +19,6 @@ namespace elbo {
 namespace {
 
 constexpr int64_t most_samples = 100'000'000;
-constexpr double least_power = 1e-5;
 
 // libsndfile does not detect truncated files. A RIFF header holds the size of the file.
 void require_whole(const std::string& path) {
@@ -32,29 +31,6 @@ void require_whole(const std::string& path) {
   if (!unknown && std::filesystem::file_size(path) < named + head.size())
     usage_error("{}: is cut short: it has {} bytes, its header claims {}; copy it again", path,
                 std::filesystem::file_size(path), named + head.size());
-}
-
-double mel_of(double frequency) { return 2595 * std::log10(1 + frequency / 700); }
-double frequency_of(double mel) { return 700 * (std::pow(10, mel / 2595) - 1); }
-
-// (bins, mels) weights of the spectrum's bins.
-torch::Tensor mel_bands(int64_t bins, int64_t rate, int64_t mels) {
-  torch::Tensor bands = torch::zeros({bins, mels}, torch::kFloat32);
-  auto weight = bands.accessor<float, 2>();
-  const double nyquist = static_cast<double>(rate) / 2,
-               step = mel_of(nyquist) / static_cast<double>(mels + 1);
-  for (int64_t band = 0; band < mels; ++band) {
-    const double low = frequency_of(step * static_cast<double>(band));
-    const double middle = frequency_of(step * static_cast<double>(band + 1));
-    const double high = frequency_of(step * static_cast<double>(band + 2));
-    for (int64_t bin = 0; bin < bins; ++bin) {
-      const double frequency = nyquist * static_cast<double>(bin) / static_cast<double>(bins - 1);
-      const double rising = (frequency - low) / (middle - low),
-                   falling = (high - frequency) / (high - middle);
-      weight[bin][band] = static_cast<float>(std::max(0.0, std::min(rising, falling)));
-    }
-  }
-  return bands;
 }
 
 }  // namespace
@@ -93,18 +69,6 @@ torch::Tensor decimate(const torch::Tensor& samples, int64_t factor) {
   torch::Tensor filter = torch::sinc(place * cutoff) * window;
   filter = (filter / filter.sum()).to(torch::kFloat32);
   return torch::conv1d(samples.reshape({1, 1, -1}), filter.reshape({1, 1, -1}), {}, factor, reach).flatten();
-}
-
-torch::Tensor mu_law(const torch::Tensor& samples) {
-  const torch::Tensor x = samples.clamp(-1, 1);
-  const torch::Tensor bent = x.sign() * torch::log1p(255 * x.abs()) / std::log(256.0);
-  return ((bent + 1) / 2 * 255).round().to(torch::kUInt8);
-}
-
-torch::Tensor log_mel(const torch::Tensor& frames, int64_t rate, int64_t mels) {
-  const torch::Tensor window = torch::hann_window(frames.size(1), torch::kFloat32);
-  const torch::Tensor power = torch::fft_rfft(frames * window).abs().square();
-  return torch::matmul(power, mel_bands(power.size(1), rate, mels)).clamp_min(least_power).log();
 }
 
 }  // namespace elbo

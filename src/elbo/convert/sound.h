@@ -24,12 +24,4 @@ Recording read_sound(const std::string& path);
 // frequency.
 torch::Tensor decimate(const torch::Tensor& samples, int64_t factor);
 
-// Mu-law companding (ITU-T G.711, mu = 255) to 256 levels: uint8, silence is 128.
-torch::Tensor mu_law(const torch::Tensor& samples);
-
-// The natural logarithm of the power of Hann-windowed frames in triangular mel bands, frames (n, frame) → (n,
-// mels). Power is clamped to at least 1e-5. Bands are equally spaced on the mel scale 2595 lg(1 + f / 700),
-// from 0 to half the rate.
-torch::Tensor log_mel(const torch::Tensor& frames, int64_t rate, int64_t mels);
-
 }  // namespace elbo

@@ -48,7 +48,7 @@ struct DataShape {
   int64_t rows = 0;               // of the training split
   int64_t tokens = 0;             // size of the vocabulary: x holds 0 … tokens-1; 0: x does not hold tokens
   std::string axes{};             // of images and volumes, as stored: NHWC, NHW, …; "": as in x
-  std::string class_names{};      // of classes that are texts in the file, one a line, by class; "": none
+  std::string class_names{};      // one a line, by class; "": classes have none
   std::string label_problem{};    // why labels of the file are left out; "": they are not
 
   int64_t features() const {

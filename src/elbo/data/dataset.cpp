@@ -8,6 +8,7 @@
 #include <map>
 
 #include "elbo/base/error.h"
+#include "elbo/base/file.h"
 #include "elbo/base/text.h"
 #include "elbo/data/data_files.h"
 #include "elbo/data/decide_view.h"
@@ -96,7 +97,7 @@ struct Dataset::State {
     shape.axes = paths.axes;
     shape.kind = kind_of_rows(file, options);
     if (!paths.axes.empty()) shape.kind = are_of_volumes(paths.axes) ? "volume" : "image";
-    if (shape.kind.empty() && options.like && options.like->x == row) shape.kind = options.like->kind;
+    if (shape.kind.empty() && options.like && is_like(row)) shape.kind = options.like->kind;
     if (shape.kind.empty()) {
       const bool images = row.size() == 3;
       shape.kind = images ? "image" : row.size() == 1 ? "tabular" : "";
@@ -110,6 +111,14 @@ struct Dataset::State {
       file.reject(fmt::format("{} has the shape {}; expected (rows, channels, {}height, width) for {}s",
                               paths.x, shape_text(info.shape), shape.kind == "image" ? "" : "depth, ",
                               shape.kind));
+  }
+
+  // A row of a run, or of sequences perhaps another number of steps.
+  bool is_like(std::vector<int64_t> row) const {
+    const DataShape& like = *options.like;
+    const bool steps = like.kind == "sequence" || like.kind == "video" || like.kind == "tokens";
+    if (steps && row.size() == like.x.size()) row.front() = like.x.front();
+    return row == like.x;
   }
 
   void find_vocabulary(const DataFile& file, const std::string& path) {
@@ -392,6 +401,22 @@ Vocabulary Dataset::vocabulary() const {
   const auto lock = hdf5::lock();
   return {hdf5::read_texts(hdf5::open_dataset(state_->files.front()->handle(), "/vocabulary")),
           attribute("tokens")};
+}
+
+DataDescription Dataset::description() const {
+  const auto lock = hdf5::lock();
+  return describe_data(*state_->files.front());
+}
+
+void Dataset::save_description(const std::string& path) const {
+  const auto lock = hdf5::lock();
+  AtomicFile file(path);
+  {
+    const hdf5::Handle to = hdf5::create_file(file.temporary_path());
+    copy_description(*state_->files.front(), to);
+    hdf5::write_out(to, path);
+  }
+  file.commit();
 }
 
 std::vector<std::string> Dataset::feature_names() const {

@@ -9,6 +9,7 @@
 
 #include "elbo/data/batch.h"
 #include "elbo/data/data_options.h"
+#include "elbo/data/description.h"
 #include "elbo/data/row_source.h"
 #include "elbo/data/transformed_rows.h"
 #include "elbo/data/vocabulary.h"
@@ -50,9 +51,12 @@ class Dataset {
   // Throws a usage Error unless each row of the split, or of "all", has a label: a class that the training
   // split has, or finite values. For models that use labels; others train without.
   void require_labels(const std::string& split) const;
-  int64_t shuffle_buffer_bytes() const;            // data.shuffle_buffer_bytes; its default if that is 0
-  std::string fingerprint() const;                 // SHA-256 over splits, shapes, types and a sample of rows
-  Vocabulary vocabulary() const;                   // empty if x does not hold tokens
+  int64_t shuffle_buffer_bytes() const;  // data.shuffle_buffer_bytes; its default if that is 0
+  std::string fingerprint() const;       // SHA-256 over splits, shapes, types and a sample of rows
+  Vocabulary vocabulary() const;         // empty if x does not hold tokens
+  DataDescription description() const;   // of the first file
+  // Writes the description to a new HDF5 file, which replaces one of that name.
+  void save_description(const std::string& path) const;
   std::vector<std::string> feature_names() const;  // of a table's columns, /features; empty if there are none
   // Sentences about rows that were never written, or that no source of a virtual dataset has.
   std::vector<std::string> unwritten_rows() const;

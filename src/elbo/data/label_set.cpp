@@ -35,7 +35,8 @@ class LabelCollector {
         stored_, [&](const SplitPaths& paths) { return is_first(paths) && !paths.label.empty(); });
     if (!any) set_.classes = set_.features = 0;
     if (set_.classes > 0 && like_) set_.classes = std::max(set_.classes, like_->classes);
-    if (set_.classes > 0) set_.class_names = join(names_, "\n");
+    if (set_.classes > 0 && join(names_, "\n").size() <= most_name_bytes)
+      set_.class_names = join(names_, "\n");
     for (const auto& [split, problem] : set_.problems) notes_.push_back("labels are left out: " + problem);
     return std::move(set_);
   }
@@ -43,7 +44,7 @@ class LabelCollector {
  private:
   bool is_first(const SplitPaths& paths) const { return paths.split == stored_.front().split; }
 
-  // Of classes that are texts.
+  // Of classes that are texts, or numbers with names.
   void find_names() {
     if (like_) names_ = split(like_->class_names, '\n');
     if (!names_.empty()) return;
@@ -54,6 +55,18 @@ class LabelCollector {
     }
     std::ranges::sort(names_);
     names_.erase(std::unique(names_.begin(), names_.end()), names_.end());
+    for (const SplitPaths& paths : stored_)
+      if (names_.empty() && is_first(paths) && !paths.label.empty())
+        names_ = names_of_numbers(*paths.file, paths.label);
+  }
+
+  // Throws a usage Error for numbers that stand for other classes than in the first split or the run.
+  void require_same_names(const SplitPaths& paths) const {
+    const std::vector<std::string> here = names_of_numbers(*paths.file, paths.label);
+    const auto [mine, theirs] = std::ranges::mismatch(here, names_);
+    if (here.empty() || names_.empty() || mine == here.end() || theirs == names_.end()) return;
+    paths.file->reject(fmt::format("{} calls class {} '{}', elsewhere it is '{}'; expected the same classes",
+                                   paths.label, mine - here.begin(), *mine, *theirs));
   }
 
   void add(size_t i) {
@@ -63,6 +76,7 @@ class LabelCollector {
         stored_[i].file->reject(fmt::format("{} holds {} different texts; expected fewer, as classes",
                                             stored_[i].label, names_.size()));
       Labels found = open_labels(*stored_[i].file, stored_[i].label, set_.rows[i], names_, set_.classes > 0);
+      require_same_names(stored_[i]);
       agree(stored_[i], found, set_.rows[i]);
       if (!found.form.empty() && is_first(stored_[i]))
         notes_.push_back(

@@ -17,7 +17,7 @@ struct LabelSet {
   std::vector<int64_t> rows;  // as many of them
   int64_t classes = 0;        // labels of the first split are 0 … classes-1, or unknown; 0: no classes
   int64_t features = 0;       // of continuous labels; 0: none
-  std::string class_names;    // of texts, one a line
+  std::string class_names;    // one a line; "" if classes have none
   std::map<std::string, std::string> problems;  // of splits whose labels are left out: why
 
   std::string problem_of(const std::string& split) const;

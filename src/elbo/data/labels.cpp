@@ -8,6 +8,8 @@
 #include <cstring>
 #include <functional>
 #include <set>
+#include <string_view>
+#include <unordered_map>
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
@@ -99,12 +101,12 @@ bool are_classes(const RowReader& floats, int64_t rows, bool gaps) {
 
 // The class of each text; a text that is not among `names` is unknown.
 torch::Tensor classes_of_texts(const std::vector<std::string>& texts, const std::vector<std::string>& names) {
+  std::unordered_map<std::string_view, int64_t> class_of;
+  for (const std::string& name : names) class_of.emplace(name, std::ssize(class_of));
   torch::Tensor classes = torch::full({std::ssize(texts)}, unknown_class, torch::kInt64);
   auto* out = classes.mutable_data_ptr<int64_t>();
   for (size_t i = 0; i < texts.size(); ++i)
-    if (const auto found = std::ranges::lower_bound(names, texts[i]);
-        found != names.end() && *found == texts[i])
-      out[i] = found - names.begin();
+    if (const auto found = class_of.find(texts[i]); found != class_of.end()) out[i] = found->second;
   return classes;
 }
 
@@ -175,6 +177,11 @@ std::vector<std::string> class_names_of(const DataFile& file, const std::string&
   std::ranges::sort(names);
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
+}
+
+std::vector<std::string> names_of_numbers(const DataFile& file, const std::string& path) {
+  if (hdf5::is_group(file.handle(), path)) return {};
+  return hdf5::read_texts_attribute(hdf5::open_dataset(file.handle(), path), "class_names");
 }
 
 Labels open_labels(const DataFile& file, const std::string& path, int64_t rows,

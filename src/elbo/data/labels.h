@@ -27,6 +27,8 @@ struct Labels {
 
 // The distinct texts of labels that are texts or categories, sorted; empty for numbers.
 std::vector<std::string> class_names_of(const DataFile& file, const std::string& path);
+// The names of classes that are numbers, by class: the attribute class_names; empty if there is none.
+std::vector<std::string> names_of_numbers(const DataFile& file, const std::string& path);
 
 // names: of the classes, which texts stand for. as_classes: other labels are classes, so that whole numbers
 // are some, too, even if not each class occurs. Throws a usage Error for labels that cannot be used: another

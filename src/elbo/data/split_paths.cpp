@@ -72,6 +72,7 @@ class SplitFinder {
 
   SplitPaths only_rows(const std::string& path) {
     SplitPaths paths = rows_at("train", path);
+    paths.length = length_beside(path);
     paths.label = options_.label == default_options().label && !is_anndata_ ? label_beside(paths)
                                                                             : label_named(options_.label);
     note("the rows are {}{} (data.x={})", path, paths.label.empty() ? "" : ", their labels " + paths.label,
@@ -108,6 +109,13 @@ class SplitFinder {
     const std::vector<int64_t> shape = describe_rows(file_, {.path = paths.x}).shape;
     const std::string label = labels_in(file_, group, shape.front());
     return label.empty() && is_of_matlab(file_, paths.x) ? labels_in(file_, group, shape.back()) : label;
+  }
+
+  // Of a file whose attribute says that rows are sequences: others may call anything a length.
+  std::string length_beside(const std::string& x) const {
+    const auto kind = hdf5::read_text_attribute(hdf5::open_group(file_.handle(), "/"), "kind");
+    const bool sequences = kind == "sequence" || kind == "tokens" || kind == "video";
+    return sequences ? path_if_exists(file_, path_in(group_of(x), "length")) : "";
   }
 
   // ---- a group for each split ----
@@ -232,13 +240,28 @@ class SplitFinder {
     return "";
   }
 
-  // Of the cells of AnnData and 10x.
+  // Of the cells of AnnData and 10x, or `name` beside the rows, or the users of interactions.
   std::string names_of_rows(const std::string& x) const {
+    const std::string beside = path_in(is_group(x) ? x : group_of(x), "name");
+    for (const std::string& path : {beside, std::string("/users")})
+      if (is_list_of_texts(path) && file_.describe(path).shape.front() == rows_of(x)) return path;
     if (exists(x + "/barcodes")) return x + "/barcodes";
     if (is_of_loom(file_, x)) return path_if_exists(file_, "/col_attrs/CellID");
     if (!is_anndata_ || !is_group("/obs")) return "";
     const auto index = hdf5::read_text_attribute(hdf5::open_group(file_.handle(), "/obs"), "_index");
     return path_if_exists(file_, "/obs/" + index.value_or("_index"));
+  }
+
+  bool is_list_of_texts(const std::string& path) const {
+    if (!exists(path) || is_group(path)) return false;
+    const hdf5::DatasetInfo info = file_.describe(path);
+    return info.type_class == H5T_STRING && info.shape.size() == 1;
+  }
+
+  int64_t rows_of(const std::string& x) const {
+    if (!is_group(x)) return file_.describe(x).shape.empty() ? 0 : file_.describe(x).shape.front();
+    const SparsePaths sparse = sparse_paths(file_, x);
+    return file_.describe(sparse.offsets).shape.front() - 1;
   }
 
   // ---- nothing that can be used ----

@@ -68,8 +68,9 @@ void write_attribute(const Handle& object, const std::string& name, const std::v
       checked(H5Acreate2(object.get(), name.c_str(), type.get(), list_space(object.get(), texts.size()).get(),
                          H5P_DEFAULT, H5P_DEFAULT),
               H5Aclose, object.get(), "create an attribute");
-  check(H5Awrite(attribute.get(), type.get(), static_cast<const void*>(texts.data())), object.get(),
-        "write an attribute");
+  if (!texts.empty())
+    check(H5Awrite(attribute.get(), type.get(), static_cast<const void*>(texts.data())), object.get(),
+          "write an attribute");
 }
 
 Handle write_texts(const Handle& location, const std::string& path, const std::vector<std::string>& values) {
@@ -78,10 +79,12 @@ Handle write_texts(const Handle& location, const std::string& path, const std::v
   const Handle type = text_type(location.get());
   const Handle parents(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
   check(H5Pset_create_intermediate_group(parents.get(), 1), location.get(), "set link creation properties");
+  const Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  check(H5Pset_obj_track_times(creation.get(), false), location.get(), "set dataset creation properties");
   Handle dataset = made_in(
       location,
       H5Dcreate2(location.get(), path.c_str(), type.get(), list_space(location.get(), texts.size()).get(),
-                 parents.get(), H5P_DEFAULT, H5P_DEFAULT),
+                 parents.get(), creation.get(), H5P_DEFAULT),
       H5Dclose, "create a dataset");
   if (!texts.empty())
     check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT,
@@ -156,6 +159,27 @@ std::optional<int64_t> read_integer_attribute(const Handle& object, const std::s
 
 std::optional<double> read_double_attribute(const Handle& object, const std::string& name) {
   return read_number<double>(object, name, H5T_NATIVE_DOUBLE);
+}
+
+std::vector<std::string> read_texts_attribute(const Handle& object, const std::string& name) {
+  const auto guard = lock();
+  if (H5Aexists(object.get(), name.c_str()) <= 0) return {};
+  const Handle attribute =
+      checked(H5Aopen(object.get(), name.c_str(), H5P_DEFAULT), H5Aclose, object.get(), "open an attribute");
+  const Handle type(H5Aget_type(attribute.get()), H5Tclose), space(H5Aget_space(attribute.get()), H5Sclose);
+  const hssize_t count = H5Sget_simple_extent_npoints(space.get());
+  constexpr hssize_t most = 1 << 20;  // anything is possible in a damaged file
+  if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) <= 0 || count < 1 ||
+      count > most)
+    return {};
+  std::vector<char*> stored(static_cast<size_t>(count), nullptr);
+  check(H5Aread(attribute.get(), type.get(), static_cast<void*>(stored.data())), object.get(),
+        "read an attribute");
+  std::vector<std::string> texts;
+  texts.reserve(stored.size());
+  for (const char* text : stored) texts.emplace_back(text == nullptr ? "" : text);
+  H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, static_cast<void*>(stored.data()));
+  return texts;
 }
 
 std::vector<double> read_numbers_attribute(const Handle& object, const std::string& name) {

@@ -126,6 +126,8 @@ bool has_attribute(const Handle& object, const std::string& name);
 std::optional<std::string> read_text_attribute(const Handle& object, const std::string& name);
 std::optional<int64_t> read_integer_attribute(const Handle& object, const std::string& name);
 std::optional<double> read_double_attribute(const Handle& object, const std::string& name);
+// The texts of an attribute that is a list of them; empty if it is missing or anything else.
+std::vector<std::string> read_texts_attribute(const Handle& object, const std::string& name);
 // All numbers of an attribute of any shape; empty if it is missing or not numeric.
 std::vector<double> read_numbers_attribute(const Handle& object, const std::string& name);
 
