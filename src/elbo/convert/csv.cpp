@@ -58,6 +58,8 @@ class CsvSink {
     split_ = split;
     for (const Line& line : row) values_.insert(values_.end(), line.values.begin(), line.values.end());
     labels_.push_back(row.back().label);
+    if (plan_.has_names()) names_.push_back(row.back().name);
+    before_.insert(before_.end(), row.front().before.begin(), row.front().before.end());
     if (values_.size() > most_waiting) flush();
   }
 
@@ -73,7 +75,11 @@ class CsvSink {
       rows.emplace_back(
           "label",
           torch::tensor(labels_, torch::kFloat64).to(plan_.label()->real ? torch::kFloat32 : torch::kInt32));
-    out_.append(rows, split_);
+    if (!before_.empty())
+      rows.emplace_back("before", torch::tensor(before_, torch::kFloat64).reshape({count, -1}));
+    out_.append(rows, split_, names_);
+    names_.clear();
+    before_.clear();
     values_.clear();
     labels_.clear();
   }
@@ -85,7 +91,8 @@ class CsvSink {
   int64_t window_;
   std::optional<Standardization> standardization_;
   std::string split_;
-  std::vector<double> values_, labels_;
+  std::vector<double> values_, labels_, before_;
+  std::vector<std::string> names_;
 };
 
 std::string chosen_separator(const CsvOptions& options, const std::string& path) {
@@ -124,6 +131,7 @@ void convert_csv(const std::vector<std::string>& inputs, const Target& target, c
   out.write_texts("/features", plan.feature_names());
   if (const std::string categories = plan.categories(); !categories.empty() && options.window == 0)
     out.attribute("/", "one_hot_columns", categories);
+  if (options.transform != "none") out.attribute("/", "transform", options.transform);
   for (const Feature& feature : plan.features())
     if (feature.meaning == Meaning::code) out.attribute("/features", plan.name_of(feature), feature.names);
   out.commit();

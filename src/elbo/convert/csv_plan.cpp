@@ -40,6 +40,7 @@ void CsvOptions::bind(OptionTable& table) {
   table.add("columns", columns, "columns to use, by name or number, separated by commas; empty: all");
   table.add("drop", drop, "columns to leave out, by name or number, separated by commas");
   table.add("label", label, "column of the label; texts become classes 0, 1 … in sorted order");
+  table.add("id", id, "column of the names of rows, which become /SPLIT/name and not a feature");
   table.add_choice("categories", categories, {"codes", "one_hot"},
                    "what columns of texts become; codes: numbers 0, 1 … in the sorted order of the texts; "
                    "one_hot: a feature for each text");
@@ -71,6 +72,10 @@ CsvPlan::CsvPlan(const CsvOptions& options, TableFiles files)
     const size_t column = find_column(names, options.label, "label");
     std::erase(taken, column);
     label_ = label_of(column, notations.of_label(column));
+  }
+  if (!options.id.empty()) {
+    id_ = find_column(names, options.id, "id");
+    std::erase(taken, *id_);
   }
   if (taken.empty()) usage_error("{}: no column is left for the features", files_.paths.front());
   for (const size_t column : taken) features_.push_back(feature_of(column, notations.of_feature(column)));
@@ -228,6 +233,7 @@ bool CsvPlan::add_feature(const Feature& feature, const std::string& field, cons
 // None if the line is left out.
 std::optional<Line> CsvPlan::parse(const std::vector<std::string>& fields, const TableReader& table) const {
   Line line;
+  if (id_) line.name = trim(fields[*id_]);
   for (const Feature& feature : features_)
     if (!add_feature(feature, fields[feature.column], table, line.values)) return std::nullopt;
   if (!label_) return line;
@@ -258,6 +264,7 @@ void CsvPlan::refuse_missing(size_t column, bool numeric, const std::string& fie
 
 Line CsvPlan::change(const Line& before, const Line& now, const TableReader& table) const {
   Line result = now;
+  result.before = before.values;
   size_t place = 0;
   for (const Feature& feature : features_) {
     const double old = before.values[place], value = now.values[place];

@@ -13,7 +13,7 @@
 namespace elbo {
 
 struct CsvOptions {
-  std::string separator, header = "auto", columns, drop, label;
+  std::string separator, header = "auto", columns, drop, label, id;
   NotationOptions notation;
   std::string categories = "codes", missing = "refuse", missing_values, transform = "none";
   bool standardize = false;
@@ -44,6 +44,8 @@ struct LabelColumn {
 struct Line {
   std::vector<double> values;  // features; NaN: missing
   double label = 0;
+  std::string name{};            // of --id
+  std::vector<double> before{};  // features of the line before it, for changes from line to line
 };
 
 class CsvPlan {
@@ -52,6 +54,7 @@ class CsvPlan {
   // categories, or cannot be read in one way. Logs what is not read as plain numbers.
   CsvPlan(const CsvOptions& options, TableFiles files);
   const std::optional<LabelColumn>& label() const { return label_; }
+  bool has_names() const { return id_.has_value(); }  // of lines
   const std::vector<Feature>& features() const { return features_; }
   const std::string& name_of(const Feature& feature) const { return columns_[feature.column].name; }
   std::vector<std::string> feature_names() const;
@@ -82,6 +85,7 @@ class CsvPlan {
   std::vector<Column> columns_;
   std::vector<Feature> features_;
   std::optional<LabelColumn> label_;
+  std::optional<size_t> id_;
 };
 
 }  // namespace elbo

@@ -116,6 +116,11 @@ void DatasetWriter::write_texts(const std::string& path, const std::vector<std::
   hdf5::write_texts(file_, path, texts);
 }
 
+void DatasetWriter::append_texts(const std::string& path, const std::vector<std::string>& texts) {
+  std::vector<std::string>& all = texts_[path];
+  all.insert(all.end(), texts.begin(), texts.end());
+}
+
 hdf5::Handle DatasetWriter::open(const std::string& path) {
   if (const auto found = streams_.find(path); found != streams_.end()) flush_all(path, found->second);
   return hdf5::is_group(file_, path) ? hdf5::open_group(file_, path) : hdf5::open_dataset(file_, path);
@@ -125,6 +130,7 @@ void DatasetWriter::commit() {
   for (auto& [path, stream] : streams_) flush_all(path, stream);
   if (std::ranges::all_of(streams_, [](const auto& each) { return each.second.rows == 0; }))
     usage_error("{}: would have no rows; no row of the input was selected", out_);
+  for (const auto& [path, texts] : texts_) write_texts(path, texts);
   hdf5::write_out(file_, out_);
   streams_.clear();
   file_ = {};

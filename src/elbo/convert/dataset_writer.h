@@ -45,6 +45,8 @@ class DatasetWriter {
   int64_t rows(const std::string& path) const;
   void write(const std::string& path, const torch::Tensor& tensor);  // a whole dataset
   void write_texts(const std::string& path, const std::vector<std::string>& texts);
+  // Adds texts to the dataset at `path`, which is written by commit().
+  void append_texts(const std::string& path, const std::vector<std::string>& texts);
   // `path`: an existing dataset or group.
   template <typename Value>
   void attribute(const std::string& path, const std::string& name, const Value& value) {
@@ -70,6 +72,7 @@ class DatasetWriter {
   RemovedWhenInterrupted removed_;
   hdf5::Handle file_;
   std::map<std::string, Stream> streams_;
+  std::map<std::string, std::vector<std::string>> texts_;
 };
 
 }  // namespace elbo

@@ -137,4 +137,9 @@ std::vector<std::string> classes_of(const std::vector<FolderFile>& files, const 
   return sorted_classes(std::move(labels));
 }
 
+std::string name_below(const std::string& folder, const std::string& path) {
+  std::string name = fs::path(path).lexically_relative(folder).string();
+  return name.empty() || name == "." ? fs::path(path).filename().string() : name;
+}
+
 }  // namespace elbo

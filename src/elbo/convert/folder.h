@@ -25,6 +25,9 @@ struct FileKind {
 // others.
 std::vector<FolderFile> files_of_splits(const std::string& folder, const FileKind& kind);
 
+// The path of a file relative to the folder: the name of its row.
+std::string name_below(const std::string& folder, const std::string& path);
+
 // The labels, sorted; none if no file has a label. Throws a usage Error if only some have one.
 std::vector<std::string> classes_of(const std::vector<FolderFile>& files, const std::string& folder);
 

@@ -68,7 +68,7 @@ void convert_images(const std::vector<std::string>& inputs, const Target& target
     if (!classes.empty())
       row.emplace_back(
           "label", torch::full({1}, std::ranges::find(classes, file.label) - classes.begin(), torch::kInt32));
-    rows.append(row, file.split);
+    rows.append(row, file.split, {name_below(folder, file.path)});
   };
   // A few files at a time are decoded on all cores, and stored in their order.
   const int threads = cores_of({core_allowance()}, 0);

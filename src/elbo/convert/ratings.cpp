@@ -234,6 +234,7 @@ class SparseWriter {
       if (options_.leave_out > 0)
         out_.write(group + "/held_out/offsets", torch::tensor(rows.held_offsets, torch::kInt64));
       out_.attribute(group, "features", static_cast<int64_t>(items.size()));
+      out_.write_texts(group + "/name", rows.users);
       users.insert(users.end(), rows.users.begin(), rows.users.end());
     }
     out_.write_texts("/users", users);

@@ -88,7 +88,7 @@ std::string SplitRule::split_of(int64_t row) const {
 RowWriter::RowWriter(DatasetWriter& writer, const SplitOptions& options)
     : writer_(writer), options_(options), rule_(options), start_(now()) {}
 
-void RowWriter::append(const Rows& rows, const std::string& named) {
+void RowWriter::append(const Rows& rows, const std::string& named, const std::vector<std::string>& names) {
   const int64_t count = rows.front().second.size(0);
   for (const auto& [name, tensor] : rows)
     if (name == "label") check_label(tensor);
@@ -97,9 +97,9 @@ void RowWriter::append(const Rows& rows, const std::string& named) {
     if ((named == test && options_.test_fraction > 0) ||
         (named == validation && options_.validation_fraction > 0))
       usage_error("--{}_fraction: the input already has a {} split; leave the option out", named, named);
-    write(named, rows);
+    write(named, rows, names);
   } else if (!options_.divides()) {
-    write(train, rows);
+    write(train, rows, names);
     divided_ += count;
   } else {
     std::map<std::string, std::vector<int64_t>> places;
@@ -109,13 +109,17 @@ void RowWriter::append(const Rows& rows, const std::string& named) {
       Rows part;
       for (const auto& [name, tensor] : rows)
         part.emplace_back(name, tensor.index_select(0, torch::tensor(ids, torch::kInt64)));
-      write(split, part);
+      std::vector<std::string> chosen;
+      for (const int64_t id : ids)
+        if (!names.empty()) chosen.push_back(names[static_cast<size_t>(id)]);
+      write(split, part, chosen);
     }
   }
   if (now() - start_ > quiet_seconds) log::progress(fmt::format("{} rows", written_));
 }
 
-void RowWriter::write(const std::string& split, const Rows& rows) {
+void RowWriter::write(const std::string& split, const Rows& rows, const std::vector<std::string>& names) {
+  if (!names.empty()) writer_.append_texts(fmt::format("/{}/name", split), names);
   for (const auto& [name, tensor] : rows) writer_.append(fmt::format("/{}/{}", split, name), tensor);
   rows_[split] += rows.front().second.size(0);
 }

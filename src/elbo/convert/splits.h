@@ -46,16 +46,16 @@ using Rows = std::vector<std::pair<std::string, torch::Tensor>>;
 class RowWriter {
  public:
   RowWriter(DatasetWriter& writer, const SplitOptions& options);
-  // named: the split that the input names; rows of "" and "train" are split by the options. Throws a usage
-  // Error that names the row if an integer label is negative.
-  void append(const Rows& rows, const std::string& named = "");
+  // named: the split that the input names; rows of "" and "train" are split by the options. names: of the
+  // rows, or none. Throws a usage Error that names the row if an integer label is negative.
+  void append(const Rows& rows, const std::string& named = "", const std::vector<std::string>& names = {});
   // Throws a usage Error for more names than an HDF5 attribute can hold.
   void name_classes(std::vector<std::string> names);
   // Writes the attributes of labels. Throws a usage Error if a requested split has no rows.
   void finish();
 
  private:
-  void write(const std::string& split, const Rows& rows);
+  void write(const std::string& split, const Rows& rows, const std::vector<std::string>& names);
   void check_label(const torch::Tensor& label);
 
   DatasetWriter& writer_;
