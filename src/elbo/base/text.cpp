@@ -134,4 +134,12 @@ std::string hanging(std::string_view label, std::string_view text, size_t indent
   return result + "\n";
 }
 
+std::string as_field(const std::string& text, char separator) {
+  if (text.find_first_of("\"\r\n") == std::string::npos && text.find(separator) == std::string::npos)
+    return text;
+  std::string quoted = "\"";
+  for (const char letter : text) quoted += letter == '"' ? std::string("\"\"") : std::string(1, letter);
+  return quoted + '"';
+}
+
 }  // namespace elbo

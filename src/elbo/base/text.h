@@ -20,6 +20,8 @@ std::vector<std::string> split(std::string_view text,
 std::string trim(std::string_view text);
 std::string shape_text(std::span<const int64_t> shape);  // "(60000, 28, 28)"
 std::string lower_case(std::string text);                // ASCII only
+// A field of a table of separated values (RFC 4180): quoted where it has to be.
+std::string as_field(const std::string& text, char separator);
 
 // Characters in a line of the terminal: COLUMNS if it is set, else the terminal's width, else 80.
 size_t terminal_columns();

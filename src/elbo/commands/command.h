@@ -23,17 +23,21 @@ struct Command {
 // One for each command, each defined in the .cpp of its name.
 Command bench_command();
 Command convert_command();
+Command decode_command();
 Command encode_command();
 Command evaluate_command();
 Command export_command();
+Command impute_command();
 Command inspect_command();
 Command interpolate_command();
 Command models_command();
 Command predict_command();
+Command recommend_command();
 Command reconstruct_command();
 Command sample_command();
 Command score_command();
 Command train_command();
+Command transfer_command();
 Command traverse_command();
 Command verify_command();
 

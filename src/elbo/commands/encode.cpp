@@ -1,10 +1,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include "elbo/commands/saved_run_command.h"
-#include "elbo/eval/map_rows.h"
-#include "elbo/eval/output.h"
-#include "elbo/run/device.h"
+#include "elbo/commands/rows_out.h"
 
 namespace elbo {
 namespace {
@@ -17,35 +14,26 @@ struct EncodeOptions : SavedRunOptions {
     bind_run(table);
     bind_device(table);
     bind_threads(table);
-    output.bind(
-        table,
-        ".h5, with /z (N, latent), and /row, the number of each row in the data set; /logvar, /label, /name "
-        "and /split if there are any");
+    output.bind_rows(table,
+                     "z (N, latent), and logvar if there is one, with number, name and label of each row");
     return table;
   }
 };
 
 void encode(const EncodeOptions& options, const RunInUse& used) {
-  const SavedRun& run = used.run;
   const RowSource& source = used.rows();
-  if (used.is_root()) check_output(options.output, {".h5"});
-
-  const torch::NoGradGuard no_grad;
-  Workers workers(worker_count(options.threads, used.environment, run.device, source.rows()));
-  const std::vector<std::shared_ptr<Model>> models = run.replicas(workers.count());
-  const auto code_of = [&](int worker, int64_t first, int64_t end) {
-    return models[static_cast<size_t>(worker)]->encode(run.rows(used.split, first, end));
+  const auto code_of = [&](Model& model, int64_t first, int64_t end) {
+    return model.encode(used.run.rows(used.split, first, end));
   };
-  const int64_t latent = run.model->latent_size();
-  std::vector<RowOutput> outputs{{"z", {latent}}};
-  if (code_of(0, 0, 1).logvar) outputs.push_back({"logvar", {latent}});
-  map_rows(
-      *used.world, workers, source, run.config->evaluate.microbatch, outputs,
-      [&](int worker, int64_t /*microbatch*/, int64_t first, int64_t end) {
-        const Latent code = code_of(worker, first, end);
-        return code.logvar ? torch::cat({code.z, *code.logvar}, 1) : code.z;
-      },
-      options.output.out);
+  const torch::NoGradGuard no_grad;
+  const int64_t latent = used.run.model->latent_size();
+  RowsOut rows{.outputs = {{"z", {latent}}}, .rows = source.rows(), .source = &source};
+  if (code_of(*used.run.model, 0, 1).logvar) rows.outputs.push_back({"logvar", {latent}});
+  write_rows(options.output, used, options.threads, rows,
+             [&](Model& model, int64_t /*microbatch*/, int64_t first, int64_t end) {
+               const Latent code = code_of(model, first, end);
+               return code.logvar ? std::vector{code.z, *code.logvar} : std::vector{code.z};
+             });
 }
 
 }  // namespace

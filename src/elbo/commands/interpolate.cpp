@@ -1,14 +1,14 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include "elbo/commands/saved_run_command.h"
-#include "elbo/eval/output.h"
+#include "elbo/commands/rows_out.h"
 
 namespace elbo {
 namespace {
 
 struct InterpolateOptions : SavedRunOptions {
   int64_t n = 8, steps = 10;
+  DrawOptions draw;
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
@@ -18,9 +18,9 @@ struct InterpolateOptions : SavedRunOptions {
     bind_split(table);
     bind_run(table);
     bind_device(table);
-    output.bind(table,
-                ".png (images: a strip for each interpolation; of volumes the middle slices), .txt (tokens), "
-                ".h5 or .csv");
+    bind_threads(table);
+    draw.bind(table, "mean");
+    output.bind_rows(table, "the rows of all walks, one walk after another");
     return table;
   }
 };
@@ -34,9 +34,7 @@ torch::Tensor walks(const torch::Tensor& z, int64_t steps) {
 }
 
 void interpolate(const InterpolateOptions& options, const RunInUse& used) {
-  if (!used.is_root()) return;
   const SavedRun& run = used.run;
-  check_rows_output(options.output, run.checkpoint.data);
   const RowSource& source = used.rows();
   if (source.rows() < 2 * options.n)
     usage_error("--n={}: needs {} rows, the {} split has {}; expected fewer walks", options.n, 2 * options.n,
@@ -48,8 +46,8 @@ void interpolate(const InterpolateOptions& options, const RunInUse& used) {
   const torch::Tensor label = batch.label.defined()
                                   ? batch.label.slice(0, 0, {}, 2).repeat_interleave(options.steps, 0)
                                   : batch.label;
-  const torch::Tensor rows = run.model->decode(walks(run.model->encode(batch).z, options.steps), label);
-  write_results(options.output, run, {{"x", rows}}, options.steps);
+  write_decoded(options.output, used, options.threads, {.columns = options.steps},
+                walks(run.model->encode(batch).z, options.steps), label, options.draw, Elements::mean);
 }
 
 }  // namespace

@@ -4,35 +4,37 @@
 
 #include <cmath>
 
-#include "elbo/commands/saved_run_command.h"
-#include "elbo/eval/output.h"
+#include "elbo/commands/rows_out.h"
 
 namespace elbo {
 namespace {
 
 struct SampleOptions : SavedRunOptions {
-  int64_t n = 64, seed = 0;
+  int64_t n = 64;
   std::string label, vary = "none";
+  DrawOptions draw;
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
     table.add("n", n, "number of samples", Range::between(1, 1 << 20));
-    table.add("label", label,
-              "condition of the samples, for conditional models: a class, or the values of a label separated "
-              "by commas; empty: the classes in turn");
+    table.add(
+        "label", label,
+        "condition of the samples, for conditional models: a class by its name or number, or the values "
+        "of a label separated by commas; empty: the classes in turn");
     table.add_number_or(
         "vary", vary, {"none"},
         "level of z that is sampled again for each sample; 0: the top, or the only one; levels above it are "
         "shared; levels below it keep their noise e, in z = mean + sigma e, and change with mean and sigma; "
         "none: each sample has an independent z",
         Range::between(0, 1 << 20));
-    table.add("seed", seed, "seed of the random numbers", Range::at_least(0));
+    draw.bind(table, "drawn; for images, volumes, video and interactions their mean");
     bind_run(table);
     bind_device(table);
-    output.bind(table, ".png (images; the middle slice of volumes), .txt (tokens), .h5 or .csv");
+    bind_threads(table);
+    output.bind_rows(table, "the new rows");
     return table;
   }
-  DataNeed need() const { return writes_texts(output) ? DataNeed::rows : DataNeed::none; }
+  DataNeed need() const { return DataNeed::none; }
 };
 
 // The level of z that --vary names. Throws a usage Error where the model lacks it.
@@ -57,24 +59,36 @@ torch::Tensor same_label(const SavedRun& run, const std::string& text, int64_t n
   return label.defined() ? label.repeat_interleave(n, 0) : label;
 }
 
-void sample(const SampleOptions& options, const RunInUse& used) {
-  if (!used.is_root()) return;
-  const SavedRun& run = used.run;
-  check_rows_output(options.output, run.checkpoint.data);
+// Of pixels and of the items of users a sample says less than the probabilities.
+Elements usual_elements(const DataShape& data) {
+  return data.has_pixels() || data.kind == "interactions" ? Elements::mean : Elements::drawn;
+}
 
+void sample(const SampleOptions& options, const RunInUse& used) {
+  const SavedRun& run = used.run;
   const torch::NoGradGuard no_grad;
-  RandomGenerator noise(Key(static_cast<uint64_t>(options.seed)).with("sample"), run.device);
-  torch::Tensor z, label;
-  if (options.vary == "none") {
-    label = labels_for(run, options.label, options.n);
-    z = run.model->prior_sample(options.n, label, noise);
-  } else {
-    label = same_label(run, options.label, options.n);
-    z = variations(*run.model, varied_level(*run.model, options.vary), options.n, noise);
+  const Elements usual = usual_elements(run.checkpoint.data);
+  RowsOut rows{.outputs = {{"x", run.checkpoint.data.x, true}},
+               .rows = options.n,
+               .columns = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.n))))};
+  if (options.vary != "none") {
+    RandomGenerator noise(options.draw.key("sample"), run.device);
+    const torch::Tensor label = same_label(run, options.label, options.n);
+    const torch::Tensor z = variations(*run.model, varied_level(*run.model, options.vary), options.n, noise);
+    return write_decoded(options.output, used, options.threads, rows, z, label, options.draw, usual);
   }
-  const torch::Tensor rows = run.model->decode(z, label);
-  write_results(options.output, run, {{"x", rows}},
-                static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.n)))));
+  const Elements how = options.draw.how(usual);
+  const torch::Tensor label = labels_for(run, options.label, options.n);
+  if (label.defined()) rows.label = label;
+  write_rows(options.output, used, options.threads, rows,
+             [&](Model& model, int64_t microbatch, int64_t first, int64_t end) {
+               const Key key = options.draw.key("sample").with(static_cast<uint64_t>(microbatch));
+               RandomGenerator noise(key, run.device), elements(key.with("elements"), run.device);
+               const torch::Tensor condition = label.defined() ? label.slice(0, first, end) : label;
+               return std::vector{model.generate_rows(
+                   end - first, condition,
+                   {.how = how, .temperature = options.draw.temperature, .noise = &elements}, noise)};
+             });
 }
 
 }  // namespace
@@ -82,8 +96,8 @@ void sample(const SampleOptions& options, const RunInUse& used) {
 Command sample_command() {
   return saved_run_command<SampleOptions>(
       {"sample",
-       "RUN --out=FILE [--n=64] [--label=K] [--vary=LEVEL]",
-       "generates data: the mean of the decoder at samples from the prior",
+       "RUN --out=FILE [--n=64] [--label=CLASS] [--elements=drawn] [--vary=LEVEL]",
+       "generates data: z from the prior, elements from p(x|z)",
        {}},
       RunWords::run, sample);
 }

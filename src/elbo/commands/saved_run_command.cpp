@@ -2,7 +2,6 @@
 
 #include <torch/utils.h>
 
-#include <filesystem>
 #include <utility>
 
 #include "elbo/base/error.h"
@@ -13,9 +12,11 @@ namespace elbo {
 
 std::optional<CommandLine> begin_with_run(const Command& command, const Words& words, OptionTable& table,
                                           RunWords expected, SavedRunOptions& options) {
-  const size_t least = expected == RunWords::run_and_data ? 2 : 1;
+  const bool takes_codes = expected == RunWords::run_and_codes;
+  const size_t least = expected == RunWords::run_and_data || takes_codes ? 2 : 1;
   const size_t most = expected == RunWords::run ? 1 : 2;
-  const char* what = most == 1    ? "the folder of a run"
+  const char* what = takes_codes  ? "the folder of a run and a file of codes"
+                     : most == 1  ? "the folder of a run"
                      : least == 2 ? "the folder of a run and a data set"
                                   : "the folder of a run and perhaps a data set";
   std::optional<CommandLine> line = begin(command, words, table, least, most, what);
@@ -26,33 +27,14 @@ std::optional<CommandLine> begin_with_run(const Command& command, const Words& w
 RunInUse open_run_of(const Environment& environment, const CommandLine& line, const SavedRunOptions& options,
                      DataNeed need) {
   std::unique_ptr<Communicator> world = environment.make_world(options.timeout);
-  SavedRun run = open_run(*world, line.positional[0], options.checkpoint, options.data, need,
+  const std::string data = need == DataNeed::none ? "" : options.data;
+  SavedRun run = open_run(*world, line.positional[0], options.checkpoint, data, need,
                           choose_device(options.device, "--device", environment));
   std::string split = run.dataset ? run.choose_split(options.split) : "";
   return {.environment = environment,
           .world = std::move(world),
           .run = std::move(run),
           .split = std::move(split)};
-}
-
-bool writes_in_units(const OutputOptions& options, const SavedRun& run) {
-  const std::string& kind = run.model->transform().kind;
-  const bool draws = std::filesystem::path(options.out).extension() == ".png";
-  return kind != "bytes" && !(draws && kind == "unit");
-}
-
-torch::Tensor in_units_of_results(const OutputOptions& options, const SavedRun& run,
-                                  const torch::Tensor& rows) {
-  return writes_in_units(options, run) ? run.model->transform().undo(rows) : rows;
-}
-
-void write_results(const OutputOptions& options, const SavedRun& run, NamedRows rows, int64_t columns) {
-  const bool draws = std::filesystem::path(options.out).extension() == ".png";
-  for (auto& [name, values] : rows) {
-    values = in_units_of_results(options, run, values);
-    if (draws && run.checkpoint.data.is_volume()) values = values.select(2, values.size(2) / 2);
-  }
-  write_rows(options, std::move(rows), columns, run.vocabulary());
 }
 
 void require_density(const RunInUse& used, int64_t importance_samples) {

@@ -5,7 +5,6 @@
 
 #include "elbo/base/options.h"
 #include "elbo/commands/command.h"
-#include "elbo/eval/output.h"
 #include "elbo/run/saved_run.h"
 
 namespace elbo {
@@ -41,8 +40,8 @@ struct SavedRunOptions {
   DataNeed need() const { return DataNeed::rows; }
 };
 
-// The words of such a command: the folder of a run, and perhaps a data set.
-enum class RunWords { run, run_and_perhaps_data, run_and_data };
+// The words of such a command: the folder of a run, and perhaps a data set or a file of codes.
+enum class RunWords { run, run_and_perhaps_data, run_and_data, run_and_codes };
 
 // A run used for a command, the same on every rank.
 struct RunInUse {
@@ -66,16 +65,6 @@ std::optional<CommandLine> begin_with_run(const Command& command, const Words& w
 // All ranks call it. Throws usage Errors as open_run does.
 RunInUse open_run_of(const Environment& environment, const CommandLine& line, const SavedRunOptions& options,
                      DataNeed need);
-
-// Whether results are written in the units of the data: all are but images of bytes, which are in [0, 1], and
-// PNG files, which need that.
-bool writes_in_units(const OutputOptions& options, const SavedRun& run);
-// Rows as the model gives them, in the units in which results are written.
-torch::Tensor in_units_of_results(const OutputOptions& options, const SavedRun& run,
-                                  const torch::Tensor& rows);
-// Writes rows as the model gives them in these units; of volumes as images the slice in the middle of their
-// depth. For one rank.
-void write_results(const OutputOptions& options, const SavedRun& run, NamedRows rows, int64_t columns);
 
 // Throws a usage Error where importance samples are wanted and the model has no p(x,z)/q(z|x).
 void require_density(const RunInUse& used, int64_t importance_samples);

@@ -149,6 +149,20 @@ RunConfig defaults(const CommandLine& line) {
   return config;
 }
 
+// Where the run is, and the commands that most users call then.
+std::string what_to_do_next(const std::string& directory, const DataShape& data) {
+  const char* const ending = data.has_pixels()        ? "png"
+                             : data.tokens > 0        ? "txt"
+                             : data.kind == "tabular" ? "csv"
+                                                      : "h5";
+  const std::string use = data.kind == "interactions"
+                              ? fmt::format("elbo recommend {} --history=ITEMS.txt", directory)
+                              : fmt::format("elbo sample {} --out=samples.{}", directory, ending);
+  return fmt::format(
+      "the run is in {0}; next: elbo evaluate {0}, {1}, elbo score {0} DATA.h5 --out=scores.csv", directory,
+      use);
+}
+
 ExitCode train(const Environment& environment, const Words& words) {
   TrainFlags flags;
   OptionTable table = flags.table();
@@ -176,11 +190,13 @@ ExitCode train(const Environment& environment, const Words& words) {
     if (environment.rank() == 0) fmt::print("{}\n", describe(run.plan));
     return ExitCode::ok;
   }
-  Training training(environment, *request.config);
+  RunConfig& config = *request.config;
+  Training training(environment, config);
   const TrainOutcome outcome = training.run(stop);
   if (environment.rank() == 0) {
     if (outcome.stopped)
       log::info("stopped on request after step {}; --resume continues from there", outcome.step);
+    if (!outcome.stopped) log::info("{}", what_to_do_next(config.directory(), training.plan().data));
     // Not fmt::print(), which throws where the terminal is gone: all is saved, and the exit code has to say
     // so.
     std::fputs(fmt::format("fingerprint {} step {}\n", outcome.fingerprint, outcome.step).c_str(), stdout);

@@ -5,8 +5,7 @@
 #include <numeric>
 
 #include "elbo/base/text.h"
-#include "elbo/commands/saved_run_command.h"
-#include "elbo/eval/output.h"
+#include "elbo/commands/rows_out.h"
 
 namespace elbo {
 namespace {
@@ -15,6 +14,7 @@ struct TraverseOptions : SavedRunOptions {
   int64_t row = 0, steps = 11;
   double range = 3;
   std::string dimensions = "all";
+  DrawOptions draw;
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
@@ -27,9 +27,9 @@ struct TraverseOptions : SavedRunOptions {
     bind_split(table);
     bind_run(table);
     bind_device(table);
-    output.bind(table,
-                ".png (images: a strip for each dimension; of volumes the middle slices), .txt (tokens), .h5 "
-                "or .csv");
+    bind_threads(table);
+    draw.bind(table, "mean");
+    output.bind_rows(table, "the rows, one dimension after another");
     return table;
   }
 };
@@ -65,9 +65,7 @@ torch::Tensor moved(const torch::Tensor& z, const std::vector<int64_t>& dimensio
 }
 
 void traverse(const TraverseOptions& options, const RunInUse& used) {
-  if (!used.is_root()) return;
   const SavedRun& run = used.run;
-  check_rows_output(options.output, run.checkpoint.data);
   const RowSource& source = used.rows();
   if (options.row >= source.rows())
     usage_error("--row={}: the {} split has {} rows; expected 0 … {}", options.row, used.split, source.rows(),
@@ -79,7 +77,8 @@ void traverse(const TraverseOptions& options, const RunInUse& used) {
                                 chosen_dimensions(options.dimensions, run.model->latent_size()), options);
   const torch::Tensor label =
       batch.label.defined() ? batch.label.repeat_interleave(z.size(0), 0) : batch.label;
-  write_results(options.output, run, {{"x", run.model->decode(z, label)}}, options.steps);
+  write_decoded(options.output, used, options.threads, {.columns = options.steps}, z, label, options.draw,
+                Elements::mean);
 }
 
 }  // namespace

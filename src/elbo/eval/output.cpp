@@ -1,117 +1,99 @@
 #include "elbo/eval/output.h"
 
-#include <fmt/format.h>
-#include <torch/types.h>
-
 #include <algorithm>
 #include <filesystem>
+#include <string_view>
 
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
 #include "elbo/base/text.h"
-#include "elbo/eval/images.h"
-#include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
 namespace {
 
-std::string extension_of(const std::string& path) { return fs::path(path).extension(); }
+bool holds_anything(const ResultFile&) { return true; }
 
-// A line of the grid from each name in turn, so that, for example, an input is above its reconstruction.
-torch::Tensor interleave(const NamedRows& rows, int64_t columns) {
-  std::vector<torch::Tensor> lines;
-  const int64_t n = rows.front().second.size(0);
-  for (int64_t first = 0; first < n; first += columns)
-    for (const auto& [name, values] : rows) {
-      torch::Tensor line = values.narrow(0, first, std::min(columns, n - first));
-      if (const int64_t lacking = columns - line.size(0); lacking > 0 && rows.size() > 1) {
-        std::vector<int64_t> shape = line.sizes().vec();
-        shape.front() = lacking;
-        line = torch::cat({line, torch::full(shape, 0.5)});
-      }
-      lines.push_back(line);
-    }
-  return torch::cat(lines);
+bool holds_data(const ResultFile& file) {
+  return std::ranges::any_of(file.outputs, [](const RowOutput& output) { return output.is_data; });
 }
 
-// (time, channels, height, width)
-bool is_video(const std::vector<int64_t>& row) { return row.size() == 4; }
-
-void write_images(const std::string& path, const NamedRows& rows, int64_t columns) {
-  const std::vector<int64_t> row = rows.front().second.sizes().slice(1).vec();
-  if (!is_video(row)) return write_png(path, image_grid(interleave(rows, columns), columns));
-  NamedRows frames;
-  for (const auto& [name, values] : rows) frames.emplace_back(name, values.flatten(0, 1));
-  write_png(path, image_grid(interleave(frames, row.front()), row.front()));
+bool holds_pictures(const ResultFile& file) {
+  const int64_t channels = file.shape.channels();
+  return holds_data(file) && (channels == 1 || channels == 3);
 }
 
-void write_hdf5(const std::string& path, const NamedRows& rows) {
-  const auto lock = hdf5::lock();
-  AtomicFile file(path);
-  {
-    const hdf5::Handle out = hdf5::create_file(file.temporary_path());
-    for (const auto& [name, values] : rows) hdf5::write_tensor(out, "/" + name, values.contiguous());
-    hdf5::write_out(out, path);
-  }
-  file.commit();
+bool holds_tokens(const ResultFile& file) {
+  return holds_data(file) && file.shape.tokens > 0 && !file.description.vocabulary.tokens.empty();
 }
 
-void write_csv(const std::string& path, const NamedRows& rows) {
-  std::string text;
-  std::vector<torch::Tensor> flat;
-  for (const auto& [name, values] : rows) {
-    flat.push_back(values.flatten(1).contiguous());
-    for (int64_t i = 0; i < flat.back().size(1); ++i)
-      text += fmt::format("{}{}_{}", text.empty() ? "" : ",", name, i);
-  }
-  text += '\n';
-  for (int64_t row = 0; row < flat.front().size(0); ++row) {
-    bool first = true;
-    for (const torch::Tensor& values : flat) {
-      const auto* data = values.const_data_ptr<float>() + row * values.size(1);
-      for (int64_t i = 0; i < values.size(1); ++i, first = false)
-        text += fmt::format("{}{}", first ? "" : ",", data[i]);
-    }
-    text += '\n';
-  }
-  write_file(path, text);
+bool holds_sound(const ResultFile& file) {
+  return holds_data(file) && !file.description.sound.form.empty() && file.shape.x.size() <= 2;
 }
 
-// Escapes tabs and line ends, which separate texts in the file.
-std::string one_line(const std::string& text) {
-  std::string line;
-  for (const char letter : text) {
-    const auto* const escaped = letter == '\t' ? "\\t" : letter == '\n' ? "\\n" : letter == '\r' ? "\\r" : "";
-    if (*escaped == '\0') line += letter;
-    line += escaped;
-  }
-  return line;
+bool holds_music(const ResultFile& file) {
+  return holds_data(file) && file.description.lowest_key >= 0 && file.shape.x.size() == 2;
 }
 
-void write_texts(const std::string& path, const NamedRows& rows, const Vocabulary& vocabulary) {
-  std::vector<std::vector<std::string>> columns;
-  columns.reserve(rows.size());
-  for (const auto& [name, values] : rows) columns.push_back(vocabulary.texts(values));
-  std::string text;
-  for (size_t row = 0; row < columns.front().size(); ++row)
-    for (size_t column = 0; column < columns.size(); ++column)
-      text += one_line(columns[column][row]) + (column + 1 < columns.size() ? '\t' : '\n');
-  write_file(path, text);
+struct Form {
+  std::string_view ending;
+  std::unique_ptr<ResultWriter> (*open)(ResultFile);
+  bool (*can_hold)(const ResultFile&) = holds_anything;
+  std::string_view holds{};  // what it can hold
+};
+
+constexpr Form forms[] = {
+    {.ending = ".h5", .open = hdf5_writer},
+    {.ending = ".csv", .open = table_writer},
+    {.ending = ".tsv", .open = table_writer},
+    {.ending = ".npy", .open = array_writer},
+    {.ending = ".npz", .open = array_writer},
+    {.ending = ".h5ad", .open = anndata_writer},
+    {".png", picture_writer, holds_pictures, "images, volumes and video with 1 or 3 channels"},
+    {".gif", picture_writer, holds_pictures, "images, volumes and video with 1 or 3 channels"},
+    {".txt", text_writer, holds_tokens, "tokens of a data set that is there"},
+    {".smi", text_writer, holds_tokens, "tokens of a data set that is there"},
+    {".wav", sound_writer, holds_sound, "sound that elbo convert audio has read"},
+    {".mid", music_writer, holds_music, "piano rolls that elbo convert piano_rolls has read"},
+    {".json", music_writer, holds_music, "piano rolls that elbo convert piano_rolls has read"},
+};
+
+const Form* form_of(const std::string& ending) {
+  const auto* const found = std::ranges::find(forms, std::string_view(ending), &Form::ending);
+  return found == std::end(forms) ? nullptr : found;
+}
+
+std::vector<std::string> endings_for(const ResultFile& file) {
+  std::vector<std::string> endings;
+  for (const Form& form : forms)
+    if (form.can_hold(file)) endings.emplace_back(form.ending);
+  return endings;
 }
 
 }  // namespace
 
-void OutputOptions::bind(OptionTable& table, const std::string& formats) {
-  table.add_path("out", out, "file to write: " + formats);
+void OutputOptions::bind(OptionTable& table, const std::string& what) {
+  table.add_path("out", out, "file to write: " + what);
   table.add("force", force, "replace the file if it is there");
 }
 
-void check_output(const OutputOptions& options, const std::vector<std::string>& extensions) {
+void OutputOptions::bind_rows(OptionTable& table, const std::string& what) {
+  bind(table,
+       what +
+           "; its ending is the form: .h5, a data set; .csv or .tsv, with the columns, units and texts of "
+           "the converted table; .npy, .npz, .h5ad; .png or .gif for images and video; .txt or .smi for "
+           "tokens; .wav for sound; .mid or .json for piano rolls (docs/outputs.md)");
+}
+
+std::string OutputOptions::ending() const { return fs::path(out).extension(); }
+
+bool OutputOptions::is_picture() const { return ending() == ".png" || ending() == ".gif"; }
+
+void check_output(const OutputOptions& options, const std::vector<std::string>& endings) {
   if (options.out.empty())
-    usage_error("--out is missing; expected a file name that ends in {}", join(extensions, ", "));
-  if (std::ranges::find(extensions, extension_of(options.out)) == extensions.end())
-    usage_error("--out={}: expected a file name that ends in {}", options.out, join(extensions, ", "));
+    usage_error("--out is missing; expected a file name that ends in {}", join(endings, ", "));
+  if (std::ranges::find(endings, options.ending()) == endings.end())
+    usage_error("--out={}: expected a file name that ends in {}", options.out, join(endings, ", "));
   std::error_code ignored;  // whatever else is wrong with the path, writing says so
   if (fs::is_directory(options.out, ignored))
     usage_error("--out={}: is a folder; expected a file", options.out);
@@ -120,28 +102,17 @@ void check_output(const OutputOptions& options, const std::vector<std::string>& 
   make_parent(options.out);
 }
 
-void check_rows_output(const OutputOptions& options, const DataShape& shape) {
-  check_output(options, {".png", ".h5", ".csv", ".txt"});
-  if (writes_texts(options) && shape.tokens == 0)
-    usage_error("--out={}: only tokens can be written as text; use .h5 or .csv for this data set",
-                options.out);
-  if (extension_of(options.out) != ".png") return;
-  if (const int64_t channels = shape.channels(); channels != 1 && channels != 3)
-    usage_error(
-        "--out={}: only images, volumes and video with 1 or 3 channels can be written as PNG; use .h5 or "
-        ".csv for this data set",
-        options.out);
+void check_results(const OutputOptions& options, const ResultFile& file) {
+  const std::vector<std::string> endings = endings_for(file);
+  if (const Form* const form = form_of(options.ending()); form != nullptr && !form->can_hold(file))
+    usage_error("--out={}: {} holds {}, which these results are not; expected an ending of {}", options.out,
+                form->ending, form->holds, join(endings, ", "));
+  check_output(options, endings);
 }
 
-bool writes_texts(const OutputOptions& options) { return extension_of(options.out) == ".txt"; }
-
-void write_rows(const OutputOptions& options, NamedRows rows, int64_t columns, const Vocabulary& vocabulary) {
-  for (auto& [name, values] : rows) values = values.cpu();
-  const std::string extension = extension_of(options.out);
-  if (extension == ".png") return write_images(options.out, rows, columns);
-  if (extension == ".h5") return write_hdf5(options.out, rows);
-  if (extension == ".txt") return write_texts(options.out, rows, vocabulary);
-  write_csv(options.out, rows);
+std::unique_ptr<ResultWriter> open_results(ResultFile file) {
+  const Form* const form = form_of(fs::path(file.path).extension());
+  return form->open(std::move(file));
 }
 
 }  // namespace elbo

@@ -64,9 +64,11 @@ std::string describe(const DataShape& data) {
                      data.kind.empty() ? "unknown" : data.kind);
 }
 
-void require_same_rows(const SavedRun& run) {
-  const DataShape& here = run.dataset->shape();
+void require_same_rows(const SavedRun& run, DataNeed need) {
+  DataShape here = run.dataset->shape();
   const DataShape& trained = run.checkpoint.data;
+  const bool shorter = here.x.size() == trained.x.size() && here.x.front() < trained.x.front();
+  if (need == DataNeed::rows_to_continue && shorter) here.x.front() = trained.x.front();
   if (here.x != trained.x || here.kind != trained.kind)
     usage_error("{}: its rows are {}; {} was trained on rows {}", run.config->data.path, describe(here),
                 run.directory, describe(trained));
@@ -80,6 +82,19 @@ void require_same_rows(const SavedRun& run) {
         "the same labels",
         run.config->data.path, here.classes, here.label_features, run.directory, trained.classes,
         trained.label_features);
+}
+
+[[noreturn]] void refuse_class(const std::string& text, int64_t classes, std::vector<std::string> names) {
+  if (names.empty()) usage_error("--label={}: expected a class from 0 to {}", text, classes - 1);
+  constexpr size_t shown = 12;
+  const std::string nearest = nearest_name(text, names);
+  if (names.size() > shown) {
+    names.resize(shown);
+    names.emplace_back("…");
+  }
+  usage_error("--label={}: is none of the {} classes{}; expected {}, or a number from 0 to {}", text, classes,
+              nearest.empty() ? "" : fmt::format(" (did you mean {}?)", nearest), join(names, ", "),
+              classes - 1);
 }
 
 }  // namespace
@@ -108,6 +123,22 @@ Batch SavedRun::rows(const std::string& split, int64_t first, int64_t end) const
       .to(device);
 }
 
+std::string SavedRun::description_file() const {
+  const fs::path own = description_path(directory);
+  std::error_code ignored;
+  if (fs::exists(own, ignored)) return own;
+  try {
+    const std::string first = data_files(data_path).front();
+    return fs::exists(first, ignored) ? first : "";
+  } catch (const Error&) {  // a pattern without files
+    return "";
+  }
+}
+
+std::filesystem::path description_path(const std::filesystem::path& run_directory) {
+  return run_directory / "description.h5";
+}
+
 torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n) {
   const DataShape& data = run.checkpoint.data;
   if (!run.model->conditional()) {
@@ -118,6 +149,9 @@ torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n
     return {};
   }
   if (text.empty() && data.classes > 0) return torch::arange(n).remainder(data.classes).to(run.device);
+  const std::vector<std::string> names = split(data.class_names, '\n');
+  if (const auto named = std::ranges::find(names, text); named != names.end())
+    return torch::full({n}, named - names.begin(), torch::kInt64).to(run.device);
   std::vector<float> values;
   for (const std::string& word : split(text, ',')) {
     float value = 0;
@@ -128,7 +162,7 @@ torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n
   const bool is_class = data.classes > 0 && values.size() == 1 && values[0] == std::floor(values[0]) &&
                         values[0] >= 0 && values[0] < static_cast<float>(data.classes);
   if (is_class) return torch::full({n}, static_cast<int64_t>(values[0]), torch::kInt64).to(run.device);
-  if (data.classes > 0) usage_error("--label={}: expected a class from 0 to {}", text, data.classes - 1);
+  if (data.classes > 0) refuse_class(text, data.classes, names);
   if (static_cast<int64_t>(values.size()) != data.label_features)
     usage_error("--label={}: expected the {} values of a label with commas between", text,
                 data.label_features);
@@ -147,6 +181,7 @@ SavedRun open_run(Communicator& comm, const std::string& directory, const std::s
   run.config = saved_config(run.checkpoint.config, directory);
   run.checkpoint.data.in_unit_interval = saved_in_unit_interval(*run.config, run.checkpoint);
   if (device.is_cuda() && run.config->train.exact) use_deterministic_kernels();
+  run.data_path = run.config->data.path;
   if (!data_path.empty()) {
     run.names_data = true;
     if (absolute_data_path(data_path) != run.config->data.path) run.config->data.validation_fraction = 0;
@@ -154,14 +189,14 @@ SavedRun open_run(Communicator& comm, const std::string& directory, const std::s
     run.config->data.requires_named = false;
     run.config->data.like = run.checkpoint.data;
   }
-  if (need == DataNeed::rows) {
+  if (need != DataNeed::none) {
     run.dataset = std::make_unique<Dataset>(run.config->data,
                                             Ranks{.compute_on_root = compute_on_root(comm), .share = {}});
     for (const std::string& note : run.dataset->notes()) log::info("{}", note);
   }
   run.model = build(run);
   if (run.dataset) {
-    require_same_rows(run);
+    require_same_rows(run, need);
     transform_rows(*run.dataset, *run.model, *run.config);
   }
   return run;

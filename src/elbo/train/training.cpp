@@ -5,6 +5,7 @@
 #include "elbo/base/error.h"
 #include "elbo/eval/evaluate.h"
 #include "elbo/run/device.h"
+#include "elbo/run/saved_run.h"
 #include "elbo/train/train.h"
 
 namespace elbo {
@@ -48,7 +49,10 @@ Training::Training(const Environment& environment, RunConfig& config)
   loader_ = std::make_unique<Loader>(run_.dataset.split("train"), loader_options());
 
   const bool is_root = run_.world->rank() == 0;
-  if (is_root) prepare_run_directory(run_.plan, run_.lock);
+  if (is_root) {
+    prepare_run_directory(run_.plan, run_.lock);
+    run_.dataset.save_description(description_path(run_.plan.directory));
+  }
   metrics_ = std::make_unique<MetricsWriter>(run_.plan, is_root);
   checkpoints_ = std::make_unique<CheckpointManager>(run_.plan, is_root);
 }
