@@ -79,9 +79,9 @@ std::string json_of(const torch::Tensor& roll, int64_t lowest_key) {
     std::vector<std::string> pitches;
     for (int64_t key = 0; key < pressed.size(1); ++key)
       if (sounds[step][key]) pitches.push_back(std::to_string(lowest_key + key));
-    steps.push_back("[" + join(pitches, ", ") + "]");
+    steps.push_back(fmt::format("[{}]", join(pitches, ", ")));
   }
-  return "[" + join(steps, ", ") + "]";
+  return fmt::format("[{}]", join(steps, ", "));
 }
 
 class MusicWriter final : public CollectingWriter {

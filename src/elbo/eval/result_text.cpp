@@ -33,7 +33,8 @@ class TextWriter final : public CollectingWriter {
         add(all.values[output], !smiles && output > 0, lines);
     if (smiles)
       for (size_t row = 0; row < all.identities.size(); ++row)
-        if (!all.identities[row].name.empty()) lines[row] += "\t" + one_line(all.identities[row].name);
+        if (!all.identities[row].name.empty())
+          lines[row].append("\t").append(one_line(all.identities[row].name));
     std::string text;
     for (const std::string& line : lines) text += line + '\n';
     write_file(file().path, text);
@@ -46,7 +47,7 @@ class TextWriter final : public CollectingWriter {
         file().description.vocabulary.texts(values.reshape({-1, values.size(-1)}));
     for (size_t i = 0; i < texts.size(); ++i) {
       const bool first = i % static_cast<size_t>(each) == 0 && !has_left;
-      lines[i / static_cast<size_t>(each)] += (first ? "" : "\t") + one_line(texts[i]);
+      lines[i / static_cast<size_t>(each)].append(first ? "" : "\t").append(one_line(texts[i]));
     }
   }
 };
