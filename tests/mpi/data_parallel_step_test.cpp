@@ -210,7 +210,9 @@ class TwoLayers final : public Model {
   }
   std::optional<torch::Tensor> log_weights(const Batch&, int64_t, RandomGenerator&) override { return {}; }
   Latent encode(const Batch& batch) override { return {batch.x}; }
-  torch::Tensor decode(const torch::Tensor& z, const torch::Tensor&) override { return z; }
+  torch::Tensor decode_as(const torch::Tensor& z, const torch::Tensor&, const ElementChoice&) override {
+    return z;
+  }
   torch::Tensor prior_sample(int64_t n, const torch::Tensor&, RandomGenerator& noise) override {
     return noise.normal({n, features});
   }
