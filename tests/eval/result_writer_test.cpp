@@ -70,6 +70,20 @@ TEST_F(ResultWriterTest, ATableHasItsHeaderUnitsAndTexts) {
             "\"age, in years\",sex,at,label\n30,m,work,yes\n45,f,home,-1\n");
 }
 
+TEST_F(ResultWriterTest, WholeNumbersDatesAndTimesAreWrittenAsSuch) {
+  ResultFile file;
+  file.outputs = {{"x", {4}, true}};
+  file.shape.x = {4};
+  file.description.columns = {"children", "born", "seen", "at"};
+  file.description.number_forms = {{0, "whole"}, {1, "date"}, {2, "date_time"}, {3, "clock"}};
+  const ResultRows rows{.values = {torch::tensor({{1.7, 18262.2, 0.75, 9.5}, {-0.2, -0.9, -0.5, 30.0}})}};
+  EXPECT_EQ(
+      written(file, "w.csv", rows),
+      "children,born,seen,at\n2,2020-01-01,1970-01-01 18:00,09:30\n0,1969-12-31,1969-12-31 12:00,24:00\n");
+  file.outputs.front().is_mean = true;
+  EXPECT_THAT(written(file, "m.csv", rows), testing::HasSubstr("\n1.7,2020-01-01"));
+}
+
 TEST_F(ResultWriterTest, RowsHaveNumbersSplitsAndNames) {
   ResultFile file = table_file();
   file.outputs = {{"score", {}}, {"z", {2}}};

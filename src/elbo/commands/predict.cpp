@@ -202,13 +202,14 @@ void predict(const PredictOptions& options, const RunInUse& used) {
       continued_rows(used, plan, rows_asked(options.n, 16, options.output, source));
   std::vector<int64_t> several = data.x;
   if (options.paths > 1) several.insert(several.begin(), options.paths);
-  const RowsOut out{.outputs = {{"x", data.x, true}, {"prediction", several, true}, {"prefix", {}}},
-                    .rows = std::ssize(places),
-                    .main = 1,
-                    .source = &source,
-                    .places = places,
-                    .from_their_beginning = plan.steps == 0,
-                    .whole_rows = true};
+  const RowsOut out{
+      .outputs = {{"x", data.x, true}, {"prediction", several, true, how == Elements::mean}, {"prefix", {}}},
+      .rows = std::ssize(places),
+      .main = 1,
+      .source = &source,
+      .places = places,
+      .from_their_beginning = plan.steps == 0,
+      .whole_rows = true};
   write_rows(
       options.output, used, options.threads, out,
       [&](Model& model, int64_t microbatch, int64_t first, int64_t end) {

@@ -53,7 +53,7 @@ void reconstruct(const ReconstructOptions& options, const RunInUse& used) {
   const Elements how = options.draw.how(Elements::mean);
   require_known_sums(used, how, options.draw.elements);
   const std::vector<int64_t>& row = run.checkpoint.data.x;
-  RowsOut rows{.outputs = {{"x", row, true}, {"reconstruction", row, true}},
+  RowsOut rows{.outputs = {{"x", row, true}, {"reconstruction", row, true, how == Elements::mean}},
                .rows = rows_asked(options.n, 32, options.output, source),
                .main = 1,
                .source = &source};

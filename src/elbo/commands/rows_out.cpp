@@ -193,7 +193,7 @@ void write_decoded(const OutputOptions& options, const RunInUse& used, const std
                    RowsOut rows, const torch::Tensor& z, const torch::Tensor& label, const DrawOptions& draw,
                    Elements otherwise) {
   const Elements how = draw.how(otherwise);
-  rows.outputs = {{"x", used.run.checkpoint.data.x, true}};
+  rows.outputs = {{"x", used.run.checkpoint.data.x, true, how == Elements::mean}};
   rows.rows = z.size(0);
   if (label.defined() && used.run.model->conditional()) rows.label = label;
   write_rows(options, used, threads, rows, [&](Model& model, int64_t microbatch, int64_t first, int64_t end) {

@@ -68,7 +68,8 @@ void sample(const SampleOptions& options, const RunInUse& used) {
   const SavedRun& run = used.run;
   const torch::NoGradGuard no_grad;
   const Elements usual = usual_elements(run.checkpoint.data);
-  RowsOut rows{.outputs = {{"x", run.checkpoint.data.x, true}},
+  const Elements how = options.draw.how(usual);
+  RowsOut rows{.outputs = {{"x", run.checkpoint.data.x, true, how == Elements::mean}},
                .rows = options.n,
                .columns = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.n))))};
   if (options.vary != "none") {
@@ -77,7 +78,6 @@ void sample(const SampleOptions& options, const RunInUse& used) {
     const torch::Tensor z = variations(*run.model, varied_level(*run.model, options.vary), options.n, noise);
     return write_decoded(options.output, used, options.threads, rows, z, label, options.draw, usual);
   }
-  const Elements how = options.draw.how(usual);
   const torch::Tensor label = labels_for(run, options.label, options.n);
   if (label.defined()) rows.label = label;
   write_rows(options.output, used, options.threads, rows,

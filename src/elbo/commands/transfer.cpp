@@ -43,7 +43,10 @@ void transfer(const TransferOptions& options, const RunInUse& used) {
   const torch::Tensor label = labels_for(run, options.label, n);
   const Elements how = options.draw.how(Elements::mean);
   write_rows(options.output, used, options.threads,
-             {.outputs = {{"x", run.checkpoint.data.x, true}}, .rows = n, .source = &source, .label = label},
+             {.outputs = {{"x", run.checkpoint.data.x, true, how == Elements::mean}},
+              .rows = n,
+              .source = &source,
+              .label = label},
              [&](Model& model, int64_t microbatch, int64_t first, int64_t end) {
                RandomGenerator noise(options.draw.key("transfer").with(static_cast<uint64_t>(microbatch)),
                                      run.device);

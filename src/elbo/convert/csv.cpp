@@ -132,6 +132,8 @@ void convert_csv(const std::vector<std::string>& inputs, const Target& target, c
   if (const std::string categories = plan.categories(); !categories.empty() && options.window == 0)
     out.attribute("/", "one_hot_columns", categories);
   if (options.transform != "none") out.attribute("/", "transform", options.transform);
+  if (const std::string forms = plan.number_forms(); !forms.empty())
+    out.attribute("/", "number_forms", forms);
   for (const Feature& feature : plan.features())
     if (feature.meaning == Meaning::code) out.attribute("/features", plan.name_of(feature), feature.names);
   out.commit();

@@ -133,6 +133,23 @@ std::string CsvPlan::categories() const {
   return text;
 }
 
+std::string CsvPlan::number_forms() const {
+  std::vector<std::string> forms;
+  size_t place = 0;
+  for (const Feature& feature : features_) {
+    const bool whole = columns_[feature.column].in(feature.notation).whole;
+    const bool date = feature.notation == Notation::day_first || feature.notation == Notation::month_first;
+    const char* const form = feature.meaning != Meaning::number    ? ""
+                             : date                                ? (whole ? "date" : "date_time")
+                             : feature.notation == Notation::clock ? "clock"
+                             : whole                               ? "whole"
+                                                                   : "";
+    if (*form != '\0') forms.push_back(fmt::format("{}:{}", place, form));
+    place += feature.width();
+  }
+  return join(forms, ",");
+}
+
 std::vector<bool> CsvPlan::numeric() const {
   std::vector<bool> result;
   for (const Feature& feature : features_)

@@ -60,6 +60,8 @@ class CsvPlan {
   std::vector<std::string> feature_names() const;
   // "4:3,7:2": the columns of one-hot features, as the first one and their number.
   std::string categories() const;
+  // "0:whole,3:date": features that are whole numbers, dates or times (data/description.h).
+  std::string number_forms() const;
   std::vector<bool> numeric() const;  // for each feature, whether it is a number and not a category
 
   // Reads all files and calls `take` for every row, with its lines and the split that the file's name gives.

@@ -13,7 +13,8 @@ namespace elbo {
 namespace {
 
 // What belongs to a description: attributes of the root group, and datasets or groups in it.
-constexpr std::array text_attributes{"kind", "tokens", "one_hot_columns", "transform", "form"};
+constexpr std::array text_attributes{"kind",         "tokens",    "one_hot_columns",
+                                     "number_forms", "transform", "form"};
 constexpr std::array number_attributes{"rate", "frame", "hop", "lowest_key"};
 constexpr std::array objects{"/features", "/standardization", "/vocabulary", "/merges", "/items"};
 
@@ -43,6 +44,19 @@ std::vector<std::pair<int64_t, int64_t>> blocks_of(const std::string& text) {
     blocks.push_back(numbers);
   }
   return blocks;
+}
+
+// "0:whole,3:date".
+std::map<int64_t, std::string> forms_of(const std::string& text) {
+  std::map<int64_t, std::string> forms;
+  for (const std::string& form : split(text, ',')) {
+    const size_t colon = form.find(':');
+    int64_t column = 0;
+    const auto [end, error] =
+        std::from_chars(form.data(), form.data() + std::min(colon, form.size()), column);
+    if (error == std::errc() && colon != std::string::npos) forms[column] = form.substr(colon + 1);
+  }
+  return forms;
 }
 
 void read_columns(const DataFile& file, DataDescription& description) {
@@ -82,6 +96,7 @@ DataDescription describe_data(const DataFile& file) {
   DataDescription description;
   read_columns(file, description);
   description.one_hot = blocks_of(text("one_hot_columns"));
+  description.number_forms = forms_of(text("number_forms"));
   if (hdf5::exists(file.handle(), "/standardization/mean")) {
     const auto read = [&](const char* path) {
       return hdf5::read_tensor(hdf5::open_dataset(file.handle(), path)).to(torch::kFloat64);

@@ -27,8 +27,11 @@ struct DataDescription {
   std::map<std::string, std::vector<std::string>> categories;  // texts of the codes in a column
   std::vector<std::pair<int64_t, int64_t>> one_hot;            // first column and number of columns
   torch::Tensor mean{}, scale{};  // (features) float64: x = (table - mean) / scale
-  std::string change = "none";    // what numbers are: none | log_returns | differences, from line to line
-  Vocabulary vocabulary{};        // empty if rows are not tokens
+  // How the numbers of a column are written where they are not any real numbers: whole, date (days since
+  // 1970-01-01), date_time, clock (hours).
+  std::map<int64_t, std::string> number_forms;
+  std::string change = "none";  // what numbers are: none | log_returns | differences, from line to line
+  Vocabulary vocabulary{};      // empty if rows are not tokens
   SoundForm sound{};
   int64_t lowest_key = -1;  // MIDI number of the first feature of piano rolls; -1: rows are not such
 

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 namespace elbo {
@@ -19,16 +20,41 @@ DataColumn one_hot_column(const std::vector<std::string>& names, int64_t first, 
   return column;
 }
 
+// Of seconds from 0 to a day.
+std::string clock_text(int64_t seconds) {
+  const int64_t minutes = seconds / 60;
+  const std::string text = fmt::format("{:02}:{:02}", minutes / 60, minutes % 60);
+  return seconds % 60 == 0 ? text : fmt::format("{}:{:02}", text, seconds % 60);
+}
+
+std::string date_text(int64_t days) {
+  const std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(days))};
+  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                     static_cast<unsigned>(date.day()));
+}
+
+std::string formed(double value, const std::string& form, bool is_mean) {
+  constexpr double most = 1e7;  // days or hours that can be written
+  if (form == "whole" && !is_mean) return fmt::format("{:.0f}", std::round(value) + 0.0);
+  if (form.empty() || form == "whole" || std::abs(value) > most) return number_text(value);
+  constexpr int64_t day = 86400;
+  if (form == "clock") return clock_text(std::clamp<int64_t>(std::llround(value * 3600), 0, day));
+  if (form == "date") return date_text(std::llround(value));
+  const int64_t seconds = std::llround(value * 1440) * 60;  // float32 has no seconds of dates
+  const int64_t days = (seconds - (seconds % day + day) % day) / day;
+  return fmt::format("{} {}", date_text(days), clock_text(seconds - days * day));
+}
+
 }  // namespace
 
 std::string number_text(double value) {
   return std::isnan(value) ? "" : fmt::format("{}", static_cast<float>(value));
 }
 
-std::string DataColumn::text(const double* values) const {
+std::string DataColumn::text(const double* values, bool is_mean) const {
   const double* const begin = values + first;
-  if (texts.empty()) return number_text(*begin);
   if (std::isnan(*begin)) return "";
+  if (texts.empty()) return formed(*begin, form, is_mean);
   const double last = static_cast<double>(texts.size()) - 1;
   const auto place =
       count > 1 ? std::max_element(begin, begin + count) - begin : std::lround(std::clamp(*begin, 0.0, last));
@@ -49,6 +75,9 @@ std::vector<DataColumn> columns_of(const DataDescription& description, int64_t f
       columns.push_back({.name = name, .first = feature});
       if (const auto texts = description.categories.find(name); texts != description.categories.end())
         columns.back().texts = texts->second;
+      const auto form = description.number_forms.find(feature);
+      if (form != description.number_forms.end() && description.change == "none")
+        columns.back().form = form->second;
     }
     feature += columns.back().count;
   }

@@ -14,8 +14,10 @@ struct DataColumn {
   std::string name;
   int64_t first = 0, count = 1;      // features: one, or as many as a one-hot category has
   std::vector<std::string> texts{};  // of categories; empty for numbers
-  // What the features of a row or step say, from values[first] on; "" for a missing value.
-  std::string text(const double* values) const;
+  std::string form{};                // of numbers (data/description.h); "": any real numbers
+  // What the features of a row or step say, from values[first] on; "" for a missing value. A mean of whole
+  // numbers keeps its decimals.
+  std::string text(const double* values, bool is_mean = false) const;
 };
 
 // Of rows with this number of features, if the data set names them; else none.

@@ -18,6 +18,7 @@ namespace {
 struct OutputColumns {
   int64_t paths = 1, steps = 1, features = 1;
   bool is_text = false;  // tokens
+  bool is_mean = false;
   bool in_units = false;
   std::vector<DataColumn> columns{};
 };
@@ -70,7 +71,7 @@ class TableWriter final : public ResultWriter {
  private:
   OutputColumns plan_of(const RowOutput& output) const {
     std::vector<int64_t> shape = output.shape;
-    OutputColumns plan;
+    OutputColumns plan{.is_mean = output.is_mean};
     const bool several = output.is_data && shape.size() > file_.shape.x.size();
     if (several) {
       plan.paths = shape.front();
@@ -151,7 +152,7 @@ class TableWriter final : public ResultWriter {
     if (plan.is_text) return add(texts[static_cast<size_t>(place)]);
     const auto* data =
         values.const_data_ptr<double>() + (place * plan.steps + (plan.steps > 1 ? step : 0)) * plan.features;
-    for (const DataColumn& column : plan.columns) add(column.text(data));
+    for (const DataColumn& column : plan.columns) add(column.text(data, plan.is_mean));
   }
 
   void add_label(const ResultRows& rows, int64_t row) {

@@ -21,6 +21,7 @@ struct RowOutput {
   // A row of the data set, or several of them along the first dimension: it has the columns, units and texts
   // of the data set.
   bool is_data = false;
+  bool is_mean = false;  // of p(x|z): whole numbers have decimals
 };
 
 struct ResultRows {
