@@ -156,8 +156,10 @@ torch::Tensor predicted(Model& model, const Beginnings& beginnings, int64_t path
       RandomGenerator noise(key.with(static_cast<uint64_t>(length)).with(static_cast<uint64_t>(path)),
                             x.device());
       choice.noise = &noise;
-      const auto continued = model.continue_from(rows, {.prefix_length = length, .elements = choice}, noise);
-      result.select(1, path).index_copy_(0, chosen, *continued);
+      const torch::Tensor continued =
+          model.continue_from(rows, {.prefix_length = length, .elements = choice}, noise)
+              .value_or(torch::Tensor());
+      result.select(1, path).index_copy_(0, chosen, continued);
     }
   }
   return result;

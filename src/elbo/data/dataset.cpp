@@ -97,7 +97,7 @@ struct Dataset::State {
     shape.axes = paths.axes;
     shape.kind = kind_of_rows(file, options);
     if (!paths.axes.empty()) shape.kind = are_of_volumes(paths.axes) ? "volume" : "image";
-    if (shape.kind.empty() && options.like && is_like(row)) shape.kind = options.like->kind;
+    if (shape.kind.empty() && options.like && is_like(row, *options.like)) shape.kind = options.like->kind;
     if (shape.kind.empty()) {
       const bool images = row.size() == 3;
       shape.kind = images ? "image" : row.size() == 1 ? "tabular" : "";
@@ -114,8 +114,7 @@ struct Dataset::State {
   }
 
   // A row of a run, or of sequences perhaps another number of steps.
-  bool is_like(std::vector<int64_t> row) const {
-    const DataShape& like = *options.like;
+  static bool is_like(std::vector<int64_t> row, const DataShape& like) {
     const bool steps = like.kind == "sequence" || like.kind == "video" || like.kind == "tokens";
     if (steps && row.size() == like.x.size()) row.front() = like.x.front();
     return row == like.x;

@@ -86,7 +86,7 @@ std::vector<DataColumn> columns_of(const DataDescription& description, int64_t f
 
 torch::Tensor in_units_of_table(const DataDescription& description, const torch::Tensor& x,
                                 const torch::Tensor& before) {
-  const torch::Tensor table = description.unstandardized(x.to(torch::kFloat64));
+  torch::Tensor table = description.unstandardized(x.to(torch::kFloat64));
   if (description.change == "none" || std::ssize(description.columns) != x.size(-1)) return table;
   const bool returns = description.change == "log_returns";
   torch::Tensor levels = returns ? table.cumsum(-2).exp() : table.cumsum(-2);
