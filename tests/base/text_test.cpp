@@ -7,6 +7,26 @@
 namespace elbo {
 namespace {
 
+TEST(Text, IsPrintableWithoutControlCharacters) {
+  EXPECT_EQ(printable("plain, Grüße, 数字"), "plain, Grüße, 数字");
+  EXPECT_EQ(printable("a\x1b[2J\nb\x7f"), "a\\x1b[2J\\x0ab\\x7f");
+  EXPECT_EQ(printable("m\xfcnchen"), "m\\xfcnchen") << "Latin-1";
+  EXPECT_EQ(printable("\xc2\x9b"
+                      "2J"),
+            "\\xc2\\x9b"
+            "2J")
+      << "a control character of Latin-1";
+  EXPECT_EQ(printable("\xe2\x80\xae"), "\\xe2\\x80\\xae") << "turns the direction of text";
+  EXPECT_EQ(printable("\xc0\x8a\xf8\xe2\x82"), "\\xc0\\x8a\\xf8\\xe2\\x82")
+      << "overlong, too long, cut short";
+  EXPECT_EQ(printable("a\nb\t", "\n"), "a\nb\\x09");
+}
+
+TEST(Text, IsShortenedInItsMiddle) {
+  EXPECT_EQ(shortened("abc", 3), "abc");
+  EXPECT_EQ(shortened("0123456789", 6), "0123 … 89");
+}
+
 TEST(Hanging, WrapsTheTextBesideItsLabel) {
   EXPECT_EQ(hanging("--n=1", "one two three", 8, 16), "--n=1   one two\n        three\n");
   EXPECT_EQ(hanging("--number=1", "one", 8, 16), "--number=1\n        one\n");

@@ -9,6 +9,8 @@
 #include <mutex>
 #include <string>
 
+#include "elbo/base/text.h"
+
 namespace elbo::log {
 namespace {
 
@@ -39,10 +41,16 @@ std::string time_stamp() {
   return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S ", &local)};
 }
 
+// What a message quotes is not trusted: it stays one line, of bounded length, without control characters.
+std::string one_line(std::string_view text) {
+  constexpr size_t most_bytes = 4000;
+  return printable(shortened(text, most_bytes));
+}
+
 // Ends the progress line, if there is one. The caller holds the mutex.
 void put_line(State& s, const std::string& line) {
   if (!s.enabled) return;
-  put(fmt::format("{}{}\n", s.line_open ? "\r\033[K" : "", line));
+  put(fmt::format("{}{}\n", s.line_open ? "\r\033[K" : "", one_line(line)));
   s.line_open = false;
 }
 
@@ -70,8 +78,8 @@ void progress(std::string_view line, double interval, bool last) {
   const double elapsed = std::chrono::duration<double>(now - s.last_progress).count();
   if (!last && elapsed < (s.terminal ? 0.1 : interval)) return;
   s.last_progress = now;
-  put(s.terminal ? fmt::format("\r\033[K{}{}", line, last ? "\n" : "")
-                 : fmt::format("{}{}\n", time_stamp(), line));
+  put(s.terminal ? fmt::format("\r\033[K{}{}", one_line(line), last ? "\n" : "")
+                 : fmt::format("{}{}\n", time_stamp(), one_line(line)));
   s.line_open = s.terminal && !last;
 }
 

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
+#include <utility>
 
 namespace elbo {
 namespace {
@@ -32,6 +33,32 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 size_t characters(std::string_view text) {
   return static_cast<size_t>(
       std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80; }));
+}
+
+uint32_t byte_at(std::string_view text, size_t i) { return static_cast<unsigned char>(text[i]); }
+
+// The bytes of the character of UTF-8 that `text` begins with, and its number; 0 bytes if it begins with
+// none.
+std::pair<size_t, uint32_t> first_character(std::string_view text) {
+  const uint32_t lead = byte_at(text, 0);
+  if (lead < 0x80U) return {1, lead};
+  const size_t bytes = lead >= 0xF0U ? 4 : lead >= 0xE0U ? 3 : 2;
+  if (lead < 0xC2U || lead > 0xF4U || text.size() < bytes) return {0, 0};
+  uint32_t number = lead & (0xFFU >> (bytes + 1));
+  for (size_t i = 1; i < bytes; ++i) {
+    if ((byte_at(text, i) & 0xC0U) != 0x80U) return {0, 0};
+    number = (number << 6U) | (byte_at(text, i) & 0x3FU);
+  }
+  const bool overlong = (bytes == 3 && number < 0x800U) || (bytes == 4 && number < 0x10000U);
+  const bool surrogate = number >= 0xD800U && number <= 0xDFFFU;
+  return overlong || surrogate || number > 0x10FFFFU ? std::pair<size_t, uint32_t>{0, 0}
+                                                     : std::pair{bytes, number};
+}
+
+// Controls of ASCII and Latin-1, ends of lines of Unicode, and what turns the direction of text.
+bool is_control(uint32_t number) {
+  return number < 0x20U || (number >= 0x7FU && number < 0xA0U) || number == 0x2028U || number == 0x2029U ||
+         (number >= 0x202AU && number <= 0x202EU) || (number >= 0x2066U && number <= 0x2069U);
 }
 
 }  // namespace
@@ -79,6 +106,27 @@ std::string lower_case(std::string text) {
   for (char& c : text)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   return text;
+}
+
+std::string printable(std::string_view text, std::string_view kept) {
+  std::string result;
+  result.reserve(text.size());
+  while (!text.empty()) {
+    const auto [bytes, number] = first_character(text);
+    const std::string_view piece = text.substr(0, std::max<size_t>(bytes, 1));
+    if (bytes > 0 && (!is_control(number) || kept.find(piece) != std::string_view::npos)) {
+      result += piece;
+    } else {
+      for (size_t i = 0; i < piece.size(); ++i) result += fmt::format("\\x{:02x}", byte_at(piece, i));
+    }
+    text.remove_prefix(piece.size());
+  }
+  return result;
+}
+
+std::string shortened(std::string_view text, size_t bytes) {
+  if (text.size() <= bytes) return std::string(text);
+  return fmt::format("{} … {}", text.substr(0, bytes * 2 / 3), text.substr(text.size() - bytes / 3));
 }
 
 std::string trim(std::string_view text) {

@@ -23,6 +23,13 @@ std::string lower_case(std::string text);                // ASCII only
 // A field of a table of separated values (RFC 4180): quoted where it has to be.
 std::string as_field(const std::string& text, char separator);
 
+// `text` as a terminal may show it: control characters and bytes that are not UTF-8 are written as \x1b.
+// Names and texts of files and command lines are not trusted. kept: control characters that stay.
+std::string printable(std::string_view text, std::string_view kept = "");
+
+// `text` up to `bytes` bytes; of a longer one its two ends.
+std::string shortened(std::string_view text, size_t bytes);
+
 // Characters in a line of the terminal: COLUMNS if it is set, else the terminal's width, else 80.
 size_t terminal_columns();
 

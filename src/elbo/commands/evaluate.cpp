@@ -1,11 +1,10 @@
 #include "elbo/eval/evaluate.h"
 
-#include <fmt/format.h>
-
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "elbo/base/file.h"
+#include "elbo/base/print.h"
 #include "elbo/commands/saved_run_command.h"
 #include "elbo/eval/output.h"
 #include "elbo/run/device.h"
@@ -63,9 +62,9 @@ ordered_json to_json(const SavedRun& run, const Evaluation& evaluation) {
 void print_table(const ordered_json& json) {
   for (const auto& [name, value] : json.items())
     if (value.is_number_float())
-      fmt::print("{:<19}{:.4f}\n", name, value.get<double>());
+      print_escaped("{:<19}{:.4f}\n", name, value.get<double>());
     else if (!value.is_null() && !value.is_array())
-      fmt::print("{:<19}{}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
+      print_escaped("{:<19}{}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
 }
 
 void evaluate_run(const EvaluateRunOptions& options, const RunInUse& used) {

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "elbo/base/file.h"
+#include "elbo/base/print.h"
 #include "elbo/base/text.h"
 #include "elbo/comm/self.h"
 #include "elbo/commands/command.h"
@@ -26,39 +27,39 @@ namespace {
 
 void inspect_checkpoint(const fs::path& path) {
   const Checkpoint checkpoint = read_checkpoint(path);
-  fmt::print("checkpoint {}\nstep         {}\nfingerprint  {}\nwritten by   {} rank{}\ndata set     {}\n",
-             path.string(), checkpoint.step, checkpoint.fingerprint, checkpoint.world_size,
-             checkpoint.world_size == 1 ? "" : "s", checkpoint.dataset_fingerprint);
+  print_escaped("checkpoint {}\nstep         {}\nfingerprint  {}\nwritten by   {} rank{}\ndata set     {}\n",
+                path.string(), checkpoint.step, checkpoint.fingerprint, checkpoint.world_size,
+                checkpoint.world_size == 1 ? "" : "s", checkpoint.dataset_fingerprint);
   if (checkpoint.best_loss) {
     const bool by_rank = saved_config(checkpoint.config, path.string())->evaluate.best == "ndcg_100";
-    fmt::print("best         validation {} {:.4f} at step {}\n", by_rank ? "NDCG" : "loss",
-               by_rank ? -*checkpoint.best_loss : *checkpoint.best_loss, checkpoint.best_step);
+    print_escaped("best         validation {} {:.4f} at step {}\n", by_rank ? "NDCG" : "loss",
+                  by_rank ? -*checkpoint.best_loss : *checkpoint.best_loss, checkpoint.best_step);
   }
   int64_t elements = 0;
-  fmt::print("\nparameters\n");
+  print_escaped("\nparameters\n");
   for (const auto& [name, tensor] : checkpoint.parameters) {
-    fmt::print("  {:<40} {}\n", name, shape_text(tensor.sizes()));
+    print_escaped("  {:<40} {}\n", name, shape_text(tensor.sizes()));
     elements += tensor.numel();
   }
   for (const auto& [name, tensor] : checkpoint.buffers)
-    fmt::print("  {:<40} {} (buffer)\n", name, shape_text(tensor.sizes()));
-  fmt::print("  {} numbers in all\n\nconfiguration\n{}", elements, checkpoint.config);
+    print_escaped("  {:<40} {} (buffer)\n", name, shape_text(tensor.sizes()));
+  print_escaped("  {} numbers in all\n\nconfiguration\n{}", elements, Lines{checkpoint.config});
 }
 
 void inspect_run(const fs::path& directory) {
   const std::vector<int64_t> steps = checkpoint_steps(directory);
   if (!fs::exists(directory / "run.ini"))
     usage_error("{}: is not the folder of a run: it has no run.ini", directory.string());
-  fmt::print("run {}\ncheckpoints  {}\n", directory.string(),
-             steps.empty() ? "none" : fmt::format("steps {}", fmt::join(steps, ", ")));
+  print_escaped("run {}\ncheckpoints  {}\n", directory.string(),
+                steps.empty() ? "none" : fmt::format("steps {}", fmt::join(steps, ", ")));
   const fs::path metrics = directory / "metrics.jsonl";
   if (fs::exists(metrics)) {
     const std::vector<std::string> lines = split(read_file(metrics), '\n');
-    if (!lines.empty()) fmt::print("last metrics {}\n", lines.back());
+    if (!lines.empty()) print_escaped("last metrics {}\n", lines.back());
   }
   if (fs::exists(directory / "evaluation.json"))
-    fmt::print("evaluation   {}\n", (directory / "evaluation.json").string());
-  fmt::print("\nconfiguration\n{}", read_file(directory / "run.ini"));
+    print_escaped("evaluation   {}\n", (directory / "evaluation.json").string());
+  print_escaped("\nconfiguration\n{}", Lines{read_file(directory / "run.ini")});
 }
 
 // Seconds to read some pieces spread over the dataset, as training will, and how many rows they were.
@@ -83,20 +84,20 @@ void print_values(const DataFile& file, const std::string& dataset) {
   try {
     survey = profile_values(file, dataset);
     for (const std::string& sentence : file.unwritten_rows(dataset))
-      fmt::print("  UNWRITTEN  {}\n", sentence);
+      print_escaped("  UNWRITTEN  {}\n", sentence);
   } catch (const Error& error) {  // the rest of the file may be worth a look
-    fmt::print("  values     cannot be read: {}\n", error.what());
+    print_escaped("  values     cannot be read: {}\n", error.what());
     return;
   }
   if (!survey) return;
-  fmt::print("  values     {:.6g} to {:.6g}, mean {:.6g}, in a sample of {} rows\n", survey->lowest,
-             survey->highest, survey->mean, survey->rows);
+  print_escaped("  values     {:.6g} to {:.6g}, mean {:.6g}, in a sample of {} rows\n", survey->lowest,
+                survey->highest, survey->mean, survey->rows);
   if (survey->not_finite > 0)
-    fmt::print("  NOT FINITE {} values of the sample are infinite: training refuses them\n",
-               survey->not_finite);
+    print_escaped("  NOT FINITE {} values of the sample are infinite: training refuses them\n",
+                  survey->not_finite);
   const auto has_missing = [](const ColumnCount& column) { return column.missing > 0; };
   if (std::ranges::any_of(survey->missing, has_missing))
-    fmt::print(
+    print_escaped(
         "  MISSING    {} in the sample: training refuses them, or learns without them with "
         "data.missing=mask\n",
         describe_missing(survey->missing));
@@ -107,9 +108,9 @@ void print_storage(const DataFile& file, const std::string& path) {
   const int64_t bytes = c10::multiply_integers(info.shape) * static_cast<int64_t>(info.type_size);
   std::string filters;
   for (const hdf5::DatasetInfo::FilterInfo& filter : info.filters) filters += ", " + filter.name;
-  fmt::print("\n{}\n  shape      {} {}, {}\n  layout     {}{}\n", path, shape_text(info.shape),
-             info.type_name, human_bytes(static_cast<double>(bytes)),
-             info.chunk.empty() ? "contiguous" : "chunks of " + shape_text(info.chunk), filters);
+  print_escaped("\n{}\n  shape      {} {}, {}\n  layout     {}{}\n", path, shape_text(info.shape),
+                info.type_name, human_bytes(static_cast<double>(bytes)),
+                info.chunk.empty() ? "contiguous" : "chunks of " + shape_text(info.chunk), filters);
 }
 
 void inspect_sparse_split(const DataFile& file, const Dataset& dataset, const std::string& split) {
@@ -119,7 +120,7 @@ void inspect_sparse_split(const DataFile& file, const Dataset& dataset, const st
     if (hdf5::exists(file.handle(), path)) print_storage(file, path);
   }
   const auto [seconds, read] = time_reading(rows);
-  fmt::print(
+  print_escaped(
       "  sparse     {} rows of {} columns, {} a row as stored\n  read       {}\n  read cost  {:.0f} rows/s "
       "here\n",
       rows.rows(), dataset.shape().features(), human_bytes(static_cast<double>(rows.bytes_per_row())),
@@ -136,25 +137,25 @@ void inspect_split(const DataFile& file, const Dataset& dataset, const std::stri
   const auto [seconds, read] = time_reading(rows);
   const double rate = static_cast<double>(read) / seconds;
   const double row_bytes = static_cast<double>(info.row_elements()) * static_cast<double>(info.type_size);
-  fmt::print("  read       {}\n  read cost  {:.0f} rows/s here ({}/s), {} for all rows\n",
-             rows.access_method(), rate, human_bytes(rate * row_bytes),
-             human_duration(static_cast<double>(info.shape.front()) / rate));
+  print_escaped("  read       {}\n  read cost  {:.0f} rows/s here ({}/s), {} for all rows\n",
+                rows.access_method(), rate, human_bytes(rate * row_bytes),
+                human_duration(static_cast<double>(info.shape.front()) / rate));
   constexpr int64_t usual_batch = 128;
   const std::string window = human_bytes(static_cast<double>(dataset.shuffle_buffer_bytes()));
   if (rows.rows() * rows.bytes_per_row() <= dataset.shuffle_buffer_bytes()) {
-    fmt::print("  shuffle    whole: it fits the window of {}\n", window);
+    print_escaped("  shuffle    whole: it fits the window of {}\n", window);
   } else {
-    fmt::print("  shuffle    in windows of {} (data.shuffle_buffer_bytes)\n", window);
+    print_escaped("  shuffle    in windows of {} (data.shuffle_buffer_bytes)\n", window);
     if (const auto order = profile_shuffle(rows, dataset.shuffle_buffer_bytes(), usual_batch))
-      fmt::print(
+      print_escaped(
           "  its price  {:.2f} bytes read for each one used; rows of a batch of {} come from one chunk "
           "{:.1f} times "
           "as often as in a perfect shuffle\n",
           order->bytes_read, usual_batch, order->same_chunk);
   }
   const std::string repack = repack_line(file.path(), path, info, rows.access_method());
-  fmt::print("  advice     {}\n",
-             repack.empty() ? "none: the layout suits training" : "rewrite it: " + repack);
+  print_escaped("  advice     {}\n",
+                repack.empty() ? "none: the layout suits training" : "rewrite it: " + repack);
   const std::string label = "/" + split + "/label";
   if (!hdf5::exists(file.handle(), label)) return;
   print_storage(file, label);
@@ -164,8 +165,8 @@ void inspect_split(const DataFile& file, const Dataset& dataset, const std::stri
 // What `elbo train FILE` would do with it.
 void print_choices(const Dataset& dataset) {
   if (!dataset.has("train")) return;
-  fmt::print("\nelbo train with nothing but this file would take\n{}",
-             as_ini(auto_config(*make_self_communicator(), dataset)));
+  print_escaped("\nelbo train with nothing but this file would take\n{}",
+                Lines{as_ini(auto_config(*make_self_communicator(), dataset))});
 }
 
 void inspect_data(const std::string& path) {
@@ -174,13 +175,13 @@ void inspect_data(const std::string& path) {
   options.tolerates_missing = true;
   const Dataset dataset(options);
   const DataFile file(path);
-  fmt::print("data set {}\n", path);
+  print_escaped("data set {}\n", path);
   for (const char* name : {"name", "kind", "source", "license"})
     if (const std::string value = dataset.attribute(name); !value.empty())
-      fmt::print("{:<12} {}\n", name, value);
-  fmt::print("row          {}\n", shape_text(dataset.shape().x));
-  if (dataset.shape().classes > 0) fmt::print("classes      {}\n", dataset.shape().classes);
-  fmt::print("fingerprint  {}\n", dataset.fingerprint());
+      print_escaped("{:<12} {}\n", name, value);
+  print_escaped("row          {}\n", shape_text(dataset.shape().x));
+  if (dataset.shape().classes > 0) print_escaped("classes      {}\n", dataset.shape().classes);
+  print_escaped("fingerprint  {}\n", dataset.fingerprint());
   for (const std::string& split : dataset.splits()) inspect_split(file, dataset, split);
   print_choices(dataset);
 }
@@ -192,41 +193,47 @@ void print_meaning(const std::string& path) {
   options.tolerates_missing = true;
   try {
     const Dataset dataset(options);
-    fmt::print("\nmeaning\n");
-    for (const std::string& note : dataset.notes()) fmt::print("  {}\n", note);
+    print_escaped("\nmeaning\n");
+    for (const std::string& note : dataset.notes()) print_escaped("  {}\n", note);
     for (const std::string& split : dataset.splits())
-      fmt::print("  {} rows of {} in the {} split\n", dataset.split(split).rows(),
-                 shape_text(dataset.shape().x), split);
+      print_escaped("  {} rows of {} in the {} split\n", dataset.split(split).rows(),
+                    shape_text(dataset.shape().x), split);
     print_choices(dataset);
   } catch (const Error& error) {
-    fmt::print("\nelbo train needs the option --data.x=PATH, or another file: {}\n", error.what());
+    print_escaped("\nelbo train needs the option --data.x=PATH, or another file: {}\n", error.what());
   }
 }
 
 // A file of any other layout: its datasets, and how to name them.
 void inspect_layout(const std::string& path) {
   const DataFile file(path);
-  fmt::print("HDF5 file {}\n", path);
+  print_escaped("HDF5 file {}\n", path);
   // Several links may lead to an object; a group may hold itself.
   std::set<std::pair<uint64_t, uint64_t>> seen{hdf5::identity(file.handle(), "/")};
-  const std::function<void(const std::string&)> walk = [&](const std::string& group) {
+  constexpr int deepest = 100;  // groups inside of one another
+  const std::function<void(const std::string&, int)> walk = [&](const std::string& group, int depth) {
+    if (depth > deepest) {
+      print_escaped("\n{}\n  TOO DEEP   in more than {} groups; what is inside is not shown\n",
+                    shortened(group, 200), deepest);
+      return;
+    }
     // Its file stays open, also another one than this: identities hold as long.
     const hdf5::Handle opened = hdf5::open_group(file.handle(), group);
     for (const std::string& name : hdf5::list(file.handle(), group)) {
       const std::string inner = (group == "/" ? "" : group) + "/" + name;
       if (hdf5::leads_nowhere(file.handle(), inner)) {
-        fmt::print("\n{}\n  BROKEN     a link whose target cannot be reached\n", inner);
+        print_escaped("\n{}\n  BROKEN     a link whose target cannot be reached\n", inner);
       } else if (!seen.insert(hdf5::identity(file.handle(), inner)).second) {
         continue;
       } else if (hdf5::is_group(file.handle(), inner)) {
-        walk(inner);
+        walk(inner, depth + 1);
       } else {
         print_storage(file, inner);
         print_values(file, inner);
       }
     }
   };
-  walk("/");
+  walk("/", 0);
   print_meaning(path);
 }
 

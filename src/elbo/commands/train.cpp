@@ -6,6 +6,7 @@
 
 #include "elbo/base/file.h"
 #include "elbo/base/log.h"
+#include "elbo/base/print.h"
 #include "elbo/base/text.h"
 #include "elbo/commands/command.h"
 #include "elbo/data/data_files.h"
@@ -183,11 +184,11 @@ ExitCode train(const Environment& environment, const Words& words) {
   if (flags.resume) line.settings.emplace_back("run.resume", "auto");
   const Request request = read_request(environment, line);
   if (environment.rank() == 0 && !request.choices.empty())
-    fmt::print("# Decided from the data; these lines are a configuration to keep and change.\n{}\n",
-               as_ini(request.choices));
+    print_escaped("# Decided from the data; these lines are a configuration to keep and change.\n{}\n",
+                  Lines{as_ini(request.choices)});
   if (flags.check) {
     const OpenedRun run = open_run_to_train(environment, *request.config, OpenPurpose::check);
-    if (environment.rank() == 0) fmt::print("{}\n", describe(run.plan));
+    if (environment.rank() == 0) print_escaped("{}\n", Lines{describe(run.plan)});
     return ExitCode::ok;
   }
   RunConfig& config = *request.config;

@@ -1,8 +1,8 @@
-#include <fmt/format.h>
-
 #include <filesystem>
+#include <system_error>
 
-#include "elbo/base/log.h"
+#include "elbo/base/error.h"
+#include "elbo/base/print.h"
 #include "elbo/commands/command.h"
 #include "elbo/data/dataset.h"
 #include "elbo/hdf5/hdf5.h"
@@ -14,27 +14,43 @@ namespace {
 
 void verify_checkpoint(const fs::path& path) {
   const Checkpoint checkpoint = read_checkpoint(path);
-  fmt::print("{}: fingerprint {} step {}\n", path.string(), checkpoint.fingerprint, checkpoint.step);
+  print_escaped("{}: fingerprint {} step {}\n", path.string(), checkpoint.fingerprint, checkpoint.step);
 }
 
-// Every checkpoint is looked at, whatever the others are like.
-void verify_run(const fs::path& directory) {
-  const std::vector<int64_t> steps = checkpoint_steps(directory);
-  if (steps.empty())
-    usage_error("{}: holds no checkpoint; expected the folder of a run that elbo train has saved",
-                directory.string());
-  int64_t damaged = 0;
-  for (const int64_t step : steps) {
+struct Verified {
+  int64_t sound = 0, damaged = 0;
+};
+
+// Every checkpoint is looked at, whatever the others are like. Those that training removes meanwhile count as
+// neither.
+Verified verify_checkpoints(const fs::path& directory) {
+  Verified verified;
+  for (const int64_t step : checkpoint_steps(directory)) {
+    const fs::path path = checkpoint_path(directory, step);
     try {
-      verify_checkpoint(checkpoint_path(directory, step));
+      verify_checkpoint(path);
+      ++verified.sound;
     } catch (const Error& error) {
-      ++damaged;
-      fmt::print("{}\n", error.what());
+      std::error_code ignored;
+      if (!fs::exists(path, ignored)) continue;
+      ++verified.damaged;
+      print_escaped("{}\n", error.what());
     }
   }
-  if (damaged > 0)
+  return verified;
+}
+
+void verify_run(const fs::path& directory) {
+  Verified verified;
+  while (verified.sound + verified.damaged == 0) {
+    if (checkpoint_steps(directory).empty())
+      usage_error("{}: holds no checkpoint; expected the folder of a run that elbo train has saved",
+                  directory.string());
+    verified = verify_checkpoints(directory);
+  }
+  if (verified.damaged > 0)
     fail("{}: {} of {} checkpoints are damaged; remove them, training continues from the others",
-         directory.string(), damaged, steps.size());
+         directory.string(), verified.damaged, verified.sound + verified.damaged);
 }
 
 // A data set has no checksums but those of its filters: it is sound if every row can be read and is data.
@@ -45,9 +61,9 @@ void verify_data(const std::string& path) {
   for (const std::string& split : dataset.splits()) {
     const RowSource& rows = dataset.split(split);
     rows.read_all();
-    fmt::print("{}: {} of {} rows read\n", path, split, rows.rows());
+    print_escaped("{}: {} of {} rows read\n", path, split, rows.rows());
   }
-  fmt::print("{}: data fingerprint {}\n", path, dataset.fingerprint());
+  print_escaped("{}: data fingerprint {}\n", path, dataset.fingerprint());
 }
 
 ExitCode verify(const Environment& environment, const Words& words) {
