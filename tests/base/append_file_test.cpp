@@ -56,6 +56,29 @@ TEST_F(AppendFileTest, KeepsWhatDoesNotFitAndWritesItLater) {
   EXPECT_EQ(read_file(path_), "12345\n67890\nabcde\n");
 }
 
+TEST_F(AppendFileTest, IsMadeAgainWithAllTextWhereItsFolderWasDeleted) {
+  const std::filesystem::path folder = path_.parent_path() / "run_of_a_file";
+  std::filesystem::create_directories(folder);
+  AppendFile file(folder / "lines.txt");
+  EXPECT_EQ(file.append("one\n"), "");
+  std::filesystem::remove_all(folder);
+  EXPECT_EQ(file.append("two\n"), "");
+  EXPECT_EQ(read_file(folder / "lines.txt"), "one\ntwo\n");
+  std::filesystem::remove_all(folder);
+}
+
+TEST_F(AppendFileTest, WaitsBeforeItTriesAgainAndFlushDoesNot) {
+  AppendFile file(path_);
+  {
+    const FileSizeLimit full(2);
+    EXPECT_NE(file.append("123\n"), "");
+  }
+  EXPECT_NE(file.append("456\n"), "") << "no second has passed";
+  EXPECT_EQ(file.flush(), "");
+  EXPECT_EQ(file.append("789\n"), "");
+  EXPECT_EQ(read_file(path_), "123\n456\n789\n");
+}
+
 TEST_F(AppendFileTest, RefusesAFolder) { EXPECT_THROW(AppendFile(path_.parent_path()), Error); }
 
 }  // namespace
