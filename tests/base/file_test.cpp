@@ -1,6 +1,7 @@
 #include "elbo/base/file.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <fstream>
 
@@ -115,6 +116,13 @@ TEST_F(FileTest, AFolderThatCannotBeListedIsNoException) {
   EXPECT_FALSE(error);
   EXPECT_TRUE(entries_of(folder_ / "none", error).empty());
   EXPECT_TRUE(error);
+}
+
+TEST_F(FileTest, RefusesToReadAFifoOrADevice) {
+  const fs::path fifo = folder_ / "fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_THROW(require_readable_file(fifo), Error);
+  EXPECT_THROW(read_file("/dev/zero"), Error);
 }
 
 }  // namespace

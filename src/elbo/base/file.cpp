@@ -54,6 +54,11 @@ void AtomicFile::commit() {
   sync_path(folder_of(target_), O_RDONLY | O_DIRECTORY);
 }
 
+void AtomicFile::commit_as(const fs::path& target) {
+  target_ = target;
+  commit();
+}
+
 void write_file(const fs::path& path, std::string_view content) {
   AtomicFile file(path);
   errno = 0;
@@ -82,6 +87,10 @@ void require_readable_file(const fs::path& path) {
   if (status.type() == fs::file_type::directory)
     usage_error("{}: is a folder; expected a file", path.string());
   if (error) usage_error("{}: cannot be read: {}", path.string(), error.message());
+  // Reading a FIFO waits for ever, and a device has no end.
+  if (status.type() != fs::file_type::regular)
+    usage_error("{}: is a FIFO, a socket or a device; expected a file: write its content to one first",
+                path.string());
   if (::access(path.c_str(), R_OK) != 0)
     usage_error("{}: cannot be read: {}", path.string(), std::strerror(errno));
 }

@@ -19,6 +19,7 @@ class AtomicFile {
   const std::filesystem::path& temporary_path() const { return temporary_; }
   // Syncs the file, renames it to the target (replacing it) and syncs the folder. Throws Error.
   void commit();
+  void commit_as(const std::filesystem::path& target);  // the same, with another target of the same folder
 
  private:
   std::filesystem::path target_, temporary_;
