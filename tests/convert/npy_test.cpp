@@ -14,7 +14,7 @@ class NpyTest : public ConversionTest {
                          const std::string& elements, bool fortran = false, char version = 1) {
     std::string header = "{'descr': '" + description + "', 'fortran_order': " + (fortran ? "True" : "False") +
                          ", 'shape': " + shape + ", }\n";
-    std::string size{static_cast<char>(header.size()), 0};
+    std::string size{static_cast<char>(header.size()), static_cast<char>(header.size() >> 8)};
     if (version > 1) size += std::string(2, '\0');
     return "\x93NUMPY" + std::string{version, 0} + size + header + elements;
   }
@@ -105,6 +105,16 @@ TEST_F(NpyTest, WhatIsNotAnArrayOfNumbersIsRefused) {
               HasSubstr("the label of row 1 is -1"));
   EXPECT_THAT(refusal_of("npy", {write("j.npy", npy("|u1", "(2,)", "12"))}, {{"test_fraction", "0.01"}}),
               HasSubstr("too few"));
+}
+
+// With a regular expression, each character took a frame of the stack.
+TEST_F(NpyTest, AHeaderOfSixtyThousandCharactersIsNoProblem) {
+  const std::string blanks(60000, ' ');
+  EXPECT_EQ(read_all(npy("|u1", "(" + blanks + "2,)", "12")).numel(), 2);
+  EXPECT_THAT(refusal_of("npy", {write("a.npy", npy(blanks, "(2,)", "12"))}),
+              HasSubstr("holds elements of type"));
+  EXPECT_THAT(refusal_of("npy", {write("b.npy", npy("|u1", "(2" + blanks + "x)", "12"))}),
+              HasSubstr("its shape is"));
 }
 
 }  // namespace

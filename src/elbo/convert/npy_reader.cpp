@@ -12,7 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
-#include <regex>
+#include <string_view>
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
@@ -25,11 +25,28 @@ constexpr double largest_row = 1 << 30;
 constexpr int64_t npy_piece_bytes = int64_t{1024} * 1024;
 constexpr int64_t column_piece_bytes = int64_t{64} * 1024 * 1024;  // each piece reads from all columns
 
-std::string field(const std::string& header, const std::string& pattern, const std::string& name) {
-  std::smatch match;
-  if (!std::regex_search(header, match, std::regex(pattern)))
+// The value of a key in the header, a dictionary of Python: a text in quotes, (…), [, True or False. No
+// regular expression: those of the standard library call themselves for each character.
+std::string_view field(std::string_view header, std::string_view key, const std::string& name) {
+  const size_t at = header.find(fmt::format("'{}'", key));
+  const size_t colon = at == std::string_view::npos ? at : header.find_first_not_of(' ', at + key.size() + 2);
+  size_t begin = std::string_view::npos;
+  if (colon != std::string_view::npos && header[colon] == ':')
+    begin = header.find_first_not_of(' ', colon + 1);
+  if (begin == std::string_view::npos)
     usage_error("{}: is not a NumPy array: its header lacks descr, fortran_order or shape", name);
-  return match[1];
+  const std::string_view rest = header.substr(begin);
+  const char close = rest.front() == '(' ? ')' : rest.front();
+  if (close == '\'' || close == ')') return rest.substr(0, rest.find(close, 1) + 1);
+  return rest.substr(0, rest.front() == '[' ? 1 : rest.find_first_of(" ,}"));
+}
+
+std::string_view shape_field(std::string_view header, const std::string& name) {
+  const std::string_view shape = field(header, "shape", name);
+  if (shape.size() < 2 || shape.front() != '(' ||
+      shape.find_first_not_of("0123456789, ", 1) != shape.size() - 1)
+    usage_error("{}: is not a NumPy array: its shape is {}", name, shortened(shape, 100));
+  return shape.substr(1, shape.size() - 2);
 }
 
 std::FILE* temporary_file() {
@@ -80,10 +97,10 @@ void NpyReader::read_header() {
   if (length > longest_header) usage_error("{}: is damaged: it claims a header of {} bytes", name(), length);
   std::string header(length, '\0');
   read_bytes(header.data(), length);
-  read_type(field(header, "'descr' *: *('[^']*'|\\[)", name()));
-  columns_first_ = field(header, "'fortran_order' *: *(True|False)", name()) == "True";
+  read_type(std::string(field(header, "descr", name())));
+  columns_first_ = field(header, "fortran_order", name()) == "True";
   double row = static_cast<double>(size_);
-  for (const std::string& part : split(field(header, "'shape' *: *\\(([0-9, ]*)\\)", name()), ',')) {
+  for (const std::string& part : split(shape_field(header, name()), ',')) {
     if (part.empty()) continue;
     int64_t extent = 0;
     std::from_chars(part.data(), part.data() + part.size(), extent);
@@ -98,14 +115,20 @@ void NpyReader::read_header() {
 }
 
 void NpyReader::read_type(const std::string& description) {
-  std::smatch match;
-  if (!std::regex_match(description, match, std::regex("'([<>|=]?)([biuf])([1248])'")))
+  // In quotes: perhaps the order of bytes, the kind, the size.
+  const bool has_order =
+      description.size() == 5 && std::string_view("<>|=").find(description[1]) != std::string_view::npos;
+  const std::string type = has_order                 ? description.substr(2, 2)
+                           : description.size() == 4 ? description.substr(1, 2)
+                                                     : "";
+  if (type.empty() || description.front() != '\'' ||
+      std::string_view("biuf").find(type[0]) == std::string_view::npos ||
+      std::string_view("1248").find(type[1]) == std::string_view::npos)
     usage_error("{}: holds elements of type {}; expected numbers (bool, int8 … uint64, float16 … float64)",
-                name(), description == "[" ? "of records" : description);
-  kind_ = match[2].str()[0];
-  size_ = static_cast<size_t>(match[3].str()[0] - '0');
-  swapped_ = size_ > 1 && match[1] == ">";
-  const std::string type = match[2].str() + match[3].str();
+                name(), description == "[" ? "of records" : shortened(description, 100));
+  kind_ = type[0];
+  size_ = static_cast<size_t>(type[1] - '0');
+  swapped_ = size_ > 1 && description[1] == '>';
   if (type == "b1" || type == "u1") {
     type_ = torch::kUInt8;
   } else if (type == "i1") {
