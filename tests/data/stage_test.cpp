@@ -41,6 +41,26 @@ pid_t ended_process() {
   return child;
 }
 
+TEST_F(StageTest, ACopyIsUsedAgainUnlessItsContentHasChanged) {
+  const std::string staged = copy();
+  const auto before = fs::last_write_time(staged);
+  EXPECT_EQ(copy(), staged);
+  EXPECT_EQ(fs::last_write_time(staged), before);
+  std::fstream(staged, std::ios::in | std::ios::out | std::ios::binary) << "S";
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(copy(), staged);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("it is copied again"));
+  EXPECT_EQ(read_file(staged), "some bytes");
+}
+
+TEST_F(StageTest, ACopyIsPrivateAndOneThatOthersCanWriteIsNotUsed) {
+  const std::string staged = copy();
+  EXPECT_EQ(fs::status(staged).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  fs::permissions(staged, fs::perms::others_write, fs::perm_options::add);
+  EXPECT_EQ(copy(), staged);
+  EXPECT_EQ(fs::status(staged).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+}
+
 TEST_F(StageTest, CopiesAFileOnceAndRemovesIncompleteCopies) {
   const std::string staged = copy();
   EXPECT_EQ(read_file(staged), "some bytes");

@@ -1,6 +1,8 @@
 #include "elbo/data/stage.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
@@ -22,15 +25,31 @@
 namespace elbo {
 namespace fs = std::filesystem;
 
-struct Stage::Copy {
-  fs::path source, target;
-  uint64_t size;
-  std::unique_ptr<AtomicFile> file;
-  std::ifstream in;
-  std::ofstream out;
-  bool done = false;
+namespace {
 
-  Copy(const fs::path& from, const fs::path& folder) : source(fs::absolute(from).lexically_normal()) {
+constexpr size_t piece_bytes = 8 << 20;
+
+// Whether the file is this user's alone: nobody else can have put it there or changed it.
+bool is_private(const fs::path& path) {
+  struct stat about = {};
+  return ::lstat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode) && about.st_uid == ::geteuid() &&
+         (about.st_mode & mode_t{S_IWGRP | S_IWOTH}) == 0;
+}
+
+}  // namespace
+
+struct Stage::Copy {
+  fs::path source, folder;
+  std::string name;  // of the copy, up to its digest
+  uint64_t size;
+  std::ifstream in;
+  std::unique_ptr<Sha256> digest = std::make_unique<Sha256>();  // of the bytes read so far
+  fs::path found;                                               // the copy that is being verified
+  std::unique_ptr<AtomicFile> file;                             // the copy that is being made
+  std::ofstream out;
+  bool looked = false, done = false;
+
+  Copy(const fs::path& from, const fs::path& to) : source(fs::absolute(from).lexically_normal()), folder(to) {
     require_readable_file(source);
     std::error_code error;
     size = fs::file_size(source, error);
@@ -38,33 +57,70 @@ struct Stage::Copy {
     if (error) usage_error("{}: cannot be read: {}", source.string(), error.message());
     Sha256 hash;
     hash.update(fmt::format("{} {} {}", source.string(), size, changed.time_since_epoch().count()));
-    target = folder / fmt::format("elbo-{}{}", hash.hex().substr(0, 16), source.extension().string());
+    name = fmt::format("elbo-{}-", hash.hex().substr(0, 16));
   }
 
-  // Copies up to `limit` bytes; returns the number of bytes copied.
-  uint64_t copy(uint64_t limit) {
-    if (has_all(target)) {
-      done = true;
-      return 0;
-    }
-    if (!file) {
-      remove_stale_files();
-      file = std::make_unique<AtomicFile>(target);
-      in.open(source, std::ios::binary);
-      out.open(file->temporary_path(), std::ios::binary);
-    }
-    std::vector<char> piece(8 << 20);
-    uint64_t copied = 0;
-    while (copied < limit && in) {
+  fs::path target(const std::string& sha256) const {
+    return folder / fmt::format("{}{}{}", name, sha256.substr(0, 32), source.extension().string());
+  }
+
+  // Complete copies of the source, whatever they hold.
+  std::vector<fs::path> copies() const {
+    std::error_code error;
+    std::vector<fs::path> paths = entries_of(folder, error);
+    std::erase_if(paths, [&](const fs::path& path) {
+      const std::string file_name = path.filename();
+      return !file_name.starts_with(name) || file_name.find(".partial-") != std::string::npos;
+    });
+    return paths;
+  }
+
+  // Copies or verifies up to `limit` bytes; returns the number of bytes.
+  uint64_t advance(uint64_t limit) {
+    if (!std::exchange(looked, true)) begin();
+    std::vector<char> piece(piece_bytes);
+    uint64_t count = 0;
+    while (count < limit && in) {
       in.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+      digest->update(piece.data(), static_cast<size_t>(in.gcount()));
+      count += static_cast<uint64_t>(in.gcount());
+      if (!file) continue;
       out.write(piece.data(), in.gcount());
-      copied += static_cast<uint64_t>(in.gcount());
       if (!out)
         fail("data.stage={}: {} cannot be copied there ({}); free some space, or train without data.stage",
-             target.parent_path().string(), source.string(), std::strerror(errno));
+             folder.string(), source.string(), std::strerror(errno));
     }
-    if (!in) finish();
-    return copied;
+    if (!in) file ? finish() : finish_verification();
+    return count;
+  }
+
+  void begin() {
+    for (const fs::path& path : copies())
+      if (is_private(path) && has_all(path)) found = path;
+    found.empty() ? begin_copy() : open(found);
+  }
+
+  void open(const fs::path& path) {
+    in = std::ifstream(path, std::ios::binary);
+    digest = std::make_unique<Sha256>();
+  }
+
+  void finish_verification() {
+    done = found == target(digest->hex());
+    if (done) return;
+    log::warning("data.stage={}: {} is not the copy that was made of {}; it is copied again", folder.string(),
+                 found.filename().string(), source.string());
+    begin_copy();
+  }
+
+  void begin_copy() {
+    remove_stale_files();
+    for (const fs::path& path : copies()) remove_or_warn(path);
+    file = std::make_unique<AtomicFile>(folder / (name + "copy"));
+    open(source);
+    const mode_t before = ::umask(0077);
+    out.open(file->temporary_path(), std::ios::binary);
+    ::umask(before);
   }
 
   // Whether the file exists and has the size of the source.
@@ -76,26 +132,27 @@ struct Stage::Copy {
 
   // Removes temporary files of copies whose processes were killed.
   void remove_stale_files() const {
-    const std::string begin = target.filename().string() + ".partial-";
+    constexpr std::string_view mark = ".partial-";
     std::error_code error;
-    for (const fs::path& path : entries_of(target.parent_path(), error)) {
-      const std::string name = path.filename().string();
+    for (const fs::path& path : entries_of(folder, error)) {
+      const std::string file_name = path.filename().string();
+      const size_t at = file_name.rfind(mark);
+      if (!file_name.starts_with(name) || at == std::string::npos) continue;
       int process = 0;
-      if (name.starts_with(begin) &&
-          std::from_chars(name.data() + begin.size(), name.data() + name.size(), process).ec == std::errc() &&
+      const char* const number = file_name.data() + at + mark.size();
+      if (std::from_chars(number, file_name.data() + file_name.size(), process).ec == std::errc() &&
           process > 0 && ::kill(process, 0) != 0 && errno == ESRCH)
         remove_or_warn(path);
     }
-    if (error)
-      log::warning("data.stage={}: cannot be listed: {}", target.parent_path().string(), error.message());
+    if (error) log::warning("data.stage={}: cannot be listed: {}", folder.string(), error.message());
   }
 
   void finish() {
     out.close();
     if (!out || !has_all(file->temporary_path()))
-      fail("data.stage={}: {} changed or could not be read during the copy; start again",
-           target.parent_path().string(), source.string());
-    file->commit();
+      fail("data.stage={}: {} changed or could not be read during the copy; start again", folder.string(),
+           source.string());
+    file->commit_as(target(digest->hex()));
     done = true;
   }
 };
@@ -133,7 +190,7 @@ Stage::~Stage() = default;
 bool Stage::copy_some() {
   uint64_t left = uint64_t{1} << 30;
   for (const auto& copy : copies_) {
-    while (!copy->done && left > 0) left -= std::min(left, copy->copy(left));
+    while (!copy->done && left > 0) left -= std::min(left, copy->advance(left));
     if (left == 0) return true;
   }
   return false;
@@ -142,7 +199,14 @@ bool Stage::copy_some() {
 std::string Stage::path() const {
   std::vector<std::string> paths;
   paths.reserve(copies_.size());
-  for (const auto& copy : copies_) paths.push_back(copy->target.string());
+  for (const auto& copy : copies_) {
+    std::vector<fs::path> found = copy->copies();
+    std::erase_if(found, [](const fs::path& path) { return !is_private(path); });
+    if (found.size() != 1)
+      fail("data.stage={}: expected one copy of {} on {}, found {}", copy->folder.string(),
+           copy->source.string(), host_name(), found.size());
+    paths.push_back(found.front().string());
+  }
   return join(paths, ",");
 }
 

@@ -9,16 +9,17 @@ namespace elbo {
 class Stage {
  public:
   // path: as data.path. folder: must exist; may begin with an environment variable, $TMPDIR/elbo. The name of
-  // a copy is derived from the file's path, size and modification time, so the copy of an earlier run is used
-  // again unless the file has changed. Throws a usage Error if a file or the folder cannot be used.
+  // a copy is derived from the file's path, size and modification time, and ends with the SHA-256 of its
+  // content: the copy of an earlier run is used again if it belongs to this user and its content has that
+  // digest. Others cannot read or write it. Throws a usage Error if a file or the folder cannot be used.
   Stage(const std::string& path, const std::string& folder);
   ~Stage();
 
-  // Copies up to 1 GiB. Called by one process of the host. Returns whether more is left to copy. Throws Error
-  // if the disk is full.
+  // Copies or verifies up to 1 GiB. Called by one process of the host. Returns whether more is left to do.
+  // Throws Error if the disk is full.
   bool copy_some();
 
-  std::string path() const;  // the copies, as data.path
+  std::string path() const;  // the copies, as data.path; once there is nothing left to do
 
  private:
   struct Copy;
