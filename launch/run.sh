@@ -22,7 +22,7 @@ usage="usage: launch/run.sh [OPTION…] COMMAND…      for example: launch/run.
 Without hosts and without Slurm, all ranks run on this machine. elbo is \$ELBO, else that of the checkout or installation
 that contains this script, else the one in PATH. It must have the same path on every host. Hosts are reached with ssh without
 a password, or with OMPI_MCA_plm_rsh_agent. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end training after its step, with a checkpoint
-and exit status 75; a second signal ends it at once. The exit status is that of elbo: 0, 2 (usage error), 75, else 1."
+and exit status 75; a second signal ends it at once. The exit status is that of elbo: 0, 2 (usage error), 69 (a rank hangs), 75, else 1."
 
 exec 3>&2 # for messages while stderr is redirected
 say() { printf 'launch/run.sh: %s\n' "$1" >&3; }
@@ -397,7 +397,7 @@ elif [ $requests -gt 1 ] && [ $status != 75 ] && [ $status != 0 ]; then
   fail 1 "the run was ended at once on request; --resume continues from its newest checkpoint"
 fi
 case $status in
-  0 | 1 | 2 | 75) exit "$status" ;;
+  0 | 1 | 2 | 69 | 75) exit "$status" ;;
   138) # SIGUSR1, before elbo was ready for it
     if [ $requests -gt 0 ]; then fail 1 "the run was stopped before its first step; it has no checkpoint"; fi
     ;;

@@ -20,7 +20,7 @@ TEST(Wait, TimesOutWithRankHostCallAndBytes) {
   try {
     for (;;) wait.pause();
   } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ExitCode::failure);
+    EXPECT_EQ(error.code(), ExitCode::hang);
     EXPECT_THAT(error.what(), testing::HasSubstr("rank 2 on node7 waited 0.05 s in all_gather of 3.0 MiB"));
   }
 }

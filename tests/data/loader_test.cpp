@@ -189,7 +189,7 @@ TEST(Loader, EndsTheProcessWhereReadingHangsForGood) {
                              .timeout = 0.1});
         rows.wait_for_reader();
       },
-      testing::ExitedWithCode(1), "error: .*reading the data hangs");
+      testing::ExitedWithCode(69), "error: .*reading the data hangs");
 }
 
 }  // namespace

@@ -62,8 +62,15 @@ class EndOfJob(unittest.TestCase):
         self.assertEqual(self.fails(3, "apart", "1", "all", status=1), f"error: rank 0 on {HOST}: the sky fell on 0")
 
     def test_waiting_for_a_rank_that_never_arrives_times_out(self):
-        message = self.fails(3, "absent", "1", "1", "0.5", status=1)
+        message = self.fails(3, "absent", "1", "1", "0.5", status=69)
         self.assertRegex(message, "^error: " + re.escape(f"rank 0 on {HOST} waited 0.5 s in barrier; another rank did not arrive"))
+        self.assertRegex(message, rf": rank 1 on {HOST} \(process \d+\) [^;]*, after barrier, [\d.]+ s ago$")
+
+    def test_a_rank_that_is_stopped_is_named(self):
+        for rank in range(3):
+            message = self.fails(3, "stopped", "1", str(rank), "0.5", status=69)
+            self.assertRegex(message, rf": rank {rank} on {HOST} \(process \d+\) is stopped, by a signal or a debugger")
+            self.assertNotIn(f"rank {(rank + 1) % 3} on {HOST} (process", message)
 
     def run_without_launcher(self, **variables):
         return subprocess.run([PROGRAM, "barrier", "0", "none"], env={"PATH": "/usr/bin", **variables}, timeout=60,

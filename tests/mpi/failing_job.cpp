@@ -4,8 +4,10 @@
 //   barrier   they wait in a collective, with a timeout of TIMEOUT seconds
 //   asleep    they sleep outside of MPI
 //   absent    as barrier, but RANKS never enter it
+//   stopped   as absent: RANKS stop themselves by a signal
 //   apart     as barrier; each of RANKS fails with a different message
 //   in_turn   as barrier; RANKS fail one after another, the highest first
+#include <csignal>
 #include <cstdlib>
 #include <string>
 #include <thread>
@@ -27,7 +29,8 @@ void run(const Environment& environment, const std::vector<std::string>& words) 
   world->barrier();
   if (fails && how == "in_turn")
     std::this_thread::sleep_for(std::chrono::milliseconds(300 * (environment.size() - environment.rank())));
-  if (fails && how != "absent")
+  if (fails && how == "stopped") std::raise(SIGSTOP);
+  if (fails && how != "absent" && how != "stopped")
     throw Error(static_cast<ExitCode>(std::stoi(words.at(1))),
                 "the sky fell" + (how == "apart" ? " on " + rank : ""));
   if (fails || how == "asleep") std::this_thread::sleep_for(std::chrono::minutes(1));

@@ -13,6 +13,7 @@ enum class ExitCode : int {
   ok = 0,
   failure = 1,  // any failure that is not a user error
   usage = 2,    // a user error: an option, a file, a value
+  hang = 69,    // a rank, a disk or a device did not answer within run.timeout (EX_UNAVAILABLE)
   stopped = 75  // stopped on request after a checkpoint: can be resumed (EX_TEMPFAIL)
 };
 
@@ -30,6 +31,12 @@ class Error : public std::runtime_error {
 template <typename... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
   throw Error(ExitCode::failure, fmt::format(format, std::forward<Args>(args)...));
+}
+
+// Somebody did not answer in time: exit 69. The message says who waited, and how long for what.
+template <typename... Args>
+[[noreturn]] void fail_hanging(fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(ExitCode::hang, fmt::format(format, std::forward<Args>(args)...));
 }
 
 // A user error: exit 2. The message names the option, file or value, what was expected and the remedy.

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -13,11 +14,12 @@
 #include "elbo/base/host.h"
 #include "elbo/base/log.h"
 #include "elbo/comm/cuda_library.h"
+#include "elbo/comm/deadline.h"
 #include "elbo/comm/failure_reporting.h"
-#include "elbo/comm/init_watchdog.h"
 #include "elbo/comm/mpi_check.h"
 #include "elbo/comm/mpi_communicator.h"
 #include "elbo/comm/self.h"
+#include "elbo/comm/side_channel.h"
 
 namespace elbo {
 namespace {
@@ -37,6 +39,23 @@ int launched_processes() {
   return 1;
 }
 
+// Seconds for the start of MPI.
+double start_timeout() {
+  constexpr double default_seconds = 120;
+  const char* text = std::getenv("ELBO_START_TIMEOUT");
+  const double seconds = text == nullptr ? 0 : std::strtod(text, nullptr);
+  return seconds > 0 ? seconds : default_seconds;
+}
+
+std::string start_failure(const RankName& name) {
+  return fmt::format(
+      "{}: MPI did not start within {:g} s: the ranks cannot connect to each other; select the network "
+      "between "
+      "the hosts, e.g. OMPI_MCA_btl_tcp_if_include=10.0.0.0/8, or raise ELBO_START_TIMEOUT (seconds) if the "
+      "start is only slow",
+      to_string(name), start_timeout());
+}
+
 }  // namespace
 
 struct Environment::State {
@@ -45,9 +64,14 @@ struct Environment::State {
   bool in_blocks = true;
   std::optional<FailureReporting> failure_reporting;  // set once MPI is initialised
   std::shared_ptr<InFlight> in_flight = std::make_shared<InFlight>();
+  std::unique_ptr<SideChannel> side_channel;  // from the first communicator of several ranks on
+  std::filesystem::path records_folder;       // "": the records are not kept
+  double timeout = start_timeout();           // the longest of the communicators
 
   void start() {
-    const InitWatchdog watchdog(name.host, launched_rank().value_or(0));
+    name.rank = launched_rank().value_or(0);
+    // Later on ranks above 0: by then rank 0 has reported and the launcher has ended them.
+    const Deadline deadline(start_timeout() + (name.rank > 0 ? 10 : 0), start_failure(name));
     // Serialized: LibTorch runs a device's backward pass in a separate thread, and collectives that overlap
     // with it start there.
     int threads = MPI_THREAD_SINGLE;
@@ -92,6 +116,10 @@ Environment::Environment() : state_(std::make_unique<State>()) {
 
 Environment::~Environment() {
   if (!state_->failure_reporting) return;
+  state_->side_channel.reset();
+  const double seconds = state_->timeout + (rank() > 0 ? 10 : 0);
+  const Deadline deadline(seconds, fmt::format("{}: MPI did not end within {:g} s: another rank hangs",
+                                               to_string(state_->name), seconds));
   state_->failure_reporting->close();
   MPI_Finalize();
 }
@@ -112,7 +140,15 @@ std::unique_ptr<Communicator> Environment::make_world(double timeout) const {
         "supports",
         processes, size());
   if (size() == 1) return make_self_communicator();
-  return make_mpi_communicator(state_->name, timeout, state_->in_flight);
+  state_->timeout = std::max(state_->timeout, timeout);
+  std::unique_ptr<Communicator> world = make_mpi_communicator(state_->name, timeout, state_->in_flight);
+  if (!state_->side_channel)
+    state_->side_channel = std::make_unique<SideChannel>(*world, state_->name, local_rank(), local_size());
+  return world;
+}
+
+void Environment::keep_records_in(const std::filesystem::path& folder) const {
+  state_->records_folder = folder;
 }
 
 std::unique_ptr<Communicator> Environment::make_group(Communicator& world, int group, double timeout) const {
@@ -129,8 +165,9 @@ std::unique_ptr<Communicator> Environment::make_nccl_world(Communicator& mpi, to
 
 int Environment::end_job(const Error& error) const {
   const int status = static_cast<int>(error.code());
-  const std::string what = error.what();
+  std::string what = error.what();
   log::set_enabled(true);
+  FlightRecorder::instance().record().fails = 1;
   if (size() == 1 || !state_->failure_reporting) {
     log::error(what);
     return status;
@@ -143,7 +180,12 @@ int Environment::end_job(const Error& error) const {
   if (!outcome.reports) std::this_thread::sleep_for(std::chrono::seconds(5));
   const bool named =
       outcome.same_message || what.starts_with("rank ") || (rank() == 0 && error.code() == ExitCode::usage);
-  log::error(named ? what : to_string(state_->name) + ": " + what);
+  if (!named) what = to_string(state_->name) + ": " + what;
+  if (error.code() == ExitCode::hang && state_->side_channel) {
+    const std::string why = state_->side_channel->explain(state_->records_folder);
+    if (!why.empty()) what += ": " + why;
+  }
+  log::error(what);
   if (outcome.can_finalize) return status;
   std::this_thread::sleep_for(std::chrono::milliseconds(50));  // lets the launcher forward the message
   // MPI_Abort waits for the launcher's daemon, and the daemon for the launcher: for ever if the network is

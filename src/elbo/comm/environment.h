@@ -2,6 +2,7 @@
 // communicators, and aborts the job when this rank fails. main() creates the only object before anything
 // else.
 #pragma once
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -41,8 +42,12 @@ class Environment {
   std::unique_ptr<Communicator> make_nccl_world(Communicator& mpi, torch::Device device,
                                                 double timeout) const;
 
+  // Where the last calls of all ranks are written if the job ends because one did not answer.
+  void keep_records_in(const std::filesystem::path& folder) const;
+
   // Prints `error` once per job (with rank and host unless all ranks failed with it), aborts all ranks and
-  // returns the exit status of this process. If several ranks fail, the lowest reports.
+  // returns the exit status of this process. If several ranks fail, the lowest reports; if that
+  // one waited too long, it says what the others do.
   int end_job(const Error& error) const;
 
  private:

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "elbo/base/flight_recorder.h"
 #include "elbo/comm/arguments.h"
 #include "elbo/comm/mpi_check.h"
 
@@ -58,7 +59,12 @@ class MpiWork final : public Work {
   template <typename Post>
   MpiWork(const RankName& name, double timeout, InFlight& in_flight, InFlight::Call call, int64_t bytes,
           std::optional<StagingTensor> result, Post&& post)
-      : name_(name), timeout_(timeout), in_flight_(in_flight), bytes_(bytes), result_(std::move(result)) {
+      : name_(name),
+        timeout_(timeout),
+        in_flight_(in_flight),
+        bytes_(bytes),
+        number_(FlightRecorder::instance().enter(call.name, bytes)),
+        result_(std::move(result)) {
     in_flight_.calls.push_back(std::move(call));
     call_ = std::prev(in_flight_.calls.end());
     post(requests_);
@@ -73,6 +79,7 @@ class MpiWork final : public Work {
     }
     if (!done_) {
       done_ = true;
+      FlightRecorder::instance().leave(number_);
       in_flight_.calls.erase(call_);
       if (result_) result_->copy_back();
     }
@@ -81,7 +88,7 @@ class MpiWork final : public Work {
 
   void wait() override {
     if (done()) return;
-    const Wait wait(name_, call_->name, bytes_, timeout_);
+    const Wait wait(name_, call_->name, bytes_, timeout_, number_);
     while (!done()) wait.pause();
   }
 
@@ -90,7 +97,7 @@ class MpiWork final : public Work {
   double timeout_;
   InFlight& in_flight_;
   std::list<InFlight::Call>::iterator call_;
-  int64_t bytes_;
+  int64_t bytes_, number_;
   std::optional<StagingTensor> result_;
   std::vector<MPI_Request> requests_;
   size_t next_ = 0;  // the first request that is not known to be done

@@ -1,8 +1,9 @@
 // Waiting for other ranks, with a timeout.
 #pragma once
-#include <chrono>
 #include <cstdint>
 #include <string>
+
+#include "elbo/base/waiting_time.h"
 
 namespace elbo {
 
@@ -16,10 +17,15 @@ std::string to_string(const RankName& name);  // "rank 1 on node7"
 // A wait of this rank in a collective call. Usage: while (!done()) wait.pause();
 class Wait {
  public:
-  // `call`: the name of the collective; `bytes`: its size; `timeout`: seconds.
-  Wait(const RankName& who, const char* call, int64_t bytes, double timeout);
+  // `call`: the name of the collective; `bytes`: its size; `timeout`: seconds; `number`: the call's in the
+  // flight recorder, 0 if it is not recorded.
+  Wait(const RankName& who, const char* call, int64_t bytes, double timeout, int64_t number = 0);
+  ~Wait();
+  Wait(const Wait&) = delete;
+  Wait& operator=(const Wait&) = delete;
 
-  // Yields the core, since a host may have more ranks than cores. Throws Error when the timeout has expired.
+  // Yields the core, since a host may have more ranks than cores. Throws Error (ExitCode::hang) when the
+  // timeout has expired.
   void pause() const;
 
   // "all_gather of 2.6 MiB"
@@ -30,7 +36,9 @@ class Wait {
   const char* call_;
   int64_t bytes_;
   double timeout_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  int64_t number_;
+  mutable WaitingTime waited_;
+  mutable bool recorded_ = false;  // that this rank waits
 };
 
 }  // namespace elbo

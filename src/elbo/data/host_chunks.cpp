@@ -14,7 +14,7 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
-#include "elbo/base/stopwatch.h"
+#include "elbo/base/waiting_time.h"
 
 namespace elbo {
 namespace {
@@ -54,11 +54,24 @@ void require(int code, const char* tried) {
     fail("could not {} the memory that the ranks of a host share: {}", tried, std::strerror(code));
 }
 
-timespec realtime_after(double seconds) {
+// A tenth of a second from now.
+timespec soon() {
+  constexpr int64_t second = 1'000'000'000;
   timespec time{};
   ::clock_gettime(CLOCK_REALTIME, &time);
-  time.tv_sec += static_cast<time_t>(std::min(seconds, 1e9)) + 1;
+  time.tv_nsec += second / 10;
+  time.tv_sec += time.tv_nsec / second;
+  time.tv_nsec %= second;
   return time;
+}
+
+int lock_within(pthread_mutex_t& mutex, double timeout) {
+  WaitingTime waited;
+  for (;;) {
+    const timespec limit = soon();
+    const int code = ::pthread_mutex_timedlock(&mutex, &limit);
+    if (code != ETIMEDOUT || waited.seconds() > timeout) return code;
+  }
 }
 
 int64_t bytes_of(const torch::Tensor& tensor) {
@@ -90,13 +103,13 @@ struct HostChunks::Slot {
 class HostChunks::Lock {
  public:
   Lock(Head& head, double timeout) : head_(head) {
-    const timespec limit = realtime_after(timeout);
-    const int code = ::pthread_mutex_timedlock(&head_.mutex, &limit);
+    const int code = lock_within(head_.mutex, timeout);
     if (code == EOWNERDEAD) ::pthread_mutex_unlock(&head_.mutex);  // from now on the code is ENOTRECOVERABLE
     if (code == EOWNERDEAD || code == ENOTRECOVERABLE)
       fail("a rank of this host ended while it changed the memory that the ranks share");
     if (code == ETIMEDOUT)
-      fail("waited {:g} s for the memory that the ranks of this host share; another of them hangs", timeout);
+      fail_hanging("waited {:g} s for the memory that the ranks of this host share; another of them hangs",
+                   timeout);
     require(code, "lock");
   }
   ~Lock() { ::pthread_mutex_unlock(&head_.mutex); }
@@ -234,7 +247,7 @@ ChunkCache::Pointer HostChunks::publish(int32_t index, const Chunk& chunk) {
 
 ChunkCache::Pointer HostChunks::get(ChunkCache::Name name, const std::function<Chunk()>& load) {
   int32_t mine = none;
-  for (const Stopwatch watch;;) {
+  for (WaitingTime waited;;) {
     {
       const Lock lock(*head_, timeout_);
       const int32_t index = find(name);
@@ -246,8 +259,8 @@ ChunkCache::Pointer HostChunks::get(ChunkCache::Name name, const std::function<C
     }
     // Another process or thread loads it. That is asked again and again: a condition variable in the memory
     // would hang where a process that waits for it dies.
-    if (watch.seconds() > timeout_)
-      fail(
+    if (waited.seconds() > timeout_)
+      fail_hanging(
           "waited {:g} s for a chunk of the data that another rank of this host reads; it hangs, or needs "
           "more time",
           timeout_);

@@ -4,7 +4,6 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
@@ -15,16 +14,18 @@
 #include <utility>
 
 #include "elbo/base/error.h"
+#include "elbo/base/flight_recorder.h"
 #include "elbo/base/host.h"
 #include "elbo/base/log.h"
+#include "elbo/base/stopwatch.h"
+#include "elbo/base/waiting_time.h"
 #include "elbo/data/binarize.h"
 
 namespace elbo {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-constexpr std::chrono::duration<double> hang_grace(2);  // for a late reader to end by itself
-using Position = std::pair<int64_t, int64_t>;           // step, microbatch
+constexpr double hang_grace = 2;               // seconds, for a late reader to end by itself
+using Position = std::pair<int64_t, int64_t>;  // step, microbatch
 
 // A rank's microbatches in the order in which its workers, running in parallel, request them.
 std::vector<int64_t> request_order(IndexRange microbatches, int workers) {
@@ -94,11 +95,6 @@ struct Loader::State {
     return !stopping;
   }
 
-  // std::condition_variable adds the limit to the clock, which must not overflow.
-  std::chrono::duration<double> limit() const {
-    return std::chrono::duration<double>(std::min(options.timeout, 1e9));
-  }
-
   void run_reader() {
     read_ahead();
     const std::lock_guard guard(mutex);
@@ -113,6 +109,7 @@ struct Loader::State {
       for (int64_t step = options.first_step; step < options.end_step; ++step)
         for (const int64_t microbatch : microbatches) {
           if (!wait_for_space()) return;
+          const Doing doing(FlightRecorder::instance().record().reader, "reads rows");
           Batch batch = read({step, microbatch});
           {
             const std::lock_guard guard(mutex);
@@ -139,28 +136,31 @@ Loader::~Loader() {
     std::unique_lock guard(state_->mutex);
     state_->stopping = true;
     state_->changed.notify_all();
-    const std::chrono::duration<double> limit = state_->hang.empty() ? state_->limit() : hang_grace;
-    if (!state_->changed.wait_for(guard, limit, [&] { return state_->ended; })) {
+    const double limit = state_->hang.empty() ? state_->options.timeout : hang_grace;
+    if (!wait_until(state_->changed, guard, limit, [&] { return state_->ended; })) {
       log::set_enabled(true);
       log::error(host_name() + ": " + (state_->hang.empty() ? "reading the data hangs" : state_->hang));
-      std::_Exit(static_cast<int>(ExitCode::failure));
+      std::_Exit(static_cast<int>(ExitCode::hang));
     }
   }
   state_->reader.join();
 }
 
 Batch Loader::microbatch(int64_t step, int64_t microbatch) {
-  const Clock::time_point start = Clock::now();
+  const Stopwatch watch;
   std::unique_lock guard(state_->mutex);
-  const bool there = state_->changed.wait_for(guard, state_->limit(), [&] {
+  FlightRecord& record = FlightRecorder::instance().record();
+  ++record.waits_for_data;
+  const bool there = wait_until(state_->changed, guard, state_->options.timeout, [&] {
     return state_->failure || state_->ready.contains({step, microbatch});
   });
-  state_->waited += std::chrono::duration<double>(Clock::now() - start).count();
+  if (there) --record.waits_for_data;
+  state_->waited += watch.seconds();
   if (!there) {
     state_->hang = fmt::format(
         "waited {:g} s for the data of step {}: reading them hangs, or needs more time than run.timeout",
         state_->options.timeout, step + 1);
-    fail("{}", state_->hang);
+    fail_hanging("{}", state_->hang);
   }
   const auto found = state_->ready.find({step, microbatch});
   if (found == state_->ready.end()) std::rethrow_exception(state_->failure);

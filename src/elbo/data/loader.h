@@ -31,7 +31,7 @@ class Loader {
   // loader.
   Loader(const RowSource& source, LoaderOptions options);
   // Stops the thread. If that hangs in a read, its source cannot be destroyed: the process then prints an
-  // error and exits with status 1.
+  // error and exits with ExitCode::hang.
   ~Loader();
   // Returns a microbatch of this rank, waiting for it if necessary. Request each once, steps in ascending
   // order. Rethrows an exception of the background thread; throws Error after `timeout`. Thread-safe.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "elbo/base/error.h"
+#include "elbo/base/flight_recorder.h"
 #include "elbo/comm/arguments.h"
 #include "elbo/comm/cuda/device.h"
 #include "elbo/comm/cuda/nccl_handle.h"
@@ -80,6 +81,7 @@ class NcclWork final : public Work {
         timeout_(timeout),
         call_(call),
         bytes_(bytes),
+        number_(FlightRecorder::instance().enter(call, bytes)),
         sent_(std::move(sent)),
         result_(std::move(result)),
         end_(device) {
@@ -96,7 +98,7 @@ class NcclWork final : public Work {
   bool done() override { return poll(Wait(name_, call_, bytes_, timeout_)); }
 
   void wait() override {
-    const Wait wait(name_, call_, bytes_, timeout_);
+    const Wait wait(name_, call_, bytes_, timeout_, number_);
     while (!poll(wait)) wait.pause();
   }
 
@@ -113,6 +115,7 @@ class NcclWork final : public Work {
     if (state != cudaSuccess)
       fail("{}: the CUDA device failed in {}: {}", to_string(name_), wait.what(), cudaGetErrorString(state));
     done_ = true;
+    FlightRecorder::instance().leave(number_);
     result_.copy_back();
     return true;
   }
@@ -121,7 +124,7 @@ class NcclWork final : public Work {
   const RankName& name_;
   double timeout_;
   const char* call_;
-  int64_t bytes_;
+  int64_t bytes_, number_;
   torch::Tensor sent_;  // keeps the memory that the device reads
   StagingTensor result_;
   CudaEvent end_;
