@@ -50,7 +50,7 @@ done
 input=${inputs[0]}
 [ -r "$input" ] || fail 2 "$input: cannot be read; expected a CONFIG.ini or DATA.h5"
 name=${name:-$(basename "${input%.*}")}
-[[ $name =~ ^[A-Za-z0-9._-]+$ ]] || fail 2 "--name=$name: expected letters, digits, dots, dashes and underscores"
+[[ $name =~ ^[A-Za-z0-9._-]+$ && ! $name =~ ^[.-] ]] || fail 2 "--name=$name: expected letters, digits, dots, dashes and underscores, a letter or a digit first"
 [[ $at_once =~ ^([1-9][0-9]*)?$ ]] || fail 2 "--at_once=$at_once: expected a number from 1"
 if [ ${#sbatch_options[@]} != 0 ] && [ -z "$slurm" ]; then fail 2 "--sbatch: needs --slurm; add it, or leave out --sbatch"; fi
 
@@ -99,6 +99,9 @@ for setting in ${settings[@]+"${settings[@]}"}; do
   done
   points=("${next_points[@]}")
   labels=("${next_labels[@]}")
+done
+for label in "${labels[@]}"; do
+  [ ${#label} -le 200 ] || fail 2 "the folder of a run would have a name of ${#label} letters, ${label:0:40}…; expected values of at most 200 together"
 done
 same=$(printf '%s\n' "${labels[@]}" | sort | uniq -d | head -n 1)
 [ ${#points[@]} = 1 ] || [ -z "$same" ] || fail 2 "two runs would be named $same; expected different values of a key"
