@@ -208,26 +208,52 @@ Optimizer::Optimizer(OptimizerOptions options, const std::vector<Tensor>& shard)
   for (const std::string& state : rule_of(options_.name).states)
     if (state != "momentum_buffer" || velocity)
       states_.emplace_back(state, torch::zeros({elements}, shard.front().options()));
+  bit_sums_ = std::make_unique<BitSums>(1 + states_.size(), elements);
+  remember(shard);
+}
+
+template <typename Visit>
+void Optimizer::for_each_array(const Tensor& piece, int64_t begin, int64_t first, int64_t n,
+                               Visit&& visit) const {
+  if (!piece.is_cpu()) return;
+  visit(size_t{0}, begin + first, piece.const_data_ptr<float>() + first, n);
+  for (size_t i = 0; i < states_.size(); ++i)
+    visit(i + 1, begin + first, states_[i].second.const_data_ptr<float>() + begin + first, n);
+}
+
+void Optimizer::remember(const std::vector<Tensor>& shard) {
+  bit_sums_->forget();
+  int64_t begin = 0;
+  for (const Tensor& piece : shard) {
+    for_each_array(piece, begin, 0, piece.numel(), [&](auto... values) { bit_sums_->record(values...); });
+    begin += piece.numel();
+  }
 }
 
 void Optimizer::step(const std::vector<Tensor>& shard, const std::vector<Tensor>& gradients, double lr,
                      double gradient_scale, int64_t update, Workers& workers) {
   const Rule& rule = rule_of(options_.name);
+  // Small enough that the values stay in the core's cache between the update and the sums of their bits.
+  constexpr int64_t piece_elements = 16 * block_elements;
   workers.run([&](int worker) {
     const torch::NoGradGuard no_grad;
     int64_t begin = 0;  // offset of the piece in the state
     for (size_t piece = 0; piece < shard.size(); begin += shard[piece++].numel()) {
       const IndexRange own = partition_blocks({0, shard[piece].numel()}, worker, workers.count());
-      if (own.size() == 0) continue;
-      const Tensor p = shard[piece].narrow(0, own.first, own.size());
-      const Tensor g = gradients[piece].narrow(0, own.first, own.size());
-      std::vector<Tensor> states;
-      states.reserve(states_.size());
-      for (const State& state : states_)
-        states.push_back(state.second.narrow(0, begin + own.first, own.size()));
-      if (gradient_scale != 1) g.mul_(gradient_scale);
-      if (!rule.has_weight_decay && options_.weight_decay > 0) g.add_(p, options_.weight_decay);
-      rule.update(p, g, states, {options_, lr, update});
+      const int64_t step = shard[piece].is_cpu() ? piece_elements : own.size();
+      for (int64_t first = own.first; first < own.end; first += step) {
+        const int64_t n = std::min(step, own.end - first);
+        const Tensor p = shard[piece].narrow(0, first, n);
+        const Tensor g = gradients[piece].narrow(0, first, n);
+        std::vector<Tensor> states;
+        states.reserve(states_.size());
+        for (const State& state : states_) states.push_back(state.second.narrow(0, begin + first, n));
+        if (gradient_scale != 1) g.mul_(gradient_scale);
+        if (!rule.has_weight_decay && options_.weight_decay > 0) g.add_(p, options_.weight_decay);
+        for_each_array(shard[piece], begin, first, n, [&](auto... values) { bit_sums_->check(values...); });
+        rule.update(p, g, states, {options_, lr, update});
+        for_each_array(shard[piece], begin, first, n, [&](auto... values) { bit_sums_->record(values...); });
+      }
     }
   });
 }

@@ -4,11 +4,14 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "elbo/base/options.h"
+#include "elbo/optim/bit_sums.h"
 #include "elbo/parallel/workers.h"
 
 namespace elbo {
@@ -53,9 +56,20 @@ class Optimizer {
 
   std::vector<State>& states() { return states_; }
 
+  // The shards and states were set by something else than step(): from now on their bits are those.
+  void remember(const std::vector<torch::Tensor>& shard);
+  // The place of a bit that changed between two calls of step() and remember(), if there is one: array 0 are
+  // the shards, arrays 1, … the states, both end to end. Found by the next step(), in host memory only.
+  std::optional<BitSums::Place> damage() const { return bit_sums_->damage(); }
+
  private:
   OptimizerOptions options_;
   std::vector<State> states_;
+  // Calls visit(array, offset, values, n) for n elements from `first` of a shard, and for their states.
+  template <typename Visit>
+  void for_each_array(const torch::Tensor& piece, int64_t begin, int64_t first, int64_t n,
+                      Visit&& visit) const;
+  std::unique_ptr<BitSums> bit_sums_;
 };
 
 }  // namespace elbo
