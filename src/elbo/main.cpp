@@ -20,6 +20,7 @@
 #include "elbo/base/version.h"
 #include "elbo/comm/environment.h"
 #include "elbo/commands/command.h"
+#include "elbo/train/stop_request.h"
 
 namespace elbo {
 namespace {
@@ -81,6 +82,9 @@ void end_by_closed_pipe() {
 
 // Starts MPI and runs the command. Every exception of the program ends here.
 int guarded_run(const std::vector<std::string>& words) {
+  // Requests to stop count before training begins, and do not spoil the exit code after it has ended.
+  std::optional<StopRequest> stop;
+  if (!words.empty() && words.front() == "train") stop.emplace();
   std::optional<Environment> environment;
   const auto end_job = [&](const Error& error) {
     if (environment) return environment->end_job(error);

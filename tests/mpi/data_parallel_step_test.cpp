@@ -10,6 +10,7 @@
 #include "elbo/comm/self.h"
 #include "elbo/models/registry.h"
 #include "elbo/nn/layers.h"
+#include "elbo/train/damage_search.h"
 #include "ranks.h"
 
 namespace elbo {
@@ -286,6 +287,38 @@ TEST(ParametersInTransit, AreNeverUsedByAnyVariant) {
     LateGathers late(*world, events);
     EXPECT_EQ(train(*world, late, 1 + world->rank() % 2), train(*alone, *alone, 1)) << spec->name();
   }
+}
+
+TEST(DataParallelMemory, TheRankWithOtherParametersIsNamedOnAllRanks) {
+  const std::unique_ptr<Communicator> world = environment().make_world(60);
+  const Trained trained(*world, 1, "vae");
+  DamageSearch search(*trained.step);
+  trained.step->take(0, data, quiet);
+  EXPECT_EQ(search.find(0), "");
+  trained.step->take(1, data, quiet);
+  EXPECT_EQ(search.find(1), "");
+  if (world->size() < 3) return;
+  if (world->rank() == 1) {
+    const torch::NoGradGuard no_grad;
+    trained.step->replicas().front()->parameters().front().view({-1})[0] += 1;
+  }
+  EXPECT_THAT(search.find(1), testing::StartsWith("rank 1 on "));
+}
+
+TEST(DataParallelMemory, TheRankThatComputesOtherGradientsIsNamedIfItDidNotAtFirst) {
+  const std::unique_ptr<Communicator> world = environment().make_world(60);
+  const Trained trained(*world, 1, "vae");
+  DamageSearch search(*trained.step);
+  trained.step->take(0, data, quiet);
+  EXPECT_EQ(search.find(0), "");
+  if (world->size() < 3) return;
+  if (world->rank() == 2)
+    trained.step->replicas().front()->parameters().front().register_hook(
+        [](const torch::Tensor& gradient) { return gradient * 1.5; });
+  EXPECT_THAT(search.find(0), testing::StartsWith("rank 2 on "));
+  DamageSearch later(*trained.step);
+  EXPECT_EQ(later.find(0), "") << "a CPU of another kind";
+  EXPECT_EQ(later.find(0), "");
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <thread>
 
 #include "elbo/base/error.h"
+#include "elbo/base/file.h"
+#include "elbo/parallel/flat_parameters.h"
 #include "loop.h"
 
 namespace elbo {
@@ -12,6 +14,23 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::ElementsAre;
+
+// The second of two ranks, as far as it can be seen here.
+class SecondRank final : public Communicator {
+ public:
+  int rank() const override { return 1; }
+  int size() const override { return 2; }
+  std::unique_ptr<Work> start_all_to_all(const torch::Tensor&, torch::Tensor,
+                                         const AllToAllCounts&) override {
+    return nullptr;
+  }
+  std::unique_ptr<Work> start_all_gather(torch::Tensor, const std::vector<int64_t>&) override {
+    return nullptr;
+  }
+  std::unique_ptr<Work> start_all_reduce(torch::Tensor, ReduceOp) override { return nullptr; }
+  void broadcast(torch::Tensor&, int) override {}
+  void barrier() override {}
+};
 
 class CheckpointManagerTest : public LoopTest {
  protected:
@@ -23,28 +42,30 @@ class CheckpointManagerTest : public LoopTest {
       ++collected_;
       Checkpoint checkpoint;
       checkpoint.step = step;
-      checkpoint.fingerprint = std::string(64, 'f');
       checkpoint.data = plan_.data;
-      checkpoint.parameters = {{"w", torch::ones({2})}};
+      checkpoint.parameters = {{"w", parameter_}};
+      checkpoint.fingerprint = fingerprint(checkpoint.parameters);
       return checkpoint;
     });
   }
   Progress progress_;
+  torch::Tensor parameter_ = torch::ones({2});
   int collected_ = 0;
 };
 
 TEST_F(CheckpointManagerTest, KeepsTheNewestTheBestAndMultiples) {
   plan_.checkpoint.keep_last = 2;
   plan_.checkpoint.keep_every = 10;
-  CheckpointManager manager(plan_, /*is_root=*/true);
+  CheckpointManager manager(plan_, *comm_);
   save(manager, 3, /*is_best=*/true);
   for (const int64_t step : {5, 10, 12, 14, 15}) save(manager, step);
+  manager.wait_for_writer();
   EXPECT_THAT(checkpoint_steps(folder_), ElementsAre(3, 10, 14, 15));
   EXPECT_EQ(fs::read_symlink(folder_ / "checkpoints/best.h5"), "step_000000003.h5");
 }
 
 TEST_F(CheckpointManagerTest, WritesAStepOnce) {
-  CheckpointManager manager(plan_, true);
+  CheckpointManager manager(plan_, *comm_);
   save(manager, 3);
   save(manager, 3, /*is_best=*/true);
   EXPECT_EQ(collected_, 1);
@@ -52,7 +73,8 @@ TEST_F(CheckpointManagerTest, WritesAStepOnce) {
 }
 
 TEST_F(CheckpointManagerTest, CollectsOnEveryRankAndWritesOnTheRoot) {
-  CheckpointManager manager(plan_, /*is_root=*/false);
+  SecondRank second;
+  CheckpointManager manager(plan_, second);
   save(manager, 3);
   EXPECT_EQ(collected_, 1);
   EXPECT_TRUE(checkpoint_steps(folder_).empty());
@@ -61,26 +83,64 @@ TEST_F(CheckpointManagerTest, CollectsOnEveryRankAndWritesOnTheRoot) {
 
 TEST_F(CheckpointManagerTest, ContinuesWhereACheckpointCannotBeWrittenAndKeepsTheOldOnes) {
   plan_.checkpoint.keep_last = 1;
-  CheckpointManager manager(plan_, true);
+  CheckpointManager manager(plan_, *comm_);
   save(manager, 3);
   fs::create_directory(checkpoint_path(folder_, 5));  // in the way of the file
   save(manager, 5);
+  manager.wait_for_writer();
   EXPECT_TRUE(fs::exists(checkpoint_path(folder_, 3)));
   save(manager, 6);
+  manager.wait_for_writer();
   EXPECT_TRUE(fs::is_regular_file(checkpoint_path(folder_, 6)));
 }
 
+TEST_F(CheckpointManagerTest, WritesTheParametersOfTheStepAlthoughTrainingContinues) {
+  CheckpointManager manager(plan_, *comm_);
+  save(manager, 3);
+  parameter_.fill_(7);
+  manager.wait_for_writer();
+  EXPECT_TRUE(
+      torch::equal(read_checkpoint(checkpoint_path(folder_, 3)).parameters[0].second, torch::ones({2})));
+}
+
+TEST_F(CheckpointManagerTest, MakesAFolderAgainThatWasDeleted) {
+  CheckpointManager manager(plan_, *comm_);
+  fs::remove_all(folder_);
+  save(manager, 3, false, /*must_succeed=*/true);
+  EXPECT_THAT(checkpoint_steps(folder_), ElementsAre(3));
+  EXPECT_EQ(read_file(folder_ / "run.ini"), plan_.ini);
+}
+
+TEST_F(CheckpointManagerTest, DoesNotReplaceACheckpointOfAnother) {
+  write_file(checkpoint_path(folder_, 3), "of a newer elbo");
+  CheckpointManager manager(plan_, *comm_);
+  save(manager, 3, false, /*must_succeed=*/true);
+  EXPECT_EQ(read_file(checkpoint_path(folder_, 3).string() + ".other"), "of a newer elbo");
+  EXPECT_EQ(read_checkpoint(checkpoint_path(folder_, 3)).step, 3);
+}
+
+TEST_F(CheckpointManagerTest, LinksToTheBestWhereAKillPreventedIt) {
+  {
+    CheckpointManager manager(plan_, *comm_);
+    save(manager, 3, false, /*must_succeed=*/true);
+  }
+  plan_.start.step = plan_.start.best_step = 3;
+  plan_.start.best_loss = 1.0;
+  const CheckpointManager resumed(plan_, *comm_);
+  EXPECT_EQ(fs::read_symlink(folder_ / "checkpoints/best.h5"), "step_000000003.h5");
+}
+
 TEST_F(CheckpointManagerTest, EndsWithAnErrorWhereTheLastCannotBeWritten) {
-  CheckpointManager manager(plan_, true);
+  CheckpointManager manager(plan_, *comm_);
   fs::create_directory(checkpoint_path(folder_, 6));
   EXPECT_THROW(save(manager, 6, false, /*must_succeed=*/true), Error);
 }
 
 TEST_F(CheckpointManagerTest, AsksForACheckpointByTime) {
-  CheckpointManager never(plan_, true);
+  CheckpointManager never(plan_, *comm_);
   EXPECT_FALSE(never.wants_checkpoint());
   plan_.checkpoint.every_minutes = 1e-9;
-  CheckpointManager often(plan_, true);
+  CheckpointManager often(plan_, *comm_);
   std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_TRUE(often.wants_checkpoint());
 }

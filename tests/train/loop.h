@@ -54,6 +54,8 @@ class LoopTest : public ::testing::Test {
     return *step_;
   }
 
+  void forget_step() { step_.reset(); }  // the next is a new one
+
   static Batch rows(int64_t number, int64_t microbatch) {
     RandomGenerator noise(Key(static_cast<uint64_t>(number)).with(static_cast<uint64_t>(microbatch)));
     return {.x = noise.normal({2, 4}), .label = {}, .ids = torch::arange(2)};
@@ -62,8 +64,9 @@ class LoopTest : public ::testing::Test {
   std::filesystem::path folder_;
   RunPlan plan_;
 
- private:
   std::unique_ptr<Communicator> comm_ = make_self_communicator();
+
+ private:
   Workers workers_{1};
   std::unique_ptr<DataParallelStep> step_;
 };

@@ -14,12 +14,13 @@ namespace elbo {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 class TrainTest : public LoopTest {
  protected:
   bool run() {
     MetricsWriter metrics(plan_, /*is_root=*/true);
-    CheckpointManager checkpoints(plan_, /*is_root=*/true);
+    CheckpointManager checkpoints(plan_, *comm_);
     return train(plan_, progress_, step(), inputs_, metrics, checkpoints);
   }
   // Steps of the lines of a split in metrics.jsonl.
@@ -121,6 +122,113 @@ TEST_F(TrainTest, SkipsSomeStepsThatAreNotFiniteAndEndsAfterTooMany) {
   inputs_.data = spoilt(4);
   EXPECT_THROW(run(), Error);
   EXPECT_EQ(progress_.step, 4);
+}
+
+TEST_F(TrainTest, ARunMayEndWithAStepThatIsNotFinite) {
+  plan_.max_nonfinite_steps = 2;
+  inputs_.data = [](int64_t number, int64_t microbatch) {
+    Batch batch = rows(number, microbatch);
+    if (number == 5) batch.x.fill_(std::numeric_limits<float>::quiet_NaN());
+    return batch;
+  };
+  EXPECT_FALSE(run());
+  EXPECT_THAT(checkpoint_steps(folder_), ElementsAre(6));
+}
+
+TEST_F(TrainTest, NamesTheRowThatMadeAStepNotFinite) {
+  plan_.max_nonfinite_steps = 2;
+  plan_.dump_bad_rows = true;
+  inputs_.data = [](int64_t number, int64_t microbatch) {
+    Batch batch = rows(number, microbatch);
+    if (number == 3 && microbatch == 1) batch.x[1][2] = 1e30F;
+    return batch;
+  };
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(run());
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("step 4 is skipped: "));
+  EXPECT_THAT(log, HasSubstr("of training row 1 is"));
+  EXPECT_THAT(log, HasSubstr("in element 2 (on rank 0)"));
+  const auto line = nlohmann::json::parse(read_file(folder_ / "bad_rows.jsonl"));
+  EXPECT_EQ(line["step"], 4);
+  EXPECT_EQ(line["row"], 1);
+  EXPECT_EQ(line["values"].size(), 4U);
+}
+
+// What Training::go_back() does.
+class SetbackTest : public TrainTest {
+ protected:
+  void SetUp() override {
+    TrainTest::SetUp();
+    plan_.checkpoint.every_steps = 2;
+    inputs_.go_back = [this]() -> std::optional<Progress> {
+      const std::optional<Checkpoint> newest = newest_valid_checkpoint(folder_);
+      if (!newest) return std::nullopt;
+      ++setbacks_;
+      step().restore(*newest, "the test");
+      return Progress(*newest);
+    };
+  }
+  void flip_a_bit() {
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor parameter = step().replicas().front()->parameters().front().view({-1});
+    parameter.view(torch::kInt32)[0] = parameter.view(torch::kInt32)[0].item<int32_t>() ^ 4;
+  }
+  int setbacks_ = 0;
+};
+
+TEST_F(SetbackTest, AFlippedBitIsFoundAndTheRunEndsWithTheSameBits) {
+  run();
+  const std::string undisturbed = step().fingerprint();
+  forget_step();
+  std::filesystem::remove_all(folder_ / "checkpoints");
+  progress_ = {};
+  inputs_.data = [this](int64_t number, int64_t microbatch) {
+    if (number == 4 && microbatch == 0 && setbacks_ == 0) flip_a_bit();
+    return rows(number, microbatch);
+  };
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(run());
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("the memory of rank 0 on "));
+  EXPECT_EQ(setbacks_, 1);
+  EXPECT_EQ(step().fingerprint(), undisturbed);
+  EXPECT_THAT(lines("train"), ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(checkpoint_steps(folder_), ElementsAre(2, 4, 6));
+}
+
+TEST_F(SetbackTest, MemoryThatIsDamagedAgainAndAgainEndsTheRun) {
+  plan_.check_every = 1;
+  inputs_.data = [this](int64_t number, int64_t microbatch) {
+    if (number == 4 && microbatch == 0) flip_a_bit();
+    return rows(number, microbatch);
+  };
+  EXPECT_THROW(run(), Error);
+  EXPECT_EQ(setbacks_, 3);
+  EXPECT_THAT(checkpoint_steps(folder_), ElementsAre(2, 4));
+}
+
+TEST_F(SetbackTest, AfterADivergenceItContinuesOnceWithALowerLearningRate) {
+  plan_.lr_after_divergence = 0.5;
+  inputs_.data = [this](int64_t number, int64_t microbatch) {
+    Batch batch = rows(number, microbatch);
+    if (number == 4 && setbacks_ == 0) batch.x.fill_(std::numeric_limits<float>::quiet_NaN());
+    return batch;
+  };
+  EXPECT_FALSE(run());
+  EXPECT_EQ(progress_.lr_factor, 0.5);
+  EXPECT_EQ(read_checkpoint(checkpoint_path(folder_, 6)).lr_factor, 0.5);
+  const auto last = nlohmann::json::parse(
+      read_file(folder_ / "metrics.jsonl").substr(read_file(folder_ / "metrics.jsonl").rfind("{\"step\"")));
+  EXPECT_DOUBLE_EQ(last["lr"], 0.5e-3);
+  forget_step();
+  std::filesystem::remove_all(folder_ / "checkpoints");
+  progress_ = {};
+  inputs_.data = [](int64_t number, int64_t microbatch) {
+    Batch batch = rows(number, microbatch);
+    if (number == 4) batch.x.fill_(std::numeric_limits<float>::quiet_NaN());
+    return batch;
+  };
+  EXPECT_THROW(run(), Error) << "the second time";
 }
 
 TEST_F(TrainTest, ALossFarAboveTheFirstIsNeverTheBestAndEndsTheRun) {

@@ -60,7 +60,7 @@ void write_safetensors(const std::string& path, const std::vector<NamedTensor>& 
                     {"data_offsets", {offset, offset + tensor.nbytes()}}};
     offset += tensor.nbytes();
   }
-  std::string text = header.dump();
+  std::string text = header.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
   text.resize((text.size() + 7) / 8 * 8, ' ');  // so that tensors begin at multiples of 8
   const uint64_t length = text.size();
 

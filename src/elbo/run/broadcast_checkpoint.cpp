@@ -69,7 +69,9 @@ std::optional<Checkpoint> broadcast_checkpoint(Communicator& comm, std::optional
     for_each_field(*read, [&](const char* name, const auto& value, bool) { header[name] = as_json(value); });
     for_each_group(*read, [&](const char* name, const auto& tensors) { header[name] = describe(tensors); });
   }
-  header = json::parse(broadcast_text(comm, header.dump(), 0));
+  // Not as text: a path need not be UTF-8.
+  const std::vector<uint8_t> bytes = json::to_cbor(header);
+  header = json::from_cbor(broadcast_text(comm, {bytes.begin(), bytes.end()}, 0));
   if (header.is_null()) return std::nullopt;
   Checkpoint result = comm.rank() == 0 && read ? std::move(*read) : Checkpoint{};
   for_each_field(result, [&](const char* name, auto& value, bool) { take_json(header[name], value); });

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
+#include <set>
 
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
@@ -157,9 +158,9 @@ void require_consistent(const Checkpoint& checkpoint, const fs::path& path) {
 }  // namespace
 
 void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
-  const auto lock = hdf5::lock();
   AtomicFile target(path);
   {
+    const auto lock = hdf5::lock();
     const hdf5::Handle file = hdf5::create_file(target.temporary_path(), user_block);
     const hdf5::Handle root = hdf5::open_group(file, "/");
     hdf5::write_attribute(root, "format_version", checkpoint_format_version);
@@ -211,13 +212,32 @@ std::vector<int64_t> checkpoint_steps(const fs::path& run_directory) {
   return steps;
 }
 
+bool is_intact(const fs::path& path) {
+  try {
+    require_seal(path);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 std::optional<Checkpoint> newest_valid_checkpoint(const fs::path& run_directory) {
   std::vector<int64_t> steps = checkpoint_steps(run_directory);
-  for (; !steps.empty(); steps.pop_back()) {
+  std::set<int64_t> invalid;
+  while (!steps.empty()) {
+    const fs::path path = checkpoint_path(run_directory, steps.back());
+    steps.pop_back();
     try {
-      return read_checkpoint(checkpoint_path(run_directory, steps.back()));
+      return read_checkpoint(path);
     } catch (const Error& error) {
-      log::warning("{}{}", error.what(), steps.size() > 1 ? "; the checkpoint before it is taken" : "");
+      std::error_code ignored;
+      if (fs::exists(path, ignored)) {
+        log::warning("{}{}", error.what(), steps.empty() ? "" : "; the checkpoint before it is taken");
+        invalid.insert(*step_of_name(path));
+        continue;
+      }
+      steps = checkpoint_steps(run_directory);  // training has removed it, after it wrote newer ones
+      std::erase_if(steps, [&](int64_t step) { return invalid.contains(step); });
     }
   }
   return std::nullopt;

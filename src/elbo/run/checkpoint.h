@@ -24,6 +24,7 @@ struct Progress {
   std::optional<double> best_loss;   // lowest validation loss so far, or -NDCG (evaluate.best), and its step
   int64_t best_step = 0;
   bool evaluation_pending = false;  // an evaluation of this step was due and was interrupted
+  std::optional<double> lr_factor;  // of the learning rate, after the run has diverged
 };
 
 // The whole state of a run, and what it belongs to.
@@ -63,6 +64,7 @@ void for_each_field(AnyCheckpoint& checkpoint, Visit&& visit) {
   visit("first_loss", checkpoint.first_loss, false);
   visit("best_loss", checkpoint.best_loss, false);
   visit("best_step", checkpoint.best_step, false);
+  visit("lr_factor", checkpoint.lr_factor, false);
 }
 
 // In the same way its groups of tensors, as visit(name, tensors).
@@ -91,8 +93,11 @@ std::filesystem::path checkpoint_path(const std::filesystem::path& run_directory
 // Steps of the checkpoints in a run directory, ascending, by their names; temporary files are not among them.
 std::vector<int64_t> checkpoint_steps(const std::filesystem::path& run_directory);
 
+// Whether the file is as elbo wrote it, whatever it holds: a checkpoint of a newer version is intact, too.
+bool is_intact(const std::filesystem::path& path);
+
 // The newest checkpoint that verifies; damaged ones are named in a warning and passed over. None if there is
-// no valid one.
+// no valid one. Training may remove old ones at the same time.
 std::optional<Checkpoint> newest_valid_checkpoint(const std::filesystem::path& run_directory);
 
 }  // namespace elbo

@@ -245,6 +245,15 @@ void RunOptions::bind(OptionTable& table) {
             "seconds that a rank waits for the others in one call before it ends the job with a message",
             Range::above(0));
   table.add("run.metrics_every", metrics_every, "steps between lines of metrics.jsonl", Range::at_least(1));
+  table.add(
+      "run.check_every", check_every,
+      "steps between checks that all ranks hold the same parameters and that no bit of them has changed in "
+      "the memory of a rank; a run that fails one goes back to its last checkpoint; 0: before checkpoints "
+      "only",
+      Range::at_least(0));
+  table.add(
+      "run.dump_bad_rows", dump_bad_rows,
+      "write the rows whose loss is not finite, with their values, to bad_rows.jsonl in the run's folder");
 }
 
 EvaluationOptions RunConfig::evaluation(const DataShape& shape, const std::string& split,
@@ -305,11 +314,17 @@ std::unique_ptr<RunConfig> saved_config(const std::string& ini, const std::strin
 }
 
 bool decides_results(const std::string& key) {
-  static const std::vector<std::string> free{"data.path",          "data.prefetch",
-                                             "data.stage",         "train.steps",
-                                             "train.epochs",       "train.device",
-                                             "train.threads",      "train.communication",
-                                             "train.bucket_bytes", "train.max_nonfinite_steps"};
+  static const std::vector<std::string> free{"data.path",
+                                             "data.prefetch",
+                                             "data.stage",
+                                             "train.steps",
+                                             "train.epochs",
+                                             "train.device",
+                                             "train.threads",
+                                             "train.communication",
+                                             "train.bucket_bytes",
+                                             "train.max_nonfinite_steps",
+                                             "train.lr_after_divergence"};
   const std::string section = key.substr(0, key.find('.'));
   if (key == "evaluate.best") return true;  // losses and ranks cannot be compared
   return section != "run" && section != "checkpoint" && section != "evaluate" &&

@@ -28,7 +28,8 @@ struct TrainOptions {
   int64_t bucket_bytes = 1 << 20;      // size of a gradient bucket
   bool exact = true;
   int64_t max_nonfinite_steps =
-      10;  // consecutive steps without a finite gradient before the run ends as diverged
+      10;  // consecutive steps without a finite gradient before the run counts as diverged
+  double lr_after_divergence = 0.1;  // factor of the learning rate from the last checkpoint on; 0: end
   void bind(OptionTable& table);
 };
 
@@ -55,6 +56,8 @@ struct RunOptions {
   bool allow_data_change = false;
   double timeout = 600;       // seconds that any wait for other ranks may take
   int64_t metrics_every = 1;  // steps between lines of metrics.jsonl
+  int64_t check_every = 100;  // steps between comparisons of the ranks' memory; 0: before checkpoints only
+  bool dump_bad_rows = false;
   void bind(OptionTable& table);
 };
 

@@ -1,6 +1,7 @@
 #include "elbo/run/run_directory.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -76,6 +77,7 @@ void prepare_run_directory(const RunPlan& plan, std::unique_ptr<RunLock>& lock) 
   for (const int64_t step : checkpoint_steps(directory)) {
     if (step <= plan.start.step) continue;
     const fs::path path = checkpoint_path(directory, step);
+    if (is_intact(path)) continue;  // of a newer elbo, or of another run: a warning has named it
     fs::rename(path, path.string() + ".damaged", error);
     if (error) fail("{}: cannot be renamed: {}", path.string(), error.message());
     log::warning("{} is renamed to {}.damaged", path.string(), path.filename().string());
@@ -84,6 +86,26 @@ void prepare_run_directory(const RunPlan& plan, std::unique_ptr<RunLock>& lock) 
     if (path.filename().string().find(".h5.partial-") != std::string::npos)
       remove_or_warn(path);  // left by a kill
   write_file(directory / "run.ini", plan.ini);
+}
+
+void restore_run_directory(const RunPlan& plan) {
+  const fs::path directory = plan.directory;
+  std::error_code error;
+  fs::create_directories(directory / "checkpoints", error);
+  if (error) fail("run.directory={}: cannot be made again: {}", directory.string(), error.message());
+  if (!fs::exists(directory / "run.ini", error)) write_file(directory / "run.ini", plan.ini);
+}
+
+void set_other_checkpoint_aside(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return;
+  fs::path aside = path.string() + ".other";
+  for (int number = 2; fs::exists(aside, error); ++number)
+    aside = fmt::format("{}.other-{}", path.string(), number);
+  fs::rename(path, aside, error);
+  if (error) fail("{}: cannot be renamed: {}", path.string(), error.message());
+  log::warning("{} was not written by this run; it is renamed to {}", path.string(),
+               aside.filename().string());
 }
 
 }  // namespace elbo

@@ -30,9 +30,16 @@ class RunLock {
 // The lock of the run's folder, or none where there is no such folder yet.
 std::unique_ptr<RunLock> lock_existing(const RunConfig& config);
 
-// Makes the folder, takes its lock if `lock` is none, and writes run.ini. A checkpoint after the step that
-// the run continues from is renamed: it is damaged, or was left by a kill. Where the run has already reached
-// its end, nothing changes.
+// Makes the folder, takes its lock if `lock` is none, and writes run.ini. A damaged checkpoint after the step
+// that the run continues from is renamed; one that is intact, such as that of a newer elbo, stays. Where the
+// run has already reached its end, nothing changes.
 void prepare_run_directory(const RunPlan& plan, std::unique_ptr<RunLock>& lock);
+
+// Makes the folder and run.ini again where somebody deleted them during the run. Throws Error.
+void restore_run_directory(const RunPlan& plan);
+
+// Renames a file that has the name of a checkpoint that the run is about to write, such as that of a newer
+// elbo. Throws Error.
+void set_other_checkpoint_aside(const std::filesystem::path& path);
 
 }  // namespace elbo

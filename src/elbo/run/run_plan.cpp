@@ -87,7 +87,10 @@ RunPlan make_plan(RunConfig& config, const Dataset& data, const Model& model,
           .evaluate = config.evaluate,
           .checkpoint = config.checkpoint,
           .metrics_every = config.run.metrics_every,
-          .max_nonfinite_steps = config.train.max_nonfinite_steps};
+          .max_nonfinite_steps = config.train.max_nonfinite_steps,
+          .lr_after_divergence = config.train.lr_after_divergence,
+          .check_every = config.run.check_every,
+          .dump_bad_rows = config.run.dump_bad_rows};
 }
 
 std::string describe(const RunPlan& plan) {

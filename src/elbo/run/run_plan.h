@@ -29,13 +29,17 @@ struct RunPlan {
   EvaluateOptions evaluate;
   CheckpointOptions checkpoint;
   int64_t metrics_every = 1;        // steps between lines of metrics.jsonl
-  int64_t max_nonfinite_steps = 0;  // consecutive ones before the run ends as diverged
+  int64_t max_nonfinite_steps = 0;  // consecutive ones before the run counts as diverged
+  double lr_after_divergence = 0;   // factor of the learning rate after that; 0: the run ends
+  int64_t check_every = 0;  // steps between DataParallelStep::find_damage(); 0: before checkpoints only
+  bool dump_bad_rows = false;
 
   int64_t microbatches() const { return batch / microbatch; }  // M of a step
   double epochs(int64_t step) const { return static_cast<double>(step * batch) / static_cast<double>(rows); }
   // step: updates that were made.
   bool evaluation_due(int64_t step) const;
   bool checkpoint_due(int64_t step) const;  // by steps; by time CheckpointManager decides
+  bool check_due(int64_t step) const { return check_every > 0 && step % check_every == 0; }
   bool metrics_due(int64_t step) const { return step % metrics_every == 0 || step == end_step; }
 };
 

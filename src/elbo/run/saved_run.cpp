@@ -29,6 +29,24 @@ std::shared_ptr<Model> build(const SavedRun& run) {
   return model;
 }
 
+// Training may link to a better one, and remove this one, while it is read.
+Checkpoint read_best(const fs::path& directory) {
+  const fs::path link = directory / "checkpoints" / "best.h5";
+  for (;;) {
+    std::error_code no_link, ignored;
+    const fs::path target = fs::read_symlink(link, no_link);
+    if (!fs::exists(link, ignored))
+      usage_error(
+          "{}: has no best checkpoint, which needs a validation split in training; use newest or a step",
+          directory.string());
+    try {
+      return read_checkpoint(no_link ? link : link.parent_path() / target);
+    } catch (const Error&) {
+      if (no_link || fs::read_symlink(link, ignored) == target) throw;
+    }
+  }
+}
+
 Checkpoint read(const fs::path& directory, const std::string& which) {
   if (!fs::is_directory(directory))
     usage_error("{}: no such run; expected the folder that elbo train made", directory.string());
@@ -43,14 +61,7 @@ Checkpoint read(const fs::path& directory, const std::string& which) {
            steps.size());
     return *newest;
   }
-  if (which == "best") {
-    const fs::path best = directory / "checkpoints" / "best.h5";
-    if (!fs::exists(best))
-      usage_error(
-          "{}: has no best checkpoint, which needs a validation split in training; use newest or a step",
-          directory.string());
-    return read_checkpoint(best);
-  }
+  if (which == "best") return read_best(directory);
   int64_t step = 0;
   const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), step);
   if (error != std::errc() || end != which.data() + which.size() || !std::ranges::binary_search(steps, step))

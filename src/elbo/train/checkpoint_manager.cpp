@@ -1,67 +1,139 @@
 #include "elbo/train/checkpoint_manager.h"
 
+#include <torch/types.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
+#include "elbo/base/flight_recorder.h"
+#include "elbo/base/library_error.h"
 #include "elbo/base/log.h"
+#include "elbo/parallel/flat_parameters.h"
+#include "elbo/run/run_directory.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr double retry_seconds = 5;  // between attempts while training continues
-constexpr int last_attempts = 5;     // a second apart, where nothing follows
+constexpr std::chrono::duration<double> first_retry(5), longest_retry(300);
+constexpr int last_attempts = 5;  // 1, 2, 4, 8 s apart, where nothing follows
+
+// Training changes parameters and buffers while they are written; optimizer states are copies already.
+void copy_from_training(Checkpoint& checkpoint) {
+  for (auto* group : {&checkpoint.parameters, &checkpoint.buffers})
+    for (auto& [name, tensor] : *group) tensor = tensor.detach().to(torch::kCPU, false, /*copy=*/true);
+  for (auto& [name, tensor] : checkpoint.optimizer) tensor = tensor.cpu();
+}
+
+fs::path best_link(const RunPlan& plan) { return fs::path(plan.directory) / "checkpoints" / "best.h5"; }
 
 }  // namespace
 
-CheckpointManager::CheckpointManager(const RunPlan& plan, bool is_root)
-    : plan_(plan), is_root_(is_root), saved_step_(plan.start.step > 0 ? plan.start.step : -1) {}
-
-bool CheckpointManager::wants_checkpoint() const {
-  if (!is_root_) return false;
-  const double seconds = std::chrono::duration<double>(Clock::now() - last_).count();
-  const double minutes = plan_.checkpoint.every_minutes;
-  return failed_ ? seconds >= retry_seconds : minutes > 0 && seconds >= minutes * 60;
+CheckpointManager::CheckpointManager(const RunPlan& plan, Communicator& world)
+    : plan_(plan),
+      world_(world),
+      is_root_(world.rank() == 0),
+      saved_step_(plan.start.step > 0 ? plan.start.step : -1),
+      retry_delay_(first_retry) {
+  if (!is_root_ || !plan_.start.best_loss) return;
+  std::error_code error;
+  const fs::path best = checkpoint_path(plan_.directory, plan_.start.best_step);
+  if (fs::exists(best, error) && fs::read_symlink(best_link(plan_), error) != best.filename())
+    link_best(plan_.start.best_step);
 }
 
-std::string CheckpointManager::try_to_write(const Checkpoint& checkpoint) const {
-  try {
-    write_checkpoint(checkpoint_path(plan_.directory, checkpoint.step), checkpoint);
-    return "";
-  } catch (const Error& error) {
-    return error.what();
+bool CheckpointManager::wants_checkpoint() {
+  if (!is_root_) return false;
+  if (writer_.valid()) {
+    if (writer_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return false;
+    settle();
   }
+  const std::chrono::duration<double> elapsed = Clock::now() - last_;
+  const double minutes = plan_.checkpoint.every_minutes;
+  return failure_.empty() ? minutes > 0 && elapsed.count() >= minutes * 60 : elapsed >= retry_delay_;
+}
+
+void CheckpointManager::settle() {
+  const bool failed_before = !std::exchange(failure_, writer_.get()).empty();
+  last_ = Clock::now();
+  retry_delay_ = failed_before ? std::min(retry_delay_ * 2, longest_retry) : first_retry;
+  if (!failure_.empty()) log::warning("{}; training continues, and the checkpoint is tried again", failure_);
+}
+
+void CheckpointManager::wait_for_writer() {
+  // In pieces, because no rank may wait for the others longer than run.timeout.
+  constexpr std::chrono::milliseconds piece(200);
+  for (bool busy = true; busy;) {
+    torch::Tensor state = torch::zeros({}, torch::kInt64);
+    if (writer_.valid() && writer_.wait_for(piece) != std::future_status::ready) state.fill_(1);
+    world_.broadcast(state, 0);
+    busy = state.item<int64_t>() != 0;
+  }
+  if (writer_.valid()) settle();
 }
 
 void CheckpointManager::save(const Progress& progress, bool is_best, bool must_succeed,
                              const std::function<Checkpoint()>& collect) {
+  wait_for_writer();
   if (progress.step != saved_step_) {
-    const Checkpoint checkpoint = collect();
-    if (is_root_) {
-      std::string why = try_to_write(checkpoint);
-      for (int attempt = 1; !why.empty() && must_succeed; ++attempt) {
-        if (attempt == last_attempts) fail("{}", why);
-        std::this_thread::sleep_for(std::chrono::seconds(1));
-        why = try_to_write(checkpoint);
-      }
-      failed_ = !why.empty();
-      if (failed_) log::warning("{}; training continues, and the checkpoint is tried again", why);
-    }
+    Checkpoint checkpoint = collect();
     saved_step_ = progress.step;
+    if (is_root_) {
+      copy_from_training(checkpoint);
+      writer_ = std::async(std::launch::async,
+                           [this, progress, is_best, must_succeed, kept = std::move(checkpoint)] {
+                             return write(kept, progress, is_best, must_succeed);
+                           });
+    }
+  } else if (is_root_ && failure_.empty()) {
+    if (is_best) link_best(progress.step);
+    remove_old(progress);
   }
   last_ = Clock::now();
-  if (!is_root_ || failed_) return;
-  if (is_best) link_best(progress.step);
+  if (!must_succeed) return;
+  wait_for_writer();
+  if (!failure_.empty()) fail("{}", failure_);
+}
+
+std::string CheckpointManager::write(const Checkpoint& checkpoint, const Progress& progress, bool is_best,
+                                     bool must_succeed) const {
+  const Doing doing(FlightRecorder::instance().record().writer, "writes a checkpoint");
+  std::string why = try_to_write(checkpoint);
+  for (int attempt = 1; !why.empty() && must_succeed && attempt < last_attempts; ++attempt) {
+    std::this_thread::sleep_for(std::chrono::seconds(1 << (attempt - 1)));
+    why = try_to_write(checkpoint);
+  }
+  if (!why.empty()) return why;
+  if (is_best) link_best(checkpoint.step);
   remove_old(progress);
+  return "";
+}
+
+std::string CheckpointManager::try_to_write(const Checkpoint& checkpoint) const {
+  try {
+    if (fingerprint(checkpoint.parameters) != checkpoint.fingerprint)
+      fail("the checkpoint of step {} has changed in memory before it was written; it is not kept",
+           checkpoint.step);
+    restore_run_directory(plan_);
+    const fs::path path = checkpoint_path(plan_.directory, checkpoint.step);
+    set_other_checkpoint_aside(path);
+    write_checkpoint(path, checkpoint);
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  } catch (const std::exception& error) {
+    return describe_library_error(error).what();
+  }
 }
 
 void CheckpointManager::link_best(int64_t step) const {
-  const fs::path link = fs::path(plan_.directory) / "checkpoints" / "best.h5";
+  const fs::path link = best_link(plan_);
   const fs::path temporary = link.string() + ".partial";
   std::error_code error;
   fs::remove(temporary, error);

@@ -1,11 +1,14 @@
 // When checkpoints are written besides those of checkpoint.every_steps, which are kept, and the link to the
-// best. On ranks other than the root it takes the same decisions and writes nothing.
+// best. The root writes them in a thread, while training continues: a step waits for the copy in memory only.
+// On other ranks the object takes the same decisions and writes nothing.
 #pragma once
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <string>
 
+#include "elbo/comm/communicator.h"
 #include "elbo/run/checkpoint.h"
 #include "elbo/run/run_plan.h"
 
@@ -13,31 +16,44 @@ namespace elbo {
 
 class CheckpointManager {
  public:
-  // `plan` outlives the object.
-  CheckpointManager(const RunPlan& plan, bool is_root);
+  // Links to the best checkpoint where a kill has prevented that. Both outlive the object.
+  CheckpointManager(const RunPlan& plan, Communicator& world);
 
   // Whether this rank asks for a checkpoint: by time, or because the last could not be written. The root's
   // alone.
-  bool wants_checkpoint() const;
+  bool wants_checkpoint();
 
-  // Writes what collect() returns, unless the checkpoint of that step is there, links to it if it is the
-  // best, and removes old ones. collect() is collective and called on every rank. A checkpoint that cannot be
-  // written is a warning, and is tried again later; if `must_succeed` (nothing follows) it is tried for some
-  // seconds, then Error is thrown.
+  // Starts to write what collect() returns, unless the checkpoint of that step is there, then links to it if
+  // it is the best, and removes old ones. Waits for the checkpoint before; the ranks know of that wait, which
+  // has no limit. collect() is collective and called on every rank. A checkpoint that cannot be written is a
+  // warning, and is tried again later. If `must_succeed` (nothing follows) this call waits until it is
+  // written, which is tried for some seconds; then Error is thrown. Collective.
   void save(const Progress& progress, bool is_best, bool must_succeed,
             const std::function<Checkpoint()>& collect);
+  // The run continues from an earlier step, whose checkpoint is there.
+  void go_back(const Progress& start) { saved_step_ = start.step; }
+  // Waits until the checkpoint that is being written is complete. Collective.
+  void wait_for_writer();
 
  private:
   using Clock = std::chrono::steady_clock;
-  std::string try_to_write(const Checkpoint& checkpoint) const;  // "" or why not
+  void settle();  // takes the result of a writer that has ended
+  // In the writer's thread; these read the plan only.
+  // "" or why not.
+  std::string write(const Checkpoint& checkpoint, const Progress& progress, bool is_best,
+                    bool must_succeed) const;
+  std::string try_to_write(const Checkpoint& checkpoint) const;
   void link_best(int64_t step) const;
   void remove_old(const Progress& progress) const;
 
   const RunPlan& plan_;
+  Communicator& world_;
   bool is_root_;
   int64_t saved_step_;
-  bool failed_ = false;  // the last could not be written
+  std::string failure_;                        // why the last could not be written, or ""
+  std::chrono::duration<double> retry_delay_;  // between attempts while training continues
   Clock::time_point last_ = Clock::now();
+  std::future<std::string> writer_;  // on the root: its failure, or ""
 };
 
 }  // namespace elbo

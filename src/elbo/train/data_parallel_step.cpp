@@ -7,13 +7,16 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <map>
+#include <optional>
 
 #include "elbo/base/error.h"
 #include "elbo/base/random.h"
 #include "elbo/base/stopwatch.h"
 #include "elbo/nn/hooked_module.h"
 #include "elbo/nn/precision.h"
+#include "elbo/run/broadcast_checkpoint.h"
 
 namespace elbo {
 namespace {
@@ -155,22 +158,25 @@ StepReport DataParallelStep::take(int64_t step, const Data& data, const std::fun
   return report;
 }
 
-MicrobatchReport DataParallelStep::compute_microbatch(size_t phase, int64_t step, int64_t microbatch,
-                                                      int worker, const Data& data) {
-  Model& replica = *replicas_[static_cast<size_t>(worker)];
-  Batch& batch = batches_[static_cast<size_t>(microbatch - local_microbatches().first)];
-  // The step's first phase fetches it.
-  if (!batch.x.defined()) batch = data(step, microbatch).to(device_);
+LossTerms DataParallelStep::objective(size_t phase, int64_t step, int64_t microbatch, Model& replica,
+                                      const Batch& batch) const {
   RandomGenerator noise(Key(options_.seed)
                             .with("noise")
                             .with(static_cast<uint64_t>(step))
                             .with(static_cast<uint64_t>(microbatch))
                             .with(phases_[phase].name),
                         device_);
-  const LossTerms terms = [&] {
-    const MatmulPrecision precision(options_.precision);
-    return replica.objective({phases_[phase].name, step, microbatch}, batch, noise);
-  }();
+  const MatmulPrecision precision(options_.precision);
+  return replica.objective({phases_[phase].name, step, microbatch}, batch, noise);
+}
+
+MicrobatchReport DataParallelStep::compute_microbatch(size_t phase, int64_t step, int64_t microbatch,
+                                                      int worker, const Data& data) {
+  Model& replica = *replicas_[static_cast<size_t>(worker)];
+  Batch& batch = batches_[static_cast<size_t>(microbatch - local_microbatches().first)];
+  // The step's first phase fetches it.
+  if (!batch.x.defined()) batch = data(step, microbatch).to(device_);
+  const LossTerms terms = objective(phase, step, microbatch, replica, batch);
   // The batch's mean is the sum over microbatches of their sums divided by B: every sample weighs the same.
   const torch::Tensor total = terms.loss.sum();
   total.backward(torch::full({}, 1.0 / static_cast<double>(options_.batch), total.options()));
@@ -197,7 +203,7 @@ void DataParallelStep::update(size_t phase, int64_t step, const StepSums& sums, 
     report.gradient_norm = sums.gradient_norm;
   }
   add_status(sums.rank_status, report);
-  report.lr = learning_rate(options_.optimizer, step, options_.end_step);
+  report.lr = lr_factor_ * learning_rate(options_.optimizer, step, options_.end_step);
   if (!std::isfinite(loss) || !std::isfinite(sums.gradient_norm)) {
     report.finite = false;
     return;
@@ -231,6 +237,58 @@ void DataParallelStep::load_optimizer(const Checkpoint& checkpoint, const std::s
       });
       shard.copy_(reducer_.select(phase, whole));
     }
+  for (size_t phase = 0; phase < phases_.size(); ++phase) optimizers_[phase].remember(reducer_.shard(phase));
+}
+
+void DataParallelStep::restore(const Checkpoint& checkpoint, const std::string& where) {
+  reducer_.await_all_parameters();
+  for (const auto& replica : replicas_) load_into(*replica, checkpoint, where);
+  load_optimizer(checkpoint, where);
+}
+
+LossTerms DataParallelStep::recompute(size_t phase, int64_t step, int64_t microbatch) const {
+  const auto index = static_cast<size_t>(microbatch - local_microbatches().first);
+  return objective(phase, step, microbatch, *replicas_.front(), batches_[index]);
+}
+
+const std::string& DataParallelStep::name_at(int64_t element) const {
+  const auto& items = flat_parameters_.items();
+  const auto after = std::ranges::upper_bound(items, element, {}, &FlatParameters::Item::offset);
+  return std::prev(after)->name;
+}
+
+std::string DataParallelStep::nonfinite_gradient(size_t phase) {
+  const std::vector<torch::Tensor>& gradients = reducer_.gradient(phase);
+  const Buckets& of_phase = buckets(phase);
+  for (size_t bucket = 0; bucket < gradients.size(); ++bucket) {
+    const torch::Tensor bad = gradients[bucket].isfinite().logical_not();
+    if (bad.any().item<bool>())
+      return name_at(of_phase.shard(bucket, world_.rank()).first +
+                     bad.to(torch::kInt32).argmax().item<int64_t>());
+  }
+  return "";
+}
+
+// A block of 1024 values may hold several parameters; the first of them is named.
+std::string DataParallelStep::own_damage() const {
+  for (size_t phase = 0; phase < phases_.size(); ++phase) {
+    const std::optional<BitSums::Place> place = optimizers_[phase].damage();
+    if (!place) continue;
+    int64_t element = place->element;  // of the shards, end to end
+    for (size_t bucket = 0; bucket < buckets(phase).count(); ++bucket) {
+      const IndexRange shard = buckets(phase).shard(bucket, world_.rank());
+      if (element < shard.size())
+        return fmt::format("{} of {}", place->array == 0 ? "values" : "optimizer states",
+                           name_at(shard.first + element));
+      element -= shard.size();
+    }
+  }
+  return "";
+}
+
+const torch::Tensor& DataParallelStep::values() {
+  reducer_.await_all_parameters();
+  return flat_parameters_.values();
 }
 
 std::string DataParallelStep::fingerprint() {

@@ -87,6 +87,7 @@ class DataParallelStep {
   DataParallelStep(const DataParallelStep&) = delete;
   DataParallelStep& operator=(const DataParallelStep&) = delete;
 
+  Communicator& comm() const { return world_; }
   IndexRange local_microbatches() const { return reducer_.local_microbatches(); }
 
   // Takes step number `step` (from 0). Collective. status() is called after each phase's microbatches. Where
@@ -99,7 +100,25 @@ class DataParallelStep {
   // Puts fingerprint, parameters, buffers and optimizer states into the checkpoint. Collective.
   void collect(Checkpoint& checkpoint);
 
-  // These three wait for parameters that are in transit after a step.
+  // Replaces parameters, buffers and optimizer states by those of the checkpoint.
+  void restore(const Checkpoint& checkpoint, const std::string& where);
+  // The learning rate of the schedule is multiplied by it.
+  void set_lr_factor(double factor) { lr_factor_ = factor; }
+
+  // What must not have changed in this rank's memory between two updates and has: "values of
+  // encoder.0.weight", "optimizer states of …", or "". Found by the next update, on CPUs only.
+  std::string own_damage() const;
+  LossTerms objective(size_t phase, int64_t step, int64_t microbatch, Model& replica,
+                      const Batch& batch) const;
+
+  // The microbatches of this rank's last step, and their objective again.
+  const std::vector<Batch>& batches() const { return batches_; }
+  LossTerms recompute(size_t phase, int64_t step, int64_t microbatch) const;
+  // The first parameter of this rank's shards whose gradient in the last step is not finite, or "".
+  std::string nonfinite_gradient(size_t phase);
+
+  // These wait for parameters that are in transit after a step.
+  const torch::Tensor& values();  // of all parameters
   std::string fingerprint();
   bool finite();  // whether all parameters are
   const std::vector<std::shared_ptr<Model>>& replicas();
@@ -109,6 +128,7 @@ class DataParallelStep {
  private:
   // Layers wait for their parameters at each use. The step itself waits for those of other modules, eager_.
   void hook_layers();
+  const std::string& name_at(int64_t element) const;  // of the parameter, by its place in the flat parameters
   MicrobatchReport compute_microbatch(size_t phase, int64_t step, int64_t microbatch, int worker,
                                       const Data& data);
   // Adds what all ranks reported in this phase, and updates the shard if loss and gradient are finite.
@@ -128,6 +148,7 @@ class DataParallelStep {
   std::vector<IndexRange> eager_;      // of the flat parameters
   std::vector<Optimizer> optimizers_;  // of each phase
   std::vector<Batch> batches_;         // of this rank's microbatches; phases of a step share them
+  double lr_factor_ = 1;
 };
 
 }  // namespace elbo

@@ -42,9 +42,9 @@ void Divergence::count(const StepReport& report) {
   note_first(report);
   const bool at_end = progress_.step == plan_.end_step;
   nonfinite_in_a_row_ = report.finite ? 0 : nonfinite_in_a_row_ + 1;
-  if (nonfinite_in_a_row_ == 1)
-    log::warning("step {} is skipped: the loss or its gradient is not finite", progress_.step);
-  if (nonfinite_in_a_row_ > plan_.max_nonfinite_steps || (at_end && nonfinite_in_a_row_ > 0))
+  any_finite_ |= report.finite;
+  // Skipped steps leave the parameters as they are: a run may end with some, but not consist of them.
+  if (nonfinite_in_a_row_ > plan_.max_nonfinite_steps || (at_end && !any_finite_))
     fail_as_diverged(
         fmt::format(
             "at step {} the loss or its gradient is not finite{}", progress_.step,
@@ -69,14 +69,16 @@ void Divergence::fail_for_parameters(const StepReport& last) const {
 
 void Divergence::fail_as_diverged(const std::string& what, const StepReport& report) const {
   if (starts_out_of_range())
-    fail(
-        "training diverged: {}; it was out of range before anything was learned, so no learning rate helps: "
-        "{} (the run is {})",
-        what, scale_data, plan_.directory);
-  fail(
-      "training diverged: {}; lower optimizer.lr={:g}, set optimizer.clip_norm, or scale the data (the run "
-      "is {})",
-      what, report.lr, plan_.directory);
+    throw Diverged(
+        fmt::format("training diverged: {}; it was out of range before anything was learned, so no learning "
+                    "rate helps: {} (the run is {})",
+                    what, scale_data, plan_.directory),
+        false);
+  throw Diverged(
+      fmt::format("training diverged: {}; lower optimizer.lr={:g}, set optimizer.clip_norm, or scale "
+                  "the data (the run is {})",
+                  what, report.lr, plan_.directory),
+      true);
 }
 
 }  // namespace elbo

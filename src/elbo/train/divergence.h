@@ -1,14 +1,26 @@
-// When training counts as diverged: too many steps in a row whose loss or gradient is not finite, or whose
-// loss is far above that of the first step.
+// When training counts as diverged: too many steps in a row whose loss or gradient is not finite, no other
+// step at all, or a loss far above that of the first step.
 #pragma once
 #include <cstdint>
 #include <string>
 
+#include "elbo/base/error.h"
 #include "elbo/run/checkpoint.h"
 #include "elbo/run/run_plan.h"
 #include "elbo/train/data_parallel_step.h"
 
 namespace elbo {
+
+// Training has diverged.
+class Diverged : public Error {
+ public:
+  Diverged(const std::string& message, bool lower_lr_helps)
+      : Error(ExitCode::failure, message), lower_lr_helps_(lower_lr_helps) {}
+  bool lower_lr_helps() const { return lower_lr_helps_; }
+
+ private:
+  bool lower_lr_helps_;
+};
 
 // A loss is far above the first one, L, if it exceeds 1000 (|L| + d) nats for rows of d values, or 1e12 d. No
 // healthy run comes near that, and a single bad row does not stay: a run has diverged after 100 such steps in
@@ -17,13 +29,16 @@ namespace elbo {
 class Divergence {
  public:
   // Both outlive the object. progress.first_loss is kept up to date.
-  Divergence(const RunPlan& plan, Progress& progress) : plan_(plan), progress_(progress) {}
+  Divergence(const RunPlan& plan, Progress& progress)
+      : plan_(plan), progress_(progress), any_finite_(plan.start.step > 0) {}
 
-  // After each step. Throws Error, with the advice that fits, where training has diverged. Takes the same
+  // After each step. Throws Diverged, with the advice that fits, where training has diverged. Takes the same
   // decision on every rank.
   void count(const StepReport& report);
-  // Throws Error: the parameters are not finite.
+  // Throws Diverged: the parameters are not finite.
   [[noreturn]] void fail_for_parameters(const StepReport& last) const;
+  // The run continues from an earlier step.
+  void go_back() { nonfinite_in_a_row_ = far_in_a_row_ = 0; }
   // Whether the last step was not finite or far above the first: its parameters are not the best.
   bool suspected() const { return nonfinite_in_a_row_ + far_in_a_row_ > 0; }
 
@@ -36,6 +51,7 @@ class Divergence {
   const RunPlan& plan_;
   Progress& progress_;
   int64_t nonfinite_in_a_row_ = 0, far_in_a_row_ = 0;
+  bool any_finite_;  // step of the run so far
 };
 
 }  // namespace elbo

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <system_error>
+#include <thread>
 
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
@@ -19,7 +20,21 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// Removes the lines of steps that the resumed run takes again, and a last line that a kill cut short.
+// The step of a line; none where it has none, as after a kill in its middle.
+std::optional<int64_t> step_of(const nlohmann::json& line) {
+  if (!line.is_object()) return std::nullopt;
+  const auto step = line.find("step");
+  return step != line.end() && step->is_number_integer() ? std::optional(step->get<int64_t>()) : std::nullopt;
+}
+
+// Whether the line is of a step that a run from `start` takes again, or of its evaluation.
+bool is_repeated(const nlohmann::json& line, int64_t step, const Progress& start) {
+  if (step != start.step || !start.evaluation_pending) return step > start.step;
+  const auto split = line.find("split");
+  return split == line.end() || *split != "train";
+}
+
+// Removes the lines of steps that the resumed run takes again, and lines that are not of elbo.
 void cut_back(const fs::path& path, const Progress& start) {
   std::error_code error;
   if (!fs::exists(path, error)) return;
@@ -27,11 +42,8 @@ void cut_back(const fs::path& path, const Progress& start) {
   std::string kept;
   for (std::string line; std::getline(lines, line);) {
     const auto parsed = nlohmann::json::parse(line, nullptr, false);
-    if (!parsed.is_object()) continue;
-    const auto step = parsed.value("step", start.step + 1);
-    const bool repeated =
-        step == start.step && start.evaluation_pending && parsed.value("split", "") != "train";
-    if (step <= start.step && !repeated) kept += line + "\n";
+    const std::optional<int64_t> step = step_of(parsed);
+    if (step && !is_repeated(parsed, *step, start)) kept += line + "\n";
   }
   write_file(path, kept);
 }
@@ -62,6 +74,19 @@ MetricsWriter::MetricsWriter(const RunPlan& plan, bool is_root)
   const fs::path path = fs::path(plan.directory) / "metrics.jsonl";
   cut_back(path, plan.start);
   file_.emplace(path);
+}
+
+void MetricsWriter::go_back(const Progress& start) {
+  last_line_step_ = start.step;
+  if (!file_) return;
+  const fs::path path = fs::path(plan_.directory) / "metrics.jsonl";
+  try {
+    static_cast<void>(file_->flush());
+    cut_back(path, start);
+    file_.emplace(path);
+  } catch (const Error& error) {
+    log::warning("{}; lines of steps that are taken again stay in it", error.what());
+  }
 }
 
 void MetricsWriter::write_line(const std::string& line) {
@@ -140,8 +165,12 @@ void MetricsWriter::after_evaluation(int64_t step, const Evaluation& evaluation,
 
 void MetricsWriter::finish() {
   if (!file_ || complete_) return;
-  if (const std::string why = file_->flush(); !why.empty())
-    fail("{}/metrics.jsonl: its last lines cannot be written: {}", plan_.directory, why);
+  std::string why = file_->flush();
+  for (int seconds = 1; !why.empty() && seconds <= 8; seconds *= 2) {
+    std::this_thread::sleep_for(std::chrono::seconds(seconds));
+    why = file_->flush();
+  }
+  if (!why.empty()) fail("{}/metrics.jsonl: its last lines cannot be written: {}", plan_.directory, why);
 }
 
 }  // namespace elbo

@@ -21,6 +21,8 @@ class MetricsWriter {
   // step: updates that were made. A line that cannot be written is a warning, and is written later.
   void after_step(int64_t step, const StepReport& report);
   void after_evaluation(int64_t step, const Evaluation& evaluation, bool is_best);
+  // Cuts the file back as if the run had been resumed from `start`.
+  void go_back(const Progress& start);
   void finish();  // throws Error where lines are still not written
 
  private:

@@ -15,9 +15,7 @@ void note_request(int signal) {
 
 }  // namespace
 
-StopRequest::StopRequest() : handler_({SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU}, note_request) {
-  request = 0;
-}
+StopRequest::StopRequest() : handler_({SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU}, note_request) {}
 
 bool StopRequest::made() const { return request != 0; }
 

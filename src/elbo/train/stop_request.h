@@ -6,8 +6,8 @@
 namespace elbo {
 
 // Takes SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU as such requests for as long as it lives,
-// unless the process ignores them (nohup). A second SIGINT ends the process at once. One object a process at
-// a time.
+// unless the process ignores them (nohup). A second SIGINT ends the process at once. Objects share what was
+// requested since the first of them was made.
 class StopRequest {
  public:
   StopRequest();

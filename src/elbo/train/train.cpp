@@ -3,10 +3,17 @@
 #include <cmath>
 #include <utility>
 
+#include "elbo/base/error.h"
+#include "elbo/base/flight_recorder.h"
+#include "elbo/base/log.h"
+#include "elbo/train/bad_rows.h"
+#include "elbo/train/damage_search.h"
 #include "elbo/train/divergence.h"
 
 namespace elbo {
 namespace {
+
+constexpr int most_setbacks = 3;  // by damaged memory, before the run ends
 
 // Whether this is the best so far; only the validation split decides that.
 bool update_best(const Evaluation& evaluation, const std::string& best, Progress& progress) {
@@ -18,54 +25,137 @@ bool update_best(const Evaluation& evaluation, const std::string& best, Progress
   return true;
 }
 
+class Loop {
+ public:
+  Loop(const RunPlan& plan, Progress& progress, DataParallelStep& step, const TrainInputs& inputs,
+       MetricsWriter& metrics, CheckpointManager& checkpoints)
+      : plan_(plan),
+        progress_(progress),
+        step_(step),
+        inputs_(inputs),
+        metrics_(metrics),
+        checkpoints_(checkpoints),
+        divergence_(plan, progress),
+        search_(step) {
+    step_.set_lr_factor(progress_.lr_factor.value_or(1));
+  }
+
+  bool run() {
+    const Doing doing(record_.main, "computes");
+    stopped_ = progress_.evaluation_pending && !evaluate();
+    if (best_) save(progress_.step == plan_.end_step);
+    while (progress_.step < plan_.end_step && !stopped_) {
+      try {
+        take_step();
+      } catch (const Diverged& error) {
+        if (!continue_with_lower_lr(error)) throw;
+      }
+    }
+    metrics_.finish();
+    return stopped_;
+  }
+
+ private:
+  void take_step() {
+    record_.step = progress_.step + 1;
+    report_ = step_.take(progress_.step, inputs_.data, [&] {
+      return RankStatus{inputs_.stop_requested(), checkpoints_.wants_checkpoint(), inputs_.data_wait()};
+    });
+    ++progress_.step;
+    metrics_.after_step(progress_.step, report_);
+    if (!report_.finite) report_bad_rows(plan_, step_, progress_.step);
+    divergence_.count(report_);
+    if (plan_.check_due(progress_.step) && !is_sound()) return;
+    const bool evaluated = !plan_.evaluation_due(progress_.step) || evaluate();
+    stopped_ = !evaluated || (report_.stop && progress_.step < plan_.end_step);
+    if (best_ || report_.save || stopped_ || plan_.checkpoint_due(progress_.step))
+      save(stopped_ || progress_.step == plan_.end_step);
+  }
+
+  bool evaluate() {
+    const Doing doing(record_.main, "evaluates");
+    const std::optional<Evaluation> evaluation = inputs_.evaluate();
+    progress_.evaluation_pending = !evaluation;
+    if (evaluation) {
+      best_ = !divergence_.suspected() && update_best(*evaluation, plan_.evaluate.best, progress_);
+      metrics_.after_evaluation(progress_.step, *evaluation, best_);
+    }
+    return evaluation.has_value();
+  }
+
+  // Nothing that is damaged is saved: then the run goes back.
+  void save(bool must_succeed) {
+    const Doing doing(record_.main, "saves a checkpoint");
+    if (!is_sound()) return;
+    checkpoints_.save(progress_, std::exchange(best_, false), must_succeed, [&] { return collect(); });
+  }
+
+  Checkpoint collect() {
+    if (!step_.finite()) divergence_.fail_for_parameters(report_);
+    Checkpoint checkpoint;
+    static_cast<Progress&>(checkpoint) = progress_;
+    checkpoint.config = plan_.ini;
+    checkpoint.dataset_fingerprint = plan_.dataset_fingerprint;
+    checkpoint.data = plan_.data;
+    step_.collect(checkpoint);
+    return checkpoint;
+  }
+
+  // Whether the memory of all ranks holds what it should; the run goes back where it does not.
+  bool is_sound() {
+    const std::string damage = search_.find(report_.phases > 0 ? progress_.step - 1 : -1);
+    if (damage.empty()) return true;
+    if (++setbacks_ > most_setbacks || !go_back(damage))
+      fail("{}; nothing was saved since the last checkpoint; replace that host, and continue with --resume",
+           damage);
+    return false;
+  }
+
+  bool continue_with_lower_lr(const Diverged& error) {
+    const double factor = plan_.lr_after_divergence;
+    if (!error.lower_lr_helps() || factor == 0 || progress_.lr_factor || !go_back(error.what())) return false;
+    log::warning("the learning rate is multiplied by {:g} from here on (train.lr_after_divergence)", factor);
+    progress_.lr_factor = factor;
+    step_.set_lr_factor(factor);
+    return true;
+  }
+
+  // Back to the last checkpoint; whether there is one.
+  bool go_back(const std::string& why) {
+    checkpoints_.wait_for_writer();
+    const std::optional<Progress> earlier = inputs_.go_back();
+    if (!earlier) return false;
+    log::warning("{}; the run goes back from step {} to its checkpoint of step {}", why, progress_.step,
+                 earlier->step);
+    progress_ = *earlier;
+    step_.set_lr_factor(progress_.lr_factor.value_or(1));
+    metrics_.go_back(progress_);
+    checkpoints_.go_back(progress_);
+    divergence_.go_back();
+    best_ = stopped_ = false;
+    return true;
+  }
+
+  const RunPlan& plan_;
+  Progress& progress_;
+  DataParallelStep& step_;
+  const TrainInputs& inputs_;
+  MetricsWriter& metrics_;
+  CheckpointManager& checkpoints_;
+  FlightRecord& record_ = FlightRecorder::instance().record();
+  Divergence divergence_;
+  DamageSearch search_;
+  StepReport report_;
+  bool best_ = false;  // the parameters are the best so far, and not saved yet
+  bool stopped_ = false;
+  int setbacks_ = 0;
+};
+
 }  // namespace
 
 bool train(const RunPlan& plan, Progress& progress, DataParallelStep& step, const TrainInputs& inputs,
            MetricsWriter& metrics, CheckpointManager& checkpoints) {
-  StepReport report;
-  Divergence divergence(plan, progress);
-  bool best = false;  // the parameters are the best so far, and not saved yet
-
-  const auto evaluate = [&] {
-    const std::optional<Evaluation> evaluation = inputs.evaluate();
-    progress.evaluation_pending = !evaluation;
-    if (evaluation) {
-      best = !divergence.suspected() && update_best(*evaluation, plan.evaluate.best, progress);
-      metrics.after_evaluation(progress.step, *evaluation, best);
-    }
-    return evaluation.has_value();
-  };
-  const auto collect = [&] {
-    if (!step.finite()) divergence.fail_for_parameters(report);
-    Checkpoint checkpoint;
-    static_cast<Progress&>(checkpoint) = progress;
-    checkpoint.config = plan.ini;
-    checkpoint.dataset_fingerprint = plan.dataset_fingerprint;
-    checkpoint.data = plan.data;
-    step.collect(checkpoint);
-    return checkpoint;
-  };
-  const auto save = [&](bool must_succeed) {
-    checkpoints.save(progress, std::exchange(best, false), must_succeed, collect);
-  };
-  const auto status = [&] {
-    return RankStatus{inputs.stop_requested(), checkpoints.wants_checkpoint(), inputs.data_wait()};
-  };
-
-  bool stopped = progress.evaluation_pending && !evaluate();
-  if (best) save(progress.step == plan.end_step);
-  while (progress.step < plan.end_step && !stopped) {
-    report = step.take(progress.step, inputs.data, status);
-    ++progress.step;
-    metrics.after_step(progress.step, report);
-    divergence.count(report);
-    const bool evaluated = !plan.evaluation_due(progress.step) || evaluate();
-    stopped = !evaluated || (report.stop && progress.step < plan.end_step);
-    if (best || report.save || stopped || plan.checkpoint_due(progress.step))
-      save(stopped || progress.step == plan.end_step);
-  }
-  metrics.finish();
-  return stopped;
+  return Loop(plan, progress, step, inputs, metrics, checkpoints).run();
 }
 
 }  // namespace elbo

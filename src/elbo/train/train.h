@@ -21,11 +21,14 @@ struct TrainInputs {
   std::function<std::optional<Evaluation>()>
       evaluate;                          // the present model; none: interrupted on request. Collective
   std::function<bool()> stop_requested;  // of this rank
+  // Restores the state of the newest valid checkpoint; none: there is no checkpoint. Collective.
+  std::function<std::optional<Progress>()> go_back = [] { return std::optional<Progress>(); };
 };
 
 // Trains from `progress` to the plan's end or to a request to stop on any rank, and keeps `progress` up to
-// date. Returns whether it was stopped before the end, with its state saved. Throws Error where training
-// diverges or the last checkpoint cannot be written. Collective.
+// date. Where the memory of a rank is damaged, or training has diverged for the first time, it goes back to
+// the last checkpoint. Returns whether it was stopped before the end, with its state saved. Throws Error
+// where training diverges or the last checkpoint cannot be written. Collective.
 bool train(const RunPlan& plan, Progress& progress, DataParallelStep& step, const TrainInputs& inputs,
            MetricsWriter& metrics, CheckpointManager& checkpoints);
 

@@ -1,9 +1,11 @@
 #include "elbo/train/training.h"
 
+#include <filesystem>
 #include <utility>
 
 #include "elbo/base/error.h"
 #include "elbo/eval/evaluate.h"
+#include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/run/device.h"
 #include "elbo/run/saved_run.h"
 #include "elbo/train/train.h"
@@ -46,15 +48,16 @@ Training::Training(const Environment& environment, RunConfig& config)
                                              step_options());
   if (run_.start) step_->load_optimizer(*run_.start, run_.plan.directory);
   run_.start.reset();
-  loader_ = std::make_unique<Loader>(run_.dataset.split("train"), loader_options());
+  loader_ = std::make_unique<Loader>(run_.dataset.split("train"), loader_options(run_.plan.start.step));
 
+  environment.keep_records_in(std::filesystem::path(run_.plan.directory) / "flight");
   const bool is_root = run_.world->rank() == 0;
   if (is_root) {
     prepare_run_directory(run_.plan, run_.lock);
     run_.dataset.save_description(description_path(run_.plan.directory));
   }
   metrics_ = std::make_unique<MetricsWriter>(run_.plan, is_root);
-  checkpoints_ = std::make_unique<CheckpointManager>(run_.plan, is_root);
+  checkpoints_ = std::make_unique<CheckpointManager>(run_.plan, *run_.world);
 }
 
 std::vector<std::shared_ptr<Model>> Training::make_replicas() {
@@ -77,7 +80,7 @@ DataParallelOptions Training::step_options() const {
           .end_step = run_.plan.end_step};
 }
 
-LoaderOptions Training::loader_options() const {
+LoaderOptions Training::loader_options(int64_t first_step) const {
   return {.batch = run_.plan.batch,
           .microbatch = run_.plan.microbatch,
           .microbatches = step_->local_microbatches(),
@@ -86,9 +89,20 @@ LoaderOptions Training::loader_options() const {
           .prefetch = config_.data.prefetch,
           .workers = workers_.count(),
           .seed = static_cast<uint64_t>(config_.train.seed),
-          .first_step = run_.plan.start.step,
+          .first_step = first_step,
           .end_step = run_.plan.end_step,
           .timeout = config_.run.timeout};
+}
+
+std::optional<Progress> Training::go_back() {
+  const bool is_root = run_.world->rank() == 0;
+  const std::optional<Checkpoint> newest = broadcast_checkpoint(
+      *run_.world, is_root ? newest_valid_checkpoint(run_.plan.directory) : std::nullopt);
+  if (!newest) return std::nullopt;
+  loader_.reset();
+  step_->restore(*newest, run_.plan.directory);
+  loader_ = std::make_unique<Loader>(run_.dataset.split("train"), loader_options(newest->step));
+  return Progress(*newest);
 }
 
 TrainOutcome Training::run(const StopRequest& stop) {
@@ -105,7 +119,8 @@ TrainOutcome Training::run(const StopRequest& stop) {
             {.data = [&](int64_t step, int64_t microbatch) { return loader_->microbatch(step, microbatch); },
              .data_wait = [&] { return loader_->waited_seconds(); },
              .evaluate = evaluate_model,
-             .stop_requested = stop_requested},
+             .stop_requested = stop_requested,
+             .go_back = [&] { return go_back(); }},
             *metrics_, *checkpoints_);
   return {progress.step, step_->fingerprint(), stopped};
 }

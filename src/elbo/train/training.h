@@ -41,7 +41,8 @@ class Training {
  private:
   std::vector<std::shared_ptr<Model>> make_replicas();
   DataParallelOptions step_options() const;
-  LoaderOptions loader_options() const;
+  LoaderOptions loader_options(int64_t first_step) const;
+  std::optional<Progress> go_back();
 
   RunConfig& config_;
   OpenedRun run_;
