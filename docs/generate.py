@@ -48,6 +48,7 @@ All commands run alone and under `mpirun -n P`, with the same results.
 | 0 | success |
 | 1 | failure |
 | 2 | mistake in the command line, the configuration or the data: the message names it |
+| 69 | a rank, a disk or a device did not answer within `run.timeout`: the message names it |
 | 75 | stopped on request, with the state saved: the run can be resumed |
 
 Results go to stdout, messages to stderr. Messages that do not go to a terminal begin with the local time. The message

@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""A run survives what happens around it, and what cannot be survived is named. docs/reliability.md lists the cases.
+ELBO_TRIES: how often each is tried, with another moment each time (default 1)."""
+import hashlib
+import json
+import os
+import pathlib
+import random
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import unittest
+
+import h5py
+import numpy
+
+from program import ELBO, ENVIRONMENT, ROOT, ProgramTest, command, processes_left, processes_with, run
+
+TRIES = int(os.environ.get("ELBO_TRIES", "1"))
+HOST = socket.gethostname()
+HANG = 69
+
+
+def seal(path):
+    """The checksum of a checkpoint that was changed."""
+    content = path.read_bytes()
+    with open(path, "r+b") as file:
+        file.write(f"elbo checkpoint\nsha256 {hashlib.sha256(content[512:]).hexdigest()}\n".encode())
+
+
+class Reliability(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.dice = random.Random(22)
+        self.data = self.folder / "t.h5"
+        x = numpy.random.default_rng(0).normal(size=(1000, 20)).astype("f4")
+        x[:, 0] = 0  # the weights of this column never change
+        with h5py.File(self.data, "w") as file:
+            file.attrs["kind"] = "tabular"
+            file["train/x"] = x
+            file["validation/x"] = x[:100]
+
+    SETTINGS = ("--train.batch=32", "--train.microbatch=8", "--network.hidden=32", "--model.latent=4", "--evaluate.every=never")
+
+    def words(self, name, *more):
+        return ("train", self.data, f"--run.directory={self.folder / name}", *self.SETTINGS, *more)
+
+    def fingerprint(self, ranks, *more):
+        return self.succeed(ranks, *self.words("undisturbed", *more)).stdout.splitlines()[-1]
+
+    def begin(self, ranks, name, *more, steps=20):
+        """Starts a run and waits for its first steps."""
+        process = subprocess.Popen(command(ranks, *self.words(name, *more)), cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+        self.wait_for(name, steps)
+        return process
+
+    def last_step(self, name):
+        try:
+            lines = (self.folder / name / "metrics.jsonl").read_text().splitlines()
+            return json.loads(lines[-1])["step"]
+        except (OSError, IndexError, json.JSONDecodeError):
+            return 0
+
+    def wait_for(self, name, steps):
+        end = time.monotonic() + 60
+        while self.last_step(name) < steps and time.monotonic() < end:
+            time.sleep(0.005)
+
+    def ranks_of(self, name):
+        """Process ids by rank."""
+        found = {}
+        for process in processes_with(str(self.folder / name)):
+            variables = pathlib.Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+            ranks = [int(variable[21:]) for variable in variables if variable.startswith(b"OMPI_COMM_WORLD_RANK=")]
+            if ranks:
+                found[ranks[0]] = process
+        return found
+
+    def finish(self, process, expected):
+        output, errors = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 0, errors)
+        self.assertEqual(output.splitlines()[-1], expected)
+        return errors
+
+    def test_a_full_disk_costs_nothing(self):
+        steps = ("--train.steps=3000", "--checkpoint.every_steps=200")
+        expected = self.fingerprint(0, *steps)
+        for number in range(TRIES):
+            name = f"full{number}"
+            process = self.begin(0, name, *steps, steps=self.dice.randrange(20, 300))
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+            time.sleep(1)
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            errors = self.finish(process, expected)
+            self.assertIn("warning: ", errors)
+            lines = (self.folder / name / "metrics.jsonl").read_text().splitlines()
+            self.assertEqual([json.loads(line)["step"] for line in lines], list(range(1, 3001)))
+
+    def test_a_folder_that_is_deleted_costs_nothing(self):
+        steps = ("--train.steps=3000", "--checkpoint.every_steps=200")
+        expected = self.fingerprint(0, *steps)
+        process = self.begin(0, "deleted", *steps, steps=50)
+        shutil.rmtree(self.folder / "deleted", ignore_errors=True)
+        self.finish(process, expected)
+        lines = (self.folder / "deleted" / "metrics.jsonl").read_text().splitlines()
+        self.assertEqual([json.loads(line)["step"] for line in lines], list(range(1, 3001)))
+        self.succeed(0, "verify", self.folder / "deleted")
+
+    def test_a_job_that_is_suspended_continues(self):
+        steps = ("--train.steps=1500", "--run.timeout=2", "--checkpoint.every_steps=300")
+        expected = self.fingerprint(2, *steps)
+        for number in range(TRIES):
+            process = self.begin(2, f"suspended{number}", *steps, steps=self.dice.randrange(20, 200))
+            ranks = list(self.ranks_of(f"suspended{number}").values())
+            for rank in ranks:
+                os.kill(rank, signal.SIGSTOP)
+            time.sleep(3)
+            for rank in ranks:
+                os.kill(rank, signal.SIGCONT)
+            self.finish(process, expected)
+
+    def test_a_rank_that_hangs_is_named_and_everything_ends(self):
+        timeout = 2
+        for number in range(TRIES):
+            culprit = self.dice.randrange(3)
+            name = f"hangs{number}"
+            process = self.begin(3, name, "--train.steps=1000000", f"--run.timeout={timeout}", "--train.batch=48",
+                                 steps=self.dice.randrange(20, 100))
+            start = time.monotonic()
+            stopped = self.ranks_of(name)[culprit]
+            os.kill(stopped, signal.SIGSTOP)
+            _, errors = process.communicate(timeout=60)
+            self.assertLess(time.monotonic() - start, timeout + 6, errors)
+            self.assertEqual(process.returncode, HANG, errors)
+            error, = [line for line in errors.splitlines() if line.startswith("error: ")]
+            self.assertIn(f"rank {culprit} on {HOST} (process {stopped}) is stopped", error)
+            self.assertEqual(processes_left(str(self.folder / name)), [])
+            records = sorted(file.name for file in (self.folder / name / "flight").iterdir())
+            self.assertEqual(records, [f"rank_{rank:05}.txt" for rank in range(3)])
+
+    def test_a_bit_that_flips_in_memory_is_found(self):
+        steps = ("--train.steps=3000", "--checkpoint.every_steps=500", "--checkpoint.keep_last=0")
+        expected = self.fingerprint(0, *steps)
+        for number in range(TRIES):
+            name = f"flipped{number}"
+            process = self.begin(0, name, *steps, steps=520 + self.dice.randrange(1000))
+            os.kill(process.pid, signal.SIGSTOP)
+            self.assertTrue(self.flip(process.pid, self.folder / name / "checkpoints/step_000000500.h5"))
+            os.kill(process.pid, signal.SIGCONT)
+            errors = self.finish(process, expected)
+            self.assertRegex(errors, rf"warning: the memory of rank 0 on {HOST} has changed values of .* goes back from step")
+
+    def flip(self, process, checkpoint):
+        """Flips one bit of one weight in the memory of a process; whether it was found."""
+        with h5py.File(checkpoint) as file:
+            names = file["parameters"].attrs["order"].split("\n")
+            weights = file[f"parameters/{names[0]}"][...]
+        key, found = weights[5, 0].tobytes(), False
+        with open(f"/proc/{process}/mem", "r+b", 0) as memory:
+            for line in open(f"/proc/{process}/maps"):
+                span, mode = line.split()[:2]
+                first, end = (int(word, 16) for word in span.split("-"))
+                if not mode.startswith("rw") or end - first > 1 << 31:
+                    continue
+                try:
+                    memory.seek(first)
+                    content = memory.read(end - first)
+                except OSError:
+                    continue
+                at = content.find(key)
+                while at >= 0:
+                    row = numpy.frombuffer(content[at:at + 80].ljust(80, b"\0"), "f4")
+                    if numpy.all(numpy.isfinite(row)) and numpy.corrcoef(row, weights[5])[0, 1] > 0.9:
+                        memory.seek(first + at + 40)
+                        value = bytearray(memory.read(4))
+                        value[2] ^= 0x80
+                        memory.seek(first + at + 40)
+                        memory.write(bytes(value))
+                        found = True
+                    at = content.find(key, at + 1)
+        return found
+
+    def test_commands_look_at_a_run_that_trains(self):
+        process = self.begin(0, "busy", "--train.steps=10000000", "--checkpoint.every_steps=1", "--checkpoint.keep_last=1")
+        for _ in range(5 * TRIES):
+            self.succeed(0, "verify", self.folder / "busy")
+            self.succeed(0, "evaluate", self.folder / "busy", "--split=validation")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 75)
+
+    def test_a_checkpoint_of_a_newer_elbo_keeps_its_name(self):
+        steps = ("--checkpoint.every_steps=10", "--checkpoint.keep_last=0")
+        expected = self.fingerprint(0, *steps, "--train.steps=40")
+        self.succeed(0, *self.words("newer", *steps, "--train.steps=20"))
+        newest = self.folder / "newer/checkpoints/step_000000020.h5"
+        with h5py.File(newest, "r+") as file:
+            file.attrs["format_version"] = 2
+        seal(newest)
+        content = newest.read_bytes()
+        refused = run(0, "train", self.folder / "newer", "--resume", "--train.steps=15")
+        self.assertEqual(refused.returncode, 0, refused.stderr)
+        self.assertIn("has format version 2; this elbo reads version 1", refused.stderr)
+        self.assertEqual(newest.read_bytes(), content)
+        resumed = self.succeed(0, "train", self.folder / "newer", "--resume", "--train.steps=40")
+        self.assertEqual(resumed.stdout.splitlines()[-1], expected)
+        self.assertEqual(pathlib.Path(f"{newest}.other").read_bytes(), content)
+
+    def test_lines_of_metrics_that_are_not_of_elbo_are_removed(self):
+        steps = ("--checkpoint.every_steps=10",)
+        self.succeed(0, *self.words("run", *steps, "--train.steps=20"))
+        metrics = self.folder / "run/metrics.jsonl"
+        with open(metrics, "a", encoding="utf-8") as file:
+            file.write('5\n[1,2]\n{"step":"x"}\n{"step":null}\n{"step":2, "spl')
+        self.succeed(0, *self.words("run", *steps, "--train.steps=30", "--resume"))
+        self.assertEqual([json.loads(line)["step"] for line in metrics.read_text().splitlines()], list(range(1, 31)))
+
+    def test_nothing_that_files_say_controls_the_terminal(self):
+        escape = "\x1b[2J\x1b]0;title\x07\nerror: a line that elbo did not say"
+        with h5py.File(self.folder / "name.h5", "w") as file:
+            file[f"data{escape}/x"] = numpy.zeros((20, 8), "f4")
+        with h5py.File(self.folder / "attribute.h5", "w") as file:
+            file.attrs["name"] = escape
+            file["train/x"] = numpy.random.default_rng(1).random((50, 8), "f4")
+        (self.folder / "key.ini").write_text("[data]\npa\033[31mth = x\n")
+        for words in (("train", self.folder / "name.h5", "--check"), ("inspect", self.folder / "name.h5"),
+                      ("inspect", self.folder / "attribute.h5"), ("train", self.folder / "key.ini", "--check"),
+                      ("verify", self.folder / f"no{escape}")):
+            result = run(0, *words)
+            for text in (result.stdout, result.stderr):
+                self.assertEqual(re.findall(r"[\x00-\x08\x0b-\x1f\x7f]", text), [], words)
+                self.assertNotRegex(text, "(?m)^error: a line")
+
+    def test_a_path_of_another_encoding_works(self):
+        folder = os.fsencode(self.folder) + b"/m\xfcnchen"
+        os.mkdir(folder)
+        data = folder + b"/t.h5"
+        os.rename(self.data, data)
+        def elbo(*words):
+            result = subprocess.run([ELBO, *words], cwd=self.folder, env=ENVIRONMENT, capture_output=True, timeout=60)
+            self.assertEqual(result.returncode, 0, result.stderr)
+        elbo("train", data, "--train.steps=20", "--run.directory=run")
+        elbo("train", data, "--train.steps=40", "--run.directory=run", "--resume")
+        elbo("evaluate", "run")
+
+
+if __name__ == "__main__":
+    unittest.main()
