@@ -58,13 +58,12 @@ class CommandLine(ProgramTest):
         self.assertFalse((self.folder / "~").exists())
 
     def test_a_time_limit_reaches_the_commands(self):
-        """Rank 0 waits for a checkpoint that never comes, rank 1 for rank 0."""
-        (self.folder / "run/checkpoints").mkdir(parents=True)
-        os.mkfifo(self.folder / "run/checkpoints/step_000000001.h5")
-        for command in ("evaluate", "sample"):
-            result = run(2, command, self.folder / "run", "--timeout", "1", f"--out={self.folder / 'out.json'}", seconds=60)
-            self.assertEqual(result.returncode, 1, result.stderr)
-            self.assertRegex(result.stderr, "(?m)^error: rank 1 on .* waited 1 s")
+        """All rows are in one microbatch: rank 1 waits for rank 0, which computes for long."""
+        self.succeed_here("train", self.data, "--train.steps=2", "--run.directory=run", "--train.batch=32")
+        result = run(2, "evaluate", self.folder / "run", "--timeout", "1", "--split=train", "--importance_samples=1000000",
+                     seconds=60)
+        self.assertEqual(result.returncode, 69, result.stderr)
+        self.assertRegex(result.stderr, r"(?m)^error: rank 1 on .* waited 1 s .*: rank 0 on \S+ \(process \d+\)")
 
     def test_lines_of_a_log_carry_the_time(self):
         result = self.succeed_here("train", self.data, "--train.steps=2", "--run.directory=run", "--train.batch=32")

@@ -139,7 +139,7 @@ class End(Hosts):
         self.bridged(self.node1, self.node2)
         process = self.launch("--hosts=node1,node2", "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / 'none'}",
                               *SETTINGS, OMPI_MCA_btl_tcp_if_include="docker0", ELBO_START_TIMEOUT="5")
-        _, errors = self.end(process, 1)
+        _, errors = self.end(process, 69)
         self.assertRegex(errors, "(?m)^error: rank 0 on node1: MPI did not start within 5 s: the ranks cannot connect to each other")
         self.assertEqual(errors.count("MPI did not start"), 1)
         self.assert_nothing_left()
