@@ -43,7 +43,9 @@ fuzz() {
 
 fuzz decode $((seconds / 6 + 1)) 2000
 fuzz chunk_index $((seconds / 3 + 1)) 8000
-fuzz convert $((seconds / 2 + 1)) 4000
+fuzz convert $((seconds / 3 + 1)) 4000
+fuzz configuration $((seconds / 12 + 1)) 4000
+fuzz checkpoint $((seconds / 12 + 1)) 2000
 
 printf '%s passed, %s failed\n' $passed $failed
 [ $failed = 0 ]

@@ -10,6 +10,7 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
+#include "elbo/base/library_error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/sha256.h"
 #include "elbo/base/text.h"
@@ -45,6 +46,15 @@ void write_group(const hdf5::Handle& file, const std::string& group,
   hdf5::write_attribute(made, "order", join(order, "\n"));
 }
 
+// Before memory is taken: a dataset of which nothing is stored may claim any size.
+void require_size(const hdf5::Handle& dataset, uint64_t file_bytes, const std::string& name) {
+  const hdf5::DatasetInfo info = hdf5::describe(dataset);
+  double bytes = static_cast<double>(info.type_size);
+  for (const int64_t extent : info.shape) bytes *= static_cast<double>(extent);
+  if (bytes > static_cast<double>(file_bytes))
+    fail("{} claims {}, more than the file has: it is not a checkpoint of elbo", name, human_bytes(bytes));
+}
+
 std::vector<NamedTensor> read_group(const hdf5::Handle& file, const std::string& group,
                                     const std::string& name) {
   const auto order = hdf5::read_text_attribute(hdf5::open_group(file, group), "order");
@@ -52,6 +62,7 @@ std::vector<NamedTensor> read_group(const hdf5::Handle& file, const std::string&
   std::vector<NamedTensor> tensors;
   for (const std::string& member : split(*order, '\n')) {
     const hdf5::Handle dataset = hdf5::open_dataset(file, fmt::format("{}/{}", group, member));
+    require_size(dataset, fs::file_size(name), fmt::format("{}: {}/{}", name, group, member));
     torch::Tensor tensor = hdf5::read_tensor(dataset);
     if (hdf5::read_text_attribute(dataset, "sha256") != tensor_digest(tensor))
       fail("{}: {}/{} does not match its checksum: the file is damaged", name, group, member);
@@ -120,7 +131,12 @@ struct ReadField {
   void operator()(const char* name, std::vector<int64_t>& value, bool required) const {
     std::string text;
     (*this)(name, text, required);
-    for (const std::string& number : split(text, ',')) value.push_back(std::stoll(number));
+    for (const std::string& number : split(text, ',')) {
+      const char* const end = number.data() + number.size();
+      if (const auto [last, error] = std::from_chars(number.data(), end, value.emplace_back());
+          last != end || error != std::errc() || value.back() < 0)
+        fail("{}: its attribute {} is '{}', expected numbers with commas", path.string(), name, text);
+    }
   }
   void operator()(const char* name, std::optional<double>& value, bool) const {
     value = hdf5::read_double_attribute(root, name);
@@ -155,6 +171,24 @@ void require_consistent(const Checkpoint& checkpoint, const fs::path& path) {
          checkpoint.step);
 }
 
+Checkpoint read_sealed(const fs::path& path) {
+  const auto lock = hdf5::lock();
+  const hdf5::Handle file = hdf5::open_file(path);
+  const hdf5::Handle root = hdf5::open_group(file, "/");
+  int64_t version = 0;
+  ReadField{root, path}("format_version", version, true);
+  if (version != checkpoint_format_version)
+    usage_error("{}: has format version {}; this elbo reads version {}: use the elbo that wrote it",
+                path.string(), version, checkpoint_format_version);
+  Checkpoint checkpoint;
+  for_each_field(checkpoint, ReadField{root, path});
+  for_each_group(checkpoint, [&](const char* group, std::vector<NamedTensor>& tensors) {
+    tensors = read_group(file, std::string("/") + group, path);
+  });
+  require_consistent(checkpoint, path);
+  return checkpoint;
+}
+
 }  // namespace
 
 void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
@@ -180,21 +214,13 @@ bool is_checkpoint(const fs::path& path) { return read_seal(path).starts_with(se
 
 Checkpoint read_checkpoint(const fs::path& path) {
   require_seal(path);
-  const auto lock = hdf5::lock();
-  const hdf5::Handle file = hdf5::open_file(path);
-  const hdf5::Handle root = hdf5::open_group(file, "/");
-  int64_t version = 0;
-  ReadField{root, path}("format_version", version, true);
-  if (version != checkpoint_format_version)
-    usage_error("{}: has format version {}; this elbo reads version {}: use the elbo that wrote it",
-                path.string(), version, checkpoint_format_version);
-  Checkpoint checkpoint;
-  for_each_field(checkpoint, ReadField{root, path});
-  for_each_group(checkpoint, [&](const char* group, std::vector<NamedTensor>& tensors) {
-    tensors = read_group(file, std::string("/") + group, path);
-  });
-  require_consistent(checkpoint, path);
-  return checkpoint;
+  try {
+    return read_sealed(path);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {  // of LibTorch, about odd contents
+    fail("{}: cannot be read as a checkpoint: {}", path.string(), describe_library_error(error).what());
+  }
 }
 
 fs::path checkpoint_path(const fs::path& run_directory, int64_t step) {
