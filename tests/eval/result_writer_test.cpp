@@ -180,7 +180,7 @@ TEST_F(ResultWriterTest, PianoRollsAreNotesThatLast) {
       "\x81\x70\x90\x3d\x50"          // 240 ticks later C#4
       "\x81\x70\x80\x3c\x50\x00\x80"  // and both end after 240 more
       "\x3d\x50",
-      20};
+      18};
   EXPECT_EQ(notes.substr(0, expected.size()), expected);
 }
 
