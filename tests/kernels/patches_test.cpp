@@ -9,14 +9,12 @@ namespace {
 
 // One image of 3 × 4 pixels with the channels n and -n, where n is the pixel's number from 1 on.
 const Patches shape{.images = 1,
-                    .height = 3,
-                    .width = 4,
                     .channels = 2,
-                    .kernel = 2,
-                    .stride = 2,
-                    .padding = 1,
-                    .rows = 2,
-                    .columns = 3};
+                    .sides = {1, 3, 4},
+                    .kernel = {1, 2, 2},
+                    .stride = {1, 2, 2},
+                    .padding = {0, 1, 1},
+                    .grid = {1, 2, 3}};
 
 std::vector<float> numbered() {
   std::vector<float> image;
@@ -53,24 +51,13 @@ TEST(Patches, AreAddedToTheirPlaces) {
 }
 
 TEST(Patches, OverlapsAddUp) {
-  const Patches row{.images = 1,
-                    .height = 1,
-                    .width = 4,
-                    .channels = 1,
-                    .kernel = 1,
-                    .stride = 1,
-                    .padding = 0,
-                    .rows = 1,
-                    .columns = 4};
+  const Patches row{.images = 1, .channels = 1, .sides = {1, 1, 4}, .grid = {1, 1, 4}};
   const Patches wide{.images = 1,
-                     .height = 3,
-                     .width = 3,
                      .channels = 1,
-                     .kernel = 3,
-                     .stride = 1,
-                     .padding = 1,
-                     .rows = 3,
-                     .columns = 3};
+                     .sides = {1, 3, 3},
+                     .kernel = {1, 3, 3},
+                     .padding = {0, 1, 1},
+                     .grid = {1, 3, 3}};
   std::vector<float> same(4, 0.0F);
   const std::vector<float> four = {1, 2, 3, 4};
   add_patches(row, four.data(), same.data());
@@ -79,6 +66,25 @@ TEST(Patches, OverlapsAddUp) {
   const std::vector<float> ones(81, 1.0F);
   add_patches(wide, ones.data(), image.data());
   EXPECT_EQ(image, (std::vector<float>{4, 6, 4, 6, 9, 6, 4, 6, 4}));
+}
+
+TEST(Patches, MayLeaveGapsAndGoBeyondTheirSequence) {
+  // A causal convolution of a sequence: three steps, every second one, from four before the first on.
+  const Patches causal{.images = 2,
+                       .channels = 2,
+                       .sides = {1, 1, 3},
+                       .kernel = {1, 1, 3},
+                       .padding = {0, 0, 4},
+                       .dilation = {1, 1, 2},
+                       .grid = {1, 1, 3}};
+  const std::vector<float> steps = {1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6};
+  std::vector<float> patches(static_cast<size_t>(causal.count() * causal.size()), 7.0F);
+  gather_patches(causal, steps.data(), patches.data());
+  EXPECT_EQ(patches, (std::vector<float>{0, 0, 0, 0, 1, -1, 0, 0, 0, 0, 2, -2, 0, 0, 1, -1, 3, -3,
+                                         0, 0, 0, 0, 4, -4, 0, 0, 0, 0, 5, -5, 0, 0, 4, -4, 6, -6}));
+  std::vector<float> sums(steps.size(), 0.0F);
+  add_patches(causal, patches.data(), sums.data());
+  EXPECT_EQ(sums, (std::vector<float>{2, -2, 2, -2, 3, -3, 8, -8, 5, -5, 6, -6}));
 }
 
 }  // namespace

@@ -102,11 +102,27 @@ TEST(Product, NotANumberStaysOne) {
   EXPECT_TRUE(std::isnan(c[0]));
 }
 
-TEST(ColumnSums, AddOverAscendingRows) {
-  const std::vector<float> x = {1e8F, 1, 1.0F, 2, -1e8F, 3, 0.5F, 4};
-  std::vector<float> sums(2);
-  column_sums(x.data(), 4, 2, sums.data());
-  EXPECT_EQ(sums, (std::vector<float>{((1e8F + 1.0F) - 1e8F) + 0.5F, 10}));
+TEST(Product, MayContinueChainsAndBeInDoublePrecision) {
+  const int64_t m = 5, n = 21, k = 9;
+  const std::vector<float> left = random_floats(m * k, 6), right = random_floats(k * n, 7);
+  const MatrixView a = stored(left, m, k, false), b = stored(right, k, n, false);
+  // The chain over all k is the chain over the first four, continued by the others.
+  std::vector<float> whole(static_cast<size_t>(m * n)), parts(whole.size());
+  product(a, b, nullptr, whole.data());
+  product({left.data(), m, 4, k, 1}, {right.data(), 4, n, n, 1}, nullptr, parts.data());
+  add_product({left.data() + 4, m, k - 4, k, 1}, {right.data() + 4 * n, k - 4, n, n, 1}, parts.data());
+  EXPECT_EQ(parts, whole);
+
+  const std::vector<double> precise_left(left.begin(), left.end()), precise_right(right.begin(), right.end());
+  std::vector<double> precise(whole.size());
+  product(precise_left.data(), precise_right.data(), m, k, n, precise.data());
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) {
+      double sum = 0;
+      for (int64_t l = 0; l < k; ++l)
+        sum += static_cast<double>(at(a, i, l)) * static_cast<double>(at(b, l, j));
+      EXPECT_EQ(precise[static_cast<size_t>(i * n + j)], sum);
+    }
 }
 
 }  // namespace

@@ -2,9 +2,15 @@
 """The same bits for every number of ranks and worker threads."""
 import json
 import pathlib
+import re
 import unittest
 
-from program import ELBO, ENVIRONMENT, ProgramTest, run
+import h5py
+
+from program import ELBO, ENVIRONMENT, ROOT, ProgramTest, run
+
+# Configurations that take minutes without vector instructions.
+LARGE = {"moving_digits_sequence_vae", "wordnet_examples_sequence_vae"}
 
 
 class Invariance(ProgramTest):
@@ -52,22 +58,50 @@ class Invariance(ProgramTest):
     def test_portable_kernels_have_the_same_bits_for_every_instruction_set(self):
         with open("/proc/cpuinfo") as file:
             flags = file.read().split()
-        sets = ["portable"] + ["avx2"] * ("fma" in flags) + ["avx512"] * ("avx512f" in flags)
-        self.addCleanup(ENVIRONMENT.pop, "ELBO_KERNELS", None)
-        for config in ("mnist_vae", "mnist_conv"):
-            with self.subTest(config=config):
+        narrow = {"ELBO_KERNELS": "portable", "ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+                  "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX512F"}
+        avx2 = {"ELBO_KERNELS": "avx2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+        hosts = [{"ELBO_KERNELS": "avx512"}] * ("avx512f" in flags) + [avx2] * ("fma" in flags) + [narrow]
+        before = dict(ENVIRONMENT)
+        self.addCleanup(lambda: (ENVIRONMENT.clear(), ENVIRONMENT.update(before)))
+        small = ("--train.kernels=portable", "--train.steps=2", "--train.batch=8", "--train.microbatch=4", "--evaluate.every=never")
+        for config in sorted(ROOT.glob("configs/*.ini")):
+            data = ROOT / re.search(r"path *= *(\S+)", config.read_text())[1]
+            if not data.exists():
+                continue
+            own = hosts[:2] if config.stem in LARGE else hosts
+            with self.subTest(config=config.stem):
                 found = set()
-                for kernels in sets:
-                    ENVIRONMENT["ELBO_KERNELS"] = kernels
-                    for ranks in (0, 2):
-                        found.add(self.train(ranks, f"{config}_{kernels}_{ranks}", "--train.kernels=portable", "--train.steps=3",
-                                             "--train.batch=8", "--train.microbatch=4", "--evaluate.every=never",
-                                             config=f"configs/{config}.ini"))
+                for i, host in enumerate(own):
+                    ENVIRONMENT.clear(), ENVIRONMENT.update(before, **host)
+                    found.add(self.train(2 if i == 1 else 0, f"{config.stem}_{i}", *small, config=config))
                 self.assertEqual(len(found), 1, found)
+                ENVIRONMENT.clear(), ENVIRONMENT.update(before)
+                plan = self.succeed(0, "train", config, *small, "--check", f"--run.directory={self.folder / 'plan'}").stdout
+                self.assertIn("the same bits on every CPU", plan)
         ENVIRONMENT["ELBO_KERNELS"] = "avx1024"
         result = run(0, "train", "configs/mnist_vae.ini", "--train.kernels=portable", f"--run.directory={self.folder / 'other'}")
         self.assertEqual(result.returncode, 2)
         self.assertIn("ELBO_KERNELS=avx1024: expected avx512, avx2 or portable", result.stderr)
+
+    def test_bits_that_depend_on_the_cpu_are_said_to(self):
+        settings = ("--train.steps=2", "--train.batch=8", "--train.microbatch=4", "--evaluate.every=never")
+        folder = f"--run.directory={self.folder / 'run'}"
+        plan = self.succeed(0, "train", "configs/mnist_vae.ini", *settings, folder, "--check").stdout
+        self.assertIn("bits depend on the CPU: train.kernels=library", plan)
+        self.train(0, "run", *settings)
+        with h5py.File(self.folder / "run/checkpoints/step_000000002.h5") as file:
+            self.assertRegex(file.attrs["cpu"], r"\S+ \S+")
+        self.addCleanup(ENVIRONMENT.pop, "ATEN_CPU_CAPABILITY", None)
+        ENVIRONMENT["ATEN_CPU_CAPABILITY"] = "default"
+        resumed = self.succeed(0, "train", "configs/mnist_vae.ini", *settings[1:], folder, "--train.steps=3", "--resume")
+        self.assertIn("was computed on another CPU", resumed.stderr)
+        # A rank on another CPU.
+        script = 'if [ "$OMPI_COMM_WORLD_RANK" = 1 ]; then export ATEN_CPU_CAPABILITY=default; else unset ATEN_CPU_CAPABILITY; fi; exec "$@"'
+        for kernels, warns in (("library", True), ("portable", False)):
+            result = self.succeed(2, "train", "configs/mnist_vae.ini", *settings, f"--train.kernels={kernels}",
+                                  f"--run.directory={self.folder / kernels}", wrapper=("sh", "-c", script, "sh"))
+            self.assertEqual("ranks compute on different CPUs" in result.stderr, warns, result.stderr)
 
     def test_nor_with_products_in_bfloat16(self):
         worlds = [(0, 1), (1, 2), (2, 1), (3, 1)]

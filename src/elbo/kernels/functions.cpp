@@ -13,4 +13,22 @@ void map(Elementary function, const float* x, int64_t n, float* y, InstructionSe
   map_portable(function, x, n, y);
 }
 
+void map(Elementary function, const double* x, int64_t n, double* y, InstructionSet set) {
+#if defined(__x86_64__)
+  if (set == InstructionSet::avx512) return map_avx512(function, x, n, y);
+  if (set == InstructionSet::avx2) return map_avx2(function, x, n, y);
+#endif
+  (void)set;
+  map_portable(function, x, n, y);
+}
+
+void normal_numbers(const uint32_t* words, int64_t pairs, float* numbers, InstructionSet set) {
+#if defined(__x86_64__)
+  if (set == InstructionSet::avx512) return normal_numbers_avx512(words, pairs, numbers);
+  if (set == InstructionSet::avx2) return normal_numbers_avx2(words, pairs, numbers);
+#endif
+  (void)set;
+  normal_numbers_portable(words, pairs, numbers);
+}
+
 }  // namespace elbo

@@ -3,19 +3,21 @@
 #pragma once
 #include <cstdint>
 
+#include "elbo/kernels/elementary.h"
 #include "elbo/kernels/instruction_set.h"
 
 namespace elbo {
 
-enum class Elementary : uint8_t {
-  exp,
-  tanh,
-  sigmoid,   // 1/(1 + e⁻ˣ)
-  softplus,  // log(1 + eˣ)
-};
-
-// y_i = function(x_i) for n elements. x and y may be the same. NaN stays NaN; results below the smallest
-// normal float32 may be 0. Thread-safe.
+// y_i = function(x_i) for n elements. x and y may be the same. NaN stays NaN, and an argument outside of the
+// domain gives NaN; results below the smallest normal number may be 0. Thread-safe.
 void map(Elementary function, const float* x, int64_t n, float* y, InstructionSet set = instruction_set());
+void map(Elementary function, const double* x, int64_t n, double* y, InstructionSet set = instruction_set());
+
+// 2·pairs standard normal numbers from as many random words, by the method of Box & Muller 1958: of the words
+// a and b,
+//
+//   r = √(-2 log((⌊a/2⁸⌋ + 1)/2²⁴)),  φ = 2π ⌊b/2⁸⌋/2²⁴:  r cos φ, r sin φ
+void normal_numbers(const uint32_t* words, int64_t pairs, float* numbers,
+                    InstructionSet set = instruction_set());
 
 }  // namespace elbo

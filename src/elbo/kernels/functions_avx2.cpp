@@ -4,8 +4,12 @@
 #if defined(__AVX2__)
 namespace elbo {
 
-void map_avx2(Elementary function, const float* x, int64_t n, float* y) {
-  map_by(static_cast<int>(function), x, n, y);
+void map_avx2(Elementary function, const float* x, int64_t n, float* y) { map_by(function, x, n, y); }
+void map_avx2(Elementary function, const double* x, int64_t n, double* y) {
+  map_scalar_by(function, x, n, y);
+}
+void normal_numbers_avx2(const uint32_t* words, int64_t pairs, float* numbers) {
+  normal_pairs(words, pairs, numbers);
 }
 
 }  // namespace elbo

@@ -1,14 +1,20 @@
 // The functions of functions.h for the vectors of one instruction set.
 #pragma once
+#include "elbo/kernels/elementary.h"
+#include "elbo/kernels/functions_scalar.h"
 #include "elbo/kernels/vector.h"
 
 namespace elbo {
 
-enum class Elementary : uint8_t;
-
 void map_avx512(Elementary function, const float* x, int64_t n, float* y);
 void map_avx2(Elementary function, const float* x, int64_t n, float* y);
 void map_portable(Elementary function, const float* x, int64_t n, float* y);
+void map_avx512(Elementary function, const double* x, int64_t n, double* y);
+void map_avx2(Elementary function, const double* x, int64_t n, double* y);
+void map_portable(Elementary function, const double* x, int64_t n, double* y);
+void normal_numbers_avx512(const uint32_t* words, int64_t pairs, float* numbers);
+void normal_numbers_avx2(const uint32_t* words, int64_t pairs, float* numbers);
+void normal_numbers_portable(const uint32_t* words, int64_t pairs, float* numbers);
 
 namespace {
 
@@ -101,16 +107,54 @@ void map_each(const float* x, int64_t n, float* y) {
   for (int64_t j = i; j < n; ++j) y[j] = rest[j - i];
 }
 
-inline void map_by(int function, const float* x, int64_t n, float* y) {
+// By double precision, rounded once to Number.
+template <typename Number>
+void map_scalar_by(Elementary function, const Number* x, int64_t n, Number* y) {
   switch (function) {
-    case 0:
+    case Elementary::exp:
+      return map_scalar<exp_of>(x, n, y);
+    case Elementary::tanh:
+      return map_scalar<tanh_of>(x, n, y);
+    case Elementary::sigmoid:
+      return map_scalar<sigmoid_of>(x, n, y);
+    case Elementary::softplus:
+      return map_scalar<softplus_of>(x, n, y);
+    case Elementary::log_sigmoid:
+      return map_scalar<log_sigmoid_of>(x, n, y);
+    case Elementary::log:
+      return map_scalar<log_of>(x, n, y);
+    case Elementary::log1p:
+      return map_scalar<log1p_of>(x, n, y);
+    case Elementary::expm1:
+      return map_scalar<expm1_of>(x, n, y);
+    case Elementary::erf:
+      return map_scalar<erf_of>(x, n, y);
+    case Elementary::sin:
+      return map_scalar<sin_of>(x, n, y);
+    case Elementary::cos:
+      return map_scalar<cos_of>(x, n, y);
+    case Elementary::sqrt:
+      return map_scalar<sqrt_of>(x, n, y);
+    case Elementary::lgamma:
+      return map_scalar<lgamma_of>(x, n, y);
+    case Elementary::digamma:
+      return map_scalar<digamma_of>(x, n, y);
+  }
+}
+
+// The functions that networks spend time in are computed in float32.
+inline void map_by(Elementary function, const float* x, int64_t n, float* y) {
+  switch (function) {
+    case Elementary::exp:
       return map_each<exp_of>(x, n, y);
-    case 1:
+    case Elementary::tanh:
       return map_each<tanh_of>(x, n, y);
-    case 2:
+    case Elementary::sigmoid:
       return map_each<sigmoid_of>(x, n, y);
-    default:
+    case Elementary::softplus:
       return map_each<softplus_of>(x, n, y);
+    default:
+      return map_scalar_by(function, x, n, y);
   }
 }
 

@@ -3,8 +3,12 @@
 
 namespace elbo {
 
-void map_portable(Elementary function, const float* x, int64_t n, float* y) {
-  map_by(static_cast<int>(function), x, n, y);
+void map_portable(Elementary function, const float* x, int64_t n, float* y) { map_by(function, x, n, y); }
+void map_portable(Elementary function, const double* x, int64_t n, double* y) {
+  map_scalar_by(function, x, n, y);
+}
+void normal_numbers_portable(const uint32_t* words, int64_t pairs, float* numbers) {
+  normal_pairs(words, pairs, numbers);
 }
 
 }  // namespace elbo

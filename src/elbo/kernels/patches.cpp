@@ -5,53 +5,77 @@
 namespace elbo {
 namespace {
 
-// Calls visit(offset in the images, offset in the patch, elements) for each row of the patch at (row, column)
-// that is inside of its image, and skip(offset in the patch, elements) for what is outside.
-template <typename Visit, typename Skip>
-void for_each_line(const Patches& s, int64_t image, int64_t row, int64_t column, Visit&& visit, Skip&& skip) {
-  const int64_t left = column * s.stride - s.padding, line = s.kernel * s.channels;
-  const int64_t first = std::clamp<int64_t>(-left, 0, s.kernel);
-  const int64_t end = std::clamp<int64_t>(s.width - left, first, s.kernel);
-  for (int64_t i = 0; i < s.kernel; ++i) {
-    const int64_t y = row * s.stride - s.padding + i;
-    if (y < 0 || y >= s.height) {
-      skip(i * line, line);
-      continue;
+// A run of pixels in a row of a patch: those inside of the image, and where they are.
+struct Line {
+  int64_t in_image, in_patch;  // offsets
+  int64_t pixels;
+};
+
+// Calls line(row of the patch, its pixels inside of the image) for the patch at `place` of its image.
+template <typename Visit>
+void for_each_line(const Patches& s, int64_t image, const Patches::Sides& place, Visit&& visit) {
+  const int64_t step = s.dilation[2], left = place[2] * s.stride[2] - s.padding[2];
+  const int64_t first = std::clamp<int64_t>((-left + step - 1) / step, 0, s.kernel[2]);
+  const int64_t end = left >= s.sides[2]
+                          ? first
+                          : std::clamp<int64_t>((s.sides[2] - left + step - 1) / step, first, s.kernel[2]);
+  const int64_t row_size = s.kernel[2] * s.channels;
+  int64_t row = 0;
+  for (int64_t i = 0; i < s.kernel[0]; ++i)
+    for (int64_t j = 0; j < s.kernel[1]; ++j, row += row_size) {
+      const int64_t z = place[0] * s.stride[0] - s.padding[0] + i * s.dilation[0];
+      const int64_t y = place[1] * s.stride[1] - s.padding[1] + j * s.dilation[1];
+      const bool inside = z >= 0 && z < s.sides[0] && y >= 0 && y < s.sides[1];
+      const int64_t pixel = ((image * s.sides[0] + z) * s.sides[1] + y) * s.sides[2] + left + first * step;
+      visit(row, Line{pixel * s.channels, row + first * s.channels, inside ? end - first : 0});
     }
-    skip(i * line, first * s.channels);
-    visit(((image * s.height + y) * s.width + left + first) * s.channels, i * line + first * s.channels,
-          (end - first) * s.channels);
-    skip(i * line + end * s.channels, (s.kernel - end) * s.channels);
-  }
 }
 
 template <typename Visit>
 void for_each_patch(const Patches& s, Visit&& visit) {
   int64_t number = 0;
   for (int64_t image = 0; image < s.images; ++image)
-    for (int64_t row = 0; row < s.rows; ++row)
-      for (int64_t column = 0; column < s.columns; ++column) visit(image, row, column, number++ * s.size());
+    for (int64_t i = 0; i < s.grid[0]; ++i)
+      for (int64_t j = 0; j < s.grid[1]; ++j)
+        for (int64_t k = 0; k < s.grid[2]; ++k) visit(image, Patches::Sides{i, j, k}, number++ * s.size());
 }
 
 }  // namespace
 
 void gather_patches(const Patches& shape, const float* images, float* patches) {
-  for_each_patch(shape, [&](int64_t image, int64_t row, int64_t column, int64_t at) {
-    for_each_line(
-        shape, image, row, column,
-        [&](int64_t from, int64_t to, int64_t n) { std::copy_n(images + from, n, patches + at + to); },
-        [&](int64_t to, int64_t n) { std::fill_n(patches + at + to, n, 0.0F); });
+  const int64_t row_size = shape.kernel[2] * shape.channels, step = shape.dilation[2] * shape.channels;
+  for_each_patch(shape, [&](int64_t image, const Patches::Sides& place, int64_t at) {
+    float* const patch = patches + at;
+    for_each_line(shape, image, place, [&](int64_t row, const Line& line) {
+      const int64_t end = line.in_patch + line.pixels * shape.channels;
+      if (line.pixels == 0) {
+        std::fill_n(patch + row, row_size, 0.0F);
+        return;
+      }
+      std::fill(patch + row, patch + line.in_patch, 0.0F);
+      if (shape.dilation[2] == 1)
+        std::copy_n(images + line.in_image, end - line.in_patch, patch + line.in_patch);
+      else
+        for (int64_t pixel = 0; pixel < line.pixels; ++pixel)
+          std::copy_n(images + line.in_image + pixel * step, shape.channels,
+                      patch + line.in_patch + pixel * shape.channels);
+      std::fill(patch + end, patch + row + row_size, 0.0F);
+    });
   });
 }
 
 void add_patches(const Patches& shape, const float* patches, float* images) {
-  for_each_patch(shape, [&](int64_t image, int64_t row, int64_t column, int64_t at) {
-    for_each_line(
-        shape, image, row, column,
-        [&](int64_t to, int64_t from, int64_t n) {
-          for (int64_t i = 0; i < n; ++i) images[to + i] += patches[at + from + i];
-        },
-        [](int64_t, int64_t) {});
+  const int64_t step = shape.dilation[2] * shape.channels;
+  for_each_patch(shape, [&](int64_t image, const Patches::Sides& place, int64_t at) {
+    for_each_line(shape, image, place, [&](int64_t, const Line& line) {
+      const bool adjacent = shape.dilation[2] == 1;
+      const int64_t runs = adjacent ? 1 : line.pixels, run = (adjacent ? line.pixels : 1) * shape.channels;
+      for (int64_t pixel = 0; pixel < runs; ++pixel) {
+        float* const to = images + line.in_image + pixel * step;
+        const float* const from = patches + at + line.in_patch + pixel * shape.channels;
+        for (int64_t i = 0; i < run; ++i) to[i] += from[i];
+      }
+    });
   });
 }
 

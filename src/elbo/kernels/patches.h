@@ -1,17 +1,20 @@
 // The patches of images that a convolution multiplies with its weights.
 #pragma once
+#include <array>
 #include <cstdint>
 
 namespace elbo {
 
-// Images (images, height, width, channels) and the patches of kernel × kernel pixels around which a
-// convolution moves: (images, rows, columns, kernel, kernel, channels). Pixels outside of an image are 0.
+// Images (images, depth, height, width, channels) and the patches of `kernel` pixels around which a
+// convolution moves: (images, …grid, …kernel, channels). Pixels outside of an image are 0. Images of fewer
+// dimensions have a depth, and a height, of 1.
 struct Patches {
-  int64_t images, height, width, channels;
-  int64_t kernel, stride, padding;
-  int64_t rows, columns;  // of patches in an image
-  int64_t count() const { return images * rows * columns; }
-  int64_t size() const { return kernel * kernel * channels; }  // elements of a patch
+  using Sides = std::array<int64_t, 3>;  // depth, height, width
+  int64_t images = 0, channels = 0;
+  Sides sides{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, padding{0, 0, 0}, dilation{1, 1, 1};
+  Sides grid{1, 1, 1};  // of patches in an image
+  int64_t count() const { return images * grid[0] * grid[1] * grid[2]; }
+  int64_t size() const { return kernel[0] * kernel[1] * kernel[2] * channels; }  // elements of a patch
 };
 
 // Copies all patches of the images.

@@ -156,10 +156,18 @@ void product(const MatrixView& a, const MatrixView& b, const float* start, float
   add_product_of_any(kernel, a, b, c, b.columns);
 }
 
-ELBO_VECTORIZE void column_sums(const float* x, int64_t rows, int64_t columns, float* sums) {
-  for (int64_t j = 0; j < columns; ++j) sums[j] = 0.0F;
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < columns; ++j) sums[j] += x[i * columns + j];
+void add_product(const MatrixView& a, const MatrixView& b, float* c, InstructionSet set) {
+  add_product_of_any(kernel_of(set), a, b, c, b.columns);
+}
+
+ELBO_VECTORIZE void product(const double* a, const double* b, int64_t rows, int64_t depth, int64_t columns,
+                            double* c) {
+  for (int64_t i = 0; i < rows; ++i) {
+    double* const row = c + i * columns;
+    for (int64_t j = 0; j < columns; ++j) row[j] = 0;
+    for (int64_t k = 0; k < depth; ++k)
+      for (int64_t j = 0; j < columns; ++j) row[j] += a[i * depth + k] * b[k * columns + j];
+  }
 }
 
 }  // namespace elbo

@@ -26,7 +26,11 @@ struct MatrixView {
 void product(const MatrixView& a, const MatrixView& b, const float* start, float* c,
              InstructionSet set = instruction_set());
 
-// The sum of each column over ascending rows: x (rows, columns), contiguous → sums (columns).
-void column_sums(const float* x, int64_t rows, int64_t columns, float* sums);
+// C (a.rows, b.columns) += A·B: the same chains, from C's values on.
+void add_product(const MatrixView& a, const MatrixView& b, float* c, InstructionSet set = instruction_set());
+
+// C = A·B in double precision, all contiguous, A (rows, depth): c_ij = 0; for k = 0, 1, 2, …: c_ij += a_ik
+// b_kj, where product and sum round each.
+void product(const double* a, const double* b, int64_t rows, int64_t depth, int64_t columns, double* c);
 
 }  // namespace elbo

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "elbo/base/error.h"
-#include "elbo/nn/kernels.h"
 
 namespace elbo {
 namespace {
@@ -27,10 +26,6 @@ std::vector<Grid> grid_sizes(const NetworkOptions& options, const std::vector<in
         "network.kind=conv: needs images (channels, height, width), or volumes (channels, depth, height, "
         "width) of data.kind=volume, but the rows of this data set are ({}); use mlp",
         fmt::join(row, ", "));
-  if (options.spatial == 3 && kernels_in_use() == Kernels::portable)
-    usage_error(
-        "train.kernels=portable: has no convolutions of volumes; use train.kernels=library, or "
-        "network.kind=mlp");
   if (options.channels.empty())
     usage_error("network.channels: empty, but conv needs at least one layer; use network.kind=mlp");
   std::vector<Grid> grids = {Grid(row.begin() + 1, row.end())};

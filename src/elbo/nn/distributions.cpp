@@ -8,8 +8,6 @@
 #include <numbers>
 #include <vector>
 
-#include "elbo/nn/functions.h"
-
 namespace elbo {
 namespace {
 
@@ -96,11 +94,11 @@ DensitySample DiagonalNormal::sample_with_log_prob(RandomGenerator& noise, int64
 }
 
 torch::Tensor DiagonalNormal::reparameterize(const torch::Tensor& epsilon) const {
-  return mean + exp_of(0.5 * logvar) * epsilon;
+  return mean + torch::exp(0.5 * logvar) * epsilon;
 }
 
 torch::Tensor DiagonalNormal::standardized(const torch::Tensor& z) const {
-  return (z - mean) * exp_of(-0.5 * logvar);
+  return (z - mean) * torch::exp(-0.5 * logvar);
 }
 
 torch::Tensor DiagonalNormal::log_prob(const torch::Tensor& z) const {
@@ -108,7 +106,7 @@ torch::Tensor DiagonalNormal::log_prob(const torch::Tensor& z) const {
 }
 
 torch::Tensor DiagonalNormal::log_prob_per_dimension(const torch::Tensor& z) const {
-  return -0.5 * ((z - mean).square() * exp_of(-logvar) + logvar + log_two_pi);
+  return -0.5 * ((z - mean).square() * torch::exp(-logvar) + logvar + log_two_pi);
 }
 
 torch::Tensor DiagonalNormal::log_prob_of_noise(const torch::Tensor& epsilon) const {
@@ -116,13 +114,13 @@ torch::Tensor DiagonalNormal::log_prob_of_noise(const torch::Tensor& epsilon) co
 }
 
 torch::Tensor DiagonalNormal::kl_to(const DiagonalNormal& other) const {
-  const torch::Tensor distance = (mean - other.mean).square() * exp_of(-other.logvar);
+  const torch::Tensor distance = (mean - other.mean).square() * torch::exp(-other.logvar);
   const torch::Tensor log_ratio = logvar - other.logvar;
-  return 0.5 * (distance + exp_of(log_ratio) - 1.0 - log_ratio);
+  return 0.5 * (distance + torch::exp(log_ratio) - 1.0 - log_ratio);
 }
 
 torch::Tensor DiagonalNormal::kl_to_standard() const {
-  return 0.5 * (mean.square() + exp_of(logvar) - 1.0 - logvar);
+  return 0.5 * (mean.square() + torch::exp(logvar) - 1.0 - logvar);
 }
 
 torch::Tensor standard_normal_log_prob(const torch::Tensor& z) {

@@ -12,9 +12,6 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
-#include "elbo/nn/convolve.h"
-#include "elbo/nn/functions.h"
-#include "elbo/nn/linear.h"
 #include "elbo/nn/precision.h"
 
 namespace elbo {
@@ -31,8 +28,8 @@ constexpr NamedActivation activations[] = {
     {"elu", [](const torch::Tensor& x) { return torch::elu(x); }},
     {"gelu", [](const torch::Tensor& x) { return torch::gelu(x); }},
     {"silu", [](const torch::Tensor& x) { return torch::silu(x); }},
-    {"tanh", [](const torch::Tensor& x) { return tanh_of(x); }},
-    {"softplus", [](const torch::Tensor& x) { return softplus_of(x); }},
+    {"tanh", [](const torch::Tensor& x) { return torch::tanh(x); }},
+    {"softplus", [](const torch::Tensor& x) { return torch::softplus(x); }},
 };
 
 int64_t kernel_volume(int64_t side, int64_t dimensions) {
@@ -46,6 +43,20 @@ torch::Tensor convolution_weights(std::vector<int64_t> sizes, int64_t kernel, in
                                   RandomGenerator& init) {
   sizes.insert(sizes.end(), static_cast<size_t>(spatial), kernel);
   return initial_values(sizes, fan_in * kernel_volume(kernel, spatial), init);
+}
+
+// x (b, in, …sides), where the sides are (height, width) or (depth, height, width).
+torch::Tensor convolve(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
+                       int64_t stride, int64_t padding, bool transposed,
+                       const std::vector<int64_t>& output_padding) {
+  const auto spatial = static_cast<size_t>(x.dim() - 2);
+  const std::vector<int64_t> strides(spatial, stride), paddings(spatial, padding), ones(spatial, 1);
+  const torch::MemoryFormat format =
+      spatial == 3 ? torch::MemoryFormat::ChannelsLast3d : torch::MemoryFormat::ChannelsLast;
+  return in_matmul_precision(x, weight, bias, [&](const auto& in, const auto& w, const auto& b) {
+    return torch::convolution(in.contiguous(format), w, b, strides, paddings, ones, transposed,
+                              output_padding, /*groups=*/1);
+  });
 }
 
 }  // namespace
@@ -77,7 +88,7 @@ Linear::Linear(int64_t in, int64_t out, RandomGenerator& init)
 
 torch::Tensor Linear::forward(const torch::Tensor& x) {
   before_use();
-  return in_matmul_precision(x, weight_, bias_, linear);
+  return in_matmul_precision(x, weight_, bias_, torch::linear);
 }
 
 Convolution::Convolution(int64_t spatial, int64_t in, int64_t out, int64_t kernel, int64_t stride,
@@ -89,9 +100,8 @@ Convolution::Convolution(int64_t spatial, int64_t in, int64_t out, int64_t kerne
 
 torch::Tensor Convolution::forward(const torch::Tensor& x) {
   before_use();
-  return in_matmul_precision(x, weight_, bias_, [&](const auto& in, const auto& w, const auto& b) {
-    return convolve(in, w, b, stride_, padding_);
-  });
+  const std::vector<int64_t> none(static_cast<size_t>(x.dim() - 2), 0);
+  return convolve(x, weight_, bias_, stride_, padding_, /*transposed=*/false, none);
 }
 
 void Convolution::pretty_print(std::ostream& stream) const {
@@ -113,9 +123,7 @@ TransposedConvolution::TransposedConvolution(int64_t in, int64_t out, int64_t ke
 
 torch::Tensor TransposedConvolution::forward(const torch::Tensor& x) {
   before_use();
-  return in_matmul_precision(x, weight_, bias_, [&](const auto& in, const auto& w, const auto& b) {
-    return convolve_transposed(in, w, b, stride_, padding_, output_padding_);
-  });
+  return convolve(x, weight_, bias_, stride_, padding_, /*transposed=*/true, output_padding_);
 }
 
 void TransposedConvolution::pretty_print(std::ostream& stream) const {

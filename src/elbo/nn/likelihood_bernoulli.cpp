@@ -1,7 +1,6 @@
 #include <torch/types.h>
 
 #include "elbo/nn/bernoulli.h"
-#include "elbo/nn/functions.h"
 #include "elbo/nn/likelihood_parts.h"
 
 namespace elbo {
@@ -12,7 +11,7 @@ class Bernoulli : public Likelihood {
  public:
   int64_t param_channels() const override { return 1; }
   torch::Tensor mean(const torch::Tensor& decoded) const override {
-    return sigmoid_of(decoded.squeeze(param_dim));
+    return torch::sigmoid(decoded.squeeze(param_dim));
   }
   torch::Tensor mode(const torch::Tensor& decoded) const override {
     return decoded.squeeze(param_dim).gt(0).to(decoded.scalar_type());

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <torch/types.h>
 
-#include "elbo/nn/linear.h"
 #include "elbo/nn/precision.h"
 
 namespace elbo {
@@ -30,7 +29,7 @@ MaskedLinear::MaskedLinear(const torch::Tensor& mask, RandomGenerator& init) {
 
 torch::Tensor MaskedLinear::forward(const torch::Tensor& x) {
   before_use();
-  return in_matmul_precision(x, weight_ * mask_, bias_, linear);
+  return in_matmul_precision(x, weight_ * mask_, bias_, torch::linear);
 }
 
 Made::Made(int64_t size, int64_t context, int64_t param_channels, const std::vector<int64_t>& hidden,

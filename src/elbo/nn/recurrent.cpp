@@ -12,7 +12,6 @@
 #include "elbo/base/text.h"
 #include "elbo/nn/gates.h"
 #include "elbo/nn/layers.h"
-#include "elbo/nn/linear.h"
 #include "elbo/nn/precision.h"
 
 namespace elbo {
@@ -36,11 +35,11 @@ RecurrentCell::RecurrentCell(int64_t in, int64_t hidden, int64_t gates, int64_t 
       bias_hh_(register_parameter("bias_hh", initial_values({gates * hidden}, hidden, init))) {}
 
 torch::Tensor RecurrentCell::input_gates(const torch::Tensor& x) const {
-  return in_matmul_precision(x, weight_ih_, bias_ih_, linear);
+  return in_matmul_precision(x, weight_ih_, bias_ih_, torch::linear);
 }
 
 torch::Tensor RecurrentCell::hidden_gates(const torch::Tensor& output) const {
-  return in_matmul_precision(output, weight_hh_, bias_hh_, linear);
+  return in_matmul_precision(output, weight_hh_, bias_hh_, torch::linear);
 }
 
 // One matrix product for all elements is faster than one per element. It includes the padding, because the

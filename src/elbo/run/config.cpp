@@ -177,8 +177,8 @@ void TrainOptions::bind(OptionTable& table) {
                    "parameters, gradients, the optimiser and evaluations stay float32");
   table.add_choice(
       "train.kernels", kernels, {"library", "portable"},
-      "what computes matrix products and convolutions on CPUs; library: LibTorch; portable: elbo's own, "
-      "which add in one order, with the same bits on every CPU and for every number of rows at once");
+      "what computes on CPUs; library: LibTorch, whose bits depend on the CPU; portable: elbo's own kernels, "
+      "which add in one order and have one definition of each function, with the same bits on every CPU");
   table.add_choice("train.communication", communication, {"auto", "mpi", "nccl"},
                    "what transfers gradients and parameters; nccl: between GPUs; mpi: through host memory; "
                    "auto: nccl if the ranks compute on GPUs, else mpi");

@@ -1,0 +1,194 @@
+// Convolutions are products (kernels/product.h) of patches: an element of a patch is numbered by depth, row,
+// column and channel, in this order, and a product adds over ascending numbers.
+#include <torch/types.h>
+
+#include <array>
+#include <numeric>
+#include <tuple>
+#include <vector>
+
+#include "elbo/kernels/patches.h"
+#include "elbo/kernels/product.h"
+#include "elbo/kernels/sums.h"
+#include "elbo/operators/registration.h"
+#include "elbo/operators/tensors.h"
+
+namespace elbo {
+namespace {
+
+using at::IntArrayRef;
+using at::Tensor;
+
+// (b, c, …sides) → (b, …sides, c), contiguous; also of weights.
+Tensor channels_last(const Tensor& x) { return x.movedim(1, -1).contiguous(); }
+Tensor channels_second(const Tensor& x) { return x.movedim(-1, 1); }
+
+MatrixView matrix(const Tensor& x, int64_t rows) {
+  const int64_t columns = rows == 0 ? 0 : x.numel() / rows;
+  return {x.const_data_ptr<float>(), rows, columns, columns, 1};
+}
+
+Patches::Sides padded_with(int64_t value, IntArrayRef sides) {
+  Patches::Sides all{value, value, value};
+  std::copy(sides.rbegin(), sides.rend(), all.rbegin());
+  return all;
+}
+
+struct Settings {
+  std::vector<int64_t> stride, padding, dilation, output_padding;  // by side
+};
+
+// One number may stand for all sides.
+Settings settings_of(const Tensor& weight, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
+                     IntArrayRef output_padding) {
+  const auto by_side = [&](IntArrayRef numbers) {
+    return numbers.size() == 1 ? std::vector(static_cast<size_t>(weight.dim() - 2), numbers[0])
+                               : numbers.vec();
+  };
+  return {by_side(stride), by_side(padding), by_side(dilation), by_side(output_padding)};
+}
+
+// The patches of a convolution of images (b, c, …sides) with a weight (…, …, …kernel) to images of the sides
+// `grid`.
+Patches patches_of(int64_t images, int64_t channels, IntArrayRef sides, IntArrayRef kernel, IntArrayRef grid,
+                   const Settings& settings) {
+  return {.images = images,
+          .channels = channels,
+          .sides = padded_with(1, sides),
+          .kernel = padded_with(1, kernel),
+          .stride = padded_with(1, settings.stride),
+          .padding = padded_with(0, settings.padding),
+          .dilation = padded_with(1, settings.dilation),
+          .grid = padded_with(1, grid)};
+}
+
+// The sides of a convolution's output, or of a transposed one's.
+std::vector<int64_t> output_sides(const Tensor& x, const Tensor& weight, const Settings& s, bool transposed) {
+  std::vector<int64_t> sides;
+  sides.reserve(s.stride.size());
+  for (size_t i = 0; i < s.stride.size(); ++i) {
+    const auto d = static_cast<int64_t>(i) + 2;
+    const int64_t reach = s.dilation[i] * (weight.size(d) - 1) + 1;
+    sides.push_back(transposed
+                        ? (x.size(d) - 1) * s.stride[i] - 2 * s.padding[i] + reach + s.output_padding[i]
+                        : (x.size(d) + 2 * s.padding[i] - reach) / s.stride[i] + 1);
+  }
+  return sides;
+}
+
+Patches shape_of(const Tensor& x, const Tensor& weight, const Settings& s, bool transposed) {
+  const std::vector<int64_t> sides = output_sides(x, weight, s, transposed);
+  const IntArrayRef kernel = weight.sizes().slice(2), input = x.sizes().slice(2);
+  return transposed ? patches_of(x.size(0), weight.size(1), sides, kernel, input, s)
+                    : patches_of(x.size(0), weight.size(1), input, kernel, sides, s);
+}
+
+Tensor gather(const Patches& shape, const Tensor& images) {
+  Tensor patches = at::empty({shape.count(), shape.size()}, images.options());
+  gather_patches(shape, images.const_data_ptr<float>(), patches.mutable_data_ptr<float>());
+  return patches;
+}
+
+// (b, …sides, channels)
+Tensor empty_images(const Tensor& like, int64_t b, IntArrayRef sides, int64_t channels) {
+  std::vector<int64_t> sizes = sides.vec();
+  sizes.insert(sizes.begin(), b);
+  sizes.push_back(channels);
+  return at::empty(sizes, like.options());
+}
+
+// Products of patches with the weight: images (b, …grid, rows of the weight).
+Tensor products_of_patches(const Patches& shape, const Tensor& patches, const Tensor& weight,
+                           IntArrayRef grid, const Tensor& bias) {
+  const Tensor rows = channels_last(weight), start = bias.defined() ? bias.contiguous() : bias;
+  Tensor y = empty_images(patches, shape.images, grid, weight.size(0));
+  product(matrix(patches, shape.count()), matrix(rows, weight.size(0)).transposed(),
+          start.defined() ? start.const_data_ptr<float>() : nullptr, y.mutable_data_ptr<float>());
+  return y;
+}
+
+// The products of small images (b, …grid, c) with the weight are patches, which are added to `bias` or to 0.
+Tensor sums_of_patches(const Patches& shape, const Tensor& small, const Tensor& weight, IntArrayRef sides,
+                       const Tensor& bias) {
+  const Tensor rows = channels_last(weight);
+  Tensor patches = at::empty({shape.count(), shape.size()}, small.options());
+  product(matrix(small, shape.count()), matrix(rows, weight.size(0)), nullptr,
+          patches.mutable_data_ptr<float>());
+  Tensor images = empty_images(small, shape.images, sides, shape.channels);
+  bias.defined() ? images.copy_(bias.expand_as(images)) : images.zero_();
+  add_patches(shape, patches.const_data_ptr<float>(), images.mutable_data_ptr<float>());
+  return images;
+}
+
+// Of a weight (c, d, …kernel): small images (b, …grid, c), transposed, times patches.
+Tensor weight_gradient(const Patches& shape, const Tensor& small, const Tensor& patches,
+                       const Tensor& weight) {
+  std::vector<int64_t> sizes = weight.sizes().vec();
+  sizes.erase(sizes.begin() + 1);
+  sizes.push_back(weight.size(1));
+  Tensor gradient = at::empty(sizes, small.options());
+  product(matrix(small, shape.count()).transposed(), matrix(patches, shape.count()), nullptr,
+          gradient.mutable_data_ptr<float>());
+  return channels_second(gradient).contiguous();
+}
+
+void require_supported(const Tensor& x, const Tensor& weight, int64_t groups) {
+  TORCH_CHECK(groups == 1 && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat,
+              "the portable kernels have convolutions of one group, in float32");
+}
+
+Tensor convolved(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias, IntArrayRef stride,
+                 IntArrayRef padding, IntArrayRef dilation, bool transposed, IntArrayRef output_padding,
+                 int64_t groups) {
+  require_supported(x, weight, groups);
+  const Settings settings = settings_of(weight, stride, padding, dilation, output_padding);
+  const Patches shape = shape_of(x, weight, settings, transposed);
+  const std::vector<int64_t> sides = output_sides(x, weight, settings, transposed);
+  const Tensor images = channels_last(x), start = bias.value_or(Tensor());
+  return channels_second(transposed
+                             ? sums_of_patches(shape, images, weight, sides, start)
+                             : products_of_patches(shape, gather(shape, images), weight, sides, start));
+}
+
+// LibTorch's derivative of the derivative calls this one.
+Tensor convolution_inside(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias,
+                          IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, bool transposed,
+                          IntArrayRef output_padding, int64_t groups, bool, bool, bool, bool) {
+  return convolved(x, weight, bias, stride, padding, dilation, transposed, output_padding, groups);
+}
+
+std::tuple<Tensor, Tensor, Tensor> convolution_backward(
+    const Tensor& dy, const Tensor& x, const Tensor& weight, at::OptionalIntArrayRef /*bias_sizes*/,
+    IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, bool transposed,
+    IntArrayRef output_padding, int64_t groups, std::array<bool, 3> wanted) {
+  require_supported(x, weight, groups);
+  const Patches shape =
+      shape_of(x, weight, settings_of(weight, stride, padding, dilation, output_padding), transposed);
+  const Tensor slope = channels_last(dy);
+  const IntArrayRef sides = x.sizes().slice(2);
+  Tensor dx, dw, db;
+  if (transposed) {
+    const Tensor patches = wanted[0] || wanted[1] ? gather(shape, slope) : Tensor();
+    if (wanted[0]) dx = channels_second(products_of_patches(shape, patches, weight, sides, {}));
+    if (wanted[1]) dw = weight_gradient(shape, channels_last(x), patches, weight);
+  } else {
+    if (wanted[0]) dx = channels_second(sums_of_patches(shape, slope, weight, sides, {}));
+    if (wanted[1]) dw = weight_gradient(shape, slope, gather(shape, channels_last(x)), weight);
+  }
+  if (wanted[2]) {
+    db = at::empty({dy.size(1)}, dy.options());
+    column_sums(slope.const_data_ptr<float>(), slope.numel() / slope.size(-1), slope.size(-1),
+                db.mutable_data_ptr<float>());
+  }
+  return {dx, dw, db};
+}
+
+}  // namespace
+
+void add_convolutions(OperatorTable& table) {
+  table.add("convolution", convolved);
+  table.add("_convolution", convolution_inside);
+  table.add("convolution_backward", convolution_backward);
+}
+
+}  // namespace elbo
