@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "elbo/base/vectorize.h"
+#include "elbo/kernels/packed_factors.h"
+#include "elbo/kernels/packing.h"
 #include "elbo/kernels/product_kernel.h"
 
 namespace elbo {
@@ -23,8 +25,6 @@ Kernel kernel_of(InstructionSet set) {
   return {multiply_portable, panel_width_portable};
 }
 
-int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
-
 // A thread's memory for packed panels and for transposed results. Its contents are lost at the next use.
 class Scratch {
  public:
@@ -41,51 +41,30 @@ thread_local Scratch packed_panels, transposed_result;
 // Panels of B that fit the second-level cache beside the rows of A that are multiplied with them.
 constexpr int64_t cached_floats = 128 << 10, depth_at_once = 512;
 
-// to (columns, rows) = from (rows, columns), transposed. The steps are between rows.
-void transpose(const float* from, int64_t from_step, int64_t rows, int64_t columns, float* to,
-               int64_t to_step) {
-  constexpr int64_t block = 16;  // a block of both is in the first-level cache
-  for (int64_t j = 0; j < columns; j += block)
-    for (int64_t i = 0; i < rows; ++i)
-      for (int64_t k = j; k < std::min(j + block, columns); ++k)
-        to[k * to_step + i] = from[i * from_step + k];
-}
-
-// Copies rows [k, k + depth) and columns [j, j + columns) of b into panels.
-void pack(const MatrixView& b, int64_t k, int64_t depth, int64_t j, int64_t columns, int64_t panel,
-          float* to) {
-  for (int64_t first = 0; first < columns; first += panel, to += depth * panel) {
-    const int64_t width = std::min(panel, columns - first);
-    const float* const from = b.data + k * b.row_stride + (j + first) * b.column_stride;
-    if (width < panel) std::fill(to, to + depth * panel, 0.0F);
-    if (b.column_stride == 1) {
-      for (int64_t row = 0; row < depth; ++row)
-        std::copy_n(from + row * b.row_stride, width, to + row * panel);
-    } else {
-      transpose(from, b.column_stride, width, depth, to, panel);
-    }
-  }
-}
-
-// C += A·B with B's panels packed, a part that fits the cache at a time.
+// C += A·B with B's panels packed, a part that fits the cache at a time; or with panels that are packed
+// already.
 void add_product(const Kernel& kernel, const MatrixView& a, const MatrixView& b, float* c, int64_t c_row) {
   if (a.columns == 0) return;
+  const float* const shared = PackedFactors::find(b, kernel.panel);
   const int64_t deepest =
-      std::min(a.columns, std::max(depth_at_once, cached_floats / round_up(b.columns, kernel.panel)));
+      std::min(a.columns, std::max(depth_at_once, cached_floats / in_panels(b.columns, kernel.panel)));
   const int64_t widest = std::max(kernel.panel, cached_floats / deepest / kernel.panel * kernel.panel);
-  float* const panels = packed_panels.at_least(deepest * round_up(std::min(widest, b.columns), kernel.panel));
+  float* const panels =
+      shared != nullptr
+          ? nullptr
+          : packed_panels.at_least(deepest * in_panels(std::min(widest, b.columns), kernel.panel));
   for (int64_t j = 0; j < b.columns; j += widest)
     for (int64_t k = 0; k < a.columns; k += deepest) {
       const int64_t columns = std::min(widest, b.columns - j), depth = std::min(deepest, a.columns - k);
-      pack(b, k, depth, j, columns, kernel.panel, panels);
+      if (shared == nullptr) pack(b, k, depth, j, columns, kernel.panel, panels);
       kernel.multiply({.rows = a.rows,
                        .columns = columns,
                        .depth = depth,
                        .a = a.data + k * a.column_stride,
                        .a_row = a.row_stride,
                        .a_depth = a.column_stride,
-                       .b = panels,
-                       .b_panel = depth * kernel.panel,
+                       .b = shared != nullptr ? shared + j * b.rows + k * kernel.panel : panels,
+                       .b_panel = (shared != nullptr ? b.rows : depth) * kernel.panel,
                        .b_depth = kernel.panel,
                        .c = c + j,
                        .c_row = c_row});
@@ -116,7 +95,7 @@ void add_product_in_place(const Kernel& kernel, const MatrixView& a, MatrixView 
 void add_product_of_any(const Kernel& kernel, const MatrixView& a, const MatrixView& b, float* c,
                         int64_t c_row) {
   constexpr int64_t few_rows = 12;
-  if (b.column_stride == 1 && a.rows <= few_rows)
+  if (b.column_stride == 1 && a.rows <= few_rows && PackedFactors::find(b, kernel.panel) == nullptr)
     add_product_in_place(kernel, a, b, c, c_row);
   else
     add_product(kernel, a, b, c, c_row);
@@ -138,7 +117,7 @@ bool transposing_pays(const Kernel& kernel, const MatrixView& a, const MatrixVie
   constexpr int64_t across = 4;
   const int64_t copy_b = b.rows * b.columns * (b.column_stride == 1 ? 1 : across);
   const int64_t copy_a = a.rows * a.columns * (a.row_stride == 1 ? 1 : across) + a.rows * b.columns * across;
-  return 2 * a.rows > kernel.panel && copy_a < copy_b;
+  return 2 * a.rows > kernel.panel && copy_a < copy_b && PackedFactors::find(b, kernel.panel) == nullptr;
 }
 
 }  // namespace

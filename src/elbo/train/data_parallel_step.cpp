@@ -92,6 +92,7 @@ DataParallelStep::DataParallelStep(const Levels& cpu, const Levels& device, Work
       device_(replicas_.front()->parameters().front().device()),
       phases_(replicas_.front()->phases()),
       flat_parameters_(flatten(world_, replicas_, phases_)),
+      packed_weights_(flat_parameters_.values().const_data_ptr<float>(), flat_parameters_.values().numel()),
       reducer_(cpu, device, workers, flat_parameters_, parameters_of(replicas_), phases_.size(),
                {.microbatches = options.batch / options.microbatch,
                 .exact = options.exact,
@@ -137,9 +138,12 @@ StepReport DataParallelStep::take(int64_t step, const Data& data, const std::fun
     if (!phases_[phase].active(step)) continue;
     Stopwatch watch;
     for (const IndexRange& elements : eager_) reducer_.await_parameters(elements);
-    reducer_.compute(phase, [&](int worker, int64_t microbatch) {
-      return compute_microbatch(phase, step, microbatch, worker, data);
-    });
+    {
+      const PackedFactors::Use shared(packed_weights_);
+      reducer_.compute(phase, [&](int worker, int64_t microbatch) {
+        return compute_microbatch(phase, step, microbatch, worker, data);
+      });
+    }
     const double waited = reducer_.take_waited_seconds();
     const double compute_seconds = watch.lap() - waited;
     const StepSums sums = reducer_.finish(

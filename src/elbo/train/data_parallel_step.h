@@ -17,6 +17,7 @@
 #include "elbo/comm/communicator.h"
 #include "elbo/comm/cuda_library.h"
 #include "elbo/data/batch.h"
+#include "elbo/kernels/packed_factors.h"
 #include "elbo/models/model.h"
 #include "elbo/optim/optimizer.h"
 #include "elbo/parallel/flat_parameters.h"
@@ -144,6 +145,7 @@ class DataParallelStep {
   torch::Device device_;
   std::vector<Phase> phases_;
   FlatParameters flat_parameters_;
+  PackedFactors packed_weights_;  // during forward and backward passes
   GradientReducer reducer_;
   std::vector<IndexRange> eager_;      // of the flat parameters
   std::vector<Optimizer> optimizers_;  // of each phase
