@@ -34,6 +34,7 @@ struct Checkpoint : Progress {
   std::string dataset_fingerprint;
   DataShape data;                         // of the data set that the model was built for
   int64_t world_size = 1;                 // for information
+  std::string cpu{};                      // where bits depend on it (run/cpu_bits.h)
   std::vector<NamedTensor> parameters{};  // in order of registration
   std::vector<NamedTensor> buffers{};
   std::vector<NamedTensor> optimizer{};  // "<phase>/<state>/<parameter>"
@@ -60,6 +61,7 @@ void for_each_field(AnyCheckpoint& checkpoint, Visit&& visit) {
   visit("data_axes", checkpoint.data.axes, false);
   visit("data_class_names", checkpoint.data.class_names, false);
   visit("world_size", checkpoint.world_size, true);
+  visit("cpu", checkpoint.cpu, false);
   visit("evaluation_pending", checkpoint.evaluation_pending, false);
   visit("first_loss", checkpoint.first_loss, false);
   visit("best_loss", checkpoint.best_loss, false);

@@ -7,6 +7,7 @@
 #include "elbo/base/random.h"
 #include "elbo/nn/kernels.h"
 #include "elbo/run/broadcast_checkpoint.h"
+#include "elbo/run/cpu_bits.h"
 #include "elbo/run/device.h"
 #include "elbo/run/normalization.h"
 #include "elbo/run/open_data.h"
@@ -53,6 +54,11 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
       }
   }
   RunPlan plan = make_plan(config, dataset, *model, start);
+  if (device.is_cpu()) {
+    const std::string found = is_root ? cpu_dependence(config, dataset, *model, plan) : "";
+    plan.cpu_dependence = broadcast_text(*world, found, 0);
+    plan.cpu = settle_cpu(*world, plan, start ? start->cpu : "");
+  }
   if (is_root)
     preflight_warnings(
         config, dataset, *model, plan.phases, plan.end_step,

@@ -97,11 +97,14 @@ std::string describe(const RunPlan& plan) {
   return fmt::format(
       "{} with {} parameters, on {} rows of shape {}\n"
       "{} steps of {} rows: {} microbatches of {}, so at most {} cores or GPUs work in parallel\n"
-      "{} {}",
+      "{} {}\n"
+      "{}",
       plan.model, plan.parameters, plan.rows, shape_text(plan.data.x), plan.end_step, plan.batch,
       plan.microbatches(), plan.microbatch, plan.microbatches(),
       plan.start.step > 0 ? fmt::format("continues after step {} in", plan.start.step) : "begins in",
-      plan.directory);
+      plan.directory,
+      plan.cpu_dependence.empty() ? "the same bits on every CPU"
+                                  : "bits depend on the CPU: " + plan.cpu_dependence);
 }
 
 }  // namespace elbo

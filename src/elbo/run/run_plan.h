@@ -33,6 +33,8 @@ struct RunPlan {
   double lr_after_divergence = 0;   // factor of the learning rate after that; 0: the run ends
   int64_t check_every = 0;  // steps between DataParallelStep::find_damage(); 0: before checkpoints only
   bool dump_bad_rows = false;
+  std::string cpu_dependence{};  // why bits depend on the CPU (run/cpu_bits.h); "": they do not
+  std::string cpu{};             // which it is; "" where they do not
 
   int64_t microbatches() const { return batch / microbatch; }  // M of a step
   double epochs(int64_t step) const { return static_cast<double>(step * batch) / static_cast<double>(rows); }

@@ -97,6 +97,7 @@ class Loop {
     checkpoint.config = plan_.ini;
     checkpoint.dataset_fingerprint = plan_.dataset_fingerprint;
     checkpoint.data = plan_.data;
+    checkpoint.cpu = plan_.cpu;
     step_.collect(checkpoint);
     return checkpoint;
   }
