@@ -9,8 +9,8 @@ import h5py
 
 from program import ELBO, ENVIRONMENT, ROOT, ProgramTest, run
 
-# Configurations that take minutes without vector instructions.
-LARGE = {"moving_digits_sequence_vae", "wordnet_examples_sequence_vae"}
+# Configurations that take long without vector instructions.
+LARGE = {"bach_chorales_vrnn", "mnist_conv", "mnist_vq_vae", "moving_digits_sequence_vae", "wordnet_sequence_vae"}
 
 
 class Invariance(ProgramTest):
@@ -64,7 +64,7 @@ class Invariance(ProgramTest):
         hosts = [{"ELBO_KERNELS": "avx512"}] * ("avx512f" in flags) + [avx2] * ("fma" in flags) + [narrow]
         before = dict(ENVIRONMENT)
         self.addCleanup(lambda: (ENVIRONMENT.clear(), ENVIRONMENT.update(before)))
-        small = ("--train.kernels=portable", "--train.steps=2", "--train.batch=8", "--train.microbatch=4", "--evaluate.every=never")
+        small = ("--train.kernels=portable", "--train.steps=2", "--train.batch=4", "--train.microbatch=2", "--evaluate.every=never")
         for config in sorted(ROOT.glob("configs/*.ini")):
             data = ROOT / re.search(r"path *= *(\S+)", config.read_text())[1]
             if not data.exists():
