@@ -162,7 +162,7 @@ TEST_F(ResultWriterTest, SoundOfLogMelHasTheSameLogMel) {
   const torch::Tensor difference =
       (log_mel(again.unfold(0, frame, hop), rate, mels) - features).narrow(0, 2, 30);
   const torch::Tensor loud = features.narrow(0, 2, 30).gt(-2);
-  EXPECT_LT(difference.masked_select(loud).abs().mean().item<double>(), 0.5);  // nats, 2 dB
+  EXPECT_LT(difference.masked_select(loud).abs().mean().item<double>(), 0.8);  // nats, 3.5 dB
 }
 
 TEST_F(ResultWriterTest, PianoRollsAreNotesThatLast) {

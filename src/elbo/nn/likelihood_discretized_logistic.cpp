@@ -17,7 +17,18 @@ class DiscretizedLogistic : public LocationScale {
   torch::Tensor mean(const torch::Tensor& decoded) const override {
     return LocationScale::mean(decoded).clamp(0.0, 1.0);
   }
-  torch::Tensor mode(const torch::Tensor& decoded) const override { return nearest_level(mean(decoded)); }
+  // The level at the location, or an end of the range: its level takes all that is beyond.
+  torch::Tensor mode(const torch::Tensor& decoded) const override {
+    torch::Tensor best = nearest_level(mean(decoded));
+    torch::Tensor highest = log_prob_of_elements(decoded.unsqueeze(0), best)[0];
+    for (const double end : {0.0, 1.0}) {
+      const torch::Tensor other = torch::full_like(best, end);
+      const torch::Tensor log_prob = log_prob_of_elements(decoded.unsqueeze(0), other)[0];
+      best = torch::where(log_prob > highest, other, best);
+      highest = torch::maximum(highest, log_prob);
+    }
+    return best;
+  }
   torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise,
                        double temperature) const override {
     return nearest_level(LocationScale::sample(decoded, noise, temperature));

@@ -31,9 +31,10 @@ class LocationScale : public Likelihood {
   bool discrete() const override { return false; }
   int64_t levels() const override { return 256; }
 
- private:
+ protected:
   torch::Tensor log_prob_of_elements(const torch::Tensor& decoded, const torch::Tensor& x) const override;
 
+ private:
   // residual = x - location (k, b, …row), log_scale broadcastable to it → log p, (k, b, …row), nats.
   virtual torch::Tensor log_density(const torch::Tensor& residual, const torch::Tensor& log_scale,
                                     const torch::Tensor& x) const = 0;
