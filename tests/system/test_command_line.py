@@ -71,6 +71,9 @@ class CommandLine(ProgramTest):
         self.assertTrue(lines)
         for line in lines:
             self.assertRegex(line, rf"^{TIME} (?!{TIME})")
+        results = result.stdout.splitlines()
+        self.assertRegex(results[-2], r"^(validation|test) after step 2: loss -?\d", "results have no time")
+        self.assertRegex(results[-1], "^fingerprint ")
         refused = self.elbo("train", self.data, "--run.directory=run")
         self.assertRegex(refused.stderr.splitlines()[-1], "^error: ")
 

@@ -64,6 +64,17 @@ void write(std::string_view prefix, std::string_view line) {
   put_line(s, fmt::format("{}{}{}", s.terminal ? "" : time_stamp(), prefix, line));
 }
 
+void write_result(std::string_view line) {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  if (!s.enabled) return;
+  if (s.line_open) put("\r\033[K");
+  s.line_open = false;
+  const std::string text = one_line(line) + '\n';
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
 void error(std::string_view line) {
   State& s = state();
   const std::lock_guard lock(s.mutex);
