@@ -5,6 +5,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/random.h"
+#include "elbo/comm/on_root.h"
 #include "elbo/nn/kernels.h"
 #include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/run/cpu_bits.h"
@@ -36,7 +37,8 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
         "train.kernels=portable: computes on CPUs only; use train.device=cpu or train.kernels=library");
   // Locked before the newest checkpoint is looked for: another process may be writing the next one.
   std::unique_ptr<RunLock> lock = is_root && trains ? lock_existing(config) : nullptr;
-  std::optional<Checkpoint> start = broadcast_checkpoint(*world, is_root ? find_start(config) : std::nullopt);
+  std::optional<Checkpoint> start = broadcast_checkpoint(
+      *world, on_root<std::optional<Checkpoint>>(*world, [&] { return find_start(config); }));
   Dataset dataset = open_data(config, environment, *world, start ? &*start : nullptr, trains);
   static_cast<void>(dataset.split("train"));  // if there is none, that is the error
   const Checkpoint* continued = start ? &*start : nullptr;

@@ -14,6 +14,7 @@
 #include "elbo/base/flight_recorder.h"
 #include "elbo/base/library_error.h"
 #include "elbo/base/log.h"
+#include "elbo/comm/on_root.h"
 #include "elbo/parallel/flat_parameters.h"
 #include "elbo/run/run_directory.h"
 
@@ -67,14 +68,7 @@ void CheckpointManager::settle() {
 }
 
 void CheckpointManager::wait_for_writer() {
-  // In pieces, because no rank may wait for the others longer than run.timeout.
-  constexpr std::chrono::milliseconds piece(200);
-  for (bool busy = true; busy;) {
-    torch::Tensor state = torch::zeros({}, torch::kInt64);
-    if (writer_.valid() && writer_.wait_for(piece) != std::future_status::ready) state.fill_(1);
-    world_.broadcast(state, 0);
-    busy = state.item<int64_t>() != 0;
-  }
+  wait_for_root(world_, [&] { return !writer_.valid() || is_ready(writer_); });
   if (writer_.valid()) settle();
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "elbo/base/error.h"
+#include "elbo/comm/on_root.h"
 #include "elbo/eval/evaluate.h"
 #include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/run/device.h"
@@ -52,10 +53,11 @@ Training::Training(const Environment& environment, RunConfig& config)
 
   environment.keep_records_in(std::filesystem::path(run_.plan.directory) / "flight");
   const bool is_root = run_.world->rank() == 0;
-  if (is_root) {
+  on_root<bool>(*run_.world, [&] {
     prepare_run_directory(run_.plan, run_.lock);
     run_.dataset.save_description(description_path(run_.plan.directory));
-  }
+    return true;
+  });
   metrics_ = std::make_unique<MetricsWriter>(run_.plan, is_root);
   checkpoints_ = std::make_unique<CheckpointManager>(run_.plan, *run_.world);
 }
@@ -95,9 +97,9 @@ LoaderOptions Training::loader_options(int64_t first_step) const {
 }
 
 std::optional<Progress> Training::go_back() {
-  const bool is_root = run_.world->rank() == 0;
   const std::optional<Checkpoint> newest = broadcast_checkpoint(
-      *run_.world, is_root ? newest_valid_checkpoint(run_.plan.directory) : std::nullopt);
+      *run_.world, on_root<std::optional<Checkpoint>>(
+                       *run_.world, [&] { return newest_valid_checkpoint(run_.plan.directory); }));
   if (!newest) return std::nullopt;
   loader_.reset();
   step_->restore(*newest, run_.plan.directory);
