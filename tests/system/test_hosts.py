@@ -64,7 +64,7 @@ class Hosts(ProgramTest):
         except subprocess.TimeoutExpired:
             self.fail(f"not ended after {seconds} s: {self.left()}\n{(self.folder / 'errors').read_text()}")
         output, errors = ((self.folder / name).read_text() for name in ("output", "errors"))
-        self.assertEqual(process.returncode, status, errors)
+        self.assertIn(process.returncode, status if isinstance(status, tuple) else (status,), errors)
         return output, errors
 
     def start_training(self, hosts, name, *settings):
@@ -152,7 +152,7 @@ class End(Hosts):
                 cut.cut()
                 begin = time.monotonic()
                 try:
-                    _, errors = self.end(process, 1)
+                    _, errors = self.end(process, (69, 1))  # 1: mpirun could not reach a host and was killed
                     print(f"{cut.name} cut off: ended after {time.monotonic() - begin:.1f} s")
                     messages = [line for line in errors.splitlines() if line.startswith("error: rank")]
                     self.assertEqual(len(messages), 1, errors)
