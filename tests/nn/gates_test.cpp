@@ -1,11 +1,13 @@
 #include "elbo/nn/gates.h"
 
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 
 #include <functional>
 #include <vector>
 
+#include "elbo/base/error.h"
 #include "elbo/base/random.h"
 #include "elbo/nn/kernels.h"
 
@@ -49,6 +51,16 @@ TEST(Gates, OnePassIsTheFormulasUpToRounding) {
                          {random({4, 21}, 1), random({4, 21}, 2), random({4, 7}, 3)});
   expect_as_the_formulas([](const auto& in) { return lstm_step(in[0], in[1]); },
                          {random({4, 28}, 1), random({4, 7}, 2)});
+}
+
+TEST(Gates, RefuseAGradientOfTheirGradient) {
+  use_kernels(Kernels::portable);
+  const torch::Tensor gates = random({4, 28}, 1).requires_grad_();
+  const torch::Tensor sum = lstm_step(gates, random({4, 7}, 2)).sum();
+  EXPECT_THROW(torch::autograd::grad({sum}, {gates}, {}, /*retain_graph=*/true, /*create_graph=*/true),
+               Error);
+  EXPECT_TRUE(torch::autograd::grad({sum}, {gates})[0].defined());
+  use_kernels(Kernels::library);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/types.h>
 
+#include "elbo/base/error.h"
 #include "elbo/kernels/functions.h"
 #include "elbo/nn/kernels.h"
 
@@ -17,6 +18,12 @@ const float* data_of(const torch::Tensor& x) { return x.const_data_ptr<float>();
 // Rows of `hidden` numbers: the function of each part of a row of gates.
 void map_parts(Elementary function, float* row, int64_t first, int64_t end, int64_t hidden) {
   map(function, row + first * hidden, (end - first) * hidden, row + first * hidden);
+}
+
+// The derivatives below are not differentiable: their own derivative would be lost in silence.
+void require_first_derivative() {
+  if (torch::GradMode::is_enabled())
+    fail("train.kernels=portable: a gradient of the gradient of recurrent cells is not implemented");
 }
 
 class PortableGru : public torch::autograd::Function<PortableGru> {
@@ -45,6 +52,7 @@ class PortableGru : public torch::autograd::Function<PortableGru> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradient) {
+    require_first_derivative();
     const variable_list saved = context->get_saved_variables();
     const torch::Tensor &gates = saved[0], &recurrent = saved[1], &before = saved[2];
     const torch::Tensor d_next = gradient[0].contiguous();
@@ -101,6 +109,7 @@ class PortableLstm : public torch::autograd::Function<PortableLstm> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradient) {
+    require_first_derivative();
     const variable_list saved = context->get_saved_variables();
     const torch::Tensor &gates = saved[0], &squashed = saved[1], &before = saved[2];
     const torch::Tensor d_next = gradient[0].contiguous();
