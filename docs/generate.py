@@ -51,7 +51,7 @@ All commands run alone and under `mpirun -n P`, with the same results.
 | 69 | a rank, a disk or a device did not answer within `run.timeout`: the message names it |
 | 75 | stopped on request, with the state saved: the run can be resumed |
 
-Results go to stdout, messages to stderr. Messages that do not go to a terminal begin with the local time. The message
+Results go to stdout, messages to stderr. Messages that do not go to a terminal end with the local time. The message
 that ends a command begins with `error: `.
 
 This page is generated from the program by `docs/generate.py`.

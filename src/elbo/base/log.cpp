@@ -38,7 +38,7 @@ std::string time_stamp() {
   std::tm local{};
   ::localtime_r(&now, &local);
   std::array<char, 32> text{};
-  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S ", &local)};
+  return {text.data(), std::strftime(text.data(), text.size(), "  [%Y-%m-%dT%H:%M:%S]", &local)};
 }
 
 // What a message quotes is not trusted: it stays one line, of bounded length, without control characters.
@@ -61,18 +61,7 @@ void set_enabled(bool enabled) { state().enabled = enabled; }
 void write(std::string_view prefix, std::string_view line) {
   State& s = state();
   const std::lock_guard lock(s.mutex);
-  put_line(s, fmt::format("{}{}{}", s.terminal ? "" : time_stamp(), prefix, line));
-}
-
-void write_result(std::string_view line) {
-  State& s = state();
-  const std::lock_guard lock(s.mutex);
-  if (!s.enabled) return;
-  if (s.line_open) put("\r\033[K");
-  s.line_open = false;
-  const std::string text = one_line(line) + '\n';
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+  put_line(s, fmt::format("{}{}{}", prefix, line, s.terminal ? "" : time_stamp()));
 }
 
 void error(std::string_view line) {
@@ -90,7 +79,7 @@ void progress(std::string_view line, double interval, bool last) {
   if (!last && elapsed < (s.terminal ? 0.1 : interval)) return;
   s.last_progress = now;
   put(s.terminal ? fmt::format("\r\033[K{}{}", one_line(line), last ? "\n" : "")
-                 : fmt::format("{}{}\n", time_stamp(), one_line(line)));
+                 : fmt::format("{}{}\n", one_line(line), time_stamp()));
   s.line_open = s.terminal && !last;
 }
 

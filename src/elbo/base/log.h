@@ -1,5 +1,5 @@
 // Log messages: one line each, on stderr, from rank 0 unless noted otherwise. stdout carries results only
-// (losses of evaluations, the fingerprint line, tables).
+// (the fingerprint line, tables).
 #pragma once
 #include <fmt/format.h>
 
@@ -11,11 +11,9 @@ namespace elbo::log {
 // Enables or disables all output of this process. main() disables it on all ranks but 0.
 void set_enabled(bool enabled);
 
-// Lines that do not go to a terminal begin with the local time, as 2026-11-27T09:30:00.
+// Lines that do not go to a terminal end with the local time, as [2026-11-27T09:30:00]: programs look for
+// messages by their beginning.
 void write(std::string_view prefix, std::string_view line);
-
-// A result, on stdout and without the time: programs look for it by its beginning.
-void write_result(std::string_view line);
 
 // The one line that ends a job, "error: …": without the time, since programs look for it by its beginning.
 void error(std::string_view line);
@@ -28,11 +26,6 @@ void info(fmt::format_string<Args...> format, Args&&... args) {
 template <typename... Args>
 void warning(fmt::format_string<Args...> format, Args&&... args) {
   write("warning: ", fmt::format(format, std::forward<Args>(args)...));
-}
-
-template <typename... Args>
-void result(fmt::format_string<Args...> format, Args&&... args) {
-  write_result(fmt::format(format, std::forward<Args>(args)...));
 }
 
 // The progress line. A terminal redraws it in place; a log file gets a plain line at most every `interval`

@@ -159,8 +159,8 @@ void MetricsWriter::after_evaluation(int64_t step, const Evaluation& evaluation,
   if (evaluation.recall_50) line["recall_50"] = number(*evaluation.recall_50);
   line["seconds"] = rounded_seconds(seconds());
   write_line(line.dump());
-  log::result("{} after step {}: loss {:.3f}{}", evaluation.split, step, evaluation.loss,
-              is_best ? ", the best so far" : "");
+  log::info("{} after step {}: loss {:.3f}{}", evaluation.split, step, evaluation.loss,
+            is_best ? ", the best so far" : "");
 }
 
 void MetricsWriter::finish() {
