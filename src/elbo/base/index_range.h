@@ -8,6 +8,7 @@ struct IndexRange {
   int64_t first = 0, end = 0;  // first … end-1
   int64_t size() const { return end - first; }
   bool contains(int64_t index) const { return first <= index && index < end; }
+  bool overlaps(IndexRange other) const { return first < other.end && other.first < end; }
 };
 
 // Part `index` of `parts` parts of a range of n indices: offsets ⌊index·n/parts⌋ … ⌊(index+1)·n/parts⌋ - 1

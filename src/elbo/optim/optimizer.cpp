@@ -230,6 +230,14 @@ void Optimizer::remember(const std::vector<Tensor>& shard) {
   }
 }
 
+void Optimizer::remember_values(const std::vector<Tensor>& shard) {
+  int64_t begin = 0;
+  for (const Tensor& piece : shard) {
+    if (piece.is_cpu()) bit_sums_->record(0, begin, piece.const_data_ptr<float>(), piece.numel());
+    begin += piece.numel();
+  }
+}
+
 void Optimizer::step(const std::vector<Tensor>& shard, const std::vector<Tensor>& gradients, double lr,
                      double gradient_scale, int64_t update, Workers& workers) {
   const Rule& rule = rule_of(options_.name);

@@ -58,6 +58,8 @@ class Optimizer {
 
   // The shards and states were set by something else than step(): from now on their bits are those.
   void remember(const std::vector<torch::Tensor>& shard);
+  // The same of the shards' values alone, which another phase's optimizer may have changed.
+  void remember_values(const std::vector<torch::Tensor>& shard);
   // The place of a bit that changed between two calls of step() and remember(), if there is one: array 0 are
   // the shards, arrays 1, … the states, both end to end. Found by the next step(), in host memory only.
   std::optional<BitSums::Place> damage() const { return bit_sums_->damage(); }

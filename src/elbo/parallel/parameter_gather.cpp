@@ -8,12 +8,6 @@
 #include "elbo/base/log.h"
 
 namespace elbo {
-namespace {
-
-bool overlap(IndexRange a, IndexRange b) { return a.first < b.end && b.first < a.end; }
-
-}  // namespace
-
 ParameterGather::~ParameterGather() {
   if (std::uncaught_exceptions() > 0) return;
   try {
@@ -35,7 +29,7 @@ void ParameterGather::start(const Buckets& buckets) {
 
 bool ParameterGather::arrived(IndexRange elements) const {
   return std::ranges::all_of(transfers_, [&](const auto& transfer) {
-    return transfer->arrived || !overlap(transfer->elements, elements);
+    return transfer->arrived || !transfer->elements.overlaps(elements);
   });
 }
 
@@ -44,7 +38,7 @@ void ParameterGather::await(IndexRange elements) {
   for (const auto& transfer : transfers_) {
     if (arrived(elements)) return;
     while (!transfer->gather.last()) transfer->gather.next();
-    if (transfer->arrived || !overlap(transfer->elements, elements)) continue;
+    if (transfer->arrived || !transfer->elements.overlaps(elements)) continue;
     transfer->gather.wait();
     transfer->arrived = true;
   }

@@ -214,9 +214,16 @@ void DataParallelStep::update(size_t phase, int64_t step, const StepSums& sums, 
   }
   const double limit = options_.optimizer.clip_norm;
   const double scale = limit > 0 && sums.gradient_norm > limit ? limit / sums.gradient_norm : 1.0;
+  if (shares_parameters(phase)) optimizers_[phase].remember_values(reducer_.shard(phase));
   optimizers_[phase].step(reducer_.shard(phase), reducer_.gradient(phase),
                           phases_[phase].lr_factor * report.lr, scale, step - phases_[phase].first_step + 1,
                           workers_);
+}
+
+bool DataParallelStep::shares_parameters(size_t phase) const {
+  for (size_t other = 0; other < phases_.size(); ++other)
+    if (other != phase && flat_parameters_.range(other).overlaps(flat_parameters_.range(phase))) return true;
+  return false;
 }
 
 template <typename Visit>

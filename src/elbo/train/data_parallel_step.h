@@ -134,6 +134,7 @@ class DataParallelStep {
                                       const Data& data);
   // Adds what all ranks reported in this phase, and updates the shard if loss and gradient are finite.
   void update(size_t phase, int64_t step, const StepSums& sums, StepReport& report);
+  bool shares_parameters(size_t phase) const;  // with another phase, whose updates change them, too
   // Calls visit(name, item, range of the phase) for each parameter of each state of each phase's optimizer.
   template <typename Visit>
   void for_each_state(size_t phase, const std::string& state, Visit&& visit) const;
