@@ -128,7 +128,7 @@ class Bits(Hosts):
         self.end(process, 75)
         for memories in mapped.values():
             self.assertEqual(len(memories), 2, mapped)
-            self.assertEqual(len(memories[0]), 1, mapped)
+            self.assertEqual(len(memories[0]), 2, f"decoded chunks, and what ranks record of their calls: {mapped}")
             self.assertEqual(memories[0], memories[1])
         self.assertNotEqual(mapped["node1"], mapped["node2"])
         self.assert_nothing_left()

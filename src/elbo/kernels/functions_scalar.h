@@ -190,7 +190,9 @@ inline double digamma_of(double x) {
 
 template <double of(double), typename Number>
 void map_scalar(const Number* x, int64_t n, Number* y) {
+#ifndef __clang__  // which does not know it
 #pragma GCC ivdep
+#endif
   for (int64_t i = 0; i < n; ++i) y[i] = static_cast<Number>(of(static_cast<double>(x[i])));
 }
 
