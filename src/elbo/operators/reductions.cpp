@@ -44,7 +44,7 @@ at::Tensor sum_of_columns(const at::Tensor& x) {
 // ascending order. Dimensions of size 1 do not count.
 at::Tensor sum_of_real(const at::Tensor& x, Dims dims, bool keep) {
   const bool all = !dims.has_value() || dims->empty();
-  const auto summed = at::dim_list_to_bitset(all ? Dims() : dims, x.dim());
+  const auto summed = at::dim_list_to_bitset(all ? Dims() : dims, static_cast<size_t>(x.dim()));
   std::vector<int64_t> before, within, after, sizes;
   int64_t outer = 1, n = 1, inner = 1;
   bool last_is_summed = true;
