@@ -130,9 +130,14 @@ class Counts(ProgramTest):
     def test_samples_are_counts_per_library_size(self):
         self.train(0, "samples", *SMALL, "--model.likelihood=poisson", "--model.library=observed", "--model.library_size=500",
                    config=self.sparse())
-        self.succeed(0, "sample", self.folder / "samples", "--n=7", f"--out={self.folder}/samples.h5")
-        with h5py.File(self.folder / "samples.h5") as file:
-            numpy.testing.assert_allclose(file[next(key for key in file if file[key].ndim == 2)][()].sum(1), 500, rtol=1e-4)
+        rows = {}
+        for elements in "drawn", "mean":
+            out = self.folder / f"{elements}.npy"
+            self.succeed(0, "sample", self.folder / "samples", "--n=7", f"--elements={elements}", f"--out={out}")
+            rows[elements] = numpy.load(out)
+        numpy.testing.assert_allclose(rows["mean"].sum(1), 500, rtol=1e-4)
+        self.assertTrue((rows["drawn"] == rows["drawn"].round()).all())
+        self.assertLess(numpy.abs(rows["drawn"].sum(1) - 500).max(), 5 * 500 ** 0.5, "a Poisson number of mean 500")
 
     def test_an_evaluation_has_no_bits_per_dimension(self):
         self.train(0, "evaluated", *SMALL, "--model.likelihood=negative_binomial", "--model.library=observed", config=self.sparse())
