@@ -28,7 +28,7 @@ Number defined_sum(const std::vector<Number>& x) {
     for (size_t i = block; i < std::min(block + 1024, x.size()); ++i) partial.at(i % 16) += x[i];
     for (size_t lane = 0; lane < 16; ++lane) total.at(lane) += partial.at(lane);
   }
-  for (const size_t distance : {8, 4, 2, 1})
+  for (size_t distance = 8; distance > 0; distance /= 2)
     for (size_t lane = 0; lane < distance; ++lane) total.at(lane) += total.at(lane + distance);
   return total[0];
 }

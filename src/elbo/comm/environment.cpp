@@ -114,6 +114,7 @@ Environment::Environment() : state_(std::make_unique<State>()) {
   if (launched_rank()) state_->start();
 }
 
+// NOLINTNEXTLINE(bugprone-exception-escape): fmt throws for wrong formats only, and these are constants
 Environment::~Environment() {
   if (!state_->failure_reporting) return;
   state_->side_channel.reset();

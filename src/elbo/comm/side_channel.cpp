@@ -255,9 +255,11 @@ std::vector<SideChannel::Answer> SideChannel::gather() const {
   for (const Peer& peer : peers_)
     if (peer.group != own) others[peer.group].push_back(peer);
   std::vector<std::future<std::vector<Answer>>> asked;
+  asked.reserve(others.size());
   for (const auto& entry : others)
     asked.push_back(std::async(std::launch::async, [this, &entry] { return ask_group(entry.second); }));
   std::vector<Answer> answers;
+  answers.reserve(peers_.size());
   for (const FlightRecord* record : records_)
     answers.push_back({state_of(*record, name_.host), ring_text(*record)});
   for (auto& group : asked)

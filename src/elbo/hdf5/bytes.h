@@ -10,10 +10,6 @@ namespace elbo {
 template <typename T>
 struct Uninitialized : std::allocator<T> {
   template <typename U>
-  struct rebind {
-    using other = Uninitialized<U>;
-  };
-  template <typename U>
   void construct(U* place) {
     ::new (static_cast<void*>(place)) U;
   }

@@ -100,7 +100,7 @@ std::string CheckpointManager::write(const Checkpoint& checkpoint, const Progres
   const Doing doing(FlightRecorder::instance().record().writer, "writes a checkpoint");
   std::string why = try_to_write(checkpoint);
   for (int attempt = 1; !why.empty() && must_succeed && attempt < last_attempts; ++attempt) {
-    std::this_thread::sleep_for(std::chrono::seconds(1 << (attempt - 1)));
+    std::this_thread::sleep_for(std::chrono::seconds(1U << static_cast<unsigned>(attempt - 1)));
     why = try_to_write(checkpoint);
   }
   if (!why.empty()) return why;

@@ -46,6 +46,7 @@ torch::Tensor empty_like(const std::string& layout) {
 Batch broadcast_batch(Communicator& comm, const Batch& own, int root, torch::Device device) {
   std::vector<torch::Tensor> tensors{own.x, own.label, own.ids, own.length, own.observed};
   std::vector<std::string> layouts;
+  layouts.reserve(tensors.size());
   for (const torch::Tensor& tensor : tensors) layouts.push_back(layout_of(tensor));
   layouts = split(broadcast_text(comm, join(layouts, ";"), root), ';');
   for (size_t i = 0; i < tensors.size(); ++i) {
