@@ -29,7 +29,7 @@ failed=0
 fuzz() {
   local target=$1 output=build/fuzz/$1.log
   step "Fuzzing: $target for $2 s" ""
-  mkdir -p "build/fuzz/corpus/$target"
+  mkdir -p "build/fuzz/corpus/$target" "build/fuzz/seeds/$target" # some begin without seeds
   if "build/asan/fuzz_$target" -max_total_time="$2" -max_len="$3" -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
     -artifact_prefix="build/fuzz/found_${target}_" "build/fuzz/corpus/$target" "build/fuzz/seeds/$target" >"$output" 2>&1; then
     passed=$((passed + 1))
