@@ -23,7 +23,7 @@ void map_parts(Elementary function, float* row, int64_t first, int64_t end, int6
 // The derivatives below are not differentiable: their own derivative would be lost in silence.
 void require_first_derivative() {
   if (torch::GradMode::is_enabled())
-    fail("train.kernels=portable: a gradient of the gradient of recurrent cells is not implemented");
+    fail("recurrent cells have no gradient of their gradient with train.kernels=portable; use library");
 }
 
 class PortableGru : public torch::autograd::Function<PortableGru> {
