@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "elbo/base/file.h"
+#include "elbo/base/text.h"
 #include "elbo/commands/saved_run_command.h"
 #include "elbo/eval/output.h"
 
@@ -88,6 +89,25 @@ ordered_json layers_of(const Model& model) {
   return layers;
 }
 
+// What the rows of training were.
+ordered_json data_of(const DataShape& data) {
+  ordered_json names = ordered_json::array();
+  if (!data.class_names.empty()) names = split(data.class_names, '\n');
+  return {{"row", data.x},
+          {"kind", data.kind},
+          {"classes", data.classes},
+          {"class_names", names},
+          {"label_features", data.label_features},
+          {"masked", data.masked},
+          {"in_unit_interval", data.in_unit_interval}};
+}
+
+ordered_json names_of(const std::vector<NamedTensor>& tensors) {
+  ordered_json names = ordered_json::array();
+  for (const NamedTensor& tensor : tensors) names.push_back(tensor.first);
+  return names;
+}
+
 // Of all variants (docs/weights.md).
 constexpr const char* order_of_outputs =
     "a Gaussian posterior: all means, then all log variances; a decoder: (parameter channels, ...row)";
@@ -104,6 +124,8 @@ void export_run(const ExportOptions& options, const RunInUse& used) {
                      {"step", std::to_string(run.checkpoint.step)},
                      {"fingerprint", run.checkpoint.fingerprint},
                      {"config", run.checkpoint.config},
+                     {"data", data_of(run.checkpoint.data).dump()},
+                     {"buffers", names_of(run.checkpoint.buffers).dump()},
                      {"layers", layers_of(*run.model).dump()},
                      {"outputs", order_of_outputs}});
 }
