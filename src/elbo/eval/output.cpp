@@ -110,6 +110,12 @@ void check_results(const OutputOptions& options, const ResultFile& file) {
   check_output(options, endings);
 }
 
+std::string ending_to_look_at(const ResultFile& file) {
+  for (const char* const ending : {".png", ".wav", ".txt"})
+    if (form_of(ending)->can_hold(file)) return ending;
+  return "";
+}
+
 std::unique_ptr<ResultWriter> open_results(ResultFile file) {
   const Form* const form = form_of(fs::path(file.path).extension());
   return form->open(std::move(file));

@@ -24,6 +24,9 @@ struct OutputOptions {
 void check_output(const OutputOptions& options, const std::vector<std::string>& endings);
 void check_results(const OutputOptions& options, const ResultFile& file);
 
+// The ending of a file that shows such rows to people: .png, .wav or .txt; "" where none can hold them.
+std::string ending_to_look_at(const ResultFile& file);
+
 // The writer for the ending of file.path, which check_results() has accepted.
 std::unique_ptr<ResultWriter> open_results(ResultFile file);
 

@@ -254,6 +254,13 @@ void RunOptions::bind(OptionTable& table) {
   table.add(
       "run.dump_bad_rows", dump_bad_rows,
       "write the rows whose loss is not finite, with their values, to bad_rows.jsonl in the run's folder");
+  table.add("run.tensorboard", tensorboard,
+            "write the losses, the KL of each latent dimension and samples for TensorBoard, to "
+            "events.out.tfevents.* in the run's folder");
+  table.add("run.samples", samples,
+            "number of evaluations, spread over the run, after which samples and reconstructions are written "
+            "to the folder samples of the run: images, video, text and sound; 0: none",
+            Range::between(0, 1000));
 }
 
 EvaluationOptions RunConfig::evaluation(const DataShape& shape, const std::string& split,

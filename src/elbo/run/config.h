@@ -58,6 +58,8 @@ struct RunOptions {
   int64_t metrics_every = 1;  // steps between lines of metrics.jsonl
   int64_t check_every = 100;  // steps between comparisons of the ranks' memory; 0: before checkpoints only
   bool dump_bad_rows = false;
+  bool tensorboard = true;
+  int64_t samples = 50;  // times in the run that samples are written
   void bind(OptionTable& table);
 };
 

@@ -59,6 +59,14 @@ bool RunPlan::evaluation_due(int64_t step) const {
   return step % steps == 0;
 }
 
+bool RunPlan::samples_due(int64_t step) const {
+  if (samples == 0 || !evaluation_due(step)) return false;
+  const auto part = [&](int64_t number) { return number * samples / end_step; };
+  int64_t before = step - 1;
+  while (before > 0 && !evaluation_due(before)) --before;
+  return step == end_step || before == 0 || part(before) != part(step);
+}
+
 bool RunPlan::checkpoint_due(int64_t step) const {
   return step == end_step || (checkpoint.every_steps > 0 && step % checkpoint.every_steps == 0);
 }
@@ -90,7 +98,9 @@ RunPlan make_plan(RunConfig& config, const Dataset& data, const Model& model,
           .max_nonfinite_steps = config.train.max_nonfinite_steps,
           .lr_after_divergence = config.train.lr_after_divergence,
           .check_every = config.run.check_every,
-          .dump_bad_rows = config.run.dump_bad_rows};
+          .dump_bad_rows = config.run.dump_bad_rows,
+          .tensorboard = config.run.tensorboard,
+          .samples = config.run.samples};
 }
 
 std::string describe(const RunPlan& plan) {

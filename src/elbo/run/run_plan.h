@@ -33,6 +33,8 @@ struct RunPlan {
   double lr_after_divergence = 0;   // factor of the learning rate after that; 0: the run ends
   int64_t check_every = 0;  // steps between DataParallelStep::find_damage(); 0: before checkpoints only
   bool dump_bad_rows = false;
+  bool tensorboard = false;      // event files are written
+  int64_t samples = 0;           // times in the run that samples are written; 0: never
   std::string cpu_dependence{};  // why bits depend on the CPU (run/cpu_bits.h); "": they do not
   std::string cpu{};             // which it is; "" where they do not
 
@@ -41,6 +43,8 @@ struct RunPlan {
   // step: updates that were made.
   bool evaluation_due(int64_t step) const;
   bool checkpoint_due(int64_t step) const;  // by steps; by time CheckpointManager decides
+  // Whether it is the first evaluation in its part of the run, of `samples` parts, or the last.
+  bool samples_due(int64_t step) const;
   bool check_due(int64_t step) const { return check_every > 0 && step % check_every == 0; }
   bool metrics_due(int64_t step) const { return step % metrics_every == 0 || step == end_step; }
 };

@@ -74,6 +74,7 @@ MetricsWriter::MetricsWriter(const RunPlan& plan, bool is_root)
   const fs::path path = fs::path(plan.directory) / "metrics.jsonl";
   cut_back(path, plan.start);
   file_.emplace(path);
+  if (plan.tensorboard && plan.start.step < plan.end_step) tensorboard_.emplace(plan.directory, plan.start);
 }
 
 void MetricsWriter::go_back(const Progress& start) {
@@ -87,6 +88,7 @@ void MetricsWriter::go_back(const Progress& start) {
   } catch (const Error& error) {
     log::warning("{}; lines of steps that are taken again stay in it", error.what());
   }
+  if (tensorboard_) tensorboard_->go_back(start);
 }
 
 void MetricsWriter::write_line(const std::string& line) {
@@ -125,6 +127,7 @@ void MetricsWriter::after_step(int64_t step, const StepReport& report) {
     for (const auto& [name, value] : report.terms) line["terms"][name] = number(value);
     if (!report.finite) line["skipped"] = true;
     write_line(line.dump());
+    if (tensorboard_) tensorboard_->after_step(step, report, samples / since);
   }
   show_progress(step, report);
 }
@@ -157,13 +160,24 @@ void MetricsWriter::after_evaluation(int64_t step, const Evaluation& evaluation,
   if (evaluation.ndcg_100) line["ndcg_100"] = number(*evaluation.ndcg_100);
   if (evaluation.recall_20) line["recall_20"] = number(*evaluation.recall_20);
   if (evaluation.recall_50) line["recall_50"] = number(*evaluation.recall_50);
+  if (evaluation.active_units) line["active_units"] = *evaluation.active_units;
+  if (!evaluation.kl_per_dim.empty()) {
+    line["kl_per_dim"] = ordered_json::array();
+    for (const double kl : evaluation.kl_per_dim) line["kl_per_dim"].push_back(number(kl));
+  }
   line["seconds"] = rounded_seconds(seconds());
   write_line(line.dump());
+  if (tensorboard_) tensorboard_->after_evaluation(step, evaluation);
   log::info("{} after step {}: loss {:.3f}{}", evaluation.split, step, evaluation.loss,
             is_best ? ", the best so far" : "");
 }
 
+void MetricsWriter::after_samples(int64_t step, const std::vector<std::filesystem::path>& files) {
+  if (tensorboard_) tensorboard_->after_samples(step, files);
+}
+
 void MetricsWriter::finish() {
+  if (tensorboard_) tensorboard_->finish();
   if (!file_ || complete_) return;
   std::string why = file_->flush();
   for (int seconds = 1; !why.empty() && seconds <= 8; seconds *= 2) {

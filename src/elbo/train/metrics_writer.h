@@ -1,14 +1,17 @@
-// metrics.jsonl and the progress line. On ranks other than the root it does nothing.
+// metrics.jsonl, events for TensorBoard, and the progress line. On ranks other than the root it does nothing.
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "elbo/base/append_file.h"
 #include "elbo/eval/evaluate.h"
 #include "elbo/run/run_plan.h"
 #include "elbo/train/data_parallel_step.h"
+#include "elbo/train/tensorboard.h"
 
 namespace elbo {
 
@@ -21,7 +24,9 @@ class MetricsWriter {
   // step: updates that were made. A line that cannot be written is a warning, and is written later.
   void after_step(int64_t step, const StepReport& report);
   void after_evaluation(int64_t step, const Evaluation& evaluation, bool is_best);
-  // Cuts the file back as if the run had been resumed from `start`.
+  // files: samples of the model, which RUN/samples has.
+  void after_samples(int64_t step, const std::vector<std::filesystem::path>& files);
+  // Cuts the files back as if the run had been resumed from `start`.
   void go_back(const Progress& start);
   void finish();  // throws Error where lines are still not written
 
@@ -33,7 +38,8 @@ class MetricsWriter {
 
   const RunPlan& plan_;
   std::optional<AppendFile> file_;  // the root's
-  bool complete_ = true;            // no line waits
+  std::optional<TensorBoard> tensorboard_;
+  bool complete_ = true;  // no line waits
   Clock::time_point start_ = Clock::now(), last_line_ = start_;
   int64_t last_line_step_;
   double shown_loss_ = 0;    // moving average, for the progress line only

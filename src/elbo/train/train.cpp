@@ -79,6 +79,8 @@ class Loop {
     if (evaluation) {
       best_ = !divergence_.suspected() && update_best(*evaluation, plan_.evaluate.best, progress_);
       metrics_.after_evaluation(progress_.step, *evaluation, best_);
+      if (step_.comm().rank() == 0 && plan_.samples_due(progress_.step))
+        metrics_.after_samples(progress_.step, inputs_.samples(progress_.step));
     }
     return evaluation.has_value();
   }

@@ -1,9 +1,11 @@
 // The training loop.
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "elbo/eval/evaluate.h"
 #include "elbo/run/checkpoint.h"
@@ -21,6 +23,10 @@ struct TrainInputs {
   std::function<std::optional<Evaluation>()>
       evaluate;                          // the present model; none: interrupted on request. Collective
   std::function<bool()> stop_requested;  // of this rank
+  // Writes samples of the present model after that number of updates; the files. Called on the root alone.
+  std::function<std::vector<std::filesystem::path>(int64_t step)> samples = [](int64_t) {
+    return std::vector<std::filesystem::path>();
+  };
   // Restores the state of the newest valid checkpoint; none: there is no checkpoint. Collective.
   std::function<std::optional<Progress>()> go_back = [] { return std::optional<Progress>(); };
 };

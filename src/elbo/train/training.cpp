@@ -9,6 +9,7 @@
 #include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/run/device.h"
 #include "elbo/run/saved_run.h"
+#include "elbo/train/sample_writer.h"
 #include "elbo/train/train.h"
 
 namespace elbo {
@@ -115,6 +116,10 @@ TrainOutcome Training::run(const StopRequest& stop) {
                     config_.evaluation(plan.data, plan.evaluation_split, plan.evaluate.importance_samples),
                     stop_requested);
   };
+  std::optional<SampleWriter> samples;
+  if (run_.world->rank() == 0 && !plan.evaluation_split.empty())
+    samples.emplace(plan, run_.dataset.split(plan.evaluation_split), config_.data.binarize,
+                    static_cast<uint64_t>(config_.train.seed));
   Progress progress = plan.start;
   const bool stopped =
       train(plan, progress, *step_,
@@ -122,6 +127,7 @@ TrainOutcome Training::run(const StopRequest& stop) {
              .data_wait = [&] { return loader_->waited_seconds(); },
              .evaluate = evaluate_model,
              .stop_requested = stop_requested,
+             .samples = [&](int64_t step) { return samples->write(*step_->replicas().front(), step); },
              .go_back = [&] { return go_back(); }},
             *metrics_, *checkpoints_);
   return {progress.step, step_->fingerprint(), stopped};
