@@ -10,7 +10,7 @@ import unittest
 import h5py
 import numpy
 
-from program import ROOT, ProgramTest
+from program import ELBO, ENVIRONMENT, ROOT, ProgramTest
 
 sys.path.insert(0, str(ROOT / "python"))
 import elbo  # noqa: E402
@@ -201,6 +201,22 @@ assert isinstance(lines, list) and lines[-1]["step"] == 3 and "terms.kl" in line
         self.succeed(0, "train", data, f"--run.directory={other}", *STEPS, "--model.name=iaf_vae")
         with self.assertRaisesRegex(NotImplementedError, "model.name=iaf_vae: its networks are not available in Python; use elbo encode"):
             elbo.open_run(other).networks()
+
+    def test_notebooks_run_and_are_saved_with_their_outputs(self):
+        data, run = ROOT / "datasets/mnist.h5", self.folder / "run"
+        self.train(0, "run", "--train.steps=40", "--evaluate.every=20")
+        self.succeed(0, "encode", run, data, "--split=test", f"--out={run}/codes.h5")
+        environment = {**ENVIRONMENT, "ELBO": ELBO, "RUN": str(run), "PYTHONPATH": str(ROOT / "python")}
+        for saved in sorted((ROOT / "python/notebooks").glob("*.ipynb")):
+            with self.subTest(saved.name):
+                here = self.folder / saved.name
+                shutil.copy(saved, here)
+                subprocess.run([sys.executable, ROOT / "python/notebooks/execute.py", here], check=True, env=environment)
+                expected, found = (json.loads(path.read_text())["cells"] for path in (saved, here))
+                for cell, again in zip(expected, found):  # numbers depend on the run and the processor
+                    self.assertEqual(cell["source"], again["source"])
+                    self.assertEqual(*([sorted(output.get("data", ["text"])) for output in each.get("outputs", ())]
+                                       for each in (cell, again)))
 
     def test_pip_installs_the_package_without_a_network(self):
         source, into = self.folder / "source", self.folder / "site"
