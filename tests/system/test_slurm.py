@@ -257,11 +257,11 @@ class Interruptions(SlurmTest):
             with self.subTest(launcher=launcher):
                 job = self.train(LONG, options=self.ANY_NODES, ELBO_LAUNCHER=launcher)
                 self.wait_for_training(job)
-                urgent = self.slurm("sbatch", "--parsable", "--partition=urgent", "--nodes=3", "--exclusive", "--output=/dev/null",
-                                    "--wrap=sleep 100")
+                self.slurm("sbatch", "--parsable", "--partition=urgent", "--nodes=3", "--exclusive", "--output=/dev/null",
+                           "--wrap=sleep 100")
                 self.assert_undisturbed(job, LONG)
                 self.assertEqual(self.nodes_of_starts(job), ["4", "1"])
-                self.slurm("scancel", urgent)
+                self.leave_an_idle_cluster()
 
     def test_requeued_it_goes_on_without_a_drained_node(self):
         job = self.train(LONG, options=self.ANY_NODES)
