@@ -17,8 +17,8 @@ run() {
   step "Tests: running preset '$preset'" "ctest could not run the tests of preset '$preset'"
   results+=("$folder/tests.xml")
   rm -rf "$folder/tests.xml" "$folder/unit"
-  # Failures are counted below, from ctest's output. One more than the cores of CI: tests of clusters mostly wait.
-  ctest --preset "$preset" --parallel 3 --output-junit "$root/$folder/tests.xml" "$@" || true
+  # Failures are counted below, from ctest's output. Two more than the cores of CI: tests of clusters mostly wait.
+  ctest --preset "$preset" --parallel 4 --output-junit "$root/$folder/tests.xml" "$@" || true
 }
 
 run release build

@@ -23,29 +23,37 @@ step "Fuzzing: writing seeds" "the seeds cannot be written; the error above says
 build/asan/fuzz_seeds build/fuzz/seeds
 
 advice=
-passed=0
-failed=0
-# fuzz TARGET SECONDS MOST_BYTES: writes inputs that fail to build/fuzz/found_TARGET_….
-fuzz() {
-  local target=$1 output=build/fuzz/$1.log
-  step "Fuzzing: $target for $2 s" ""
-  mkdir -p "build/fuzz/corpus/$target" "build/fuzz/seeds/$target" # some begin without seeds
-  if "build/asan/fuzz_$target" -max_total_time="$2" -max_len="$3" -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
-    -artifact_prefix="build/fuzz/found_${target}_" "build/fuzz/corpus/$target" "build/fuzz/seeds/$target" >"$output" 2>&1; then
-    passed=$((passed + 1))
-    sed -n 's/^stat::number_of_executed_units: */inputs tried: /p' "$output"
-  else
-    failed=$((failed + 1))
-    grep -v '#[0-9]*.NEW\|REDUCE\|NEW_FUNC' "$output" | tail -n 60
-    printf 'FAILED: %s; build/asan/fuzz_%s with the file named above shows it again\n' "$target" "$target"
-  fi
+# search TARGET SECONDS MOST_BYTES: writes inputs that fail to build/fuzz/found_TARGET_….
+search() {
+  mkdir -p "build/fuzz/corpus/$1" "build/fuzz/seeds/$1" # some begin without seeds
+  "build/asan/fuzz_$1" -max_total_time="$2" -max_len="$3" -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
+    -artifact_prefix="build/fuzz/found_$1_" "build/fuzz/corpus/$1" "build/fuzz/seeds/$1" >"build/fuzz/$1.log" 2>&1
 }
 
-fuzz decode $((seconds / 6 + 1)) 2000
-fuzz chunk_index $((seconds / 3 + 1)) 8000
-fuzz convert $((seconds / 3 + 1)) 4000
-fuzz configuration $((seconds / 12 + 1)) 4000
-fuzz checkpoint $((seconds / 12 + 1)) 2000
+targets=(chunk_index convert decode configuration checkpoint) # two at a time
+shares=(3 3 6 12 12)
+sizes=(8000 4000 2000 4000 2000)
+step "Fuzzing: ${targets[*]} for $seconds s together" ""
+processes=()
+for i in "${!targets[@]}"; do
+  [ "$i" -lt 2 ] || wait "${processes[i - 2]}" || true
+  search "${targets[i]}" $((seconds / shares[i] + 1)) "${sizes[i]}" &
+  processes+=($!)
+done
+
+passed=0
+failed=0
+for i in "${!targets[@]}"; do
+  log=build/fuzz/${targets[i]}.log
+  if wait "${processes[i]}"; then
+    passed=$((passed + 1))
+    sed -n "s/^stat::number_of_executed_units: */${targets[i]}: inputs tried: /p" "$log"
+  else
+    failed=$((failed + 1))
+    grep -v '#[0-9]*.NEW\|REDUCE\|NEW_FUNC' "$log" | tail -n 60
+    printf 'failed: fuzz_%s; build/asan/fuzz_%s with the file named above shows it again\n' "${targets[i]}" "${targets[i]}"
+  fi
+done
 
 printf '%s passed, %s failed\n' $passed $failed
 [ $failed = 0 ]
