@@ -120,6 +120,30 @@ TEST(LearningRate, FollowsItsSchedule) {
   EXPECT_NEAR(learning_rate(o, 0, 100), 0.1, 1e-12);
   EXPECT_NEAR(learning_rate(o, 50, 100), 0.06, 1e-3);
   EXPECT_NEAR(learning_rate(o, 100, 100), 0.02, 1e-12);
+  o = {.lr = 1, .schedule = "range", .min_lr = 1e-6};
+  EXPECT_NEAR(learning_rate(o, 0, 101), 1e-6, 1e-18);
+  EXPECT_NEAR(learning_rate(o, 50, 101), 1e-3, 1e-12);
+  EXPECT_NEAR(learning_rate(o, 100, 101), 1, 1e-12);
+}
+
+TEST(LearningRate, OneCycleIsThatOfPyTorch) {
+  // torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1, total_steps=10).
+  const std::vector<double> expected{0.04,     0.52,     1,        0.950485, 0.811746,
+                                     0.611262, 0.388742, 0.188258, 0.049519, 4e-6};
+  const OptimizerOptions options{.lr = 1, .schedule = "one_cycle"};
+  for (size_t step = 0; step < expected.size(); ++step)
+    EXPECT_NEAR(learning_rate(options, static_cast<int64_t>(step), 10), expected[step], 1e-6) << step;
+}
+
+TEST(Optimizer, TheAverageFollowsTheParameters) {
+  torch::Tensor x = torch::ones({block_elements});
+  Optimizer optimizer({.name = "sgd", .lr = 1, .ema = 0.75}, {x});
+  Workers workers(1);
+  optimizer.step({x}, {torch::full({block_elements}, 2.0)}, 1, 1.0, 1, workers);
+  EXPECT_EQ(x[5].item<float>(), -1);
+  EXPECT_EQ(optimizer.average()[5].item<float>(), 0.5);
+  optimizer.step({x}, {torch::zeros({block_elements})}, 1, 1.0, 2, workers);
+  EXPECT_EQ(optimizer.average()[5].item<float>(), 0.125);
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ class TrainTest : public LoopTest {
   bool run() {
     MetricsWriter metrics(plan_, /*is_root=*/true);
     CheckpointManager checkpoints(plan_, *comm_);
-    return train(plan_, progress_, step(), inputs_, metrics, checkpoints);
+    RunEvents events(plan_, /*is_root=*/true);
+    return train(plan_, progress_, step(), inputs_, metrics, checkpoints, events);
   }
   // Steps of the lines of a split in metrics.jsonl.
   std::vector<int64_t> lines(const std::string& split) const {

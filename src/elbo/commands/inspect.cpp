@@ -15,6 +15,7 @@
 #include "elbo/commands/command.h"
 #include "elbo/data/dataset.h"
 #include "elbo/data/profile.h"
+#include "elbo/eval/evaluation_metrics.h"
 #include "elbo/hdf5/data_file.h"
 #include "elbo/hdf5/hdf5.h"
 #include "elbo/run/auto_config.h"
@@ -31,9 +32,10 @@ void inspect_checkpoint(const fs::path& path) {
                 path.string(), checkpoint.step, checkpoint.fingerprint, checkpoint.world_size,
                 checkpoint.world_size == 1 ? "" : "s", checkpoint.dataset_fingerprint);
   if (checkpoint.best_loss) {
-    const bool by_rank = saved_config(checkpoint.config, path.string())->evaluate.best == "ndcg_100";
-    print_escaped("best         validation {} {:.4f} at step {}\n", by_rank ? "NDCG" : "loss",
-                  by_rank ? -*checkpoint.best_loss : *checkpoint.best_loss, checkpoint.best_step);
+    const std::string metric = saved_config(checkpoint.config, path.string())->evaluate.best;
+    const double sign = is_higher_better(metric) ? -1 : 1;
+    print_escaped("best         validation {} {:.4f} at step {}\n", metric, sign * *checkpoint.best_loss,
+                  checkpoint.best_step);
   }
   int64_t elements = 0;
   print_escaped("\nparameters\n");

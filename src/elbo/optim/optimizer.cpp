@@ -129,6 +129,21 @@ void sgd(const Tensor& parameters, const Tensor& gradient, const std::vector<Ten
   }
 }
 
+ELBO_VECTORIZE void average_pass(int64_t n, float weight, const float* __restrict parameters,
+                                 float* __restrict average) {
+  for (int64_t i = 0; i < n; ++i) average[i] += weight * (parameters[i] - average[i]);
+}
+
+// The average moves towards the parameters (Polyak & Juditsky 1992, with exponential weights).
+void update_average(const Tensor& parameters, Tensor average, double decay) {
+  if (!parameters.is_cpu()) {
+    average.lerp_(parameters, 1 - decay);
+    return;
+  }
+  average_pass(parameters.numel(), static_cast<float>(1 - decay), parameters.const_data_ptr<float>(),
+               average.mutable_data_ptr<float>());
+}
+
 struct Rule {
   std::string name;
   std::vector<std::string> states;  // named as in PyTorch
@@ -169,29 +184,66 @@ void OptimizerOptions::bind(OptionTable& table) {
             "largest Euclidean norm of the gradient over all parameters, to which a larger one is scaled "
             "down; 0: no limit",
             Range::at_least(0));
-  table.add_choice("optimizer.schedule", schedule, {"constant", "cosine", "step", "milestones"},
-                   "how the learning rate changes; cosine: from lr to min_lr; step: times gamma every "
-                   "schedule_steps; milestones: times gamma after each of them");
+  table.add(
+      "optimizer.ema", ema,
+      "decay of an exponential moving average of the parameters, such as 0.999, which evaluations and all "
+      "commands use in place of the parameters; 0: none is kept",
+      Range::between(0, 0.9999999));
+  table.add_choice(
+      "optimizer.schedule", schedule,
+      {"constant", "cosine", "one_cycle", "step", "milestones", "plateau", "range"},
+      "how the learning rate changes; cosine: from lr to min_lr; one_cycle: from lr/25 to lr in 30 % of the "
+      "run, then down to lr/250000 (Smith & Topin 2018); step: times gamma every schedule_steps; milestones: "
+      "times gamma after each of them; plateau: times gamma after schedule_patience evaluations without a "
+      "gain, not below min_lr; range: exponentially from min_lr to lr (Smith 2017), for tests");
   table.add("optimizer.warmup_steps", warmup_steps,
             "steps over which the learning rate rises linearly to lr, before the schedule",
             Range::at_least(0));
   table.add("optimizer.schedule_steps", schedule_steps,
-            "cosine: the step at which it ends, 0 for the run's last; step: the interval in steps",
+            "cosine, one_cycle: the step at which it ends, 0 for the run's last; step: the interval in steps",
             Range::at_least(0));
   table.add("optimizer.milestones", milestones,
             "milestones: steps after which the learning rate is multiplied by gamma", Range::at_least(1));
-  table.add("optimizer.gamma", gamma, "step, milestones: the factor of the learning rate", Range::above(0));
-  table.add("optimizer.min_lr", min_lr, "cosine: the final learning rate", Range::at_least(0));
+  table.add("optimizer.gamma", gamma, "step, milestones, plateau: the factor of the learning rate",
+            Range::above(0));
+  table.add("optimizer.min_lr", min_lr,
+            "cosine: the final learning rate; plateau: the lowest; range: the first", Range::at_least(0));
+  table.add(
+      "optimizer.schedule_patience", schedule_patience,
+      "plateau: evaluations in a row without a gain (evaluate.best, evaluate.min_delta) before each drop",
+      Range::at_least(1));
 }
+
+namespace {
+
+// From `first` to `last` along half a period of a cosine; progress from 0 to 1.
+double half_cosine(double first, double last, double progress) {
+  return last + (first - last) * 0.5 * (1 + std::cos(std::numbers::pi * progress));
+}
+
+// As PyTorch's OneCycleLR with its defaults: `steps` in all, from 0.
+double one_cycle(double lr, double step, double steps) {
+  constexpr double rising = 0.3, first_factor = 1.0 / 25, last_factor = 1e-4;
+  const double top = std::max(1.0, rising * steps - 1), last = std::max(top + 1, steps - 1);
+  if (step <= top) return half_cosine(lr * first_factor, lr, step / top);
+  return half_cosine(lr, lr * first_factor * last_factor, std::min(1.0, (step - top) / (last - top)));
+}
+
+}  // namespace
 
 double learning_rate(const OptimizerOptions& o, int64_t step, int64_t run_steps) {
   if (step < o.warmup_steps)
     return o.lr * static_cast<double>(step + 1) / static_cast<double>(o.warmup_steps);
+  const int64_t steps = o.schedule_steps > 0 ? o.schedule_steps : run_steps;
+  if (o.schedule == "one_cycle")
+    return one_cycle(o.lr, static_cast<double>(step), static_cast<double>(steps));
+  if (o.schedule == "range")
+    return o.min_lr * std::pow(o.lr / o.min_lr, static_cast<double>(step) /
+                                                    static_cast<double>(std::max<int64_t>(1, run_steps - 1)));
   if (o.schedule == "cosine") {
-    const auto length =
-        static_cast<double>((o.schedule_steps > 0 ? o.schedule_steps : run_steps) - o.warmup_steps);
+    const auto length = static_cast<double>(steps - o.warmup_steps);
     const double progress = std::min(1.0, static_cast<double>(step - o.warmup_steps) / std::max(1.0, length));
-    return o.min_lr + (o.lr - o.min_lr) * 0.5 * (1 + std::cos(std::numbers::pi * progress));
+    return half_cosine(o.lr, o.min_lr, progress);
   }
   int64_t drops = 0;
   if (o.schedule == "step" && o.schedule_steps > 0) drops = step / o.schedule_steps;
@@ -208,6 +260,7 @@ Optimizer::Optimizer(OptimizerOptions options, const std::vector<Tensor>& shard)
   for (const std::string& state : rule_of(options_.name).states)
     if (state != "momentum_buffer" || velocity)
       states_.emplace_back(state, torch::zeros({elements}, shard.front().options()));
+  if (options_.ema > 0) states_.emplace_back("ema", torch::cat(shard).detach());
   bit_sums_ = std::make_unique<BitSums>(1 + states_.size(), elements);
   remember(shard);
 }
@@ -260,6 +313,7 @@ void Optimizer::step(const std::vector<Tensor>& shard, const std::vector<Tensor>
         if (!rule.has_weight_decay && options_.weight_decay > 0) g.add_(p, options_.weight_decay);
         for_each_array(shard[piece], begin, first, n, [&](auto... values) { bit_sums_->check(values...); });
         rule.update(p, g, states, {options_, lr, update});
+        if (options_.ema > 0) update_average(p, states.back(), options_.ema);
         for_each_array(shard[piece], begin, first, n, [&](auto... values) { bit_sums_->record(values...); });
       }
     }

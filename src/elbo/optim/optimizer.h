@@ -26,16 +26,19 @@ struct OptimizerOptions {
   double momentum = 0;   // sgd, rmsprop
   double alpha = 0.99;   // rmsprop: decay of the mean square
   double clip_norm = 0;  // maximum Euclidean norm of the gradient; 0: no clipping
-  std::string schedule = "constant";  // constant | cosine | step | milestones
+  double ema = 0;        // decay of the moving average of the parameters; 0: none is kept
+  std::string schedule = "constant";  // constant | cosine | one_cycle | step | milestones | plateau | range
   int64_t warmup_steps = 0;           // linear from lr/warmup_steps to lr, before the schedule
   int64_t schedule_steps = 0;         // cosine: its length (0: that of the run); step: the interval
   std::vector<int64_t> milestones{};  // steps after which lr is multiplied by gamma
-  double gamma = 0.1;                 // step, milestones
-  double min_lr = 0;                  // cosine: the final learning rate
-  void bind(OptionTable& table);      // under optimizer.*
+  double gamma = 0.1;                 // step, milestones, plateau
+  double min_lr = 0;              // cosine: the final learning rate; plateau: the lowest; range: the first
+  int64_t schedule_patience = 5;  // plateau: evaluations without a gain before a drop
+  void bind(OptionTable& table);  // under optimizer.*
 };
 
-// The learning rate of a step (from 0). run_steps: the length of the run, for cosine.
+// The learning rate of a step (from 0). run_steps: the length of the run, for schedules that end with it. The
+// drops of plateau follow from evaluations and are not in it.
 double learning_rate(const OptimizerOptions& options, int64_t step, int64_t run_steps);
 
 // The optimiser of a phase, for this rank's shards.
@@ -55,6 +58,8 @@ class Optimizer {
             double gradient_scale, int64_t update, Workers& workers);
 
   std::vector<State>& states() { return states_; }
+  // The moving average of the shards, one of the states; undefined without optimizer.ema.
+  torch::Tensor average() const { return options_.ema > 0 ? states_.back().second : torch::Tensor(); }
 
   // The shards and states were set by something else than step(): from now on their bits are those.
   void remember(const std::vector<torch::Tensor>& shard);

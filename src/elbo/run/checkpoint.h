@@ -21,8 +21,13 @@ using NamedTensor = std::pair<std::string, torch::Tensor>;
 struct Progress {
   int64_t step = 0;                  // updates that were made
   std::optional<double> first_loss;  // the first finite loss of a step in training
-  std::optional<double> best_loss;   // lowest validation loss so far, or -NDCG (evaluate.best), and its step
+  // The best validation loss so far, or what evaluate.best names, as lower_is_better() has it, and its step.
+  std::optional<double> best_loss;
   int64_t best_step = 0;
+  // The last that was better by evaluate.min_delta, and the number of evaluations since then.
+  std::optional<double> gain_loss;
+  int64_t stalled = 0;
+  int64_t lr_drops = 0;             // of the schedule plateau
   bool evaluation_pending = false;  // an evaluation of this step was due and was interrupted
   std::optional<double> lr_factor;  // of the learning rate, after the run has diverged
 };
@@ -67,6 +72,9 @@ void for_each_field(AnyCheckpoint& checkpoint, Visit&& visit) {
   visit("best_loss", checkpoint.best_loss, false);
   visit("best_step", checkpoint.best_step, false);
   visit("lr_factor", checkpoint.lr_factor, false);
+  visit("gain_loss", checkpoint.gain_loss, false);
+  visit("stalled", checkpoint.stalled, false);
+  visit("lr_drops", checkpoint.lr_drops, false);
 }
 
 // In the same way its groups of tensors, as visit(name, tensors).

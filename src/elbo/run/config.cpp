@@ -9,6 +9,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
 #include "elbo/data/data_files.h"
+#include "elbo/eval/evaluation_metrics.h"
 #include "elbo/nn/likelihood.h"
 #include "elbo/run/unused_settings.h"
 
@@ -113,6 +114,7 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
   OptionTable table = config->table();
   for (const Setting& setting : from_file) set(table, setting, name + ": ");
   for (const Setting& setting : overrides) set(table, setting, "--");
+  for (const Setting& setting : changed_settings(*config)) set(table, setting, "run.change: ");
 
   if (!written_by_elbo) require_settings_with_effect(table);
   require_sums_of_rows(table);
@@ -137,6 +139,8 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
     usage_error(
         "data.path: no data set is named; give it in the configuration's [data] section or as elbo train "
         "DATA.h5");
+  if (!train.init_from.empty())
+    train.init_from = std::filesystem::absolute(train.init_from).lexically_normal();
   // run.ini and checkpoints mean the same files wherever the run is looked at from.
   config->data.path = absolute_data_path(config->data.path);
   config->run.directory = std::filesystem::absolute(config->directory()).lexically_normal();
@@ -190,6 +194,13 @@ void TrainOptions::bind(OptionTable& table) {
   table.add("train.exact", exact,
             "the same bits for every number of ranks; false: the all-reduce of MPI or NCCL, whose order of "
             "addition depends on the number of ranks");
+  table.add_path(
+      "train.init_from", init_from,
+      "folder of a run whose newest parameters are the first ones of this run; the model must have "
+      "the same shapes; empty: parameters are drawn from the seed");
+  table.add("train.init_modules", init_modules,
+            "modules, such as encoder,decoder.mlp, whose parameters train.init_from gives: beginnings of the "
+            "names that elbo inspect lists, with commas; empty: all");
   table.add("train.max_nonfinite_steps", max_nonfinite_steps,
             "consecutive steps that may be skipped because the loss or a gradient is not finite; one more "
             "ends the run as diverged",
@@ -203,9 +214,19 @@ void EvaluateOptions::bind(OptionTable& table) {
       "number of steps; only a validation split decides which checkpoint is the best",
       Range::at_least(1));
   table.add_choice(
-      "evaluate.best", best, {"loss", "ndcg_100"},
-      "which checkpoint is the best: that of the lowest loss, or of the highest NDCG of the first 100 "
-      "items (interactions only; Liang et al. 2018), on the validation split");
+      "evaluate.best", best, metrics_that_compare(),
+      "in which measure of the validation split the best checkpoint is the best; loss, reconstruction, nll, "
+      "bits_per_dim, mse: the lowest; psnr, ndcg_100, recall_20, recall_50: the highest (docs/metrics.md); "
+      "evaluate.patience and optimizer.schedule=plateau follow it, too");
+  table.add(
+      "evaluate.patience", patience,
+      "early stopping: the run ends after this number of evaluations in a row that were not better than "
+      "the best one before by evaluate.min_delta; 0: it does not; needs a validation split",
+      Range::at_least(0));
+  table.add("evaluate.min_delta", min_delta,
+            "how much better, in the unit of evaluate.best, an evaluation "
+            "must be to count as a gain",
+            Range::at_least(0));
   table.add("evaluate.importance_samples", importance_samples,
             "importance samples K of the estimate of log p(x) in these evaluations (Burda et al. 2016); 0: "
             "not computed",
@@ -241,6 +262,9 @@ void RunOptions::bind(OptionTable& table) {
   table.add("run.allow_data_change", allow_data_change,
             "resume although the data are not those of the checkpoint, because rows were added or corrected; "
             "a warning is printed");
+  table.add("run.change", change,
+            "with --resume: settings of the optimiser that change from here on, such as optimizer.lr=0.0001, "
+            "separated by blanks; run.ini and events.jsonl in the run's folder keep them");
   table.add("run.timeout", timeout,
             "seconds that a rank waits for the others in one call before it ends the job with a message",
             Range::above(0));
@@ -261,6 +285,13 @@ void RunOptions::bind(OptionTable& table) {
             "number of evaluations, spread over the run, after which samples and reconstructions are written "
             "to the folder samples of the run: images, video, text and sound; 0: none",
             Range::between(0, 1000));
+}
+
+void HookOptions::bind(OptionTable& table) {
+  const std::string how = "; a shell command, which gets a JSON object on its standard input; empty: none";
+  table.add("hooks.on_evaluation", on_evaluation, "what is run after each evaluation" + how);
+  table.add("hooks.on_checkpoint", on_checkpoint, "what is run after a checkpoint is written" + how);
+  table.add("hooks.on_end", on_end, "what is run when the run ends, stops or fails" + how);
 }
 
 EvaluationOptions RunConfig::evaluation(const DataShape& shape, const std::string& split,
@@ -293,10 +324,11 @@ OptionTable RunConfig::table() {
   evaluate.bind(table);
   checkpoint.bind(table);
   run.bind(table);
+  hooks.bind(table);
   return table;
 }
 
-std::string RunConfig::saved_ini() { return table().ini({{"run.resume", "never"}}); }
+std::string RunConfig::saved_ini() { return table().ini({{"run.resume", "never"}, {"run.change", ""}}); }
 
 OptionKind run_option_kind(const std::string& key) {
   for (std::unique_ptr<ModelSpec>& model : all_models()) {
@@ -334,15 +366,40 @@ bool decides_results(const std::string& key) {
                                              "train.lr_after_divergence"};
   const std::string section = key.substr(0, key.find('.'));
   if (key == "evaluate.best") return true;  // losses and ranks cannot be compared
-  return section != "run" && section != "checkpoint" && section != "evaluate" &&
+  return section != "run" && section != "checkpoint" && section != "evaluate" && section != "hooks" &&
          std::ranges::find(free, key) == free.end();
 }
 
+std::vector<Setting> changed_settings(const RunConfig& config) {
+  // The others decide which states there are.
+  static const std::vector<std::string> fixed{"optimizer.name", "optimizer.momentum", "optimizer.ema"};
+  std::vector<Setting> settings;
+  for (const std::string& word : split(config.run.change, ' ')) {
+    if (word.empty()) continue;
+    const size_t equals = word.find('=');
+    const std::string key = word.substr(0, equals);
+    if (equals == std::string::npos || !key.starts_with("optimizer.") ||
+        std::ranges::find(fixed, key) != fixed.end())
+      usage_error(
+          "run.change={}: '{}' cannot change during a run; expected settings of the optimiser other than {}, "
+          "such as optimizer.lr=0.0001",
+          config.run.change, word, join(fixed, ", "));
+    settings.emplace_back(key, word.substr(equals + 1));
+  }
+  return settings;
+}
+
 void require_same_experiment(RunConfig& now, RunConfig& before, const std::string& where) {
+  const std::vector<Setting> changed = changed_settings(now);
+  // The learning rate follows from evaluations.
+  const auto decides = [&](const std::string& key) {
+    return decides_results(key) || (now.optimizer.schedule == "plateau" && key.starts_with("evaluate.") &&
+                                    key != "evaluate.patience");
+  };
   const std::vector<Setting> ours = parse_ini(now.table().ini(), "this run");
   const std::vector<Setting> theirs = parse_ini(before.table().ini(), where);
   for (const auto& [key, value] : ours) {
-    if (!decides_results(key)) continue;
+    if (!decides(key) || std::ranges::count(changed, key, &Setting::first) > 0) continue;
     const auto other = std::ranges::find(theirs, key, &Setting::first);
     const std::string was = other == theirs.end() ? "not an option" : other->second;
     if (was != value)

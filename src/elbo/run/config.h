@@ -28,14 +28,18 @@ struct TrainOptions {
   int64_t bucket_bytes = 1 << 20;      // size of a gradient bucket
   bool exact = true;
   int64_t max_nonfinite_steps =
-      10;  // consecutive steps without a finite gradient before the run counts as diverged
+      10;                    // consecutive steps without a finite gradient before the run counts as diverged
+  std::string init_from;     // run whose parameters are the first ones
+  std::string init_modules;  // prefixes of their names; "": all
   double lr_after_divergence = 0.1;  // factor of the learning rate from the last checkpoint on; 0: end
   void bind(OptionTable& table);
 };
 
 struct EvaluateOptions {
   std::string every = "epoch";  // epoch | never | a number of steps
-  std::string best = "loss";    // what the best checkpoint is the best in: loss | ndcg_100
+  std::string best = "loss";    // the metric in which the best checkpoint is the best
+  int64_t patience = 0;         // evaluations without a gain after which the run ends; 0: it does not
+  double min_delta = 0;         // what counts as a gain
   int64_t importance_samples = 0;
   int64_t microbatch = 128;
   void bind(OptionTable& table);
@@ -53,6 +57,7 @@ struct RunOptions {
   std::string directory;         // "": runs/NAME
   std::string name;              // "": the model's
   std::string resume = "never";  // never | auto
+  std::string change;            // settings of the optimiser that change when the run is resumed
   bool allow_data_change = false;
   double timeout = 600;       // seconds that any wait for other ranks may take
   int64_t metrics_every = 1;  // steps between lines of metrics.jsonl
@@ -60,6 +65,12 @@ struct RunOptions {
   bool dump_bad_rows = false;
   bool tensorboard = true;
   int64_t samples = 50;  // times in the run that samples are written
+  void bind(OptionTable& table);
+};
+
+// Shell commands that get a JSON object on their standard input (train/hooks.h); "": none.
+struct HookOptions {
+  std::string on_evaluation, on_checkpoint, on_end;
   void bind(OptionTable& table);
 };
 
@@ -73,6 +84,7 @@ class RunConfig {
   EvaluateOptions evaluate;
   CheckpointOptions checkpoint;
   RunOptions run;
+  HookOptions hooks;
 
   int64_t microbatches() const { return train.batch / train.microbatch; }  // M
   std::string directory() const;
@@ -107,7 +119,11 @@ std::unique_ptr<RunConfig> saved_config(const std::string& ini, const std::strin
 // change when it is resumed.
 bool decides_results(const std::string& key);
 
-// Throws a usage Error that names the first option that decides results and differs.
+// The settings in run.change. Throws a usage Error for those that cannot change during a run.
+std::vector<Setting> changed_settings(const RunConfig& config);
+
+// Throws a usage Error that names the first option that decides results and differs, but for those that
+// run.change names.
 void require_same_experiment(RunConfig& now, RunConfig& before, const std::string& where);
 
 }  // namespace elbo

@@ -10,6 +10,7 @@
 #include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/run/cpu_bits.h"
 #include "elbo/run/device.h"
+#include "elbo/run/initial_parameters.h"
 #include "elbo/run/normalization.h"
 #include "elbo/run/open_data.h"
 #include "elbo/run/preflight.h"
@@ -46,6 +47,7 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
   const Transform transform = fit_normalization(*world, config, dataset, continued);
   std::shared_ptr<Model> model =
       build_model(config, dataset.shape(), transform, continued, config.directory());
+  if (!start && !config.train.init_from.empty()) load_initial_parameters(*world, config, *model);
   transform_rows(dataset, *model, config);
   if (model->conditional()) {
     dataset.require_labels("train");
@@ -65,9 +67,13 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
     preflight_warnings(
         config, dataset, *model, plan.phases, plan.end_step,
         {.ranks = world->size(), .threads = thread_count(config.train.threads, environment, device)});
-  if (plan.start.step >= plan.end_step)
+  if (plan.start.step >= plan.end_step) {
     log::info("{} is already at step {} of {}; raise train.steps or train.epochs to continue", plan.directory,
               plan.start.step, plan.end_step);
+  } else if (plan.is_over(plan.start)) {
+    log::info("{} was ended by early stopping at step {}; raise evaluate.patience={} to continue",
+              plan.directory, plan.start.step, plan.evaluate.patience);
+  }
   return {std::move(world),   std::move(lock),  std::move(start), device,
           std::move(dataset), std::move(model), std::move(plan)};
 }

@@ -51,7 +51,8 @@ std::optional<Checkpoint> find_start(const RunConfig& config) {
   return newest;
 }
 
-RunLock::RunLock(const fs::path& directory) : descriptor_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY)) {
+RunLock::RunLock(const fs::path& directory)
+    : descriptor_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
   // Where the file system knows no locks, there is none.
   if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
   ::close(descriptor_);
@@ -68,7 +69,7 @@ std::unique_ptr<RunLock> lock_existing(const RunConfig& config) {
 }
 
 void prepare_run_directory(const RunPlan& plan, std::unique_ptr<RunLock>& lock) {
-  if (plan.start.step >= plan.end_step) return;
+  if (plan.is_over(plan.start)) return;
   const fs::path directory = plan.directory, checkpoints = directory / "checkpoints";
   std::error_code error;
   fs::create_directories(checkpoints, error);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cmath>
 
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
@@ -37,15 +38,37 @@ int64_t steps_of_run(const TrainOptions& train, int64_t rows) {
 // The learning rate follows the run's length where a cosine schedule ends with it.
 void warn_of_moved_schedule(const RunConfig& config, const Checkpoint& start, int64_t rows) {
   const OptimizerOptions& optimizer = config.optimizer;
-  if (optimizer.schedule != "cosine" || optimizer.schedule_steps > 0) return;
+  const bool follows = optimizer.schedule == "cosine" || optimizer.schedule == "one_cycle";
+  if (!follows || optimizer.schedule_steps > 0) return;
   const int64_t before = steps_of_run(saved_config(start.config, config.directory())->train, rows);
   const int64_t now = steps_of_run(config.train, rows);
   if (before != now)
     log::warning(
-        "optimizer.schedule=cosine ends with the run, whose last step moves from {} to {}: the next learning "
+        "optimizer.schedule={} ends with the run, whose last step moves from {} to {}: the next learning "
         "rate "
         "is {:.3g} in place of {:.3g}; a run that begins with optimizer.schedule_steps keeps its schedule",
-        before, now, learning_rate(optimizer, start.step, now), learning_rate(optimizer, start.step, before));
+        optimizer.schedule, before, now, learning_rate(optimizer, start.step, now),
+        learning_rate(optimizer, start.step, before));
+}
+
+// Throws a usage Error where a decision needs evaluations that the run does not make.
+void require_evaluations(const RunConfig& config, const std::string& split, const DataShape& shape) {
+  const EvaluateOptions& evaluate = config.evaluate;
+  const auto require = [&](const std::string& setting) {
+    if (split != "validation")
+      usage_error("{}: needs a validation split; give one, or data.validation_fraction", setting);
+    if (evaluate.every == "never")
+      usage_error("{}: needs evaluations, and evaluate.every=never; use epoch or a number of steps", setting);
+  };
+  if (evaluate.patience > 0) require(fmt::format("evaluate.patience={}", evaluate.patience));
+  if (config.optimizer.schedule == "plateau") require("optimizer.schedule=plateau");
+  if (split != "validation") return;
+  if (evaluate.best == "nll" && evaluate.importance_samples == 0)
+    usage_error("evaluate.best=nll: needs evaluate.importance_samples, such as 100");
+  if ((evaluate.best.starts_with("ndcg") || evaluate.best.starts_with("recall")) &&
+      shape.kind != "interactions")
+    usage_error("evaluate.best={}: ranks items, and rows are not interactions; use another, such as loss",
+                evaluate.best);
 }
 
 }  // namespace
@@ -57,6 +80,10 @@ bool RunPlan::evaluation_due(int64_t step) const {
   int64_t steps = 1;
   std::from_chars(evaluate.every.data(), evaluate.every.data() + evaluate.every.size(), steps);
   return step % steps == 0;
+}
+
+double RunPlan::lr_factor(const Progress& progress) const {
+  return progress.lr_factor.value_or(1) * std::pow(optimizer.gamma, static_cast<double>(progress.lr_drops));
 }
 
 bool RunPlan::samples_due(int64_t step) const {
@@ -79,6 +106,7 @@ RunPlan make_plan(RunConfig& config, const Dataset& data, const Model& model,
   int64_t parameters = 0;
   for (const torch::Tensor& parameter : model.parameters()) parameters += parameter.numel();
   const char* const evaluated = data.has("validation") ? "validation" : data.has("test") ? "test" : "";
+  require_evaluations(config, evaluated, data.shape());
   return {.ini = config.saved_ini(),
           .directory = config.directory(),
           .model = config.model->name(),
@@ -94,6 +122,9 @@ RunPlan make_plan(RunConfig& config, const Dataset& data, const Model& model,
           .end_step = steps_of_run(config.train, rows),
           .evaluate = config.evaluate,
           .checkpoint = config.checkpoint,
+          .optimizer = config.optimizer,
+          .hooks = config.hooks,
+          .changes = start ? config.run.change : "",
           .metrics_every = config.run.metrics_every,
           .max_nonfinite_steps = config.train.max_nonfinite_steps,
           .lr_after_divergence = config.train.lr_after_divergence,

@@ -28,6 +28,9 @@ struct RunPlan {
   int64_t end_step = 0;  // updates when it ends
   EvaluateOptions evaluate;
   CheckpointOptions checkpoint;
+  OptimizerOptions optimizer;
+  HookOptions hooks;
+  std::string changes{};            // settings that change where the run continues (run.change)
   int64_t metrics_every = 1;        // steps between lines of metrics.jsonl
   int64_t max_nonfinite_steps = 0;  // consecutive ones before the run counts as diverged
   double lr_after_divergence = 0;   // factor of the learning rate after that; 0: the run ends
@@ -40,6 +43,12 @@ struct RunPlan {
 
   int64_t microbatches() const { return batch / microbatch; }  // M of a step
   double epochs(int64_t step) const { return static_cast<double>(step * batch) / static_cast<double>(rows); }
+  // Whether nothing is left to do: all steps were taken, or early stopping has ended the run.
+  bool is_over(const Progress& progress) const {
+    return progress.step >= end_step || (evaluate.patience > 0 && progress.stalled >= evaluate.patience);
+  }
+  // Factor of the schedule's learning rate: after divergence, and by the drops of a plateau.
+  double lr_factor(const Progress& progress) const;
   // step: updates that were made.
   bool evaluation_due(int64_t step) const;
   bool checkpoint_due(int64_t step) const;  // by steps; by time CheckpointManager decides

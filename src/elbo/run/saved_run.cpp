@@ -47,7 +47,9 @@ Checkpoint read_best(const fs::path& directory) {
   }
 }
 
-Checkpoint read(const fs::path& directory, const std::string& which) {
+}  // namespace
+
+Checkpoint read_run(const fs::path& directory, const std::string& which) {
   if (!fs::is_directory(directory))
     usage_error("{}: no such run; expected the folder that elbo train made", directory.string());
   const std::vector<int64_t> steps = checkpoint_steps(directory);
@@ -69,6 +71,17 @@ Checkpoint read(const fs::path& directory, const std::string& which) {
                 directory.string(), fmt::join(steps, ", "));
   return read_checkpoint(checkpoint_path(directory, step));
 }
+
+void use_average(Checkpoint& checkpoint) {
+  for (auto& [name, tensor] : checkpoint.parameters) {
+    const std::string ending = "/ema/" + name;
+    const auto average = std::ranges::find_if(
+        checkpoint.optimizer, [&](const NamedTensor& state) { return state.first.ends_with(ending); });
+    if (average != checkpoint.optimizer.end()) tensor = average->second;
+  }
+}
+
+namespace {
 
 std::string describe(const DataShape& data) {
   return fmt::format("({}) of the kind {}", fmt::join(data.x, ", "),
@@ -186,9 +199,10 @@ SavedRun open_run(Communicator& comm, const std::string& directory, const std::s
   run.directory = directory;
   run.device = device;
   std::optional<Checkpoint> shared =
-      broadcast_checkpoint(comm, comm.rank() == 0 ? std::optional(read(directory, which)) : std::nullopt);
+      broadcast_checkpoint(comm, comm.rank() == 0 ? std::optional(read_run(directory, which)) : std::nullopt);
   if (!shared) fail("{}: rank 0 has sent no checkpoint", directory);
   run.checkpoint = std::move(*shared);
+  use_average(run.checkpoint);
   run.config = saved_config(run.checkpoint.config, directory);
   run.checkpoint.data.in_unit_interval = saved_in_unit_interval(*run.config, run.checkpoint);
   if (device.is_cuda() && run.config->train.exact) use_deterministic_kernels();

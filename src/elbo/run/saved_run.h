@@ -51,6 +51,12 @@ std::filesystem::path description_path(const std::filesystem::path& run_director
 // on a GPU with deterministic kernels if the run was trained with train.exact. Rank 0 reads the checkpoint,
 // the others receive it. Throws usage Errors: no run, no valid checkpoint, other shape.
 // rows_to_continue: sequences that may also be shorter than those of training.
+// The checkpoint of a run that `which` names, as open_run() takes it, read by one rank. Throws usage Errors.
+Checkpoint read_run(const std::filesystem::path& directory, const std::string& which);
+
+// Puts the moving average of the parameters in their place, where the run keeps one (optimizer.ema).
+void use_average(Checkpoint& checkpoint);
+
 enum class DataNeed { rows, rows_to_continue, none };
 SavedRun open_run(Communicator& comm, const std::string& directory, const std::string& which = "newest",
                   const std::string& data_path = "", DataNeed need = DataNeed::rows,

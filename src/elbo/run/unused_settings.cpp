@@ -33,10 +33,13 @@ const std::vector<Condition>& conditions() {
   static const std::vector<std::string> without_scale =
       and_counts({"bernoulli", "categorical", "mixed", "multinomial"});
   static const std::vector<Condition> all{
-      {"optimizer.schedule_steps", "optimizer.schedule", {"step", "cosine"}},
+      {"optimizer.schedule_steps", "optimizer.schedule", {"step", "cosine", "one_cycle"}},
+      {"optimizer.schedule_patience", "optimizer.schedule", {"plateau"}},
+      {"optimizer.warmup_steps", "optimizer.schedule", {}, {"one_cycle", "range"}},
       {"optimizer.milestones", "optimizer.schedule", {"milestones"}},
-      {"optimizer.gamma", "optimizer.schedule", {"step", "milestones"}},
-      {"optimizer.min_lr", "optimizer.schedule", {"cosine"}},
+      {"optimizer.gamma", "optimizer.schedule", {"step", "milestones", "plateau"}},
+      {"optimizer.min_lr", "optimizer.schedule", {"cosine", "plateau", "range"}},
+      {"train.init_modules", "train.init_from", {}, {""}},
       {"optimizer.momentum", "optimizer.name", {"sgd", "rmsprop"}},
       {"optimizer.alpha", "optimizer.name", {"rmsprop"}},
       {"optimizer.beta1", "optimizer.name", {"adam", "adamw", "adamax"}},
@@ -82,6 +85,8 @@ void require_settings_with_effect(const OptionTable& table) {
   const std::string schedule = table.value("optimizer.schedule");
   if (schedule == "step" && table.is_default("optimizer.schedule_steps"))
     usage_error("optimizer.schedule=step: needs optimizer.schedule_steps, the interval in steps");
+  if (schedule == "range" && table.is_default("optimizer.min_lr"))
+    usage_error("optimizer.schedule=range: needs optimizer.min_lr, the first learning rate, such as 1e-6");
   if (schedule == "milestones" && table.is_default("optimizer.milestones"))
     usage_error("optimizer.schedule=milestones: needs optimizer.milestones, such as 10000,20000");
 }

@@ -36,9 +36,10 @@ fs::path best_link(const RunPlan& plan) { return fs::path(plan.directory) / "che
 
 }  // namespace
 
-CheckpointManager::CheckpointManager(const RunPlan& plan, Communicator& world)
+CheckpointManager::CheckpointManager(const RunPlan& plan, Communicator& world, Written written)
     : plan_(plan),
       world_(world),
+      written_(std::move(written)),
       is_root_(world.rank() == 0),
       saved_step_(plan.start.step > 0 ? plan.start.step : -1),
       retry_delay_(first_retry) {
@@ -106,6 +107,7 @@ std::string CheckpointManager::write(const Checkpoint& checkpoint, const Progres
   if (!why.empty()) return why;
   if (is_best) link_best(checkpoint.step);
   remove_old(progress);
+  written_(checkpoint.step, is_best);
   return "";
 }
 

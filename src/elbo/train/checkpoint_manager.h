@@ -16,8 +16,12 @@ namespace elbo {
 
 class CheckpointManager {
  public:
-  // Links to the best checkpoint where a kill has prevented that. Both outlive the object.
-  CheckpointManager(const RunPlan& plan, Communicator& world);
+  // In the writer's thread, after a checkpoint was written.
+  using Written = std::function<void(int64_t step, bool is_best)>;
+
+  // Links to the best checkpoint where a kill has prevented that. All outlive the object.
+  CheckpointManager(
+      const RunPlan& plan, Communicator& world, Written written = [](int64_t, bool) {});
 
   // Whether this rank asks for a checkpoint: by time, or because the last could not be written. The root's
   // alone.
@@ -48,6 +52,7 @@ class CheckpointManager {
 
   const RunPlan& plan_;
   Communicator& world_;
+  Written written_;
   bool is_root_;
   int64_t saved_step_;
   std::string failure_;                        // why the last could not be written, or ""

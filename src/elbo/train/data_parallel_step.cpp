@@ -302,6 +302,31 @@ const torch::Tensor& DataParallelStep::values() {
   return flat_parameters_.values();
 }
 
+torch::Tensor DataParallelStep::average() {
+  if (options_.optimizer.ema == 0) return {};
+  const torch::NoGradGuard no_grad;
+  torch::Tensor whole = values().clone();
+  for (size_t phase = phases_.size(); phase-- > 0;) {
+    const IndexRange range = flat_parameters_.range(phase);
+    whole.narrow(0, range.first, range.size()).copy_(reducer_.gather(phase, optimizers_[phase].average()));
+  }
+  return whole;
+}
+
+AveragedParameters::AveragedParameters(DataParallelStep& step) {
+  const torch::Tensor average = step.average();
+  if (!average.defined()) return;
+  const torch::NoGradGuard no_grad;
+  values_ = step.values();
+  kept_ = values_.clone();
+  values_.copy_(average);
+}
+
+AveragedParameters::~AveragedParameters() {
+  const torch::NoGradGuard no_grad;
+  if (kept_.defined()) values_.copy_(kept_);
+}
+
 std::string DataParallelStep::fingerprint() {
   reducer_.await_all_parameters();
   return elbo::fingerprint(flat_parameters_);

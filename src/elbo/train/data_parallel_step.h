@@ -120,6 +120,9 @@ class DataParallelStep {
 
   // These wait for parameters that are in transit after a step.
   const torch::Tensor& values();  // of all parameters
+  // The moving average of all parameters, of each from the first phase that updates it; undefined without
+  // optimizer.ema. Collective.
+  torch::Tensor average();
   std::string fingerprint();
   bool finite();  // whether all parameters are
   const std::vector<std::shared_ptr<Model>>& replicas();
@@ -152,6 +155,19 @@ class DataParallelStep {
   std::vector<Optimizer> optimizers_;  // of each phase
   std::vector<Batch> batches_;         // of this rank's microbatches; phases of a step share them
   double lr_factor_ = 1;
+};
+
+// While it exists, the parameters of all replicas are their moving average, if there is one. Made on all
+// ranks; no step is taken meanwhile.
+class AveragedParameters {
+ public:
+  explicit AveragedParameters(DataParallelStep& step);
+  ~AveragedParameters();
+  AveragedParameters(const AveragedParameters&) = delete;
+  AveragedParameters& operator=(const AveragedParameters&) = delete;
+
+ private:
+  torch::Tensor values_, kept_;
 };
 
 }  // namespace elbo

@@ -74,7 +74,7 @@ MetricsWriter::MetricsWriter(const RunPlan& plan, bool is_root)
   const fs::path path = fs::path(plan.directory) / "metrics.jsonl";
   cut_back(path, plan.start);
   file_.emplace(path);
-  if (plan.tensorboard && plan.start.step < plan.end_step) tensorboard_.emplace(plan.directory, plan.start);
+  if (plan.tensorboard && !plan.is_over(plan.start)) tensorboard_.emplace(plan.directory, plan.start);
 }
 
 void MetricsWriter::go_back(const Progress& start) {

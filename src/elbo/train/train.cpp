@@ -1,11 +1,13 @@
 #include "elbo/train/train.h"
 
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "elbo/base/error.h"
 #include "elbo/base/flight_recorder.h"
 #include "elbo/base/log.h"
+#include "elbo/eval/evaluation_metrics.h"
 #include "elbo/train/bad_rows.h"
 #include "elbo/train/damage_search.h"
 #include "elbo/train/divergence.h"
@@ -15,36 +17,43 @@ namespace {
 
 constexpr int most_setbacks = 3;  // by damaged memory, before the run ends
 
-// Whether this is the best so far; only the validation split decides that.
-bool update_best(const Evaluation& evaluation, const std::string& best, Progress& progress) {
-  const double loss = best == "ndcg_100" ? -evaluation.ndcg_100.value_or(0) : evaluation.loss;
-  if (evaluation.split != "validation" || !std::isfinite(loss)) return false;
-  if (progress.best_loss && loss >= *progress.best_loss) return false;
+// Whether this is the best so far.
+bool update_best(double loss, Progress& progress) {
+  if (!std::isfinite(loss) || (progress.best_loss && loss >= *progress.best_loss)) return false;
   progress.best_loss = loss;
   progress.best_step = progress.step;
   return true;
 }
 
+// Counts evaluations without a gain.
+void update_gain(double loss, double min_delta, Progress& progress) {
+  ++progress.stalled;
+  if (!std::isfinite(loss) || (progress.gain_loss && loss >= *progress.gain_loss - min_delta)) return;
+  progress.gain_loss = loss;
+  progress.stalled = 0;
+}
+
 class Loop {
  public:
   Loop(const RunPlan& plan, Progress& progress, DataParallelStep& step, const TrainInputs& inputs,
-       MetricsWriter& metrics, CheckpointManager& checkpoints)
+       MetricsWriter& metrics, CheckpointManager& checkpoints, RunEvents& events)
       : plan_(plan),
         progress_(progress),
         step_(step),
         inputs_(inputs),
         metrics_(metrics),
         checkpoints_(checkpoints),
+        events_(events),
         divergence_(plan, progress),
         search_(step) {
-    step_.set_lr_factor(progress_.lr_factor.value_or(1));
+    step_.set_lr_factor(plan_.lr_factor(progress_));
   }
 
   bool run() {
     const Doing doing(record_.main, "computes");
     stopped_ = progress_.evaluation_pending && !evaluate();
-    if (best_) save(progress_.step == plan_.end_step);
-    while (progress_.step < plan_.end_step && !stopped_) {
+    if (best_) save(is_over());
+    while (!is_over() && !stopped_) {
       try {
         take_step();
       } catch (const Diverged& error) {
@@ -56,6 +65,8 @@ class Loop {
   }
 
  private:
+  bool is_over() const { return plan_.is_over(progress_); }
+
   void take_step() {
     record_.step = progress_.step + 1;
     report_ = step_.take(progress_.step, inputs_.data, [&] {
@@ -63,13 +74,16 @@ class Loop {
     });
     ++progress_.step;
     metrics_.after_step(progress_.step, report_);
-    if (!report_.finite) report_bad_rows(plan_, step_, progress_.step);
+    if (!report_.finite) {
+      report_bad_rows(plan_, step_, progress_.step);
+      events_.after_skip(progress_.step);
+    }
     divergence_.count(report_);
     if (plan_.check_due(progress_.step) && !is_sound()) return;
     const bool evaluated = !plan_.evaluation_due(progress_.step) || evaluate();
-    stopped_ = !evaluated || (report_.stop && progress_.step < plan_.end_step);
-    if (best_ || report_.save || stopped_ || plan_.checkpoint_due(progress_.step))
-      save(stopped_ || progress_.step == plan_.end_step);
+    stopped_ = !evaluated || (report_.stop && !is_over());
+    if (best_ || report_.save || stopped_ || is_over() || plan_.checkpoint_due(progress_.step))
+      save(stopped_ || is_over());
   }
 
   bool evaluate() {
@@ -77,12 +91,40 @@ class Loop {
     const std::optional<Evaluation> evaluation = inputs_.evaluate();
     progress_.evaluation_pending = !evaluation;
     if (evaluation) {
-      best_ = !divergence_.suspected() && update_best(*evaluation, plan_.evaluate.best, progress_);
+      best_ = evaluation->split == "validation" && decide_by(*evaluation);
       metrics_.after_evaluation(progress_.step, *evaluation, best_);
-      if (step_.comm().rank() == 0 && plan_.samples_due(progress_.step))
+      events_.after_evaluation(progress_.step, *evaluation, best_);
+      if (plan_.samples_due(progress_.step))
         metrics_.after_samples(progress_.step, inputs_.samples(progress_.step));
+      report_decisions();
     }
     return evaluation.has_value();
+  }
+
+  // The best checkpoint, early stopping and the plateau follow from it. Whether it is the best so far.
+  bool decide_by(const Evaluation& evaluation) {
+    const double loss = lower_is_better(evaluation, plan_.evaluate.best);
+    const bool counts = !divergence_.suspected();
+    update_gain(counts ? loss : std::numeric_limits<double>::infinity(), plan_.evaluate.min_delta, progress_);
+    const OptimizerOptions& optimizer = plan_.optimizer;
+    const bool stalled = progress_.stalled > 0 && progress_.stalled % optimizer.schedule_patience == 0;
+    if (optimizer.schedule == "plateau" && stalled &&
+        optimizer.lr * plan_.lr_factor(progress_) * optimizer.gamma >= optimizer.min_lr) {
+      ++progress_.lr_drops;
+      step_.set_lr_factor(plan_.lr_factor(progress_));
+      const double lr = optimizer.lr * plan_.lr_factor(progress_);
+      log::info("{} evaluations without a gain: the learning rate is {:g} from here on", progress_.stalled,
+                lr);
+      events_.change_lr(progress_.step, lr, "plateau");
+    }
+    return counts && update_best(loss, progress_);
+  }
+
+  void report_decisions() const {
+    if (is_over() && progress_.step < plan_.end_step)
+      log::info(
+          "early stopping: {} evaluations without a gain; the best was after step {} (checkpoints/best.h5)",
+          progress_.stalled, progress_.best_step);
   }
 
   // Nothing that is damaged is saved: then the run goes back.
@@ -119,7 +161,8 @@ class Loop {
     if (!error.lower_lr_helps() || factor == 0 || progress_.lr_factor || !go_back(error.what())) return false;
     log::warning("the learning rate is multiplied by {:g} from here on (train.lr_after_divergence)", factor);
     progress_.lr_factor = factor;
-    step_.set_lr_factor(factor);
+    step_.set_lr_factor(plan_.lr_factor(progress_));
+    events_.change_lr(progress_.step, plan_.optimizer.lr * plan_.lr_factor(progress_), "divergence");
     return true;
   }
 
@@ -130,8 +173,9 @@ class Loop {
     if (!earlier) return false;
     log::warning("{}; the run goes back from step {} to its checkpoint of step {}", why, progress_.step,
                  earlier->step);
+    events_.go_back(progress_.step, earlier->step, why);
     progress_ = *earlier;
-    step_.set_lr_factor(progress_.lr_factor.value_or(1));
+    step_.set_lr_factor(plan_.lr_factor(progress_));
     metrics_.go_back(progress_);
     checkpoints_.go_back(progress_);
     divergence_.go_back();
@@ -145,6 +189,7 @@ class Loop {
   const TrainInputs& inputs_;
   MetricsWriter& metrics_;
   CheckpointManager& checkpoints_;
+  RunEvents& events_;
   FlightRecord& record_ = FlightRecorder::instance().record();
   Divergence divergence_;
   DamageSearch search_;
@@ -157,8 +202,8 @@ class Loop {
 }  // namespace
 
 bool train(const RunPlan& plan, Progress& progress, DataParallelStep& step, const TrainInputs& inputs,
-           MetricsWriter& metrics, CheckpointManager& checkpoints) {
-  return Loop(plan, progress, step, inputs, metrics, checkpoints).run();
+           MetricsWriter& metrics, CheckpointManager& checkpoints, RunEvents& events) {
+  return Loop(plan, progress, step, inputs, metrics, checkpoints, events).run();
 }
 
 }  // namespace elbo

@@ -13,6 +13,7 @@
 #include "elbo/train/checkpoint_manager.h"
 #include "elbo/train/data_parallel_step.h"
 #include "elbo/train/metrics_writer.h"
+#include "elbo/train/run_events.h"
 
 namespace elbo {
 
@@ -23,7 +24,7 @@ struct TrainInputs {
   std::function<std::optional<Evaluation>()>
       evaluate;                          // the present model; none: interrupted on request. Collective
   std::function<bool()> stop_requested;  // of this rank
-  // Writes samples of the present model after that number of updates; the files. Called on the root alone.
+  // Writes samples of the present model after that number of updates, on the root; the files. Collective.
   std::function<std::vector<std::filesystem::path>(int64_t step)> samples = [](int64_t) {
     return std::vector<std::filesystem::path>();
   };
@@ -36,6 +37,6 @@ struct TrainInputs {
 // the last checkpoint. Returns whether it was stopped before the end, with its state saved. Throws Error
 // where training diverges or the last checkpoint cannot be written. Collective.
 bool train(const RunPlan& plan, Progress& progress, DataParallelStep& step, const TrainInputs& inputs,
-           MetricsWriter& metrics, CheckpointManager& checkpoints);
+           MetricsWriter& metrics, CheckpointManager& checkpoints, RunEvents& events);
 
 }  // namespace elbo

@@ -60,7 +60,10 @@ Training::Training(const Environment& environment, RunConfig& config)
     return true;
   });
   metrics_ = std::make_unique<MetricsWriter>(run_.plan, is_root);
-  checkpoints_ = std::make_unique<CheckpointManager>(run_.plan, *run_.world);
+  events_ = std::make_unique<RunEvents>(run_.plan, is_root);
+  checkpoints_ = std::make_unique<CheckpointManager>(
+      run_.plan, *run_.world,
+      [this](int64_t step, bool is_best) { events_->after_checkpoint(step, is_best); });
 }
 
 std::vector<std::shared_ptr<Model>> Training::make_replicas() {
@@ -109,9 +112,26 @@ std::optional<Progress> Training::go_back() {
 }
 
 TrainOutcome Training::run(const StopRequest& stop) {
+  Progress progress = run_.plan.start;
+  try {
+    const bool stopped = train_from(progress, stop);
+    const char* const how = stopped                              ? "stopped"
+                            : progress.step < run_.plan.end_step ? "early_stopping"
+                                                                 : "finished";
+    const TrainOutcome outcome{progress.step, step_->fingerprint(), stopped};
+    events_->end({.step = outcome.step, .how = how, .fingerprint = outcome.fingerprint});
+    return outcome;
+  } catch (const Error& error) {
+    events_->end({.step = progress.step, .how = "failed", .fingerprint = {}, .error = error.what()});
+    throw;
+  }
+}
+
+bool Training::train_from(Progress& progress, const StopRequest& stop) {
   const RunPlan& plan = run_.plan;
   const auto stop_requested = [&] { return stop.made(); };
   const auto evaluate_model = [&]() -> std::optional<Evaluation> {
+    const AveragedParameters average(*step_);
     return evaluate(*run_.world, workers_, step_->replicas(), run_.dataset.split(plan.evaluation_split),
                     config_.evaluation(plan.data, plan.evaluation_split, plan.evaluate.importance_samples),
                     stop_requested);
@@ -120,17 +140,20 @@ TrainOutcome Training::run(const StopRequest& stop) {
   if (run_.world->rank() == 0 && !plan.evaluation_split.empty())
     samples.emplace(plan, run_.dataset.split(plan.evaluation_split), config_.data.binarize,
                     static_cast<uint64_t>(config_.train.seed));
-  Progress progress = plan.start;
-  const bool stopped =
-      train(plan, progress, *step_,
-            {.data = [&](int64_t step, int64_t microbatch) { return loader_->microbatch(step, microbatch); },
-             .data_wait = [&] { return loader_->waited_seconds(); },
-             .evaluate = evaluate_model,
-             .stop_requested = stop_requested,
-             .samples = [&](int64_t step) { return samples->write(*step_->replicas().front(), step); },
-             .go_back = [&] { return go_back(); }},
-            *metrics_, *checkpoints_);
-  return {progress.step, step_->fingerprint(), stopped};
+  return train(
+      plan, progress, *step_,
+      {.data = [&](int64_t step, int64_t microbatch) { return loader_->microbatch(step, microbatch); },
+       .data_wait = [&] { return loader_->waited_seconds(); },
+       .evaluate = evaluate_model,
+       .stop_requested = stop_requested,
+       .samples =
+           [&](int64_t step) {
+             const AveragedParameters average(*step_);
+             return samples ? samples->write(*step_->replicas().front(), step)
+                            : std::vector<std::filesystem::path>();
+           },
+       .go_back = [&] { return go_back(); }},
+      *metrics_, *checkpoints_, *events_);
 }
 
 }  // namespace elbo

@@ -14,6 +14,7 @@
 #include "elbo/train/checkpoint_manager.h"
 #include "elbo/train/data_parallel_step.h"
 #include "elbo/train/metrics_writer.h"
+#include "elbo/train/run_events.h"
 #include "elbo/train/stop_request.h"
 
 namespace elbo {
@@ -43,6 +44,7 @@ class Training {
   DataParallelOptions step_options() const;
   LoaderOptions loader_options(int64_t first_step) const;
   std::optional<Progress> go_back();
+  bool train_from(Progress& progress, const StopRequest& stop);
 
   RunConfig& config_;
   OpenedRun run_;
@@ -51,6 +53,7 @@ class Training {
   Workers workers_;
   std::unique_ptr<DataParallelStep> step_;
   std::unique_ptr<Loader> loader_;
+  std::unique_ptr<RunEvents> events_;
   std::unique_ptr<MetricsWriter> metrics_;
   std::unique_ptr<CheckpointManager> checkpoints_;
 };
