@@ -41,73 +41,86 @@ thread_local Scratch packed_panels, transposed_result;
 // Panels of B that fit the second-level cache beside the rows of A that are multiplied with them.
 constexpr int64_t cached_floats = 128 << 10, depth_at_once = 512;
 
-// C += A·B with B's panels packed, a part that fits the cache at a time; or with panels that are packed
-// already.
-void add_product(const Kernel& kernel, const MatrixView& a, const MatrixView& b, float* c, int64_t c_row) {
-  if (a.columns == 0) return;
-  const float* const shared = PackedFactors::find(b, kernel.panel);
-  const int64_t deepest =
-      std::min(a.columns, std::max(depth_at_once, cached_floats / in_panels(b.columns, kernel.panel)));
+// The sums of a product: row i of C is at to + i · row. It begins with the numbers from start + i · start_row
+// on, or with 0 where start is null.
+struct Sums {
+  const float* start;
+  int64_t start_row;
+  float* to;
+  int64_t row;
+  Sums from(int64_t column) const {
+    return {start == nullptr ? nullptr : start + column, start_row, to + column, row};
+  }
+  Sums continued() const { return {to, row, to, row}; }
+};
+
+void multiply_block(const Kernel& kernel, const MatrixView& a, int64_t columns, const float* b,
+                    int64_t b_panel, int64_t b_depth, const Sums& c) {
+  kernel.multiply({.rows = a.rows,
+                   .columns = columns,
+                   .depth = a.columns,
+                   .a = a.data,
+                   .a_row = a.row_stride,
+                   .a_depth = a.column_stride,
+                   .b = b,
+                   .b_panel = b_panel,
+                   .b_depth = b_depth,
+                   .start = c.start,
+                   .start_row = c.start_row,
+                   .c = c.to,
+                   .c_row = c.row});
+}
+
+// Of B's panels, which are packed already or, where `packed` is null, here: a part that fits the cache at a
+// time.
+void multiply_panels(const Kernel& kernel, const MatrixView& a, const MatrixView& b, const float* packed,
+                     const Sums& c) {
+  const int64_t deepest = std::max<int64_t>(
+      1, std::min(a.columns, std::max(depth_at_once, cached_floats / in_panels(b.columns, kernel.panel))));
   const int64_t widest = std::max(kernel.panel, cached_floats / deepest / kernel.panel * kernel.panel);
   float* const panels =
-      shared != nullptr
+      packed != nullptr
           ? nullptr
           : packed_panels.at_least(deepest * in_panels(std::min(widest, b.columns), kernel.panel));
   for (int64_t j = 0; j < b.columns; j += widest)
-    for (int64_t k = 0; k < a.columns; k += deepest) {
+    for (int64_t k = 0; k == 0 || k < a.columns; k += deepest) {
       const int64_t columns = std::min(widest, b.columns - j), depth = std::min(deepest, a.columns - k);
-      if (shared == nullptr) pack(b, k, depth, j, columns, kernel.panel, panels);
-      kernel.multiply({.rows = a.rows,
-                       .columns = columns,
-                       .depth = depth,
-                       .a = a.data + k * a.column_stride,
-                       .a_row = a.row_stride,
-                       .a_depth = a.column_stride,
-                       .b = shared != nullptr ? shared + j * b.rows + k * kernel.panel : panels,
-                       .b_panel = (shared != nullptr ? b.rows : depth) * kernel.panel,
-                       .b_depth = kernel.panel,
-                       .c = c + j,
-                       .c_row = c_row});
+      if (packed == nullptr) pack(b, k, depth, j, columns, kernel.panel, panels);
+      const MatrixView part{a.data + k * a.column_stride, a.rows, depth, a.row_stride, a.column_stride};
+      multiply_block(kernel, part, columns,
+                     packed != nullptr ? packed + j * b.rows + k * kernel.panel : panels,
+                     (packed != nullptr ? b.rows : depth) * kernel.panel, kernel.panel,
+                     k == 0 ? c.from(j) : c.from(j).continued());
     }
 }
 
-// The same without copying the full panels of B, whose rows are contiguous: worth it for few rows of A.
-void add_product_in_place(const Kernel& kernel, const MatrixView& a, MatrixView b, float* c, int64_t c_row) {
+// Without copying the full panels of B, whose rows are contiguous: worth it for few rows of A.
+void multiply_in_place(const Kernel& kernel, const MatrixView& a, MatrixView b, const Sums& c) {
   const int64_t full = b.columns / kernel.panel * kernel.panel;
-  if (full > 0)
-    kernel.multiply({.rows = a.rows,
-                     .columns = full,
-                     .depth = a.columns,
-                     .a = a.data,
-                     .a_row = a.row_stride,
-                     .a_depth = a.column_stride,
-                     .b = b.data,
-                     .b_panel = kernel.panel,
-                     .b_depth = b.row_stride,
-                     .c = c,
-                     .c_row = c_row});
+  if (full > 0) multiply_block(kernel, a, full, b.data, kernel.panel, b.row_stride, c);
   if (full == b.columns) return;
   b.data += full;
   b.columns -= full;
-  add_product(kernel, a, b, c + full, c_row);
+  multiply_panels(kernel, a, b, nullptr, c.from(full));
 }
 
-void add_product_of_any(const Kernel& kernel, const MatrixView& a, const MatrixView& b, float* c,
-                        int64_t c_row) {
+void multiply_any(const Kernel& kernel, const MatrixView& a, const MatrixView& b, const Sums& c) {
   constexpr int64_t few_rows = 12;
-  if (b.column_stride == 1 && a.rows <= few_rows && PackedFactors::find(b, kernel.panel) == nullptr)
-    add_product_in_place(kernel, a, b, c, c_row);
+  const float* const packed = PackedFactors::find(b, kernel.panel);
+  if (b.column_stride == 1 && a.rows <= few_rows && packed == nullptr)
+    multiply_in_place(kernel, a, b, c);
   else
-    add_product(kernel, a, b, c, c_row);
+    multiply_panels(kernel, a, b, packed, c);
 }
 
 // Cᵀ = Bᵀ·Aᵀ has the same chains. It copies A instead of B.
 void product_transposed(const Kernel& kernel, const MatrixView& a, const MatrixView& b, const float* start,
                         float* c) {
   float* const result = transposed_result.at_least(a.rows * b.columns);
-  for (int64_t j = 0; j < b.columns; ++j)
-    std::fill_n(result + j * a.rows, a.rows, start == nullptr ? 0.0F : start[j]);
-  add_product(kernel, b.transposed(), a.transposed(), result, a.rows);
+  if (start != nullptr)
+    for (int64_t j = 0; j < b.columns; ++j) std::fill_n(result + j * a.rows, a.rows, start[j]);
+  multiply_panels(kernel, b.transposed(), a.transposed(), nullptr,
+                  {start == nullptr ? nullptr : result, a.rows, result, a.rows});
   transpose(result, a.rows, b.columns, a.rows, c, b.columns);
 }
 
@@ -125,18 +138,23 @@ bool transposing_pays(const Kernel& kernel, const MatrixView& a, const MatrixVie
 void product(const MatrixView& a, const MatrixView& b, const float* start, float* c, InstructionSet set) {
   const Kernel kernel = kernel_of(set);
   if (transposing_pays(kernel, a, b)) return product_transposed(kernel, a, b, start, c);
-  for (int64_t i = 0; i < a.rows; ++i) {
-    float* const row = c + i * b.columns;
-    if (start == nullptr)
-      std::fill_n(row, b.columns, 0.0F);
-    else
-      std::copy_n(start, b.columns, row);
-  }
-  add_product_of_any(kernel, a, b, c, b.columns);
+  multiply_any(kernel, a, b, {start, 0, c, b.columns});
 }
 
 void add_product(const MatrixView& a, const MatrixView& b, float* c, InstructionSet set) {
-  add_product_of_any(kernel_of(set), a, b, c, b.columns);
+  multiply_any(kernel_of(set), a, b, {c, b.columns, c, b.columns});
+}
+
+PackedFactor::PackedFactor(const MatrixView& b, InstructionSet of_set)
+    : set(of_set), rows(b.rows), columns(b.columns) {
+  const int64_t panel = kernel_of(set).panel;
+  panels.resize(static_cast<size_t>(rows * in_panels(columns, panel)));
+  pack(b, 0, rows, 0, columns, panel, panels.data());
+}
+
+void product(const MatrixView& a, const PackedFactor& b, const float* start, float* c) {
+  multiply_panels(kernel_of(b.set), a, {nullptr, b.rows, b.columns, b.columns, 1}, b.panels.data(),
+                  {start, 0, c, b.columns});
 }
 
 ELBO_VECTORIZE void product(const double* a, const double* b, int64_t rows, int64_t depth, int64_t columns,

@@ -8,6 +8,7 @@
 // side. So the bits do not depend on the CPU, nor on how many rows are computed together.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "elbo/kernels/instruction_set.h"
 
@@ -28,6 +29,15 @@ void product(const MatrixView& a, const MatrixView& b, const float* start, float
 
 // C (a.rows, b.columns) += A·B: the same chains, from C's values on.
 void add_product(const MatrixView& a, const MatrixView& b, float* c, InstructionSet set = instruction_set());
+
+// A right factor that several products share, in the order in which their inner loops read it.
+struct PackedFactor {
+  explicit PackedFactor(const MatrixView& b, InstructionSet of_set = instruction_set());
+  InstructionSet set;
+  int64_t rows, columns;
+  std::vector<float> panels;
+};
+void product(const MatrixView& a, const PackedFactor& b, const float* start, float* c);
 
 // C = A·B in double precision, all contiguous, A (rows, depth): c_ij = 0; for k = 0, 1, 2, …: c_ij += a_ik
 // b_kj, where product and sum round each.

@@ -4,7 +4,7 @@
 
 namespace elbo {
 
-// C += A·B: A (rows, depth) anywhere, B in panels, C with contiguous rows.
+// C = start + A·B: A (rows, depth) anywhere, B in panels, C with contiguous rows.
 struct ProductBlock {
   int64_t rows, columns, depth;
   const float* a;
@@ -13,6 +13,9 @@ struct ProductBlock {
   // b + p · b_panel + k · b_depth.
   const float* b;
   int64_t b_panel, b_depth;
+  // Row i begins with the numbers from start + i · start_row on, or with 0 where start is null.
+  const float* start;
+  int64_t start_row;
   float* c;
   int64_t c_row;
 };
@@ -30,13 +33,14 @@ namespace {
 // that along the rows is.
 template <int height, int vectors, bool deep>
 [[gnu::always_inline]] inline void multiply_tile(int64_t depth, const float* a, int64_t a_row,
-                                                 int64_t a_depth, const float* b, int64_t b_depth, float* c,
+                                                 int64_t a_depth, const float* b, int64_t b_depth,
+                                                 const float* start, int64_t start_row, float* c,
                                                  int64_t c_row) {
   Vector sum[height][vectors];
 #pragma GCC unroll 16
   for (int64_t i = 0; i < height; ++i)
 #pragma GCC unroll 2
-    for (int64_t j = 0; j < vectors; ++j) sum[i][j] = Vector::load(c + i * c_row + j * Vector::width);
+    for (int64_t j = 0; j < vectors; ++j) sum[i][j] = Vector::load(start + i * start_row + j * Vector::width);
   for (int64_t k = 0; k < depth; ++k) {
     Vector right[vectors];
 #pragma GCC unroll 2
@@ -59,23 +63,29 @@ template <int height, int vectors, bool deep>
 // A tile of `columns` columns, at most those of a panel: what does not fill the vectors goes through a copy.
 template <int height, bool deep>
 [[gnu::always_inline]] inline void multiply_edge(int64_t columns, const ProductBlock& block, const float* a,
-                                                 const float* b, float* c) {
+                                                 const float* b, const float* start, float* c) {
   constexpr int64_t width = Vector::width;
+  alignas(64) static constexpr float zeros[2 * width] = {};
+  int64_t start_row = block.start_row;
+  if (start == nullptr) {
+    start = zeros;
+    start_row = 0;
+  }
   if (columns == 2 * width)
-    return multiply_tile<height, 2, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, c,
-                                          block.c_row);
+    return multiply_tile<height, 2, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, start,
+                                          start_row, c, block.c_row);
   if (columns == width)
-    return multiply_tile<height, 1, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, c,
-                                          block.c_row);
+    return multiply_tile<height, 1, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, start,
+                                          start_row, c, block.c_row);
   alignas(64) float copy[height][2 * width] = {};
   for (int64_t i = 0; i < height; ++i)
-    for (int64_t j = 0; j < columns; ++j) copy[i][j] = c[i * block.c_row + j];
+    for (int64_t j = 0; j < columns; ++j) copy[i][j] = start[i * start_row + j];
   if (columns > width)
     multiply_tile<height, 2, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, copy[0],
-                                   2 * width);
+                                   2 * width, copy[0], 2 * width);
   else
     multiply_tile<height, 1, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, copy[0],
-                                   2 * width);
+                                   2 * width, copy[0], 2 * width);
   for (int64_t i = 0; i < height; ++i)
     for (int64_t j = 0; j < columns; ++j) c[i * block.c_row + j] = copy[i][j];
 }
@@ -85,10 +95,12 @@ template <int height, bool deep>
 [[gnu::noinline]] void multiply_rows(const ProductBlock& block, int64_t i) {
   constexpr int64_t panel = 2 * Vector::width;
   const float* const a = block.a + i * block.a_row;
+  const float* const start = block.start == nullptr ? nullptr : block.start + i * block.start_row;
   float* const c = block.c + i * block.c_row;
   for (int64_t j = 0; j < block.columns; j += panel) {
     const int64_t columns = block.columns - j < panel ? block.columns - j : panel;
-    multiply_edge<height, deep>(columns, block, a, block.b + j / panel * block.b_panel, c + j);
+    multiply_edge<height, deep>(columns, block, a, block.b + j / panel * block.b_panel,
+                                start == nullptr ? nullptr : start + j, c + j);
   }
 }
 
