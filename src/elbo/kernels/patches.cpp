@@ -31,21 +31,23 @@ void for_each_line(const Patches& s, int64_t image, const Patches::Sides& place,
     }
 }
 
+// Calls patch(its image, its place there) for the patches [first, end).
 template <typename Visit>
-void for_each_patch(const Patches& s, Visit&& visit) {
-  int64_t number = 0;
-  for (int64_t image = 0; image < s.images; ++image)
-    for (int64_t i = 0; i < s.grid[0]; ++i)
-      for (int64_t j = 0; j < s.grid[1]; ++j)
-        for (int64_t k = 0; k < s.grid[2]; ++k) visit(image, Patches::Sides{i, j, k}, number++ * s.size());
+void for_each_patch(const Patches& s, int64_t first, int64_t end, Visit&& patch) {
+  const int64_t plane = s.grid[1] * s.grid[2];
+  for (int64_t number = first; number < end; ++number) {
+    const int64_t row = number / s.grid[2], layer = number / plane;
+    patch(layer / s.grid[0], Patches::Sides{layer % s.grid[0], row % s.grid[1], number % s.grid[2]});
+  }
 }
 
 }  // namespace
 
-void gather_patches(const Patches& shape, const float* images, float* patches) {
+void gather_patches(const Patches& shape, int64_t first_patch, int64_t end_patch, const float* images,
+                    float* patches, int64_t patch_step) {
   const int64_t row_size = shape.kernel[2] * shape.channels, step = shape.dilation[2] * shape.channels;
-  for_each_patch(shape, [&](int64_t image, const Patches::Sides& place, int64_t at) {
-    float* const patch = patches + at;
+  float* patch = patches;
+  for_each_patch(shape, first_patch, end_patch, [&](int64_t image, const Patches::Sides& place) {
     for_each_line(shape, image, place, [&](int64_t row, const Line& line) {
       const int64_t end = line.in_patch + line.pixels * shape.channels;
       if (line.pixels == 0) {
@@ -61,21 +63,25 @@ void gather_patches(const Patches& shape, const float* images, float* patches) {
                       patch + line.in_patch + pixel * shape.channels);
       std::fill(patch + end, patch + row + row_size, 0.0F);
     });
+    patch += patch_step;
   });
 }
 
-void add_patches(const Patches& shape, const float* patches, float* images) {
+void add_patches(const Patches& shape, int64_t first_patch, int64_t end_patch, const float* patches,
+                 float* images) {
   const int64_t step = shape.dilation[2] * shape.channels;
-  for_each_patch(shape, [&](int64_t image, const Patches::Sides& place, int64_t at) {
+  const float* patch = patches;
+  for_each_patch(shape, first_patch, end_patch, [&](int64_t image, const Patches::Sides& place) {
     for_each_line(shape, image, place, [&](int64_t, const Line& line) {
       const bool adjacent = shape.dilation[2] == 1;
       const int64_t runs = adjacent ? 1 : line.pixels, run = (adjacent ? line.pixels : 1) * shape.channels;
       for (int64_t pixel = 0; pixel < runs; ++pixel) {
         float* const to = images + line.in_image + pixel * step;
-        const float* const from = patches + at + line.in_patch + pixel * shape.channels;
+        const float* const from = patch + line.in_patch + pixel * shape.channels;
         for (int64_t i = 0; i < run; ++i) to[i] += from[i];
       }
     });
+    patch += shape.size();
   });
 }
 

@@ -17,11 +17,12 @@ struct Patches {
   int64_t size() const { return kernel[0] * kernel[1] * kernel[2] * channels; }  // elements of a patch
 };
 
-// Copies all patches of the images.
-void gather_patches(const Patches& shape, const float* images, float* patches);
+// Copies the patches [first, end) of the images: patch i to patches + (i - first) · step.
+void gather_patches(const Patches& shape, int64_t first, int64_t end, const float* images, float* patches,
+                    int64_t step);
 
-// Adds each patch to its place in the images: the transpose of gather_patches(). Each pixel's additions are
-// in the order of the patches.
-void add_patches(const Patches& shape, const float* patches, float* images);
+// Adds the patches [first, end), which are adjacent, to their places in the images: the transpose of
+// gather_patches(). Each pixel's additions are in the order of the patches.
+void add_patches(const Patches& shape, int64_t first, int64_t end, const float* patches, float* images);
 
 }  // namespace elbo

@@ -83,12 +83,6 @@ Patches shape_of(const Tensor& x, const Tensor& weight, const Settings& s, bool 
                     : patches_of(x.size(0), weight.size(1), input, kernel, sides, s);
 }
 
-Tensor gather(const Patches& shape, const Tensor& images) {
-  Tensor patches = at::empty({shape.count(), shape.size()}, images.options());
-  gather_patches(shape, images.const_data_ptr<float>(), patches.mutable_data_ptr<float>());
-  return patches;
-}
-
 // (b, …sides, channels)
 Tensor empty_images(const Tensor& like, int64_t b, IntArrayRef sides, int64_t channels) {
   std::vector<int64_t> sizes = sides.vec();
@@ -97,39 +91,74 @@ Tensor empty_images(const Tensor& like, int64_t b, IntArrayRef sides, int64_t ch
   return at::empty(sizes, like.options());
 }
 
-// Products of patches with the weight: images (b, …grid, rows of the weight).
-Tensor products_of_patches(const Patches& shape, const Tensor& patches, const Tensor& weight,
-                           IntArrayRef grid, const Tensor& bias) {
+// Calls visit(first, end) for parts of the patches that fit the second-level cache. Rows of a product in
+// multiples of 48 fill its tiles.
+template <typename Visit>
+void for_each_part(const Patches& shape, Visit&& visit) {
+  constexpr int64_t cached_floats = 64 << 10, tiles = 48;
+  const int64_t patches = std::max(tiles, cached_floats / std::max<int64_t>(1, shape.size()) / tiles * tiles);
+  for (int64_t first = 0; first < shape.count(); first += patches)
+    visit(first, std::min(first + patches, shape.count()));
+}
+Tensor empty_part(const Patches& shape, int64_t step, const Tensor& like) {
+  int64_t patches = 0;
+  for_each_part(shape, [&](int64_t first, int64_t end) { patches = std::max(patches, end - first); });
+  return at::empty({patches, step}, like.options());
+}
+
+// Products of patches of `images` (b, …sides, channels) with the weight: images (b, …grid, rows of the
+// weight).
+Tensor products_of_patches(const Patches& shape, const Tensor& images, const Tensor& weight, IntArrayRef grid,
+                           const Tensor& bias) {
   const Tensor rows = channels_last(weight), start = bias.defined() ? bias.contiguous() : bias;
-  Tensor y = empty_images(patches, shape.images, grid, weight.size(0));
-  product(matrix(patches, shape.count()), matrix(rows, weight.size(0)).transposed(),
-          start.defined() ? start.const_data_ptr<float>() : nullptr, y.mutable_data_ptr<float>());
+  const PackedFactor factor(matrix(rows, weight.size(0)).transposed());
+  Tensor y = empty_images(images, shape.images, grid, weight.size(0));
+  const Tensor patches = empty_part(shape, shape.size(), images);
+  for_each_part(shape, [&](int64_t first, int64_t end) {
+    gather_patches(shape, first, end, images.const_data_ptr<float>(), patches.mutable_data_ptr<float>(),
+                   shape.size());
+    product({patches.const_data_ptr<float>(), end - first, shape.size(), shape.size(), 1}, factor,
+            start.defined() ? start.const_data_ptr<float>() : nullptr,
+            y.mutable_data_ptr<float>() + first * weight.size(0));
+  });
   return y;
 }
 
 // The products of small images (b, …grid, c) with the weight are patches, which are added to `bias` or to 0.
 Tensor sums_of_patches(const Patches& shape, const Tensor& small, const Tensor& weight, IntArrayRef sides,
                        const Tensor& bias) {
+  const int64_t channels = weight.size(0);
   const Tensor rows = channels_last(weight);
-  Tensor patches = at::empty({shape.count(), shape.size()}, small.options());
-  product(matrix(small, shape.count()), matrix(rows, weight.size(0)), nullptr,
-          patches.mutable_data_ptr<float>());
+  const PackedFactor factor(matrix(rows, channels));
   Tensor images = empty_images(small, shape.images, sides, shape.channels);
   bias.defined() ? images.copy_(bias.expand_as(images)) : images.zero_();
-  add_patches(shape, patches.const_data_ptr<float>(), images.mutable_data_ptr<float>());
+  const Tensor patches = empty_part(shape, shape.size(), small);
+  for_each_part(shape, [&](int64_t first, int64_t end) {
+    product({small.const_data_ptr<float>() + first * channels, end - first, channels, channels, 1}, factor,
+            nullptr, patches.mutable_data_ptr<float>());
+    add_patches(shape, first, end, patches.const_data_ptr<float>(), images.mutable_data_ptr<float>());
+  });
   return images;
 }
 
-// Of a weight (c, d, …kernel): small images (b, …grid, c), transposed, times patches.
-Tensor weight_gradient(const Patches& shape, const Tensor& small, const Tensor& patches,
+// Of a weight (c, d, …kernel): patches of `images`, transposed, times small images (b, …grid, c), transposed.
+Tensor weight_gradient(const Patches& shape, const Tensor& small, const Tensor& images,
                        const Tensor& weight) {
-  std::vector<int64_t> sizes = weight.sizes().vec();
-  sizes.erase(sizes.begin() + 1);
-  sizes.push_back(weight.size(1));
-  Tensor gradient = at::empty(sizes, small.options());
-  product(matrix(small, shape.count()).transposed(), matrix(patches, shape.count()), nullptr,
-          gradient.mutable_data_ptr<float>());
-  return channels_second(gradient).contiguous();
+  const int64_t channels = weight.size(0);
+  // A power of two between rows would map a column of patches to few lines of the first-level cache.
+  const int64_t step = shape.size() + 16;
+  std::vector<int64_t> sizes = weight.sizes().slice(2).vec();
+  sizes.insert(sizes.end(), {weight.size(1), channels});
+  Tensor gradient = at::zeros(sizes, small.options());
+  const Tensor patches = empty_part(shape, step, small);
+  for_each_part(shape, [&](int64_t first, int64_t end) {
+    gather_patches(shape, first, end, images.const_data_ptr<float>(), patches.mutable_data_ptr<float>(),
+                   step);
+    add_product({patches.const_data_ptr<float>(), shape.size(), end - first, 1, step},
+                {small.const_data_ptr<float>() + first * channels, end - first, channels, channels, 1},
+                gradient.mutable_data_ptr<float>());
+  });
+  return gradient.movedim({-1, -2}, {0, 1}).contiguous();
 }
 
 void require_supported(const Tensor& x, const Tensor& weight, int64_t groups) {
@@ -145,9 +174,8 @@ Tensor convolved(const Tensor& x, const Tensor& weight, const std::optional<Tens
   const Patches shape = shape_of(x, weight, settings, transposed);
   const std::vector<int64_t> sides = output_sides(x, weight, settings, transposed);
   const Tensor images = channels_last(x), start = bias.value_or(Tensor());
-  return channels_second(transposed
-                             ? sums_of_patches(shape, images, weight, sides, start)
-                             : products_of_patches(shape, gather(shape, images), weight, sides, start));
+  return channels_second(transposed ? sums_of_patches(shape, images, weight, sides, start)
+                                    : products_of_patches(shape, images, weight, sides, start));
 }
 
 // LibTorch's derivative of the derivative calls this one.
@@ -168,12 +196,11 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(
   const IntArrayRef sides = x.sizes().slice(2);
   Tensor dx, dw, db;
   if (transposed) {
-    const Tensor patches = wanted[0] || wanted[1] ? gather(shape, slope) : Tensor();
-    if (wanted[0]) dx = channels_second(products_of_patches(shape, patches, weight, sides, {}));
-    if (wanted[1]) dw = weight_gradient(shape, channels_last(x), patches, weight);
+    if (wanted[0]) dx = channels_second(products_of_patches(shape, slope, weight, sides, {}));
+    if (wanted[1]) dw = weight_gradient(shape, channels_last(x), slope, weight);
   } else {
     if (wanted[0]) dx = channels_second(sums_of_patches(shape, slope, weight, sides, {}));
-    if (wanted[1]) dw = weight_gradient(shape, slope, gather(shape, channels_last(x)), weight);
+    if (wanted[1]) dw = weight_gradient(shape, slope, channels_last(x), weight);
   }
   if (wanted[2]) {
     db = at::empty({dy.size(1)}, dy.options());
