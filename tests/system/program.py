@@ -60,6 +60,7 @@ class ProgramTest(unittest.TestCase):
     def succeed(self, ranks, *words, **options):
         result = run(ranks, *words, **options)
         self.assertEqual(result.returncode, 0, f"{words}\n{result.stdout}{result.stderr}")
+        self.assertNotIn("HDF5-DIAG", result.stderr)
         return result
 
     def train(self, ranks, name, *settings, config="configs/mnist_vae.ini"):

@@ -81,11 +81,11 @@ std::vector<int64_t> dimensions(hid_t space) {
 
 std::unique_lock<std::recursive_mutex> lock() {
   static std::recursive_mutex mutex;
-  // Turns off HDF5's error output, which last_reason() replaces, and its exit handler, which crashes after a
-  // failed write because it visits closed files.
-  static const bool prepared = H5dont_atexit() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0 &&
-                               register_conversions_of_bits();
-  if (!prepared) fail("HDF5 could not be initialised");
+  // Turns off HDF5's exit handler, which crashes after a failed write because it visits closed files.
+  static const bool prepared = H5dont_atexit() >= 0 && register_conversions_of_bits();
+  // And its error output, which last_reason() replaces: each thread has its own where HDF5 is thread-safe.
+  static thread_local const bool quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+  if (!prepared || !quiet) fail("HDF5 could not be initialised");
   return std::unique_lock(mutex);
 }
 
