@@ -111,6 +111,20 @@ class Reliability(ProgramTest):
         self.assertEqual([json.loads(line)["step"] for line in lines], list(range(1, 3001)))
         self.succeed(0, "verify", self.folder / "deleted")
 
+    def test_ahead_of_the_time_limit_it_saves_itself_and_ends_with_75(self):
+        words = self.words("limited", "--train.steps=1000000")
+        end = int(time.time()) + 8
+        result = run(2, *words, wrapper=("env", f"SLURM_JOB_END_TIME={end}"))
+        self.assertEqual(result.returncode, 75, result.stderr)
+        self.assertIn("before the end of its time (run.time_limit) the run stops", result.stderr)
+        self.assertLess(time.time(), end + 60)  # without the limit it would take an hour
+        steps = self.last_step("limited") + 5
+        self.assertEqual(self.succeed(3, *self.words("limited", f"--train.steps={steps}", "--resume")).stdout.splitlines()[-1],
+                         self.fingerprint(1, f"--train.steps={steps}"))
+        table = (self.folder / "limited/ranks.tsv").read_text().splitlines()
+        self.assertEqual([line.split("\t")[:3] for line in table],
+                         [["rank", "host", "steps"], *([str(rank), HOST, "5"] for rank in range(3))])
+
     def test_a_job_that_is_suspended_continues(self):
         steps = ("--train.steps=1500", "--run.timeout=2", "--checkpoint.every_steps=300")
         expected = self.fingerprint(2, *steps)

@@ -272,7 +272,7 @@ std::optional<Mode> take_steps(const Environment& environment, const std::string
       early += buckets.early_fraction() * static_cast<double>(buckets.range().size());
     }
     mode.cost.early_fraction = early / static_cast<double>(training.plan().parameters);
-    if (training.run(stop).stopped) return std::nullopt;
+    if (training.run(stop, TimeLimit::Clock::now()).stopped) return std::nullopt;
   }
   if (environment.rank() != 0) return mode;
   mode.found = read_measured(config->directory(), skipped);

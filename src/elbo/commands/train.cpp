@@ -175,6 +175,7 @@ ExitCode train(const Environment& environment, const Words& words) {
                defaults(line).table().help(terminal_columns(), decides_results));
     return ExitCode::ok;
   }
+  const auto started = TimeLimit::Clock::now();
   const StopRequest stop;
   std::erase_if(line.settings, [&](const Setting& setting) {
     if (!table.has(setting.first)) return false;
@@ -193,7 +194,7 @@ ExitCode train(const Environment& environment, const Words& words) {
   }
   RunConfig& config = *request.config;
   Training training(environment, config);
-  const TrainOutcome outcome = training.run(stop);
+  const TrainOutcome outcome = training.run(stop, started);
   if (environment.rank() == 0) {
     if (outcome.stopped)
       log::info("stopped on request after step {}; --resume continues from there", outcome.step);

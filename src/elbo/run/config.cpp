@@ -268,6 +268,11 @@ void RunOptions::bind(OptionTable& table) {
   table.add("run.timeout", timeout,
             "seconds that a rank waits for the others in one call before it ends the job with a message",
             Range::above(0));
+  table.add_number_or(
+      "run.time_limit", time_limit, {"auto", "never"},
+      "minutes from its start in which the job has to end: training stops before that, saved, with exit code "
+      "75; auto: the end of Slurm's job, where there is one; never: no limit",
+      Range::at_least(1));
   table.add("run.metrics_every", metrics_every, "steps between lines of metrics.jsonl", Range::at_least(1));
   table.add(
       "run.check_every", check_every,

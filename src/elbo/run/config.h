@@ -59,6 +59,7 @@ struct RunOptions {
   std::string resume = "never";  // never | auto
   std::string change;            // settings of the optimiser that change when the run is resumed
   bool allow_data_change = false;
+  std::string time_limit = "auto";
   double timeout = 600;       // seconds that any wait for other ranks may take
   int64_t metrics_every = 1;  // steps between lines of metrics.jsonl
   int64_t check_every = 100;  // steps between comparisons of the ranks' memory; 0: before checkpoints only

@@ -14,6 +14,7 @@
 #include "elbo/base/flight_recorder.h"
 #include "elbo/base/library_error.h"
 #include "elbo/base/log.h"
+#include "elbo/base/stopwatch.h"
 #include "elbo/comm/on_root.h"
 #include "elbo/parallel/flat_parameters.h"
 #include "elbo/run/run_directory.h"
@@ -23,7 +24,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::chrono::duration<double> first_retry(5), longest_retry(300);
-constexpr int last_attempts = 5;  // 1, 2, 4, 8 s apart, where nothing follows
+constexpr double slow_disk = 50e6;  // bytes per second
+constexpr int last_attempts = 5;    // 1, 2, 4, 8 s apart, where nothing follows
 
 // Training changes parameters and buffers while they are written; optimizer states are copies already.
 void copy_from_training(Checkpoint& checkpoint) {
@@ -42,7 +44,8 @@ CheckpointManager::CheckpointManager(const RunPlan& plan, Communicator& world, W
       written_(std::move(written)),
       is_root_(world.rank() == 0),
       saved_step_(plan.start.step > 0 ? plan.start.step : -1),
-      retry_delay_(first_retry) {
+      retry_delay_(first_retry),
+      save_seconds_(3 * sizeof(float) * static_cast<double>(plan.parameters) / slow_disk) {
   if (!is_root_ || !plan_.start.best_loss) return;
   std::error_code error;
   const fs::path best = checkpoint_path(plan_.directory, plan_.start.best_step);
@@ -77,13 +80,16 @@ void CheckpointManager::save(const Progress& progress, bool is_best, bool must_s
                              const std::function<Checkpoint()>& collect) {
   wait_for_writer();
   if (progress.step != saved_step_) {
+    const Stopwatch watch;
     Checkpoint checkpoint = collect();
     saved_step_ = progress.step;
     if (is_root_) {
       copy_from_training(checkpoint);
       writer_ = std::async(std::launch::async,
-                           [this, progress, is_best, must_succeed, kept = std::move(checkpoint)] {
-                             return write(kept, progress, is_best, must_succeed);
+                           [this, watch, progress, is_best, must_succeed, kept = std::move(checkpoint)] {
+                             std::string why = write(kept, progress, is_best, must_succeed);
+                             save_seconds_ = std::max(save_seconds_.load(), watch.seconds());
+                             return why;
                            });
     }
   } else if (is_root_ && failure_.empty()) {

@@ -2,6 +2,7 @@
 // best. The root writes them in a thread, while training continues: a step waits for the copy in memory only.
 // On other ranks the object takes the same decisions and writes nothing.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -34,6 +35,9 @@ class CheckpointManager {
   // written, which is tried for some seconds; then Error is thrown. Collective.
   void save(const Progress& progress, bool is_best, bool must_succeed,
             const std::function<Checkpoint()>& collect);
+  // How long it may take until a checkpoint is complete: the longest time so far; before the first, what a
+  // slow disk would take. On the root.
+  double save_seconds() const { return save_seconds_; }
   // The run continues from an earlier step, whose checkpoint is there.
   void go_back(const Progress& start) { saved_step_ = start.step; }
   // Waits until the checkpoint that is being written is complete. Collective.
@@ -58,6 +62,7 @@ class CheckpointManager {
   std::string failure_;                        // why the last could not be written, or ""
   std::chrono::duration<double> retry_delay_;  // between attempts while training continues
   Clock::time_point last_ = Clock::now();
+  std::atomic<double> save_seconds_;
   std::future<std::string> writer_;  // on the root: its failure, or ""
 };
 

@@ -40,10 +40,14 @@ std::vector<double> as_numbers(const RankStatus& status, double compute_seconds,
 
 // Adds one phase's status of all ranks to the report.
 void add_status(const std::vector<std::vector<double>>& ranks, StepReport& report) {
-  for (const std::vector<double>& rank : ranks) {
+  report.ranks.resize(ranks.size());
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    const std::vector<double>& rank = ranks[i];
     report.stop |= rank[Place::stop] > 0;
     report.save |= rank[Place::save] > 0;
     report.data_wait = std::max(report.data_wait, rank[Place::data_wait]);
+    report.ranks[i].data_wait = rank[Place::data_wait];
+    report.ranks[i].compute += rank[Place::compute];  // of all phases
   }
   const auto [fastest, slowest] = std::ranges::minmax_element(
       ranks, {}, [](const std::vector<double>& rank) { return rank[Place::compute]; });

@@ -24,6 +24,7 @@
 #include "elbo/parallel/gradient_reducer.h"
 #include "elbo/parallel/workers.h"
 #include "elbo/run/checkpoint.h"
+#include "elbo/train/rank_times.h"
 
 namespace elbo {
 
@@ -71,6 +72,7 @@ struct StepReport {
   bool save = false;     // some rank asks for a checkpoint
   double data_wait = 0;  // the largest of all ranks
   StepSeconds seconds;
+  std::vector<RankSeconds> ranks;
   std::optional<DeviceMemory> memory;  // of rank 0's GPU
 };
 

@@ -5,12 +5,15 @@
 #include <utility>
 
 #include "elbo/base/error.h"
+#include "elbo/base/file.h"
 #include "elbo/base/flight_recorder.h"
 #include "elbo/base/log.h"
 #include "elbo/eval/evaluation_metrics.h"
 #include "elbo/train/bad_rows.h"
 #include "elbo/train/damage_search.h"
 #include "elbo/train/divergence.h"
+#include "elbo/train/rank_times.h"
+#include "elbo/train/symptoms.h"
 
 namespace elbo {
 namespace {
@@ -45,7 +48,9 @@ class Loop {
         checkpoints_(checkpoints),
         events_(events),
         divergence_(plan, progress),
-        search_(step) {
+        search_(step),
+        rank_times_(inputs.places),
+        symptoms_(rank_times_) {
     step_.set_lr_factor(plan_.lr_factor(progress_));
   }
 
@@ -74,6 +79,8 @@ class Loop {
     });
     ++progress_.step;
     metrics_.after_step(progress_.step, report_);
+    rank_times_.add(report_.ranks);
+    if (is_root()) symptoms_.after_step(progress_.step, report_.ranks);
     if (!report_.finite) {
       report_bad_rows(plan_, step_, progress_.step);
       events_.after_skip(progress_.step);
@@ -93,6 +100,7 @@ class Loop {
     if (evaluation) {
       best_ = evaluation->split == "validation" && decide_by(*evaluation);
       metrics_.after_evaluation(progress_.step, *evaluation, best_);
+      if (is_root()) symptoms_.after_evaluation(progress_.step, *evaluation);
       events_.after_evaluation(progress_.step, *evaluation, best_);
       if (plan_.samples_due(progress_.step))
         metrics_.after_samples(progress_.step, inputs_.samples(progress_.step));
@@ -127,10 +135,22 @@ class Loop {
           progress_.stalled, progress_.best_step);
   }
 
+  bool is_root() const { return step_.comm().rank() == 0; }
+
+  void write_rank_times() const {
+    if (rank_times_.steps() == 0) return;
+    try {
+      write_file(std::filesystem::path(plan_.directory) / "ranks.tsv", rank_times_.table());
+    } catch (const Error& error) {
+      log::warning("{}", error.what());
+    }
+  }
+
   // Nothing that is damaged is saved: then the run goes back.
   void save(bool must_succeed) {
     const Doing doing(record_.main, "saves a checkpoint");
     if (!is_sound()) return;
+    if (is_root()) write_rank_times();
     checkpoints_.save(progress_, std::exchange(best_, false), must_succeed, [&] { return collect(); });
   }
 
@@ -193,6 +213,8 @@ class Loop {
   FlightRecord& record_ = FlightRecorder::instance().record();
   Divergence divergence_;
   DamageSearch search_;
+  RankTimes rank_times_;  // since the start of the job
+  Symptoms symptoms_;
   StepReport report_;
   bool best_ = false;  // the parameters are the best so far, and not saved yet
   bool stopped_ = false;

@@ -24,6 +24,7 @@ struct TrainInputs {
   std::function<std::optional<Evaluation>()>
       evaluate;                          // the present model; none: interrupted on request. Collective
   std::function<bool()> stop_requested;  // of this rank
+  std::vector<RankPlace> places = {{}};  // of all ranks
   // Writes samples of the present model after that number of updates, on the root; the files. Collective.
   std::function<std::vector<std::filesystem::path>(int64_t step)> samples = [](int64_t) {
     return std::vector<std::filesystem::path>();

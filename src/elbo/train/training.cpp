@@ -1,5 +1,7 @@
 #include "elbo/train/training.h"
 
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <utility>
 
@@ -59,6 +61,11 @@ Training::Training(const Environment& environment, RunConfig& config)
     run_.dataset.save_description(description_path(run_.plan.directory));
     return true;
   });
+  for (const std::string& text :
+       all_gather_text(*run_.world, fmt::format("{} {}", workers_.count(), environment.host()))) {
+    const size_t space = text.find(' ');
+    places_.push_back({.host = text.substr(space + 1), .workers = std::stoi(text.substr(0, space))});
+  }
   metrics_ = std::make_unique<MetricsWriter>(run_.plan, is_root);
   events_ = std::make_unique<RunEvents>(run_.plan, is_root);
   checkpoints_ = std::make_unique<CheckpointManager>(
@@ -111,10 +118,10 @@ std::optional<Progress> Training::go_back() {
   return Progress(*newest);
 }
 
-TrainOutcome Training::run(const StopRequest& stop) {
+TrainOutcome Training::run(const StopRequest& stop, TimeLimit::Clock::time_point started) {
   Progress progress = run_.plan.start;
   try {
-    const bool stopped = train_from(progress, stop);
+    const bool stopped = train_from(progress, stop, started);
     const char* const how = stopped                              ? "stopped"
                             : progress.step < run_.plan.end_step ? "early_stopping"
                                                                  : "finished";
@@ -127,9 +134,11 @@ TrainOutcome Training::run(const StopRequest& stop) {
   }
 }
 
-bool Training::train_from(Progress& progress, const StopRequest& stop) {
+bool Training::train_from(Progress& progress, const StopRequest& stop, TimeLimit::Clock::time_point started) {
   const RunPlan& plan = run_.plan;
-  const auto stop_requested = [&] { return stop.made(); };
+  // The root knows how long a checkpoint takes, and stops all ranks.
+  TimeLimit limit(run_.world->rank() == 0 ? config_.run.time_limit : "never", started);
+  const auto stop_requested = [&] { return stop.made() || limit.reached(checkpoints_->save_seconds()); };
   const auto evaluate_model = [&]() -> std::optional<Evaluation> {
     const AveragedParameters average(*step_);
     return evaluate(*run_.world, workers_, step_->replicas(), run_.dataset.split(plan.evaluation_split),

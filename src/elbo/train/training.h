@@ -16,6 +16,7 @@
 #include "elbo/train/metrics_writer.h"
 #include "elbo/train/run_events.h"
 #include "elbo/train/stop_request.h"
+#include "elbo/train/time_limit.h"
 
 namespace elbo {
 
@@ -37,20 +38,22 @@ class Training {
   const DataParallelStep& step() const { return *step_; }
   int workers() const { return workers_.count(); }  // of this rank
 
-  TrainOutcome run(const StopRequest& stop);
+  // Stops before the end on request, or ahead of run.time_limit after `started`.
+  TrainOutcome run(const StopRequest& stop, TimeLimit::Clock::time_point started);
 
  private:
   std::vector<std::shared_ptr<Model>> make_replicas();
   DataParallelOptions step_options() const;
   LoaderOptions loader_options(int64_t first_step) const;
   std::optional<Progress> go_back();
-  bool train_from(Progress& progress, const StopRequest& stop);
+  bool train_from(Progress& progress, const StopRequest& stop, TimeLimit::Clock::time_point started);
 
   RunConfig& config_;
   OpenedRun run_;
   std::unique_ptr<Communicator> nccl_;  // none on CPUs
   HostLevels levels_;
   Workers workers_;
+  std::vector<RankPlace> places_;
   std::unique_ptr<DataParallelStep> step_;
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<RunEvents> events_;
