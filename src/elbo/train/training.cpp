@@ -155,6 +155,7 @@ bool Training::train_from(Progress& progress, const StopRequest& stop, TimeLimit
        .data_wait = [&] { return loader_->waited_seconds(); },
        .evaluate = evaluate_model,
        .stop_requested = stop_requested,
+       .places = places_,
        .samples =
            [&](int64_t step) {
              const AveragedParameters average(*step_);
