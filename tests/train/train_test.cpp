@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class TrainTest : public LoopTest {
  protected:
@@ -230,6 +231,71 @@ TEST_F(SetbackTest, AfterADivergenceItContinuesOnceWithALowerLearningRate) {
     return batch;
   };
   EXPECT_THROW(run(), Error) << "the second time";
+}
+
+class SpikeTest : public TrainTest {
+ protected:
+  void SetUp() override {
+    TrainTest::SetUp();
+    plan_.end_step = 130;
+    plan_.spike_factor = 10;
+    plan_.max_nonfinite_steps = 5;
+  }
+  // Row 1 of microbatch 1 of step 120 is a hundred times too large.
+  void make_a_spike(int64_t last = 119) {
+    inputs_.data = [last](int64_t number, int64_t microbatch) {
+      Batch batch = rows(number, microbatch);
+      if (number >= 119 && number <= last && microbatch == 1) batch.x[1] *= 100;
+      return batch;
+    };
+  }
+  std::vector<int64_t> skipped() const {
+    std::istringstream text(read_file(folder_ / "metrics.jsonl"));
+    std::vector<int64_t> steps;
+    for (std::string line; std::getline(text, line);)
+      if (const auto parsed = nlohmann::json::parse(line); parsed.contains("skipped"))
+        steps.push_back(parsed["step"]);
+    return steps;
+  }
+  std::string log_of_run() {
+    testing::internal::CaptureStderr();
+    EXPECT_FALSE(run());
+    return testing::internal::GetCapturedStderr();
+  }
+};
+
+TEST_F(SpikeTest, SkipsTheStepAndNamesItsRow) {
+  make_a_spike();
+  EXPECT_THAT(log_of_run(),
+              HasSubstr("step 120 is skipped for the size of its loss (train.spike_factor): loss of "
+                        "training row 1 is "));
+  EXPECT_THAT(skipped(), ElementsAre(120));
+}
+
+TEST_F(SpikeTest, TakesTheSameDecisionsAfterAResume) {
+  make_a_spike();
+  plan_.checkpoint.every_steps = 110;
+  log_of_run();
+  const std::string whole = step().fingerprint();
+  const Checkpoint middle = read_checkpoint(checkpoint_path(folder_, 110));
+  forget_step();
+  std::filesystem::remove_all(folder_ / "checkpoints");
+  step().restore(middle, "the test");
+  progress_ = plan_.start = middle;
+  log_of_run();
+  EXPECT_EQ(step().fingerprint(), whole);
+}
+
+TEST_F(SpikeTest, WithoutTheOptionNoStepIsSkipped) {
+  make_a_spike();
+  plan_.spike_factor = 0;
+  EXPECT_THAT(log_of_run(), Not(HasSubstr("skipped")));
+}
+
+TEST_F(SpikeTest, SpikesThatDoNotEndAreDivergence) {
+  make_a_spike(1000);
+  EXPECT_THROW(run(), Error);
+  EXPECT_EQ(progress_.step, 125);
 }
 
 TEST_F(TrainTest, ALossFarAboveTheFirstIsNeverTheBestAndEndsTheRun) {

@@ -21,6 +21,8 @@ using NamedTensor = std::pair<std::string, torch::Tensor>;
 struct Progress {
   int64_t step = 0;                  // updates that were made
   std::optional<double> first_loss;  // the first finite loss of a step in training
+  // Moving averages of the loss of finite steps, and of its distance from that (train.spike_factor).
+  std::optional<double> loss_level, loss_spread;
   // The best validation loss so far, or what evaluate.best names, as lower_is_better() has it, and its step.
   std::optional<double> best_loss;
   int64_t best_step = 0;
@@ -69,6 +71,8 @@ void for_each_field(AnyCheckpoint& checkpoint, Visit&& visit) {
   visit("cpu", checkpoint.cpu, false);
   visit("evaluation_pending", checkpoint.evaluation_pending, false);
   visit("first_loss", checkpoint.first_loss, false);
+  visit("loss_level", checkpoint.loss_level, false);
+  visit("loss_spread", checkpoint.loss_spread, false);
   visit("best_loss", checkpoint.best_loss, false);
   visit("best_step", checkpoint.best_step, false);
   visit("lr_factor", checkpoint.lr_factor, false);

@@ -205,6 +205,16 @@ void TrainOptions::bind(OptionTable& table) {
             "consecutive steps that may be skipped because the loss or a gradient is not finite; one more "
             "ends the run as diverged",
             Range::at_least(0));
+  table.add("train.spike_factor", spike_factor,
+            "skip steps, like those that are not finite, whose loss exceeds its moving average over about 50 "
+            "steps by "
+            "more than this number of times its mean distance from it; not in the first 100 steps; 0: none",
+            Range::at_least(0));
+  table.add(
+      "train.lr_after_divergence", lr_after_divergence,
+      "factor of the learning rate when a run that has diverged goes back to its last checkpoint, once; 0: "
+      "the run ends",
+      Range::between(0, 1));
 }
 
 void EvaluateOptions::bind(OptionTable& table) {

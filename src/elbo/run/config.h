@@ -31,6 +31,7 @@ struct TrainOptions {
       10;                    // consecutive steps without a finite gradient before the run counts as diverged
   std::string init_from;     // run whose parameters are the first ones
   std::string init_modules;  // prefixes of their names; "": all
+  double spike_factor = 0;
   double lr_after_divergence = 0.1;  // factor of the learning rate from the last checkpoint on; 0: end
   void bind(OptionTable& table);
 };

@@ -33,6 +33,7 @@ struct RunPlan {
   std::string changes{};            // settings that change where the run continues (run.change)
   int64_t metrics_every = 1;        // steps between lines of metrics.jsonl
   int64_t max_nonfinite_steps = 0;  // consecutive ones before the run counts as diverged
+  double spike_factor = 0;          // see Divergence::loss_limit(); 0: no step is a spike
   double lr_after_divergence = 0;   // factor of the learning rate after that; 0: the run ends
   int64_t check_every = 0;  // steps between DataParallelStep::find_damage(); 0: before checkpoints only
   bool dump_bad_rows = false;

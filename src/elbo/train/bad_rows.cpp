@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -59,6 +60,29 @@ void add_bad_terms(const LossTerms& terms, const Batch& batch, bool with_values,
     rows.erase(rows.begin() + count + 1, rows.end());
 }
 
+// The row of the largest loss among this rank's, after a spike.
+ordered_json own_worst_row(DataParallelStep& step, int64_t number, bool with_values) {
+  ordered_json found = ordered_json::array();
+  double most = -std::numeric_limits<double>::infinity();
+  for (int64_t i = 0; i < step.local_microbatches().size(); ++i) {
+    const Batch& batch = step.batches()[static_cast<size_t>(i)];
+    const torch::Tensor losses =
+        step.recompute(0, number - 1, step.local_microbatches().first + i).loss.detach().cpu();
+    if (losses.dim() == 0 || losses.max().item<double>() <= most)
+      continue;  // of coupled rows none is the worst
+    most = losses.max().item<double>();
+    ordered_json line{{"step", number},
+                      {"phase", step.phases().front().name},
+                      {"rank", step.comm().rank()},
+                      {"host", host_name()},
+                      {"term", "loss"},
+                      {"value", most}};
+    line.update(describe_row(batch, losses.argmax().item<int64_t>(), with_values));
+    found = ordered_json::array({line});
+  }
+  return found;
+}
+
 // What this rank has to say, as lines of bad_rows.jsonl.
 ordered_json own_bad_rows(DataParallelStep& step, int64_t number, bool with_values) {
   ordered_json found = ordered_json::array();
@@ -110,17 +134,24 @@ void dump(const RunPlan& plan, const ordered_json& lines) {
 
 }  // namespace
 
-void report_bad_rows(const RunPlan& plan, DataParallelStep& step, int64_t number) {
-  const std::string own = own_bad_rows(step, number, plan.dump_bad_rows).dump();
+void report_bad_rows(const RunPlan& plan, DataParallelStep& step, int64_t number, bool spike) {
+  const std::string own = (spike ? own_worst_row(step, number, plan.dump_bad_rows)
+                                 : own_bad_rows(step, number, plan.dump_bad_rows))
+                              .dump();
   ordered_json all = ordered_json::array();
   for (const std::string& rank : all_gather_text(step.comm(), own))
     for (const ordered_json& line : ordered_json::parse(rank)) all.push_back(line);
   if (step.comm().rank() != 0) return;
+  if (spike && all.size() > 1)  // one of each rank
+    all = ordered_json::array({*std::ranges::max_element(
+        all, {}, [](const ordered_json& line) { return line["value"].get<double>(); })});
   // A row says more than the gradient that it made.
   const auto row = std::ranges::find_if(all, [](const ordered_json& line) { return line.contains("row"); });
   const auto first = row != all.end() ? row : all.begin();
-  log::warning("step {} is skipped: {}{}", number,
-               first == all.end() ? "the loss or its gradient is not finite" : sentence(*first),
+  log::warning("step {} is skipped{}: {}{}", number,
+               spike ? " for the size of its loss (train.spike_factor)" : "",
+               first == all.end() ? spike ? "no row is known" : "the loss or its gradient is not finite"
+                                  : sentence(*first),
                all.size() > 1 ? fmt::format("; and {} more", all.size() - 1) : "");
   if (plan.dump_bad_rows) dump(plan, all);
 }

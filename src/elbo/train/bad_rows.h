@@ -8,8 +8,9 @@
 namespace elbo {
 
 // After step number `number` (from 1), which was not finite: computes the losses of its microbatches again,
-// logs the rows whose loss is not finite, or else the parameter whose gradient is not, and appends the rows
-// to RUN/bad_rows.jsonl if plan.dump_bad_rows. A file that cannot be written is a warning. Collective.
-void report_bad_rows(const RunPlan& plan, DataParallelStep& step, int64_t number);
+// logs the rows whose loss is not finite, or else the parameter whose gradient is not; after a spike, the row
+// of the largest loss. Appends the rows to RUN/bad_rows.jsonl if plan.dump_bad_rows. A file that cannot be
+// written is a warning. Collective.
+void report_bad_rows(const RunPlan& plan, DataParallelStep& step, int64_t number, bool spike);
 
 }  // namespace elbo

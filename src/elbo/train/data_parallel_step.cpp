@@ -212,7 +212,10 @@ void DataParallelStep::update(size_t phase, int64_t step, const StepSums& sums, 
   }
   add_status(sums.rank_status, report);
   report.lr = lr_factor_ * learning_rate(options_.optimizer, step, options_.end_step);
-  if (!std::isfinite(loss) || !std::isfinite(sums.gradient_norm)) {
+  const bool finite = std::isfinite(loss) && std::isfinite(sums.gradient_norm);
+  const bool spike = finite && phase == 0 && loss > loss_limit_;
+  report.spike |= spike;
+  if (!finite || spike) {
     report.finite = false;
     return;
   }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,7 +68,8 @@ struct StepReport {
   double gradient_norm = 0;  // before clipping
   int phases = 0;            // that took part
   double lr = 0;
-  bool finite = true;    // loss and gradient are
+  bool finite = true;    // loss and gradient are, and the parameters were updated
+  bool spike = false;    // they were not, as the loss was above set_loss_limit()
   bool stop = false;     // some rank was asked to stop
   bool save = false;     // some rank asks for a checkpoint
   double data_wait = 0;  // the largest of all ranks
@@ -107,6 +109,10 @@ class DataParallelStep {
   void restore(const Checkpoint& checkpoint, const std::string& where);
   // The learning rate of the schedule is multiplied by it.
   void set_lr_factor(double factor) { lr_factor_ = factor; }
+
+  // A step whose loss is above it changes no parameters, like one that is not finite. Of the first of all
+  // phases.
+  void set_loss_limit(double limit) { loss_limit_ = limit; }
 
   // What must not have changed in this rank's memory between two updates and has: "values of
   // encoder.0.weight", "optimizer states of …", or "". Found by the next update, on CPUs only.
@@ -157,6 +163,7 @@ class DataParallelStep {
   std::vector<Optimizer> optimizers_;  // of each phase
   std::vector<Batch> batches_;         // of this rank's microbatches; phases of a step share them
   double lr_factor_ = 1;
+  double loss_limit_ = std::numeric_limits<double>::infinity();
 };
 
 // While it exists, the parameters of all replicas are their moving average, if there is one. Made on all

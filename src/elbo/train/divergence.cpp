@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
@@ -13,6 +14,8 @@ namespace {
 
 constexpr const char* scale_data =
     "scale the data, as data.normalize=standardize does (counts: log1p, with model.likelihood=gaussian)";
+constexpr double rate_of_averages = 0.02;  // about 50 steps
+constexpr int64_t steps_before_spikes = 100;
 constexpr double far_factor = 1e3;
 constexpr int64_t far_steps = 100, far_steps_at_end = 5;
 // Nats for each value of a row that are as far: values of a million times the likelihood's scale.
@@ -38,6 +41,23 @@ void Divergence::note_first(const StepReport& report) {
         progress_.step, report.loss, report.loss / size_of_row(), scale_data);
 }
 
+void Divergence::note_level(double loss) {
+  if (!progress_.loss_level) {
+    progress_.loss_level = loss;
+    progress_.loss_spread = 0;
+    return;
+  }
+  *progress_.loss_spread +=
+      rate_of_averages * (std::fabs(loss - *progress_.loss_level) - *progress_.loss_spread);
+  *progress_.loss_level += rate_of_averages * (loss - *progress_.loss_level);
+}
+
+double Divergence::loss_limit() const {
+  if (plan_.spike_factor == 0 || progress_.step < steps_before_spikes || !progress_.loss_level)
+    return std::numeric_limits<double>::infinity();
+  return *progress_.loss_level + plan_.spike_factor * *progress_.loss_spread;
+}
+
 void Divergence::count(const StepReport& report) {
   note_first(report);
   const bool at_end = progress_.step == plan_.end_step;
@@ -47,10 +67,15 @@ void Divergence::count(const StepReport& report) {
   if (nonfinite_in_a_row_ > plan_.max_nonfinite_steps || (at_end && !any_finite_))
     fail_as_diverged(
         fmt::format(
-            "at step {} the loss or its gradient is not finite{}", progress_.step,
+            "at step {} {}{}", progress_.step,
+            report.spike
+                ? fmt::format("the loss is {:.3g}, far above {:.3g}, its usual value (train.spike_factor)",
+                              report.loss, *progress_.loss_level)
+                : "the loss or its gradient is not finite",
             nonfinite_in_a_row_ > 1 ? fmt::format(", in {} steps in a row", nonfinite_in_a_row_) : ""),
         report);
   if (!report.finite || !progress_.first_loss || report.phase != plan_.phases.front().name) return;
+  note_level(report.loss);
   const double limit = std::min(far_factor * (std::fabs(*progress_.first_loss) + size_of_row()),
                                 hopeless_nats * size_of_row());
   far_in_a_row_ = report.loss > limit ? far_in_a_row_ + 1 : 0;

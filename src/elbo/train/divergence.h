@@ -35,6 +35,10 @@ class Divergence {
   // After each step. Throws Diverged, with the advice that fits, where training has diverged. Takes the same
   // decision on every rank.
   void count(const StepReport& report);
+  // Above it the loss of the next step is a spike, and the step is skipped: the moving average of the loss,
+  // plus plan.spike_factor times that of its distance from it. Infinite in the first 100 steps, and without a
+  // factor.
+  double loss_limit() const;
   // Throws Diverged: the parameters are not finite.
   [[noreturn]] void fail_for_parameters(const StepReport& last) const;
   // The run continues from an earlier step.
@@ -46,6 +50,7 @@ class Divergence {
   double size_of_row() const { return static_cast<double>(plan_.data.features()); }
   bool starts_out_of_range() const;
   void note_first(const StepReport& report);
+  void note_level(double loss);
   [[noreturn]] void fail_as_diverged(const std::string& what, const StepReport& report) const;
 
   const RunPlan& plan_;

@@ -74,6 +74,7 @@ class Loop {
 
   void take_step() {
     record_.step = progress_.step + 1;
+    step_.set_loss_limit(divergence_.loss_limit());
     report_ = step_.take(progress_.step, inputs_.data, [&] {
       return RankStatus{inputs_.stop_requested(), checkpoints_.wants_checkpoint(), inputs_.data_wait()};
     });
@@ -82,7 +83,7 @@ class Loop {
     rank_times_.add(report_.ranks);
     if (is_root()) symptoms_.after_step(progress_.step, report_.ranks);
     if (!report_.finite) {
-      report_bad_rows(plan_, step_, progress_.step);
+      report_bad_rows(plan_, step_, progress_.step, report_.spike);
       events_.after_skip(progress_.step);
     }
     divergence_.count(report_);
