@@ -49,14 +49,41 @@ void expect_as_the_formulas(const Gates& gates, const std::vector<torch::Tensor>
 TEST(Gates, OnePassIsTheFormulasUpToRounding) {
   expect_as_the_formulas([](const auto& in) { return gru_step(in[0], in[1], in[2]); },
                          {random({4, 21}, 1), random({4, 21}, 2), random({4, 7}, 3)});
-  expect_as_the_formulas([](const auto& in) { return lstm_step(in[0], in[1]); },
-                         {random({4, 28}, 1), random({4, 7}, 2)});
+  expect_as_the_formulas([](const auto& in) { return lstm_step(in[0], in[1], in[2]); },
+                         {random({4, 28}, 1), random({4, 28}, 2), random({4, 14}, 3)});
+}
+
+// One step after another, where the sequence is not one function.
+torch::Tensor unrolled(const Gates& step, const std::vector<torch::Tensor>& in) {
+  torch::Tensor state = in[3];
+  std::vector<torch::Tensor> outputs;
+  for (const torch::Tensor& from_input : in[0].unbind(0)) {
+    const torch::Tensor from_hidden = torch::addmm(in[2], state.narrow(1, 0, 7), in[1].t());
+    state = step({from_input, from_hidden, state});
+    outputs.push_back(state.narrow(1, 0, 7));
+  }
+  return torch::stack(outputs);
+}
+
+TEST(Gates, ASequenceIsItsStepsUpToRounding) {
+  const Gates gru = [](const auto& in) { return gru_step(in[0], in[1], in[2]); };
+  const Gates lstm = [](const auto& in) { return lstm_step(in[0], in[1], in[2]); };
+  expect_as_the_formulas(
+      [&](const auto& in) {
+        return has_sequence_kernel(in[0]) ? gru_sequence(in[0], in[1], in[2], in[3]) : unrolled(gru, in);
+      },
+      {random({5, 4, 21}, 1), random({21, 7}, 2) * 0.3, random({21}, 3), random({4, 7}, 4)});
+  expect_as_the_formulas(
+      [&](const auto& in) {
+        return has_sequence_kernel(in[0]) ? lstm_sequence(in[0], in[1], in[2], in[3]) : unrolled(lstm, in);
+      },
+      {random({5, 4, 28}, 1), random({28, 7}, 2) * 0.3, random({28}, 3), random({4, 14}, 4)});
 }
 
 TEST(Gates, RefuseAGradientOfTheirGradient) {
   use_kernels(Kernels::portable);
   const torch::Tensor gates = random({4, 28}, 1).requires_grad_();
-  const torch::Tensor sum = lstm_step(gates, random({4, 7}, 2)).sum();
+  const torch::Tensor sum = lstm_step(gates, random({4, 28}, 2), random({4, 14}, 3)).sum();
   EXPECT_THROW(torch::autograd::grad({sum}, {gates}, {}, /*retain_graph=*/true, /*create_graph=*/true),
                Error);
   EXPECT_TRUE(torch::autograd::grad({sum}, {gates})[0].defined());

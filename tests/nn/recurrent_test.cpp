@@ -5,6 +5,8 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "elbo/nn/kernels.h"
+
 namespace elbo {
 namespace {
 
@@ -34,7 +36,8 @@ TEST(Lstm, IsLibTorchs) {
   EXPECT_TRUE(torch::allclose(lstm.unroll(x, state), torch::stack({h1, h2}, 1), 1e-4, 1e-6));
 }
 
-TEST(Unroll, LeavesOutPaddingWithTheSameBits) {
+void expect_the_same_bits_without_padding(Kernels kernels) {
+  use_kernels(kernels);
   RandomGenerator init(Key(1));
   for (const std::string& cell : cell_names()) {
     const auto tested = make_cell(cell, 3, 4, init);
@@ -51,6 +54,12 @@ TEST(Unroll, LeavesOutPaddingWithTheSameBits) {
     for (size_t i = 0; i < gradients[0].size(); ++i)
       EXPECT_TRUE(torch::equal(gradients[0][i], gradients[1][i])) << cell << i;
   }
+  use_kernels(Kernels::library);
+}
+
+TEST(Unroll, LeavesOutPaddingWithTheSameBits) {
+  expect_the_same_bits_without_padding(Kernels::library);
+  expect_the_same_bits_without_padding(Kernels::portable);
 }
 
 TEST(LongestRow, IsTheLastStepThatIsNotPaddingAndAtLeastOne) {

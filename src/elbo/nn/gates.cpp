@@ -3,9 +3,16 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/types.h>
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "elbo/base/error.h"
 #include "elbo/kernels/functions.h"
+#include "elbo/kernels/product.h"
+#include "elbo/kernels/sums.h"
 #include "elbo/nn/kernels.h"
+#include "elbo/nn/precision.h"
 
 namespace elbo {
 namespace {
@@ -14,6 +21,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 const float* data_of(const torch::Tensor& x) { return x.const_data_ptr<float>(); }
+float* memory_of(torch::Tensor& x) { return x.mutable_data_ptr<float>(); }
 
 // Rows of `hidden` numbers: the function of each part of a row of gates.
 void map_parts(Elementary function, float* row, int64_t first, int64_t end, int64_t hidden) {
@@ -23,114 +31,201 @@ void map_parts(Elementary function, float* row, int64_t first, int64_t end, int6
 // The derivatives below are not differentiable: their own derivative would be lost in silence.
 void require_first_derivative() {
   if (torch::GradMode::is_enabled())
-    fail("recurrent cells have no gradient of their gradient with train.kernels=portable; use library");
+    fail("recurrent cells have no gradient of their gradient with elbo's kernels; use train.kernels=library");
 }
 
-class PortableGru : public torch::autograd::Function<PortableGru> {
+// A row of a step: what it is computed from, and its results. A cell computes `gates`·hidden numbers from the
+// input and as many from the last output, keeps `kept`·hidden for its derivative, and has a state of
+// `parts`·hidden.
+struct Row {
+  const float *input, *recurrent, *before;
+  float *kept, *next;
+};
+struct RowSlopes {
+  const float *kept, *recurrent, *before;
+  const float* next;  // the gradient of the next state; below, those of what it is computed from
+  float *input, *to_recurrent, *to_before;
+};
+
+// Keeps reset, update and candidate.
+struct GruGates {
+  static constexpr int64_t gates = 3, kept = 3, parts = 1;
+
+  static void step(int64_t hidden, const Row& row) {
+    const float *const i = row.input, *const h = row.recurrent, *const s = row.before;
+    float* const g = row.kept;
+    for (int64_t j = 0; j < 2 * hidden; ++j) g[j] = i[j] + h[j];
+    map_parts(Elementary::sigmoid, g, 0, 2, hidden);
+    for (int64_t j = 0; j < hidden; ++j) g[2 * hidden + j] = i[2 * hidden + j] + g[j] * h[2 * hidden + j];
+    map_parts(Elementary::tanh, g, 2, 3, hidden);
+    for (int64_t j = 0; j < hidden; ++j)
+      row.next[j] = g[2 * hidden + j] + g[hidden + j] * (s[j] - g[2 * hidden + j]);
+  }
+
+  static void step_back(int64_t hidden, const RowSlopes& row) {
+    const float *const g = row.kept, *const h = row.recurrent, *const s = row.before, *const d = row.next;
+    for (int64_t j = 0; j < hidden; ++j) {
+      const float reset = g[j], update = g[hidden + j], candidate = g[2 * hidden + j];
+      const float d_candidate = d[j] * (1 - update) * (1 - candidate * candidate);
+      const float d_update = d[j] * (s[j] - candidate) * update * (1 - update);
+      const float d_reset = d_candidate * h[2 * hidden + j] * reset * (1 - reset);
+      row.input[j] = d_reset;
+      row.input[hidden + j] = d_update;
+      row.input[2 * hidden + j] = d_candidate;
+      row.to_recurrent[j] = d_reset;
+      row.to_recurrent[hidden + j] = d_update;
+      row.to_recurrent[2 * hidden + j] = d_candidate * reset;
+      row.to_before[j] = d[j] * update;
+    }
+  }
+};
+
+// Keeps input, forget, cell and output gates, and the tanh of the next cell state. The state is the output,
+// then the cell state.
+struct LstmGates {
+  static constexpr int64_t gates = 4, kept = 5, parts = 2;
+
+  static void step(int64_t hidden, const Row& row) {
+    const float* const c = row.before + hidden;
+    float *const g = row.kept, *const t = g + 4 * hidden, *const next = row.next;
+    for (int64_t j = 0; j < 4 * hidden; ++j) g[j] = row.input[j] + row.recurrent[j];
+    map_parts(Elementary::sigmoid, g, 0, 2, hidden);
+    map_parts(Elementary::tanh, g, 2, 3, hidden);
+    map_parts(Elementary::sigmoid, g, 3, 4, hidden);
+    for (int64_t j = 0; j < hidden; ++j) next[hidden + j] = g[hidden + j] * c[j] + g[j] * g[2 * hidden + j];
+    map(Elementary::tanh, next + hidden, hidden, t);
+    for (int64_t j = 0; j < hidden; ++j) next[j] = g[3 * hidden + j] * t[j];
+  }
+
+  static void step_back(int64_t hidden, const RowSlopes& row) {
+    const float *const g = row.kept, *const t = g + 4 * hidden, *const c = row.before + hidden;
+    const float* const d = row.next;
+    for (int64_t j = 0; j < hidden; ++j) {
+      const float in = g[j], forget = g[hidden + j], cell = g[2 * hidden + j], output = g[3 * hidden + j];
+      const float d_state = d[hidden + j] + d[j] * output * (1 - t[j] * t[j]);
+      row.input[j] = d_state * cell * in * (1 - in);
+      row.input[hidden + j] = d_state * c[j] * forget * (1 - forget);
+      row.input[2 * hidden + j] = d_state * in * (1 - cell * cell);
+      row.input[3 * hidden + j] = d[j] * t[j] * output * (1 - output);
+      row.to_before[j] = 0;
+      row.to_before[hidden + j] = d_state * forget;
+    }
+    std::copy_n(row.input, 4 * hidden, row.to_recurrent);
+  }
+};
+
+// A step of a cell on `rows` rows, from pointers to the first.
+template <typename Cell>
+void step_rows(int64_t rows, int64_t hidden, Row row) {
+  for (int64_t i = 0; i < rows; ++i) {
+    Cell::step(hidden, row);
+    row.input += Cell::gates * hidden;
+    row.recurrent += Cell::gates * hidden;
+    row.before += Cell::parts * hidden;
+    row.kept += Cell::kept * hidden;
+    row.next += Cell::parts * hidden;
+  }
+}
+template <typename Cell>
+void step_rows_back(int64_t rows, int64_t hidden, RowSlopes row) {
+  for (int64_t i = 0; i < rows; ++i) {
+    Cell::step_back(hidden, row);
+    row.kept += Cell::kept * hidden;
+    row.recurrent += Cell::gates * hidden;
+    row.before += Cell::parts * hidden;
+    row.next += Cell::parts * hidden;
+    row.input += Cell::gates * hidden;
+    row.to_recurrent += Cell::gates * hidden;
+    row.to_before += Cell::parts * hidden;
+  }
+}
+
+template <typename Cell>
+class PortableStep : public torch::autograd::Function<PortableStep<Cell>> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& from_input,
                                const torch::Tensor& from_hidden, const torch::Tensor& state) {
     const torch::Tensor input = from_input.contiguous(), recurrent = from_hidden.contiguous(),
                         before = state.contiguous();
-    const int64_t rows = before.size(0), hidden = before.size(1);
-    // Reset, update and candidate of each row.
-    torch::Tensor gates = torch::empty_like(input), next = torch::empty_like(before);
-    for (int64_t row = 0; row < rows; ++row) {
-      const float *i = data_of(input) + 3 * hidden * row, *h = data_of(recurrent) + 3 * hidden * row,
-                  *s = data_of(before) + hidden * row;
-      float *g = gates.mutable_data_ptr<float>() + 3 * hidden * row,
-            *out = next.mutable_data_ptr<float>() + hidden * row;
-      for (int64_t j = 0; j < 2 * hidden; ++j) g[j] = i[j] + h[j];
-      map_parts(Elementary::sigmoid, g, 0, 2, hidden);
-      for (int64_t j = 0; j < hidden; ++j) g[2 * hidden + j] = i[2 * hidden + j] + g[j] * h[2 * hidden + j];
-      map_parts(Elementary::tanh, g, 2, 3, hidden);
-      for (int64_t j = 0; j < hidden; ++j)
-        out[j] = g[2 * hidden + j] + g[hidden + j] * (s[j] - g[2 * hidden + j]);
-    }
-    context->save_for_backward({gates, recurrent, before});
+    const int64_t rows = before.size(0), hidden = before.size(1) / Cell::parts;
+    torch::Tensor kept = torch::empty({rows, Cell::kept * hidden}, before.options()),
+                  next = torch::empty_like(before);
+    step_rows<Cell>(rows, hidden,
+                    {data_of(input), data_of(recurrent), data_of(before), memory_of(kept), memory_of(next)});
+    context->save_for_backward({kept, recurrent, before});
     return next;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradient) {
     require_first_derivative();
     const variable_list saved = context->get_saved_variables();
-    const torch::Tensor &gates = saved[0], &recurrent = saved[1], &before = saved[2];
+    const torch::Tensor &kept = saved[0], &recurrent = saved[1], &before = saved[2];
     const torch::Tensor d_next = gradient[0].contiguous();
-    const int64_t rows = before.size(0), hidden = before.size(1);
-    torch::Tensor d_input = torch::empty_like(gates), d_hidden = torch::empty_like(gates),
+    torch::Tensor d_input = torch::empty_like(recurrent), d_hidden = torch::empty_like(recurrent),
                   d_state = torch::empty_like(before);
-    for (int64_t row = 0; row < rows; ++row) {
-      const float *g = data_of(gates) + 3 * hidden * row, *h = data_of(recurrent) + 3 * hidden * row,
-                  *s = data_of(before) + hidden * row, *d = data_of(d_next) + hidden * row;
-      float *di = d_input.mutable_data_ptr<float>() + 3 * hidden * row,
-            *dh = d_hidden.mutable_data_ptr<float>() + 3 * hidden * row,
-            *ds = d_state.mutable_data_ptr<float>() + hidden * row;
-      for (int64_t j = 0; j < hidden; ++j) {
-        const float reset = g[j], update = g[hidden + j], candidate = g[2 * hidden + j];
-        const float d_candidate = d[j] * (1 - update) * (1 - candidate * candidate);
-        const float d_update = d[j] * (s[j] - candidate) * update * (1 - update);
-        const float d_reset = d_candidate * h[2 * hidden + j] * reset * (1 - reset);
-        di[j] = d_reset;
-        di[hidden + j] = d_update;
-        di[2 * hidden + j] = d_candidate;
-        dh[j] = d_reset;
-        dh[hidden + j] = d_update;
-        dh[2 * hidden + j] = d_candidate * reset;
-        ds[j] = d[j] * update;
-      }
-    }
+    step_rows_back<Cell>(before.size(0), before.size(1) / Cell::parts,
+                         {data_of(kept), data_of(recurrent), data_of(before), data_of(d_next),
+                          memory_of(d_input), memory_of(d_hidden), memory_of(d_state)});
     return {d_input, d_hidden, d_state};
   }
 };
 
-class PortableLstm : public torch::autograd::Function<PortableLstm> {
+// A cell along a sequence. The gradients of the weight and the bias are chains over steps, then rows.
+template <typename Cell>
+class PortableSequence : public torch::autograd::Function<PortableSequence<Cell>> {
  public:
-  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& sums,
-                               const torch::Tensor& cell_state) {
-    const torch::Tensor before = cell_state.contiguous();
-    const int64_t rows = before.size(0), hidden = before.size(1);
-    // Input, forget, cell and output gates of each row; then the tanh of the next cell state.
-    torch::Tensor gates = sums.clone(torch::MemoryFormat::Contiguous), squashed = torch::empty_like(before),
-                  next = torch::empty({rows, 2 * hidden}, before.options());
-    for (int64_t row = 0; row < rows; ++row) {
-      float *g = gates.mutable_data_ptr<float>() + 4 * hidden * row,
-            *t = squashed.mutable_data_ptr<float>() + hidden * row,
-            *out = next.mutable_data_ptr<float>() + 2 * hidden * row;
-      const float* c = data_of(before) + hidden * row;
-      map_parts(Elementary::sigmoid, g, 0, 2, hidden);
-      map_parts(Elementary::tanh, g, 2, 3, hidden);
-      map_parts(Elementary::sigmoid, g, 3, 4, hidden);
-      for (int64_t j = 0; j < hidden; ++j) out[hidden + j] = g[hidden + j] * c[j] + g[j] * g[2 * hidden + j];
-      map(Elementary::tanh, out + hidden, hidden, t);
-      for (int64_t j = 0; j < hidden; ++j) out[j] = g[3 * hidden + j] * t[j];
+  // from_input (steps, b, gates·hidden), weight (gates·hidden, hidden), bias (gates·hidden), state (b,
+  // parts·hidden) → outputs (steps, b, hidden).
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& from_input,
+                               const torch::Tensor& weight, const torch::Tensor& bias,
+                               const torch::Tensor& state) {
+    const torch::Tensor input = from_input.contiguous(), w = weight.contiguous(), b = bias.contiguous();
+    const int64_t steps = input.size(0), rows = input.size(1), width = w.size(0), hidden = w.size(1);
+    torch::Tensor kept = torch::empty({steps, rows, Cell::kept * hidden}, input.options()),
+                  recurrent = torch::empty_like(input),
+                  states = torch::empty({steps + 1, rows, Cell::parts * hidden}, input.options());
+    states.select(0, 0).copy_(state);
+    for (int64_t step = 0; step < steps; ++step) {
+      const float* const before = data_of(states) + step * rows * Cell::parts * hidden;
+      product({before, rows, hidden, Cell::parts * hidden, 1}, {data_of(w), hidden, width, 1, hidden},
+              data_of(b), memory_of(recurrent) + step * rows * width);
+      step_rows<Cell>(rows, hidden,
+                      {data_of(input) + step * rows * width, data_of(recurrent) + step * rows * width, before,
+                       memory_of(kept) + step * rows * Cell::kept * hidden,
+                       memory_of(states) + (step + 1) * rows * Cell::parts * hidden});
     }
-    context->save_for_backward({gates, squashed, before});
-    return next;
+    context->save_for_backward({kept, recurrent, states, w});
+    return states.narrow(0, 1, steps).narrow(2, 0, hidden).clone(torch::MemoryFormat::Contiguous);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradient) {
     require_first_derivative();
     const variable_list saved = context->get_saved_variables();
-    const torch::Tensor &gates = saved[0], &squashed = saved[1], &before = saved[2];
-    const torch::Tensor d_next = gradient[0].contiguous();
-    const int64_t rows = before.size(0), hidden = before.size(1);
-    torch::Tensor d_sums = torch::empty_like(gates), d_cell = torch::empty_like(before);
-    for (int64_t row = 0; row < rows; ++row) {
-      const float *g = data_of(gates) + 4 * hidden * row, *t = data_of(squashed) + hidden * row,
-                  *c = data_of(before) + hidden * row, *d = data_of(d_next) + 2 * hidden * row;
-      float *ds = d_sums.mutable_data_ptr<float>() + 4 * hidden * row,
-            *dc = d_cell.mutable_data_ptr<float>() + hidden * row;
-      for (int64_t j = 0; j < hidden; ++j) {
-        const float in = g[j], forget = g[hidden + j], cell = g[2 * hidden + j], output = g[3 * hidden + j];
-        const float d_state = d[hidden + j] + d[j] * output * (1 - t[j] * t[j]);
-        ds[j] = d_state * cell * in * (1 - in);
-        ds[hidden + j] = d_state * c[j] * forget * (1 - forget);
-        ds[2 * hidden + j] = d_state * in * (1 - cell * cell);
-        ds[3 * hidden + j] = d[j] * t[j] * output * (1 - output);
-        dc[j] = d_state * forget;
-      }
+    const torch::Tensor &kept = saved[0], &recurrent = saved[1], &states = saved[2], &w = saved[3];
+    const int64_t steps = recurrent.size(0), rows = recurrent.size(1), width = w.size(0), hidden = w.size(1);
+    torch::Tensor d_input = torch::empty_like(recurrent), d_recurrent = torch::empty_like(recurrent);
+    torch::Tensor d_next = torch::zeros({rows, Cell::parts * hidden}, w.options()),
+                  d_before = torch::empty_like(d_next);
+    for (int64_t step = steps - 1; step >= 0; --step) {
+      torch::Tensor d_output = d_next.narrow(1, 0, hidden);
+      d_output.add_(gradient[0].select(0, step));
+      const int64_t at = step * rows;
+      step_rows_back<Cell>(
+          rows, hidden,
+          {data_of(kept) + at * Cell::kept * hidden, data_of(recurrent) + at * width,
+           data_of(states) + at * Cell::parts * hidden, data_of(d_next), memory_of(d_input) + at * width,
+           memory_of(d_recurrent) + at * width, memory_of(d_before)});
+      torch::Tensor through_output = d_before.narrow(1, 0, hidden).contiguous();
+      add_product({data_of(d_recurrent) + at * width, rows, width, width, 1},
+                  {data_of(w), width, hidden, hidden, 1}, memory_of(through_output));
+      if (Cell::parts > 1) d_before.narrow(1, 0, hidden).copy_(through_output);
+      std::swap(d_next, d_before);
     }
-    return {d_sums, d_cell};
+    torch::Tensor d_weight = torch::empty_like(w), d_bias = torch::empty({width}, w.options());
+    product(MatrixView{data_of(d_recurrent), steps * rows, width, width, 1}.transposed(),
+            {data_of(states), steps * rows, hidden, Cell::parts * hidden, 1}, nullptr, memory_of(d_weight));
+    column_sums(data_of(d_recurrent), steps * rows, width, memory_of(d_bias));
+    return {d_input, d_weight, d_bias, d_next};
   }
 };
 
@@ -138,7 +233,7 @@ class PortableLstm : public torch::autograd::Function<PortableLstm> {
 
 torch::Tensor gru_step(const torch::Tensor& from_input, const torch::Tensor& from_hidden,
                        const torch::Tensor& state) {
-  if (is_for_portable_kernels(state)) return PortableGru::apply(from_input, from_hidden, state);
+  if (is_for_portable_kernels(state)) return PortableStep<GruGates>::apply(from_input, from_hidden, state);
   const int64_t hidden = state.size(1);
   const torch::Tensor gates =
       torch::sigmoid(from_input.narrow(1, 0, 2 * hidden) + from_hidden.narrow(1, 0, 2 * hidden));
@@ -148,12 +243,28 @@ torch::Tensor gru_step(const torch::Tensor& from_input, const torch::Tensor& fro
   return candidate + update * (state - candidate);
 }
 
-torch::Tensor lstm_step(const torch::Tensor& gates, const torch::Tensor& cell_state) {
-  if (is_for_portable_kernels(cell_state)) return PortableLstm::apply(gates, cell_state);
-  const std::vector<torch::Tensor> parts = gates.chunk(4, 1);
-  const torch::Tensor remembered = torch::sigmoid(parts[1]) * cell_state;
+torch::Tensor lstm_step(const torch::Tensor& from_input, const torch::Tensor& from_hidden,
+                        const torch::Tensor& state) {
+  if (is_for_portable_kernels(state)) return PortableStep<LstmGates>::apply(from_input, from_hidden, state);
+  const int64_t hidden = state.size(1) / 2;
+  const std::vector<torch::Tensor> parts = (from_input + from_hidden).chunk(4, 1);
+  const torch::Tensor remembered = torch::sigmoid(parts[1]) * state.narrow(1, hidden, hidden);
   const torch::Tensor next = remembered + torch::sigmoid(parts[0]) * torch::tanh(parts[2]);
   return torch::cat({torch::sigmoid(parts[3]) * torch::tanh(next), next}, 1);
+}
+
+bool has_sequence_kernel(const torch::Tensor& x) {
+  return is_for_portable_kernels(x) && MatmulPrecision::current() == torch::kFloat32;
+}
+
+torch::Tensor gru_sequence(const torch::Tensor& from_input, const torch::Tensor& weight,
+                           const torch::Tensor& bias, const torch::Tensor& state) {
+  return PortableSequence<GruGates>::apply(from_input, weight, bias, state);
+}
+
+torch::Tensor lstm_sequence(const torch::Tensor& from_input, const torch::Tensor& weight,
+                            const torch::Tensor& bias, const torch::Tensor& state) {
+  return PortableSequence<LstmGates>::apply(from_input, weight, bias, state);
 }
 
 }  // namespace elbo

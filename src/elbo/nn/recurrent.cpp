@@ -46,7 +46,12 @@ torch::Tensor RecurrentCell::hidden_gates(const torch::Tensor& output) const {
 // sums of its gradient would be added in another order without.
 torch::Tensor RecurrentCell::unroll(const torch::Tensor& x, const torch::Tensor& state, int64_t steps) const {
   before_use();
-  const std::vector<torch::Tensor> elements = input_gates(x).unbind(1);
+  const torch::Tensor from_input = input_gates(x);
+  if (has_sequence_kernel(x)) {
+    const torch::Tensor outputs = advance_all(from_input.transpose(0, 1).narrow(0, 0, steps), state);
+    return torch::constant_pad_nd(outputs, {0, 0, 0, 0, 0, x.size(1) - steps}).transpose(0, 1).contiguous();
+  }
+  const std::vector<torch::Tensor> elements = from_input.unbind(1);
   std::vector<torch::Tensor> outputs;
   outputs.reserve(elements.size());
   torch::Tensor now = state;
@@ -62,8 +67,16 @@ torch::Tensor Gru::advance(const torch::Tensor& from_input, const torch::Tensor&
   return gru_step(from_input, hidden_gates(state), state);
 }
 
+torch::Tensor Gru::advance_all(const torch::Tensor& from_input, const torch::Tensor& state) const {
+  return gru_sequence(from_input, hidden_weight(), hidden_bias(), state);
+}
+
 torch::Tensor Lstm::advance(const torch::Tensor& from_input, const torch::Tensor& state) const {
-  return lstm_step(from_input + hidden_gates(output(state)), state.narrow(1, hidden(), hidden()));
+  return lstm_step(from_input, hidden_gates(output(state)), state);
+}
+
+torch::Tensor Lstm::advance_all(const torch::Tensor& from_input, const torch::Tensor& state) const {
+  return lstm_sequence(from_input, hidden_weight(), hidden_bias(), state);
 }
 
 std::vector<std::string> cell_names() { return {"gru", "lstm"}; }

@@ -44,11 +44,14 @@ class RecurrentCell : public HookedModule {
   // gates: vectors of size `hidden` that a step computes; parts: vectors of size `hidden` in the state.
   RecurrentCell(int64_t in, int64_t hidden, int64_t gates, int64_t parts, RandomGenerator& init);
   torch::Tensor hidden_gates(const torch::Tensor& output) const;  // (b, hidden) → (b, gates·hidden)
-  int64_t hidden() const { return hidden_; }
+  const torch::Tensor& hidden_weight() const { return weight_hh_; }
+  const torch::Tensor& hidden_bias() const { return bias_hh_; }
 
  private:
   torch::Tensor input_gates(const torch::Tensor& x) const;  // (…, in) → (…, gates·hidden)
   virtual torch::Tensor advance(const torch::Tensor& from_input, const torch::Tensor& state) const = 0;
+  // All steps by one function (nn/gates.h): (steps, b, gates·hidden) → the outputs (steps, b, hidden).
+  virtual torch::Tensor advance_all(const torch::Tensor& from_input, const torch::Tensor& state) const = 0;
 
   int64_t hidden_, state_parts_;
   torch::Tensor weight_ih_, weight_hh_, bias_ih_, bias_hh_;
@@ -61,6 +64,7 @@ class Gru : public RecurrentCell {
 
  private:
   torch::Tensor advance(const torch::Tensor& from_input, const torch::Tensor& state) const override;
+  torch::Tensor advance_all(const torch::Tensor& from_input, const torch::Tensor& state) const override;
 };
 
 // The LSTM of Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, with LibTorch's order
@@ -71,6 +75,7 @@ class Lstm : public RecurrentCell {
 
  private:
   torch::Tensor advance(const torch::Tensor& from_input, const torch::Tensor& state) const override;
+  torch::Tensor advance_all(const torch::Tensor& from_input, const torch::Tensor& state) const override;
 };
 
 std::vector<std::string> cell_names();  // gru, lstm
