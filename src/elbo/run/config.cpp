@@ -133,7 +133,7 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
         train.microbatch, config->microbatches(), train.batch, most_microbatches);
   if (train.kernels == "portable" && train.precision != "float32")
     usage_error(
-        "train.kernels=portable: computes in float32 only, not train.precision={}; use train.kernels=library",
+        "train.kernels=portable: computes in float32 only, not train.precision={}; use train.kernels=auto",
         train.precision);
   if (config->data.path.empty())
     usage_error(
@@ -179,10 +179,12 @@ void TrainOptions::bind(OptionTable& table) {
   table.add_choice("train.precision", precision, {"float32", "bfloat16"},
                    "type of the factors in matrix products and convolutions; with bfloat16, sums, densities, "
                    "parameters, gradients, the optimiser and evaluations stay float32");
-  table.add_choice(
-      "train.kernels", kernels, {"library", "portable"},
-      "what computes on CPUs; library: LibTorch, whose bits depend on the CPU; portable: elbo's own kernels, "
-      "which add in one order and have one definition of each function, with the same bits on every CPU");
+  table.add_choice("train.kernels", kernels, {"auto", "portable", "library"},
+                   "what computes on CPUs; portable: elbo's own kernels, which add in one order and have one "
+                   "definition of "
+                   "each function, with the same bits on every CPU; library: LibTorch, whose bits depend on "
+                   "the CPU; auto: "
+                   "portable in a run on CPUs in float32, otherwise library");
   table.add_choice("train.communication", communication, {"auto", "mpi", "nccl"},
                    "what transfers gradients and parameters; nccl: between GPUs; mpi: through host memory; "
                    "auto: nccl if the ranks compute on GPUs, else mpi");

@@ -11,6 +11,7 @@
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
 #include "elbo/operators/audit.h"
+#include "elbo/run/device.h"
 
 namespace elbo {
 namespace {
@@ -37,7 +38,8 @@ std::string cpu_name() { return cpu_maker() + " " + at::get_cpu_capability(); }
 
 std::string cpu_dependence(const RunConfig& config, const Dataset& dataset, Model& model,
                            const RunPlan& plan) {
-  if (config.train.kernels != "portable") return "train.kernels=" + config.train.kernels;
+  if (choose_kernels(config.train.kernels, config.train.precision, torch::kCPU) == Kernels::library)
+    return config.train.precision == "float32" ? "train.kernels=library" : "train.precision=bfloat16";
   const Batch batch = first_rows(dataset.split("train"), plan.microbatch);
   const OperatorAudit audit;
   for (const Phase& phase : plan.phases) {
@@ -53,14 +55,13 @@ std::string settle_cpu(Communicator& world, const RunPlan& plan, const std::stri
   const std::string own = cpu_name();
   const std::vector<std::string> all = world.size() == 1 ? std::vector{own} : all_gather_text(world, own);
   const std::set<std::string> different(all.begin(), all.end());
-  const bool by_choice = plan.cpu_dependence.starts_with("train.kernels");
+  const bool by_choice = plan.cpu_dependence.starts_with("train.");
   if (world.rank() == 0 && !by_choice) log::info("bits depend on the CPU: {}", plan.cpu_dependence);
   if (world.rank() == 0 && different.size() > 1)
     log::warning(
         "ranks compute on different CPUs ({}), and bits depend on the CPU ({}): they change with the rank "
-        "that "
-        "computes a microbatch; use hosts of one kind{}",
-        fmt::join(different, ", "), plan.cpu_dependence, by_choice ? ", or train.kernels=portable" : "");
+        "that computes a microbatch; use hosts of one kind{}",
+        fmt::join(different, ", "), plan.cpu_dependence, by_choice ? ", or the default of this option" : "");
   if (world.rank() == 0 && !before.empty() && before != all.front())
     log::warning(
         "{}: was computed on another CPU ({}) than this one ({}), and bits depend on the CPU ({}): the run "

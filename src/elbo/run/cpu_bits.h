@@ -12,9 +12,9 @@ namespace elbo {
 // Maker and instructions of this CPU as LibTorch's kernels see them, such as "AuthenticAMD AVX512".
 std::string cpu_name();
 
-// Why the bits of a training run on CPUs depend on the CPU: train.kernels=library, or the operators of
-// LibTorch that the portable kernels do not replace. These are found by computing the objective of each phase
-// on the first rows, with its gradients, which are then dropped. "": they do not depend on it.
+// Why the bits of a training run on CPUs depend on the CPU: a setting such as train.kernels=library, or the
+// operators of LibTorch that the portable kernels do not replace. These are found by computing the objective
+// of each phase on the first rows, with its gradients, which are then dropped. "": they do not depend on it.
 std::string cpu_dependence(const RunConfig& config, const Dataset& dataset, Model& model,
                            const RunPlan& plan);
 

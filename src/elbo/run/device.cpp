@@ -34,6 +34,14 @@ torch::Device choose_device(const std::string& wanted, const std::string& option
   return {torch::kCUDA, static_cast<c10::DeviceIndex>(environment.local_rank() % devices)};
 }
 
+Kernels choose_kernels(const std::string& kernels, const std::string& precision, torch::Device device) {
+  if (kernels == "portable" && !device.is_cpu())
+    usage_error("train.kernels=portable: computes on CPUs only; use train.device=cpu or train.kernels=auto");
+  const bool is_portable =
+      kernels == "portable" || (kernels == "auto" && device.is_cpu() && precision == "float32");
+  return is_portable ? Kernels::portable : Kernels::library;
+}
+
 std::vector<std::string> devices_of_ranks(Communicator& world, const Environment& environment,
                                           torch::Device device) {
   const std::string own = device.is_cpu() ? "cpu" : environment.host() + " " + load_cuda().pci_bus_id(device);

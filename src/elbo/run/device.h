@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "elbo/comm/environment.h"
+#include "elbo/nn/kernels.h"
 
 namespace elbo {
 
@@ -19,6 +20,10 @@ torch::Device choose_device(const std::string& wanted, const std::string& option
 // From now on the process computes on GPUs with kernels whose sums have one order, and without products in
 // less than float32. An operation that has no such kernel throws.
 void use_deterministic_kernels();
+
+// Whose kernels compute in a run with these values of train.kernels and train.precision on `device`. auto:
+// portable on CPUs in float32. Throws a usage Error for portable on another device.
+Kernels choose_kernels(const std::string& kernels, const std::string& precision, torch::Device device);
 
 // What each rank computes on, in order of rank: "cpu", or the host and the GPU's place in it. Collective.
 std::vector<std::string> devices_of_ranks(Communicator& world, const Environment& environment,

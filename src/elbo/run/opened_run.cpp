@@ -20,7 +20,6 @@ namespace elbo {
 
 std::shared_ptr<Model> build_model(const RunConfig& config, const DataShape& data, const Transform& transform,
                                    const Checkpoint* checkpoint, const std::string& where) {
-  use_kernels(config.train.kernels == "portable" ? Kernels::portable : Kernels::library);
   RandomGenerator init(Key(static_cast<uint64_t>(config.train.seed)).with("init"));
   std::shared_ptr<Model> model = config.model->build({data, config.network, config.model->name()}, init);
   model->set_transform(transform);
@@ -33,9 +32,7 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
   const bool is_root = world->rank() == 0, trains = purpose == OpenPurpose::train;
   const torch::Device device = choose_device(config.train.device, "train.device", environment);
   if (device.is_cuda() && config.train.exact) use_deterministic_kernels();
-  if (device.is_cuda() && config.train.kernels == "portable")
-    usage_error(
-        "train.kernels=portable: computes on CPUs only; use train.device=cpu or train.kernels=library");
+  use_kernels(choose_kernels(config.train.kernels, config.train.precision, device));
   // Locked before the newest checkpoint is looked for: another process may be writing the next one.
   std::unique_ptr<RunLock> lock = is_root && trains ? lock_existing(config) : nullptr;
   std::optional<Checkpoint> start = broadcast_checkpoint(

@@ -22,6 +22,9 @@ namespace fs = std::filesystem;
 namespace {
 
 std::shared_ptr<Model> build(const SavedRun& run) {
+  const TrainOptions& train = run.config->train;
+  use_kernels(run.device.is_cpu() ? choose_kernels(train.kernels, train.precision, run.device)
+                                  : Kernels::library);
   const std::shared_ptr<Model> model =
       build_model(*run.config, run.checkpoint.data, saved_transform(*run.config, run.checkpoint.data),
                   &run.checkpoint, run.directory);
