@@ -170,7 +170,7 @@ class Run:
     def milliseconds(self):
         """Of a step, where they go: medians of the second half, and the mean of the wait for data."""
         half = self.steps[len(self.steps) // 2:]
-        parts = {name: [line["step_seconds"][name] for line in half] for name in ("compute", "exchange", "update", "publish")}
+        parts = {name: [line["step_seconds"].get(name, 0) for line in half] for name in ("compute", "exchange", "update", "publish")}
         spent = {name: round(1e3 * statistics.median(values), 3) for name, values in parts.items()}
         waited = half[-1]["data_wait_seconds"] - half[0]["data_wait_seconds"]  # since the start, summed over workers
         return {**spent, "data": round(1e3 * waited / max(1, half[-1]["step"] - half[0]["step"]), 3)}

@@ -91,13 +91,14 @@ Measured read_measured(const fs::path& directory, int64_t skipped) {
     const double took = now - std::exchange(before, now);
     if (record.at("step").get<int64_t>() <= skipped) continue;
     const auto& seconds = record.at("step_seconds");
-    const double slowest = seconds.at("compute"), mine = seconds.at("rank_0"), updated = seconds.at("update");
-    const double travelled = seconds.at("exchange").get<double>() + seconds.at("publish").get<double>();
+    const double slowest = seconds.at("compute"), updated = seconds.at("update");
+    const double mine = seconds.value("rank_0", slowest);  // one rank has no other times
+    const double travelled = seconds.at("exchange").get<double>() + seconds.value("publish", 0.0);
     step.push_back(took);
     compute.push_back(slowest);
-    fastest.push_back(seconds.at("fastest"));
+    fastest.push_back(seconds.value("fastest", slowest));
     forward.push_back(seconds.at("forward"));
-    overlapped.push_back(seconds.at("overlapped"));
+    overlapped.push_back(seconds.value("overlapped", 0.0));
     exchange.push_back(travelled - (slowest - mine));  // without waiting for the slowest
     update.push_back(updated);
     other.push_back(took - mine - travelled - updated);

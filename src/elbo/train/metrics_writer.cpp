@@ -52,18 +52,24 @@ ordered_json number(double value) {
   return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
 }
 
-// Times to a tenth of a microsecond and rates to a tenth: more digits of a clock are noise, and a third of a
-// line.
+// Times to a microsecond and rates to a tenth: more digits of a clock are noise, and a third of a line.
 double rounded(double value, double parts) { return std::round(value * parts) / parts; }
-double rounded_seconds(double seconds) { return rounded(seconds, 1e7); }
+double rounded_seconds(double seconds) { return rounded(seconds, 1e6); }
 
-ordered_json step_seconds(const StepSeconds& seconds) {
-  return {
-      {"compute", rounded_seconds(seconds.compute)},   {"rank_0", rounded_seconds(seconds.rank_0)},
-      {"slowest_rank", seconds.slowest_rank},          {"fastest", rounded_seconds(seconds.fastest)},
-      {"forward", rounded_seconds(seconds.forward)},   {"overlapped", rounded_seconds(seconds.overlapped)},
-      {"exchange", rounded_seconds(seconds.exchange)}, {"update", rounded_seconds(seconds.update)},
-      {"publish", rounded_seconds(seconds.publish)}};
+// What tells ranks apart is left out where there is one.
+ordered_json step_seconds(const StepReport& report) {
+  const StepSeconds& seconds = report.seconds;
+  ordered_json json{{"compute", rounded_seconds(seconds.compute)},
+                    {"forward", rounded_seconds(seconds.forward)},
+                    {"exchange", rounded_seconds(seconds.exchange)},
+                    {"update", rounded_seconds(seconds.update)}};
+  if (report.ranks.size() == 1) return json;
+  json.update({{"rank_0", rounded_seconds(seconds.rank_0)},
+               {"slowest_rank", seconds.slowest_rank},
+               {"fastest", rounded_seconds(seconds.fastest)},
+               {"overlapped", rounded_seconds(seconds.overlapped)},
+               {"publish", rounded_seconds(seconds.publish)}});
+  return json;
 }
 
 }  // namespace
@@ -74,7 +80,8 @@ MetricsWriter::MetricsWriter(const RunPlan& plan, bool is_root)
   const fs::path path = fs::path(plan.directory) / "metrics.jsonl";
   cut_back(path, plan.start);
   file_.emplace(path);
-  if (plan.tensorboard && !plan.is_over(plan.start)) tensorboard_.emplace(plan.directory, plan.start);
+  if (plan.tensorboard && !plan.is_over(plan.start))
+    tensorboard_.emplace(plan.directory, plan.start, plan.end_step);
 }
 
 void MetricsWriter::go_back(const Progress& start) {
@@ -119,7 +126,7 @@ void MetricsWriter::after_step(int64_t step, const StepReport& report) {
                       {"samples_per_s", number(rounded(samples / since, 10))},
                       {"seconds", rounded_seconds(seconds())},
                       {"data_wait_seconds", rounded_seconds(report.data_wait)},
-                      {"step_seconds", step_seconds(report.seconds)}};
+                      {"step_seconds", step_seconds(report)}};
     if (report.memory)
       line["device_memory"] = {{"allocated", report.memory->allocated},
                                {"peak", report.memory->peak},

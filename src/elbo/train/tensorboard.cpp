@@ -19,6 +19,7 @@ namespace elbo {
 namespace {
 
 constexpr std::string_view events_prefix = "events.out.tfevents.", events_suffix = ".elbo";
+constexpr int64_t most_steps = 5000;
 constexpr std::string_view train_prefix = "train/";
 
 double now() {
@@ -84,8 +85,10 @@ void add_sample(const std::string& content, const std::filesystem::path& file, E
 
 }  // namespace
 
-TensorBoard::TensorBoard(std::filesystem::path run_directory, const Progress& start)
-    : directory_(std::move(run_directory)) {
+TensorBoard::TensorBoard(std::filesystem::path run_directory, const Progress& start, int64_t end_step)
+    : directory_(std::move(run_directory)),
+      end_step_(end_step),
+      every_(std::max<int64_t>(1, (end_step + most_steps - 1) / most_steps)) {
   open(start);
 }
 
@@ -122,6 +125,7 @@ void TensorBoard::finish() {
 }
 
 void TensorBoard::after_step(int64_t step, const StepReport& report, double samples_per_s) {
+  if (step % every_ != 0 && step != end_step_) return;
   EventSummary summary;
   summary.scalar("train/loss", report.loss);
   for (const auto& [name, value] : report.terms) summary.scalar(fmt::format("train/{}", name), value);

@@ -18,7 +18,8 @@ class TensorBoard {
  public:
   // Removes the events of steps that a run from `start` takes again, and begins another file, as a program
   // that reads the folder at the same time expects.
-  TensorBoard(std::filesystem::path run_directory, const Progress& start);
+  // Of the steps up to `end_step`, at most 5,000 are written.
+  TensorBoard(std::filesystem::path run_directory, const Progress& start, int64_t end_step);
 
   // step: updates that were made.
   void after_step(int64_t step, const StepReport& report, double samples_per_s);
@@ -34,6 +35,7 @@ class TensorBoard {
   void report(const std::string& why);
 
   std::filesystem::path directory_;
+  int64_t end_step_, every_;          // steps between those that are written
   std::unique_ptr<AppendFile> file_;  // null where it cannot be opened
   bool complete_ = true;              // no event waits
 };
