@@ -5,6 +5,7 @@
 
 #include "elbo/base/file.h"
 #include "elbo/base/print.h"
+#include "elbo/commands/evaluate_measures.h"
 #include "elbo/commands/saved_run_command.h"
 #include "elbo/eval/output.h"
 #include "elbo/run/device.h"
@@ -16,6 +17,7 @@ using nlohmann::ordered_json;
 
 struct EvaluateRunOptions : SavedRunOptions {
   int64_t importance_samples = 0;
+  MeasureOptions measures;
   std::string out;
   OptionTable table() {
     OptionTable table;
@@ -26,6 +28,7 @@ struct EvaluateRunOptions : SavedRunOptions {
               "importance samples K of the estimate of log p(x), in addition to the ELBO; papers use 5000; "
               "0: not computed",
               Range::between(0, 1e8));
+    measures.bind(table);
     table.add_path("data", data, "another data set with rows of the same shape; empty: that of the run");
     bind_threads(table);
     table.add_path("out", out, "JSON file for the results; empty: evaluation.json in the folder of the run");
@@ -47,6 +50,8 @@ ordered_json to_json(const SavedRun& run, const Evaluation& evaluation) {
   json["nll"] = value_or_null(evaluation.nll);
   json["importance_samples"] = evaluation.importance_samples;
   json["bits_per_dim"] = value_or_null(evaluation.bits_per_dim);
+  if (evaluation.nats_per_step) json["nats_per_step"] = *evaluation.nats_per_step;
+  if (evaluation.perplexity_per_token) json["perplexity_per_token"] = *evaluation.perplexity_per_token;
   json["mse"] = value_or_null(evaluation.mse);
   json["psnr"] = value_or_null(evaluation.psnr);
   if (evaluation.ndcg_100) {
@@ -59,12 +64,16 @@ ordered_json to_json(const SavedRun& run, const Evaluation& evaluation) {
   return json;
 }
 
-void print_table(const ordered_json& json) {
+// Objects inside objects have their names before those of their values.
+void print_table(const ordered_json& json, const std::string& before = "") {
   for (const auto& [name, value] : json.items())
-    if (value.is_number_float())
-      print_escaped("{:<19}{:.4f}\n", name, value.get<double>());
+    if (value.is_object())
+      print_table(value, before + name + ".");
+    else if (value.is_number_float())
+      print_escaped("{:<18} {:.4f}\n", before + name, value.get<double>());
     else if (!value.is_null() && !value.is_array())
-      print_escaped("{:<19}{}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
+      print_escaped("{:<18} {}\n", before + name,
+                    value.is_string() ? value.get<std::string>() : value.dump());
 }
 
 void evaluate_run(const EvaluateRunOptions& options, const RunInUse& used) {
@@ -77,12 +86,16 @@ void evaluate_run(const EvaluateRunOptions& options, const RunInUse& used) {
   require_density(used, options.importance_samples);
 
   Workers workers(worker_count(options.threads, used.environment, run.device, rows.rows()));
-  const std::optional<Evaluation> result =
-      evaluate(*used.world, workers, run.replicas(workers.count()), rows,
-               run.config->evaluation(run.checkpoint.data, used.split, options.importance_samples));
+  const std::vector<std::shared_ptr<Model>> models = run.replicas(workers.count());
+  const EvaluationOptions how =
+      run.config->evaluation(run.checkpoint.data, used.split, options.importance_samples);
+  const std::optional<Evaluation> result = evaluate(*used.world, workers, models, rows, how);
   if (!result) fail("{}: the evaluation was broken off", run.directory);
+  const ordered_json measured =
+      measure(options.measures, {.used = used, .workers = workers, .models = models, .how = how});
   if (!used.is_root()) return;
-  const ordered_json json = to_json(run, *result);
+  ordered_json json = to_json(run, *result);
+  json.update(measured);
   write_file(options.out.empty() ? own : options.out, json.dump(2) + "\n");
   print_table(json);
 }

@@ -149,6 +149,7 @@ void write_rows(const OutputOptions& options, const RunInUse& used, const std::s
         ResultRows results{.values = outputs};
         add_what_is_known(rows, first, before, results);
         writer->append(results);
+        if (rows.seen) rows.seen(results);
       });
   if (writer) writer->finish();
 }

@@ -11,6 +11,7 @@
 #include "elbo/commands/saved_run_command.h"
 #include "elbo/data/row_source.h"
 #include "elbo/eval/output.h"
+#include "elbo/eval/result_writer.h"
 #include "elbo/models/model.h"
 
 namespace elbo {
@@ -28,7 +29,8 @@ struct RowsOut {
   torch::Tensor label{};                  // (rows, …): in place of the labels of `source`
   bool from_their_beginning = true;       // results begin where the rows of the source do
   bool whole_rows = false;                // results have no padding, whatever the length of the source's rows
-  std::vector<std::string> already_in_units{};  // outputs that need no inverse of the model's transform
+  std::vector<std::string> already_in_units{};    // outputs that need no inverse of the model's transform
+  std::function<void(const ResultRows&)> seen{};  // called on rank 0 with the rows that are written, in order
 };
 
 // The outputs (b, …shape) of rows first … end-1, which are one microbatch, as the model gives them:

@@ -9,6 +9,7 @@
 #include <exception>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <utility>
@@ -177,14 +178,19 @@ double Loader::waited_seconds() const {
 }
 
 Batch read_rows(const RowSource& source, int64_t first, int64_t end, const std::string& binarize, Key key) {
-  std::vector<int64_t> ids;
-  for (int64_t row = first; row < end; ++row) ids.push_back(row);
+  std::vector<int64_t> ids(static_cast<size_t>(end - first));
+  std::iota(ids.begin(), ids.end(), first);
+  return read_rows(source, ids, binarize, key);
+}
+
+Batch read_rows(const RowSource& source, const std::vector<int64_t>& ids, const std::string& binarize,
+                Key key) {
   Batch batch = source.read(ids);
   if (binarize == "none") return batch;
   const int64_t elements = batch.x.numel() / batch.size();
   for (int64_t i = 0; i < batch.size(); ++i)
     binarize_row(batch.x.mutable_data_ptr<float>() + i * elements, elements,
-                 key.with(static_cast<uint64_t>(first + i)));
+                 key.with(static_cast<uint64_t>(ids[static_cast<size_t>(i)])));
   return batch;
 }
 

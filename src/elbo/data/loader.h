@@ -47,5 +47,8 @@ class Loader {
 // statically, keyed by the row number, as the loader does with binarize_key(seed, split) (Larochelle & Murray
 // 2011).
 Batch read_rows(const RowSource& source, int64_t first, int64_t end, const std::string& binarize, Key key);
+// The same for the rows `ids`.
+Batch read_rows(const RowSource& source, const std::vector<int64_t>& ids, const std::string& binarize,
+                Key key);
 
 }  // namespace elbo

@@ -34,13 +34,14 @@ struct Layout {
   bool kl_per_dim = false;         // encode() gives the KL of each dimension
   int64_t latent = 0;
 
-  // rows; elements that count; rows that have some; loss; -ELBO; nll; squared error; PSNR; rows with values
-  // outside [0, 1]; rows with values between the likelihood's levels; ranked rows and sums over them; then
-  // the terms; then four blocks of `latent`.
+  // rows; elements that count; rows that have some; steps that count; loss; -ELBO; nll; squared error; PSNR;
+  // rows with values outside [0, 1]; rows with values between the likelihood's levels; ranked rows and sums
+  // over them; then the terms; then four blocks of `latent`.
   enum Offset : int64_t {
     rows,
     elements,
     rows_with_elements,
+    steps,
     loss,
     negative_elbo,
     nll,
@@ -61,38 +62,27 @@ struct Layout {
   int64_t size() const { return latent_at(4); }
 };
 
+double sum_of(const torch::Tensor& values) { return values.sum(torch::kFloat64).item<double>(); }
+
+// (b, …row): 1, and 0 for padding.
+torch::Tensor padding_mask(const Model& model, const Batch& batch) {
+  if (!batch.length.defined() || !model.uses_length()) return torch::ones_like(batch.x);
+  std::vector<int64_t> sizes(static_cast<size_t>(batch.x.dim()), 1);
+  sizes[0] = batch.size();
+  sizes[1] = batch.x.size(1);
+  return step_mask(batch.length, sizes[0], sizes[1], batch.x.device()).view(sizes).expand_as(batch.x);
+}
+
+// Of sequences, without padding that the model leaves out.
+double counted_steps(const Model& model, const Batch& batch) {
+  return sum_of(padding_mask(model, batch).flatten(2).select(2, 0));
+}
+
 torch::Device device_of(Model& model) { return model.parameters().front().device(); }
 
 Key key_of(const EvaluationOptions& options) {
   return Key(options.seed).with("evaluate").with(options.split);
 }
-
-// Random numbers for the loss of a microbatch.
-RandomGenerator noise_of(const EvaluationOptions& options, int64_t microbatch, Model& model) {
-  return RandomGenerator(key_of(options).with(static_cast<uint64_t>(microbatch)), device_of(model));
-}
-
-// Of each row of a microbatch, (b) float64.
-struct ImportanceEstimates {
-  torch::Tensor nll;            // -log p(x)
-  torch::Tensor negative_elbo;  // the mean over the samples
-};
-
-ImportanceEstimates importance_estimates(Model& model, const Batch& batch, int64_t microbatch,
-                                         const EvaluationOptions& options) {
-  RandomGenerator noise(key_of(options).with("importance").with(static_cast<uint64_t>(microbatch)),
-                        device_of(model));
-  const int64_t at_once = std::max<int64_t>(1, decoded_rows / batch.size());
-  std::vector<torch::Tensor> log_weights;
-  for (int64_t done = 0; done < options.importance_samples; done += at_once)
-    if (const auto drawn =
-            model.log_weights(batch, std::min(at_once, options.importance_samples - done), noise))
-      log_weights.push_back(*drawn);
-  const torch::Tensor all = torch::cat(log_weights);
-  return {-importance_weighted_bound(all), -all.mean(0, false, torch::kFloat64)};
-}
-
-double sum_of(const torch::Tensor& values) { return values.sum(torch::kFloat64).item<double>(); }
 
 class Evaluator {
  public:
@@ -130,7 +120,8 @@ class Evaluator {
     const torch::Tensor mask = counted_elements(model, batch);
     at[Layout::elements] = sum_of(mask);
     at[Layout::rows_with_elements] = sum_of(mask.flatten(1).any(1));
-    RandomGenerator noise = noise_of(options_, microbatch, model);
+    if (options_.steps) at[Layout::steps] = counted_steps(model, batch);
+    RandomGenerator noise = noise_of_loss(options_, microbatch, model);
     const LossTerms terms = model.evaluate(batch, noise);
     at[Layout::loss] = sum_of(terms.loss);
     for (size_t i = 0; i < terms.parts.size(); ++i)
@@ -154,21 +145,6 @@ class Evaluator {
  private:
   Batch read(int64_t first, int64_t end) const {
     return read_rows(rows_, first, end, options_.binarize, binarize_key_);
-  }
-
-  // (b, …row): 1, and 0 for padding and missing elements.
-  static torch::Tensor counted_elements(const Model& model, const Batch& batch) {
-    const torch::Tensor mask = padding_mask(model, batch);
-    return batch.observed.defined() ? mask * batch.observed : mask;
-  }
-
-  // (b, …row): 1, and 0 for padding.
-  static torch::Tensor padding_mask(const Model& model, const Batch& batch) {
-    if (!batch.length.defined() || !model.uses_length()) return torch::ones_like(batch.x);
-    std::vector<int64_t> sizes(static_cast<size_t>(batch.x.dim()), 1);
-    sizes[0] = batch.size();
-    sizes[1] = batch.x.size(1);
-    return step_mask(batch.length, sizes[0], sizes[1], batch.x.device()).view(sizes).expand_as(batch.x);
   }
 
   static void add_reconstruction(const torch::Tensor& x, const torch::Tensor& reconstruction,
@@ -250,6 +226,16 @@ std::optional<std::vector<PartialSum>> sum_own_microbatches(Communicator& comm, 
   return subtree_sums(own, microbatches, parts);
 }
 
+// Nats of each step of sequences, and the perplexity of tokens.
+void add_per_element(const Layout& layout, const double* at, Evaluation& result) {
+  const double nats = result.nll.value_or(-result.elbo.value_or(0)) * at[Layout::rows];
+  if (at[Layout::steps] > 0) result.nats_per_step = nats / at[Layout::steps];
+  const auto tokens = std::ranges::find(layout.terms, "tokens");
+  if (tokens == layout.terms.end()) return;
+  const double predicted = at[Layout::first_term + (tokens - layout.terms.begin())];
+  if (predicted > 0) result.perplexity_per_token = std::exp(nats / predicted);
+}
+
 double bits_per_dim(const Likelihood& likelihood, double nats, double features) {
   const double bits = nats / (features * std::numbers::ln2);
   return likelihood.discrete() ? bits : bits + std::log2(255.0);
@@ -293,6 +279,7 @@ Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const Evalu
         at[Layout::between_levels] == 0)
       result.bits_per_dim =
           bits_per_dim(*likelihood, result.nll.value_or(result.loss), mean(Layout::elements));
+    add_per_element(layout, at, result);
   }
   if (const double ranked = at[Layout::ranked_rows]; ranked > 0) {
     result.ndcg_100 = at[Layout::ndcg_100] / ranked;
@@ -320,10 +307,33 @@ std::optional<Evaluation> evaluate(Communicator& comm, Workers& workers,
   return conclude(evaluator.layout(), sums, options, models.front()->likelihood().get());
 }
 
+torch::Tensor counted_elements(const Model& model, const Batch& batch) {
+  const torch::Tensor mask = padding_mask(model, batch);
+  return batch.observed.defined() ? mask * batch.observed : mask;
+}
+
+RandomGenerator noise_of_loss(const EvaluationOptions& options, int64_t microbatch, Model& model) {
+  return RandomGenerator(key_of(options).with(static_cast<uint64_t>(microbatch)), device_of(model));
+}
+
+ImportanceEstimates importance_estimates(Model& model, const Batch& batch, int64_t microbatch,
+                                         const EvaluationOptions& options) {
+  RandomGenerator noise(key_of(options).with("importance").with(static_cast<uint64_t>(microbatch)),
+                        device_of(model));
+  const int64_t at_once = std::max<int64_t>(1, decoded_rows / batch.size());
+  std::vector<torch::Tensor> log_weights;
+  for (int64_t done = 0; done < options.importance_samples; done += at_once)
+    if (const auto drawn =
+            model.log_weights(batch, std::min(at_once, options.importance_samples - done), noise))
+      log_weights.push_back(*drawn);
+  const torch::Tensor all = torch::cat(log_weights);
+  return {-importance_weighted_bound(all), -all.mean(0, false, torch::kFloat64)};
+}
+
 torch::Tensor score_rows(Model& model, const Batch& batch, int64_t microbatch,
                          const EvaluationOptions& options) {
   if (options.importance_samples > 0) return importance_estimates(model, batch, microbatch, options).nll;
-  RandomGenerator noise = noise_of(options, microbatch, model);
+  RandomGenerator noise = noise_of_loss(options, microbatch, model);
   return model.evaluate(batch, noise).loss;
 }
 

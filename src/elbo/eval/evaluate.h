@@ -26,6 +26,7 @@ struct EvaluationOptions {
   bool pixels =
       false;  // rows are images or videos in [0, 1]: their PSNR and the bits of a density mean something
   bool ranking = false;  // rows are interactions: how well held-out items are ranked is measured
+  bool steps = false;    // rows are sequences (time, features): nats of each step mean something
 };
 
 // Means over the rows of the split, in nats per row unless noted.
@@ -41,6 +42,11 @@ struct Evaluation {
   // Of rows whose values are all on the likelihood's levels (nn/likelihood.h). A density is converted to
   // bytes by + log2(255), for pixels only.
   std::optional<double> bits_per_dim;
+  // nll, or else -ELBO, divided by the number of steps of all rows, without padding if the model leaves it
+  // out.
+  std::optional<double> nats_per_step;
+  // exp of the same for the number of predicted tokens.
+  std::optional<double> perplexity_per_token;
   // Of reconstructions; missing elements, and rows without elements, do not count.
   std::optional<double> mse;   // per element; none if likelihood() is null
   std::optional<double> psnr;  // dB, mean over rows, peak 1; pixels only
@@ -64,5 +70,18 @@ std::optional<Evaluation> evaluate(
 // with importance samples their -log p(x), for which the model must have a bound.
 torch::Tensor score_rows(Model& model, const Batch& batch, int64_t microbatch,
                          const EvaluationOptions& options);
+
+// (b, …row): 1, and 0 for padding that the model leaves out and for missing elements.
+torch::Tensor counted_elements(const Model& model, const Batch& batch);
+
+// -log p(x) and -ELBO, (b) each float64: estimates from options.importance_samples ≥ 1 samples of a model
+// that has a bound; -ELBO is their mean.
+struct ImportanceEstimates {
+  torch::Tensor nll, negative_elbo;
+};
+ImportanceEstimates importance_estimates(Model& model, const Batch& batch, int64_t microbatch,
+                                         const EvaluationOptions& options);
+// The random numbers of the loss of a microbatch.
+RandomGenerator noise_of_loss(const EvaluationOptions& options, int64_t microbatch, Model& model);
 
 }  // namespace elbo

@@ -19,6 +19,8 @@ std::vector<std::pair<std::string, double>> metrics_of(const Evaluation& evaluat
   add("elbo", evaluation.elbo);
   add("nll", evaluation.nll);
   add("bits_per_dim", evaluation.bits_per_dim);
+  add("nats_per_step", evaluation.nats_per_step);
+  add("perplexity_per_token", evaluation.perplexity_per_token);
   add("mse", evaluation.mse);
   add("psnr", evaluation.psnr);
   add("ndcg_100", evaluation.ndcg_100);

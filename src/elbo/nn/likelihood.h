@@ -82,6 +82,12 @@ class Likelihood : public torch::nn::Module {
   }
   torch::Tensor choose(const torch::Tensor& decoded, const ElementChoice& choice) const;  // one of the three
 
+  // 2 (log p(x) at its highest - log p(x)) of each element for a distribution with the mean (b, …row), (b,
+  // …row), nats (McCullagh & Nelder 1989, section 2.3); undefined where it depends on more than the mean.
+  virtual torch::Tensor deviance(const torch::Tensor& /*mean*/, const torch::Tensor& /*x*/) const {
+    return {};
+  }
+
   // x as an encoder should see it, (b, …row): values that may be large are compressed.
   virtual torch::Tensor encoder_input(const torch::Tensor& x) const { return x; }
 

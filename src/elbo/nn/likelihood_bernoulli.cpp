@@ -20,6 +20,11 @@ class Bernoulli : public Likelihood {
                        double temperature) const override {
     return noise.bernoulli(mean(decoded / temperature));
   }
+  torch::Tensor deviance(const torch::Tensor& mean, const torch::Tensor& x) const override {
+    constexpr double least = 1e-12;  // of a probability, in float64
+    const torch::Tensor p = mean.to(torch::kFloat64).clamp(least, 1 - least), y = x.to(torch::kFloat64);
+    return 2 * (torch::xlogy(y, y / p) + torch::xlogy(1 - y, (1 - y) / (1 - p)));
+  }
   bool discrete() const override { return true; }
   int64_t levels() const override { return 2; }
 

@@ -10,6 +10,11 @@ namespace {
 class Poisson : public Counts {
  public:
   using Counts::Counts;
+  torch::Tensor deviance(const torch::Tensor& mean, const torch::Tensor& x) const override {
+    constexpr double least = 1e-12;  // of a mean, in float64
+    const torch::Tensor mu = mean.to(torch::kFloat64).clamp_min(least), y = x.to(torch::kFloat64);
+    return 2 * (torch::xlogy(y, y / mu) - (y - mu));
+  }
 
  private:
   torch::Tensor log_prob_of_counts(const torch::Tensor& x, const torch::Tensor& log_mean,

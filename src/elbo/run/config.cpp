@@ -146,6 +146,7 @@ std::unique_ptr<RunConfig> resolve(const std::vector<Setting>& from_file, const 
   config->run.directory = std::filesystem::absolute(config->directory()).lexically_normal();
   static_cast<void>(config->table().ini());  // what cannot be written down is reported now
   config->data.values = rule_of_likelihood(table);
+  static_cast<void>(named_measures("evaluate.metrics", config->evaluate.metrics));
   settle_input(*config, table);
   return config;
 }
@@ -246,6 +247,9 @@ void EvaluateOptions::bind(OptionTable& table) {
   table.add("evaluate.microbatch", microbatch,
             "rows evaluated at once; the last digits of results depend on it, but not on the number of ranks",
             Range::between(1, 1 << 20));
+  table.add("evaluate.metrics", metrics,
+            "what elbo evaluate measures besides losses, once training has ended: auto, none, or some of "
+            "anomalies, classes, factors and samples with commas between; auto: what the data allow");
 }
 
 void CheckpointOptions::bind(OptionTable& table) {
@@ -319,7 +323,8 @@ EvaluationOptions RunConfig::evaluation(const DataShape& shape, const std::strin
           .binarize = data.binarize,
           .seed = static_cast<uint64_t>(train.seed),
           .pixels = shape.has_pixels(),
-          .ranking = shape.kind == "interactions"};
+          .ranking = shape.kind == "interactions",
+          .steps = shape.x.size() == 2 && (shape.kind == "sequence" || shape.kind == "audio")};
 }
 
 std::string RunConfig::directory() const {
@@ -346,6 +351,17 @@ OptionTable RunConfig::table() {
 }
 
 std::string RunConfig::saved_ini() { return table().ini({{"run.resume", "never"}, {"run.change", ""}}); }
+
+std::vector<std::string> named_measures(const std::string& option, const std::string& text) {
+  static const std::vector<std::string> known{"anomalies", "classes", "factors", "samples"};
+  if (text == "auto" || text == "none") return {};
+  std::vector<std::string> names = split(text, ',');
+  for (const std::string& name : names)
+    if (std::ranges::find(known, name) == known.end())
+      usage_error("{}={}: '{}' is not a measure; expected auto, none, or some of {} with commas between",
+                  option, text, name, join(known, ", "));
+  return names;
+}
 
 OptionKind run_option_kind(const std::string& key) {
   for (std::unique_ptr<ModelSpec>& model : all_models()) {

@@ -43,6 +43,7 @@ struct EvaluateOptions {
   double min_delta = 0;         // what counts as a gain
   int64_t importance_samples = 0;
   int64_t microbatch = 128;
+  std::string metrics = "auto";  // that `elbo evaluate` adds: auto | none | a list
   void bind(OptionTable& table);
 };
 
@@ -101,6 +102,10 @@ class RunConfig {
  private:
   std::string model_name_;  // the table's copy of model->name()
 };
+
+// The measures that `text`, the value of evaluate.metrics or --metrics, asks for by name; none for auto and
+// none. Throws a usage Error for an unknown name.
+std::vector<std::string> named_measures(const std::string& option, const std::string& text);
 
 // Whether an option of a run is a flag; model.* may be an option of any variant.
 OptionKind run_option_kind(const std::string& key);

@@ -150,6 +150,12 @@ Batch SavedRun::rows(const std::string& split, int64_t first, int64_t end) const
       .to(device);
 }
 
+Batch SavedRun::rows(const std::string& split, const std::vector<int64_t>& ids) const {
+  return read_rows(dataset->split(split), ids, config->data.binarize,
+                   binarize_key(static_cast<uint64_t>(config->train.seed), split))
+      .to(device);
+}
+
 std::string SavedRun::description_file() const {
   const fs::path own = description_path(directory);
   std::error_code ignored;

@@ -28,6 +28,7 @@ struct SavedRun {
 
   // Rows [first, end) of a split of its data set, binarized as the run says, on the device.
   Batch rows(const std::string& split, int64_t first, int64_t end) const;
+  Batch rows(const std::string& split, const std::vector<int64_t>& ids) const;
 
   // A file that describes the rows of training: the one that training left in the run's folder, or else the
   // first one of the data set; "" where none is there.

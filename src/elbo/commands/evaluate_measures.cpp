@@ -1,0 +1,118 @@
+#include "elbo/commands/evaluate_measures.h"
+
+#include <fmt/format.h>
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <string_view>
+
+#include "elbo/base/error.h"
+#include "elbo/eval/map_rows.h"
+
+namespace elbo {
+namespace {
+
+struct NamedMeasure {
+  std::string_view name;
+  std::unique_ptr<Measure> (*make)(const MeasureOptions&, const MeasuredRun&);
+};
+
+constexpr std::array<NamedMeasure, 4> all_measures{{{"anomalies", measure_of_anomalies},
+                                                    {"classes", measure_of_classes},
+                                                    {"factors", measure_of_factors},
+                                                    {"samples", measure_of_samples}}};
+
+}  // namespace
+
+void MeasureOptions::bind(OptionTable& table) {
+  table.add(
+      "metrics", metrics,
+      "what is measured besides losses: auto, none, or some of anomalies, classes, factors and samples with "
+      "commas between; auto: what the data allow; empty: evaluate.metrics of the run");
+  table.add(
+      "anomaly", anomaly,
+      "anomalies: the class, by its name or number, whose rows are the anomalies; auto: if the rows have two "
+      "classes, the one that training rows lack a name for, or the one with the higher number");
+  table.add_path(
+      "features", features,
+      "samples: the features by which samples are compared with rows: pixels, or the folder of a run "
+      "whose codes are the features");
+  table.add("fitted_rows", fitted_rows,
+            "classes: training rows at most whose codes classifiers are fitted to", Range::between(1, 1e9));
+  table.add("samples", samples,
+            "samples: at most as many are compared with as many rows; distances depend on it",
+            Range::between(10, 1e6));
+}
+
+torch::Tensor MeasuredRun::collect(int64_t rows, int64_t width, const ValuesOfRows& of) const {
+  std::vector<torch::Tensor> parts{torch::empty({0, width})};
+  map_rows(
+      *used.world, workers, rows, how.microbatch, {{"values", {width}}},
+      [&](int worker, int64_t microbatch, int64_t first, int64_t end) {
+        return std::vector{of(worker, microbatch, first, end)};
+      },
+      [&](int64_t, const std::vector<torch::Tensor>& outputs) { parts.push_back(outputs.front()); });
+  return torch::cat(parts);
+}
+
+torch::Tensor MeasuredRun::codes(const std::string& split, const std::vector<int64_t>& ids) const {
+  return collect(std::ssize(ids), used.run.model->latent_size(),
+                 [&](int worker, int64_t, int64_t first, int64_t end) {
+                   return model(worker).encode(used.run.rows(split, part_of(ids, first, end))).z;
+                 });
+}
+
+nlohmann::ordered_json measure(const MeasureOptions& options, const MeasuredRun& measured) {
+  const bool of_run = options.metrics.empty();
+  const std::string& text = of_run ? measured.used.run.config->evaluate.metrics : options.metrics;
+  const std::string option = of_run ? "evaluate.metrics" : "--metrics";
+  const std::vector<std::string> asked = named_measures(option, text);
+  const torch::NoGradGuard no_grad;
+  nlohmann::ordered_json results = nlohmann::ordered_json::object();
+  for (const NamedMeasure& named : all_measures) {
+    const bool by_name = std::ranges::find(asked, named.name) != asked.end();
+    if (text != "auto" && !by_name) continue;
+    const std::unique_ptr<Measure> measure = named.make(options, measured);
+    if (const std::string why = measure->refusal(); !why.empty()) {
+      if (by_name) usage_error("{}={}: {} cannot be measured: {}", option, text, named.name, why);
+      continue;
+    }
+    if (nlohmann::ordered_json result = measure->result(); measured.used.is_root())
+      results[std::string(named.name)] = std::move(result);
+  }
+  return results;
+}
+
+std::vector<int64_t> all_ids(int64_t count) {
+  std::vector<int64_t> ids(static_cast<size_t>(count));
+  std::iota(ids.begin(), ids.end(), 0);
+  return ids;
+}
+
+std::vector<int64_t> spread_ids(int64_t rows, int64_t most) {
+  std::vector<int64_t> ids = all_ids(std::min(rows, most));
+  const int64_t count = std::ssize(ids);
+  for (int64_t& id : ids) id = id * rows / count;
+  return ids;
+}
+
+std::vector<int64_t> part_of(const std::vector<int64_t>& ids, int64_t first, int64_t end) {
+  return {ids.begin() + first, ids.begin() + end};
+}
+
+torch::Tensor classes_of(const RowSource& rows, const std::vector<int64_t>& ids) {
+  constexpr int64_t at_once = 4096;
+  std::vector<torch::Tensor> classes;
+  for (int64_t first = 0; first < std::ssize(ids); first += at_once) {
+    const torch::Tensor label =
+        rows.read(part_of(ids, first, std::min(first + at_once, std::ssize(ids)))).label;
+    if (!label.defined() || label.scalar_type() != torch::kInt64 || label.dim() != 1) return {};
+    classes.push_back(label);
+  }
+  return torch::cat(classes);
+}
+
+}  // namespace elbo
