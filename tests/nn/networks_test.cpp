@@ -55,6 +55,47 @@ TEST(Networks, EncoderAndDecoderFollowTheShapeOfAVolume) {
     }
 }
 
+// The standard deviation of a parameter in units of 1/√fan_in.
+double deviation(const torch::nn::Module& network, const std::string& name, double fan_in) {
+  return network.named_parameters()[name].std(/*unbiased=*/false).item<double>() * std::sqrt(fan_in);
+}
+
+TEST(Networks, WeightsKeepTheSizeOfWhatPassesAndDistributionsBeginSmall) {
+  NetworkOptions options;
+  options.init = "he";
+  options.hidden = {300, 200};
+  options.channels = {24, 48};
+  RandomGenerator init(Key(1));
+  const auto encoder = make_encoder(options, {1, 16, 16}, 40, init);
+  const auto decoder = make_decoder(options, {1, 16, 16}, 20, 2, init);
+  EXPECT_NEAR(deviation(*encoder, "conv1.weight", 24 * 16), std::sqrt(2), 0.03);
+  EXPECT_NEAR(deviation(*encoder, "mlp.dense1.weight", 300), std::sqrt(2), 0.03);
+  EXPECT_NEAR(deviation(*encoder, "mlp.dense2.weight", 200), 0.1 * std::sqrt(2), 0.003);
+  EXPECT_NEAR(deviation(*decoder, "mlp.dense2.weight", 300), std::sqrt(2), 0.03) << "other layers follow";
+  // Each output of a kernel of 4 with the stride 2 is a sum over 4 inputs of each channel.
+  EXPECT_NEAR(deviation(*decoder, "conv0.weight", 48 * 4), std::sqrt(2), 0.03);
+  EXPECT_NEAR(deviation(*decoder, "conv1.weight", 24 * 4), 0.1 * std::sqrt(2), 0.006);
+  for (const auto& network : {encoder->named_parameters(), decoder->named_parameters()})
+    for (const auto& parameter : network) {
+      const bool is_bias = parameter.key().ends_with("bias");
+      EXPECT_EQ(parameter.value().abs().max().item<float>() == 0, is_bias) << parameter.key();
+    }
+
+  const auto features = make_encoder(options, {100}, 150, init, 0, Outputs::features);
+  EXPECT_NEAR(deviation(*features, "mlp.dense2.weight", 200), std::sqrt(2), 0.03);
+  options.activation = "tanh";
+  EXPECT_NEAR(deviation(*make_encoder(options, {100}, 40, init), "mlp.dense1.weight", 300), 1, 0.03);
+}
+
+TEST(Networks, WeightsAndBiasesOfPytorchAreUniform) {
+  NetworkOptions options;
+  RandomGenerator init(Key(1));
+  const auto decoder = make_decoder(options, {50}, 20, 1, init);
+  for (const char* name : {"mlp.dense1.weight", "mlp.dense1.bias"})
+    EXPECT_NEAR(deviation(*decoder, name, 400), 1 / std::sqrt(3), 0.06);
+  EXPECT_LE(decoder->named_parameters()["mlp.dense1.weight"].abs().max().item<double>(), 1 / std::sqrt(400));
+}
+
 TEST(Networks, ConvolutionsRefuseRowsThatAreNotImages) {
   NetworkOptions options;
   options.kind = "conv";

@@ -40,10 +40,12 @@ class HierarchicalVae : public Model {
     if (levels_.size() < 2)
       usage_error("model.latents: expected the dimensions of at least 2 levels; for one level, use vae");
     const std::vector<int64_t>& row = context.data.x;
-    const HierarchyShape shape{options.latents, options.width, find_activation(context.network.activation)};
+    const HierarchyShape shape{options.latents, options.width, find_activation(context.network.activation),
+                               context.network.initial_weights()};
     likelihood_ = make_likelihood(options.likelihood, likelihood_rows(context.data));
-    encoder_ = register_module(
-        "encoder", make_encoder(context.network, context.data.encoder_row(), options.width, init));
+    encoder_ = register_module("encoder",
+                               make_encoder(context.network, context.data.encoder_row(), options.width, init,
+                                            /*context=*/0, Outputs::features));
     hierarchy_ = register_module("hierarchy", make_hierarchy(options.kind, shape, init));
     decoder_ = register_module("decoder", make_decoder(context.network, row, hierarchy_->output_size(),
                                                        likelihood_->param_channels(), init));

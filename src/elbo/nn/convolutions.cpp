@@ -55,6 +55,7 @@ DownsamplingConvs::DownsamplingConvs(torch::nn::Module& owner, const NetworkOpti
         owner.register_module(fmt::format("conv{}", convolutions_.size()),
                               std::make_shared<Convolution>(options.spatial, in, out, Halving::kernel,
                                                             Halving::stride, Halving::padding, init)));
+    options.initial_weights().set_hidden(*convolutions_.back());
     in = out;
   }
 }
@@ -79,6 +80,10 @@ UpsamplingConvs::UpsamplingConvs(torch::nn::Module& owner, const NetworkOptions&
         std::make_shared<TransposedConvolution>(options.channels[layer], out, Halving::kernel,
                                                 Halving::stride, Halving::padding, std::move(output_padding),
                                                 init)));
+    if (layer > 0)
+      options.initial_weights().set_hidden(*convolutions_.back());
+    else
+      options.initial_weights().set_head(*convolutions_.back());
   }
 }
 

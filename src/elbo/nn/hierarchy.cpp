@@ -8,7 +8,6 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
-#include "elbo/nn/networks.h"
 
 namespace elbo {
 namespace {
@@ -18,7 +17,9 @@ class LadderTop : public StochasticLevel {
  public:
   LadderTop(int64_t latent, const HierarchyShape& shape, RandomGenerator& init)
       : head_(register_module("head", std::make_shared<Linear>(shape.width, 2 * latent, init))),
-        latent_(latent) {}
+        latent_(latent) {
+    shape.weights.set_head(*head_);
+  }
 
   DiagonalNormal prior(const torch::Tensor& state) override {
     const torch::Tensor zeros = torch::zeros({state.size(0), latent_}, state.options());
@@ -40,7 +41,10 @@ class LadderLevel : public StochasticLevel {
   LadderLevel(int64_t above, int64_t latent, const HierarchyShape& shape, RandomGenerator& init)
       : head_(register_module("head", std::make_shared<Linear>(shape.width, 2 * latent, init))),
         prior_(register_module("prior", std::make_shared<Mlp>(std::vector{above, shape.width, 2 * latent},
-                                                              shape.activation, init))) {}
+                                                              shape.activation, init))) {
+    shape.weights.set_head(*head_);
+    prior_->initialize(shape.weights, shape.weights.head);
+  }
 
   DiagonalNormal prior(const torch::Tensor& state) override {
     return DiagonalNormal::of(prior_->forward(state));
@@ -60,9 +64,11 @@ class Ladder : public Hierarchy {
  public:
   Ladder(const HierarchyShape& shape, RandomGenerator& init)
       : activation_(shape.activation), output_size_(shape.latents.front()) {
-    for (size_t i = 1; i < shape.latents.size(); ++i)
+    for (size_t i = 1; i < shape.latents.size(); ++i) {
       upwards_.push_back(
           register_module(fmt::format("up{}", i), std::make_shared<Linear>(shape.width, shape.width, init)));
+      shape.weights.set_hidden(*upwards_.back());
+    }
     append(std::make_shared<LadderTop>(shape.latents.back(), shape, init));
     for (size_t i = shape.latents.size() - 1; i-- > 0;)
       append(std::make_shared<LadderLevel>(shape.latents[i + 1], shape.latents[i], shape, init));
@@ -94,6 +100,9 @@ class DeepLevel : public StochasticLevel {
     prior_ = register_module("prior", mlp(width, 2 * latent));
     posterior_ = register_module("posterior", mlp(2 * width, 2 * latent));
     update_ = register_module("update", mlp(width + latent, width));
+    prior_->initialize(shape.weights, shape.weights.head);
+    posterior_->initialize(shape.weights, shape.weights.head);
+    update_->initialize(shape.weights, shape.weights.hidden);
   }
 
   DiagonalNormal prior(const torch::Tensor& state) override {
@@ -114,10 +123,12 @@ class DeepLevel : public StochasticLevel {
 class Deep : public Hierarchy {
  public:
   Deep(const HierarchyShape& shape, RandomGenerator& init) : width_(shape.width) {
-    for (size_t i = 1; i < shape.latents.size(); ++i)
+    for (size_t i = 1; i < shape.latents.size(); ++i) {
       upwards_.push_back(register_module(
           fmt::format("up{}", i),
           std::make_shared<Mlp>(std::vector{width_, width_, width_}, shape.activation, init)));
+      upwards_.back()->initialize(shape.weights, shape.weights.hidden);
+    }
     top_ = register_parameter("top", torch::zeros({1, width_}));
     for (size_t i = shape.latents.size(); i-- > 0;)
       append(std::make_shared<DeepLevel>(shape.latents[i], shape, init));

@@ -12,6 +12,7 @@
 #include "elbo/base/random.h"
 #include "elbo/nn/distributions.h"
 #include "elbo/nn/layers.h"
+#include "elbo/nn/networks.h"
 
 namespace elbo {
 
@@ -48,6 +49,7 @@ struct HierarchyShape {
   std::vector<int64_t> latents;  // dimensions of the levels, from the data inwards
   int64_t width = 0;             // of the layers between levels
   Activation activation = nullptr;
+  InitialWeights weights{};
 };
 
 std::vector<std::string> hierarchy_names();

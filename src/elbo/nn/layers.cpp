@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <iterator>
+#include <numbers>
 #include <ostream>
 #include <string_view>
 #include <utility>
@@ -20,17 +21,24 @@ namespace {
 struct NamedActivation {
   std::string_view name;
   Activation function;
+  double gain;
 };
 
 constexpr NamedActivation activations[] = {
-    {"relu", [](const torch::Tensor& x) { return torch::relu(x); }},
-    {"leaky_relu", [](const torch::Tensor& x) { return torch::leaky_relu(x); }},
-    {"elu", [](const torch::Tensor& x) { return torch::elu(x); }},
-    {"gelu", [](const torch::Tensor& x) { return torch::gelu(x); }},
-    {"silu", [](const torch::Tensor& x) { return torch::silu(x); }},
-    {"tanh", [](const torch::Tensor& x) { return torch::tanh(x); }},
-    {"softplus", [](const torch::Tensor& x) { return torch::softplus(x); }},
+    {"relu", [](const torch::Tensor& x) { return torch::relu(x); }, std::numbers::sqrt2},
+    {"leaky_relu", [](const torch::Tensor& x) { return torch::leaky_relu(x); }, std::numbers::sqrt2},
+    {"elu", [](const torch::Tensor& x) { return torch::elu(x); }, std::numbers::sqrt2},
+    {"gelu", [](const torch::Tensor& x) { return torch::gelu(x); }, std::numbers::sqrt2},
+    {"silu", [](const torch::Tensor& x) { return torch::silu(x); }, std::numbers::sqrt2},
+    {"tanh", [](const torch::Tensor& x) { return torch::tanh(x); }, 1},
+    {"softplus", [](const torch::Tensor& x) { return torch::softplus(x); }, 1},
 };
+
+const NamedActivation& named(const std::string& name) {
+  for (const NamedActivation& activation : activations)
+    if (activation.name == name) return activation;
+  usage_error("network.activation={}: expected one of {}", name, join(activation_names(), ", "));
+}
 
 int64_t kernel_volume(int64_t side, int64_t dimensions) {
   int64_t product = 1;
@@ -57,6 +65,13 @@ torch::Tensor convolve(const torch::Tensor& x, const torch::Tensor& weight, cons
     return torch::convolution(in.contiguous(format), w, b, strides, paddings, ones, transposed,
                               output_padding, /*groups=*/1);
   });
+}
+
+// From U(-1/√from, 1/√from) to the standard deviation gain/√fan_in.
+void scale_initial(torch::Tensor& weight, torch::Tensor& bias, double gain, double from, double fan_in) {
+  const torch::NoGradGuard no_grad;
+  weight.mul_(gain * std::sqrt(3.0 * from / fan_in));
+  bias.zero_();
 }
 
 }  // namespace
@@ -91,6 +106,8 @@ torch::Tensor Linear::forward(const torch::Tensor& x) {
   return in_matmul_precision(x, weight_, bias_, torch::linear);
 }
 
+void Linear::scale_weights(double gain) { scale_initial(weight_, bias_, gain, 1, 1); }
+
 Convolution::Convolution(int64_t spatial, int64_t in, int64_t out, int64_t kernel, int64_t stride,
                          int64_t padding, RandomGenerator& init)
     : weight_(register_parameter("weight", convolution_weights({out, in}, kernel, spatial, in, init))),
@@ -103,6 +120,8 @@ torch::Tensor Convolution::forward(const torch::Tensor& x) {
   const std::vector<int64_t> none(static_cast<size_t>(x.dim() - 2), 0);
   return convolve(x, weight_, bias_, stride_, padding_, /*transposed=*/false, none);
 }
+
+void Convolution::scale_weights(double gain) { scale_initial(weight_, bias_, gain, 1, 1); }
 
 void Convolution::pretty_print(std::ostream& stream) const {
   stream << fmt::format("Conv{}d(kernel_size={}, stride={}, padding={})", weight_.dim() - 2, weight_.size(2),
@@ -126,6 +145,12 @@ torch::Tensor TransposedConvolution::forward(const torch::Tensor& x) {
   return convolve(x, weight_, bias_, stride_, padding_, /*transposed=*/true, output_padding_);
 }
 
+void TransposedConvolution::scale_weights(double gain) {
+  const auto spatial = static_cast<double>(weight_.dim() - 2);
+  const double inputs = static_cast<double>(weight_.size(0)) / std::pow(stride_, spatial);
+  scale_initial(weight_, bias_, gain, static_cast<double>(weight_.size(1)), inputs);
+}
+
 void TransposedConvolution::pretty_print(std::ostream& stream) const {
   stream << fmt::format("ConvTranspose{}d(kernel_size={}, stride={}, padding={}, output_padding=({}))",
                         weight_.dim() - 2, weight_.size(2), stride_, padding_,
@@ -138,10 +163,8 @@ std::vector<std::string> activation_names() {
   return names;
 }
 
-Activation find_activation(const std::string& name) {
-  for (const NamedActivation& activation : activations)
-    if (activation.name == name) return activation.function;
-  usage_error("network.activation={}: expected one of {}", name, join(activation_names(), ", "));
-}
+Activation find_activation(const std::string& name) { return named(name).function; }
+
+double activation_gain(const std::string& name) { return named(name).gain; }
 
 }  // namespace elbo

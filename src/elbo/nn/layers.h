@@ -1,5 +1,6 @@
 // Layers whose initial weights come from a RandomGenerator, not from LibTorch's global generator. The
-// distribution is LibTorch's: U(-1/√fan_in, 1/√fan_in), He et al. 2015 with a = √5.
+// distribution is LibTorch's: U(-1/√fan_in, 1/√fan_in), He et al. 2015 with a = √5. scale_weights() makes it
+// U(-gain √3/√fan_in, gain √3/√fan_in), whose standard deviation is gain/√fan_in, with biases of 0.
 //
 // Parameters are stored contiguously in LibTorch's order of dimensions, whatever memory format the arithmetic
 // uses.
@@ -25,6 +26,7 @@ class Linear : public HookedModule {
  public:
   Linear(int64_t in, int64_t out, RandomGenerator& init);
   torch::Tensor forward(const torch::Tensor& x);  // (…, in) → (…, out)
+  void scale_weights(double gain);                // once, before training
 
  private:
   torch::Tensor weight_, bias_;  // (out, in), (out)
@@ -37,6 +39,7 @@ class Convolution : public HookedModule {
   Convolution(int64_t spatial, int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
               RandomGenerator& init);
   torch::Tensor forward(const torch::Tensor& x);  // (b, in, …sides) → (b, out, …sides')
+  void scale_weights(double gain);                // once, before training
   void pretty_print(std::ostream& stream) const override;
 
  private:
@@ -51,6 +54,8 @@ class TransposedConvolution : public HookedModule {
   TransposedConvolution(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
                         std::vector<int64_t> output_padding, RandomGenerator& init);
   torch::Tensor forward(const torch::Tensor& x);  // (b, in, …sides') → (b, out, …sides)
+  // Once, before training. The fan-in is that of an output: the inputs that it is a sum over.
+  void scale_weights(double gain);
   void pretty_print(std::ostream& stream) const override;
 
  private:
@@ -64,5 +69,8 @@ using Activation = torch::Tensor (*)(const torch::Tensor&);
 
 std::vector<std::string> activation_names();
 Activation find_activation(const std::string& name);  // throws a usage Error that lists all names
+// The gain with which layers keep the size of what passes through them: √2 for functions that halve it (He et
+// al. 2015, eq. 10), 1 for those that are nearly linear at 0.
+double activation_gain(const std::string& name);
 
 }  // namespace elbo

@@ -36,11 +36,14 @@ torch::Tensor with_context(const torch::Tensor& features, const torch::Tensor& c
 class MlpEncoder : public Encoder {
  public:
   MlpEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs, int64_t context,
-             RandomGenerator& init)
+             RandomGenerator& init, Outputs kind)
       : Encoder(options.input),
         mlp_(register_module(
             "mlp", std::make_shared<Mlp>(concatenate(product(row) + context, options.hidden, outputs),
-                                         find_activation(options.activation), init))) {}
+                                         find_activation(options.activation), init))) {
+    const InitialWeights weights = options.initial_weights();
+    mlp_->initialize(weights, kind == Outputs::features ? weights.hidden : weights.head);
+  }
   torch::Tensor outputs(const torch::Tensor& features) override { return mlp_->outputs(features); }
 
  private:
@@ -59,6 +62,8 @@ class MlpDecoder : public Decoder {
                                                                       param_channels * product(row)),
                                                           find_activation(options.activation), init))),
         out_sizes_(row) {
+    const InitialWeights weights = options.initial_weights();
+    mlp_->initialize(weights, weights.head);
     out_sizes_.insert(out_sizes_.begin(), param_channels);
   }
   torch::Tensor forward(const torch::Tensor& z) override { return mlp_->forward(z).unflatten(1, out_sizes_); }
@@ -71,12 +76,14 @@ class MlpDecoder : public Decoder {
 class ConvEncoder : public Encoder {
  public:
   ConvEncoder(const NetworkOptions& options, const std::vector<int64_t>& row, int64_t outputs,
-              int64_t context, RandomGenerator& init)
+              int64_t context, RandomGenerator& init, Outputs kind)
       : Encoder(options.input), down_(*this, options, row, init) {
     const int64_t features = options.channels.back() * product(grid_sizes(options, row).back());
     mlp_ =
         register_module("mlp", std::make_shared<Mlp>(concatenate(features + context, options.hidden, outputs),
                                                      find_activation(options.activation), init));
+    const InitialWeights weights = options.initial_weights();
+    mlp_->initialize(weights, kind == Outputs::features ? weights.hidden : weights.head);
   }
 
   torch::Tensor outputs(const torch::Tensor& features) override { return mlp_->outputs(features); }
@@ -99,7 +106,10 @@ class ConvDecoder : public Decoder {
         mlp_(register_module(
             "mlp", std::make_shared<Mlp>(concatenate(latent, reversed(options.hidden), product(innermost_)),
                                          find_activation(options.activation), init))),
-        up_(*this, options, row, param_channels, init) {}
+        up_(*this, options, row, param_channels, init) {
+    const InitialWeights weights = options.initial_weights();
+    mlp_->initialize(weights, weights.hidden);
+  }
 
   torch::Tensor forward(const torch::Tensor& z) override {
     return up_.forward(mlp_->forward(z).unflatten(1, innermost_));
@@ -140,6 +150,22 @@ void NetworkOptions::bind(OptionTable& table) {
       "x as the encoder sees it, while the likelihood is that of x itself; raw: x; log1p: log(1 + x), "
       "with the sign of x; l2: x divided by the norm of the row, as in Mult-VAE (Liang et al. 2018); "
       "auto: log1p for poisson, negative_binomial and their zero-inflated forms, raw otherwise");
+  table.add_choice("network.init", init, {"pytorch", "he"},
+                   "initial weights of encoders, decoders and levels of z, uniform around 0; pytorch: "
+                   "weights and biases between "
+                   "-1/√fan_in and 1/√fan_in, which deep networks learn from slowly; he: biases of 0, and "
+                   "weights with the "
+                   "standard deviation √2/√fan_in (He et al. 2015; 1/√fan_in for tanh and softplus), a tenth "
+                   "of it in layers that "
+                   "give the parameters of q(z|x), p(z) and p(x|z); recurrent networks, discriminators, "
+                   "flows and the networks of "
+                   "vq_vae begin in the first way");
+}
+
+InitialWeights NetworkOptions::initial_weights() const {
+  constexpr double of_head = 0.1;  // distributions begin near N(0, I), and pixels near 1/2
+  const double gain = activation_gain(activation);
+  return {.scaled = init == "he", .hidden = gain, .head = of_head * gain};
 }
 
 torch::Tensor network_input(const std::string& kind, const torch::Tensor& x) {
@@ -172,13 +198,19 @@ torch::Tensor Mlp::features(const torch::Tensor& x) {
   return h;
 }
 
+void Mlp::initialize(const InitialWeights& weights, double last) {
+  if (!weights.scaled) return;
+  for (const std::shared_ptr<Linear>& layer : layers_)
+    layer->scale_weights(layer == layers_.back() ? last : weights.hidden);
+}
+
 torch::Tensor Mlp::outputs(const torch::Tensor& features) { return layers_.back()->forward(features); }
 
 std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::vector<int64_t>& row,
-                                      int64_t outputs, RandomGenerator& init, int64_t context) {
+                                      int64_t outputs, RandomGenerator& init, int64_t context, Outputs kind) {
   if (is_convolutional(options, row))
-    return std::make_shared<ConvEncoder>(options, row, outputs, context, init);
-  return std::make_shared<MlpEncoder>(options, row, outputs, context, init);
+    return std::make_shared<ConvEncoder>(options, row, outputs, context, init, kind);
+  return std::make_shared<MlpEncoder>(options, row, outputs, context, init, kind);
 }
 
 std::shared_ptr<Decoder> make_decoder(const NetworkOptions& options, const std::vector<int64_t>& row,

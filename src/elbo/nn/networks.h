@@ -14,6 +14,21 @@
 
 namespace elbo {
 
+// How the weights of networks begin: in LibTorch's way, or with standard deviations in units of 1/√fan_in.
+struct InitialWeights {
+  bool scaled = false;
+  double hidden = 1;  // of layers before an activation
+  double head = 1;    // of layers whose outputs are parameters of distributions
+  template <typename Layer>
+  void set_hidden(Layer& layer) const {
+    if (scaled) layer.scale_weights(hidden);
+  }
+  template <typename Layer>
+  void set_head(Layer& layer) const {
+    if (scaled) layer.scale_weights(head);
+  }
+};
+
 struct NetworkOptions {
   // auto | mlp | conv; auto is conv for images of at least 16×16 and volumes of at least 8×8×8, mlp otherwise
   std::string kind = "auto";
@@ -23,10 +38,13 @@ struct NetworkOptions {
   std::vector<int64_t> channels = {32, 64};
   std::string activation = "relu";
   std::string input = "auto";     // of network_input(); auto: log1p for likelihoods of counts, raw otherwise
+  std::string init = "pytorch";   // of initial weights: pytorch | he
   void bind(OptionTable& table);  // under network.*
 
   // Not an option, as it follows from the data: dimensions of a row after the channels, 3 for volumes.
   int64_t spatial = 2;
+
+  InitialWeights initial_weights() const;
 };
 
 // x as encoders see it, (b, …row) → (b, …row), while the likelihood is that of x itself. raw, auto: x; log1p:
@@ -41,6 +59,8 @@ class Mlp : public torch::nn::Module {
   torch::Tensor features(
       const torch::Tensor& x);  // the input of the last layer: (b, the width before the last)
   torch::Tensor outputs(const torch::Tensor& features);  // the last layer: (b, widths.back())
+  // last: standard deviation of the last layer's weights, in units of 1/√fan_in.
+  void initialize(const InitialWeights& weights, double last);
 
  private:
   std::vector<std::shared_ptr<Linear>> layers_;
@@ -80,11 +100,14 @@ class Decoder : public torch::nn::Module {
 // the image or volume.
 bool is_convolutional(const NetworkOptions& options, const std::vector<int64_t>& row);
 
-// The last layer of both is linear, as its outputs are parameters of distributions. `context` is the number
-// of values in the condition. Both throw a usage Error where the options do not fit the row: conv for rows
-// that are neither images nor volumes, sides too small for the number of layers.
+// The last layer of both is linear, as its outputs are parameters of distributions; those of an encoder may
+// be features for other layers instead. `context` is the number of values in the condition. Both throw a
+// usage Error where the options do not fit the row: conv for rows that are neither images nor volumes, sides
+// too small for the number of layers.
+enum class Outputs { parameters, features };
 std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::vector<int64_t>& row,
-                                      int64_t outputs, RandomGenerator& init, int64_t context = 0);
+                                      int64_t outputs, RandomGenerator& init, int64_t context = 0,
+                                      Outputs kind = Outputs::parameters);
 std::shared_ptr<Decoder> make_decoder(const NetworkOptions& options, const std::vector<int64_t>& row,
                                       int64_t latent, int64_t param_channels, RandomGenerator& init);
 
