@@ -35,7 +35,7 @@ struct VrnnOptions {
               Range::between(1, 1 << 16));
     table.add_choice("model.cell", cell, cell_names(), "recurrent cell");
     elements.bind(table);
-    kl.bind_weight(table);
+    kl.bind(table);
   }
 };
 
@@ -234,7 +234,14 @@ class Vrnn : public Model {
         along(elements_->targets(batch.marked()), epsilon(batch, noise), unpadded_steps(*elements_, batch));
     const torch::Tensor nats = -elements_->log_prob(path.features, batch.marked(), batch.length);
     const torch::Tensor per_step = path.posterior.kl_to(path.prior) * mask(batch);
-    LossTerms terms = negative_elbo(nats, per_step.flatten(1), kl, step);
+    LossTerms terms =
+        negative_elbo(nats, per_step.flatten(1), {.beta = kl.beta, .warmup_steps = kl.warmup_steps}, step);
+    if (kl.free_bits > 0) {
+      // Of each dimension at a step, the mean over all steps of the microbatch that are not padding.
+      const torch::Tensor steps = mask(batch).sum();
+      const torch::Tensor paid = (per_step.sum({0, 1}) / steps).clamp_min(kl.free_bits).sum() * steps;
+      terms.loss = nats.sum() + kl_weight(kl, step) * paid;
+    }
     if (is_text_) terms.add_metric("tokens", elements_->mask(batch.x, batch.length).sum(1));
     return terms;
   }

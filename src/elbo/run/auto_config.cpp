@@ -111,8 +111,11 @@ void choose_channels(Choices& choices, const DataShape& shape) {
 
 int64_t warmup_steps(const Length& length) { return std::max<int64_t>(1, length.steps() / 5); }
 
+// Decoders that see the preceding elements learn to do without z if its KL has its weight early.
 void choose_warmup(Choices& choices, const Length& length) {
-  choices.choose("model.warmup_steps", warmup_steps(length), warmup_reason);
+  choices.choose(
+      "model.warmup_steps", std::max<int64_t>(1, length.steps() / 3),
+      "the KL's weight rises over a third of the run, so that z is used beside the preceding elements");
 }
 
 void choose_text(Choices& choices, const Length& length) {

@@ -18,7 +18,7 @@ struct Resources {
 // Logs it: rows that were never written, data that are shuffled in windows, ranks and cores that have nothing
 // to compute, phases that the run does not reach, padding that the model takes for data. For one rank to
 // call.
-void preflight_warnings(const RunConfig& config, const Dataset& dataset, const Model& model,
+void preflight_warnings(RunConfig& config, const Dataset& dataset, const Model& model,
                         const std::vector<Phase>& phases, int64_t end_step, Resources resources);
 
 }  // namespace elbo
