@@ -28,6 +28,16 @@ TEST(Device, NcclIsChosenWhereEachOfSeveralRanksHasAGpuOfItsOwn) {
   EXPECT_FALSE(uses_nccl("auto", {"cpu", "cpu"}));
 }
 
+TEST(Device, ElbosKernelsAreTheDefaultOnCpusInFloat32) {
+  const torch::Device gpu(torch::kCUDA, 0);
+  EXPECT_EQ(choose_kernels("auto", "float32", torch::kCPU), Kernels::portable);
+  EXPECT_EQ(choose_kernels("auto", "bfloat16", torch::kCPU), Kernels::library);
+  EXPECT_EQ(choose_kernels("auto", "float32", gpu), Kernels::library);
+  EXPECT_EQ(choose_kernels("library", "float32", torch::kCPU), Kernels::library);
+  EXPECT_EQ(choose_kernels("portable", "float32", torch::kCPU), Kernels::portable);
+  EXPECT_THROW(choose_kernels("portable", "float32", gpu), Error);
+}
+
 TEST(Device, AChoiceOfCommunicationIsFollowed) {
   EXPECT_FALSE(uses_nccl("mpi", {"a 0000:1b", "a 0000:1c"}));
   EXPECT_TRUE(uses_nccl("nccl", {"a 0000:1b"}));

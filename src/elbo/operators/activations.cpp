@@ -64,7 +64,8 @@ Tensor normal_cdf(const Tensor& x) {
   return (mapped(Elementary::erf, x * (1 / std::numbers::sqrt2)) + 1) * 0.5;
 }
 void require_exact_gelu(std::string_view approximate) {
-  TORCH_CHECK(approximate == "none", "the portable kernels have gelu without approximation only");
+  TORCH_CHECK(approximate == "none",
+              "elbo's kernels have gelu without approximation only; use train.kernels=library");
 }
 Tensor gelu(const Tensor& x, std::string_view approximate) {
   require_exact_gelu(approximate);

@@ -163,7 +163,7 @@ Tensor weight_gradient(const Patches& shape, const Tensor& small, const Tensor& 
 
 void require_supported(const Tensor& x, const Tensor& weight, int64_t groups) {
   TORCH_CHECK(groups == 1 && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat,
-              "the portable kernels have convolutions of one group, in float32");
+              "elbo's kernels have convolutions of one group, in float32; use train.kernels=library");
 }
 
 Tensor convolved(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias, IntArrayRef stride,
