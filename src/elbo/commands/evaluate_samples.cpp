@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 
 #include "elbo/base/error.h"
@@ -69,10 +70,8 @@ class Samples final : public Measure {
     if (!shape.is_image()) return "the rows are not images";
     if (measured_.used.rows().rows() < fewest_rows)
       return fmt::format("there are fewer than {} rows", fewest_rows);
-    if (options_.features == "pixels")
-      features_.emplace(shape);
-    else
-      features_.emplace(options_.features, measured_);
+    features_ = options_.features == "pixels" ? std::make_unique<Features>(shape)
+                                              : std::make_unique<Features>(options_.features, measured_);
     return features_->width() > 0 ? "" : "the images are too narrow to be divided into squares";
   }
 
@@ -106,7 +105,7 @@ class Samples final : public Measure {
  private:
   MeasureOptions options_;
   MeasuredRun measured_;
-  std::optional<Features> features_;
+  std::unique_ptr<Features> features_;
 };
 
 }  // namespace

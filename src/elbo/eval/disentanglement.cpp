@@ -139,6 +139,7 @@ class Votes {
 double mutual_information_gap(const torch::Tensor& codes, const torch::Tensor& factors) {
   constexpr int64_t bins = 20;
   std::vector<torch::Tensor> dimensions;
+  dimensions.reserve(static_cast<size_t>(codes.size(1)));
   for (int64_t i = 0; i < codes.size(1); ++i)
     dimensions.push_back(binned(codes.select(1, i).to(torch::kFloat64), bins));
   std::vector<double> gaps;
