@@ -53,6 +53,25 @@ TEST(Bernoulli, StaysFiniteForExtremeLogits) {
   EXPECT_NEAR(make("bernoulli")->log_prob(decoded, torch::tensor({{0.0F, 1.0F}})).item<double>(), -400, 1e-3);
 }
 
+// Integrals of C λ^x (1-λ)^(1-x) by the trapezoidal rule, and its value at 0.3.
+TEST(ContinuousBernoulli, IsADensityWithItsMean) {
+  const auto likelihood = make_likelihood({.name = "continuous_bernoulli"}, {.shape = {1}});
+  const torch::Tensor logits = torch::tensor({3.0F, -7.0F, 0.05F}).view({3, 1, 1});
+  const torch::Tensor log_p = likelihood->log_prob(logits, torch::full({3, 1}, 0.3));
+  const torch::Tensor mean = likelihood->mean(logits);
+  const double expected[3][2] = {{-0.9503185303891907, 0.7190623631579227},
+                                 {-0.1531775529618477, 0.14194442860392112},
+                                 {-0.010104164496613917, 0.5041664930658918}};
+  for (int64_t i = 0; i < 3; ++i) {
+    EXPECT_NEAR(log_p[i].item<double>(), expected[i][0], 1e-6);
+    EXPECT_NEAR(mean[i].item<double>(), expected[i][1], 1e-6);
+  }
+  const torch::Tensor extreme = torch::tensor({0.0F, 90.0F, -90.0F}).view({3, 1, 1});
+  EXPECT_TRUE(likelihood->log_prob(extreme, torch::full({3, 1}, 0.5)).isfinite().all().item<bool>());
+  EXPECT_NEAR(likelihood->log_prob(extreme, torch::full({3, 1}, 0.5))[0].item<double>(), 0, 1e-6)
+      << "uniform";
+}
+
 TEST(Gaussian, FixedIsTheNormalDensity) {
   RandomGenerator noise(Key(2));
   const double sigma = 0.7;
@@ -238,7 +257,8 @@ TEST(Gaussian, AMaskedRowIsTheDensityOfItsObservedElements) {
 }
 
 TEST(Likelihood, SamplesHaveTheMeanThatItStates) {
-  for (const char* name : {"bernoulli", "gaussian", "laplace", "student_t", "categorical"}) {
+  for (const char* name :
+       {"bernoulli", "continuous_bernoulli", "gaussian", "laplace", "student_t", "categorical"}) {
     const auto likelihood = make(name, "auto", 0.1, 16);
     RandomGenerator noise(Key(8));
     const torch::Tensor decoded = noise.normal({1, likelihood->param_channels(), 3});
@@ -288,8 +308,8 @@ TEST(Likelihood, TheTemperatureSharpensSamples) {
 }
 
 TEST(Likelihood, GradientsAreThoseOfFiniteDifferences) {
-  for (const char* name :
-       {"bernoulli", "gaussian", "laplace", "student_t", "discretized_logistic", "categorical"}) {
+  for (const char* name : {"bernoulli", "continuous_bernoulli", "gaussian", "laplace", "student_t",
+                           "discretized_logistic", "categorical"}) {
     const auto likelihood = make(name, "auto", 0.3, 8);
     RandomGenerator noise(Key(9));
     const torch::Tensor x = (noise.uniform({2, 3}) * 7).round().to(torch::kFloat64) / 7;

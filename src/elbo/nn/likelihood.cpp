@@ -14,6 +14,7 @@ namespace elbo {
 
 // Each is defined in nn/likelihood_NAME.cpp. `variance` in the options is never auto.
 std::shared_ptr<Likelihood> bernoulli_likelihood(const LikelihoodOptions& options, const LikelihoodRows&);
+std::shared_ptr<Likelihood> continuous_bernoulli_likelihood(const LikelihoodOptions&, const LikelihoodRows&);
 std::shared_ptr<Likelihood> gaussian_likelihood(const LikelihoodOptions& options, const LikelihoodRows&);
 std::shared_ptr<Likelihood> laplace_likelihood(const LikelihoodOptions& options, const LikelihoodRows&);
 std::shared_ptr<Likelihood> discretized_logistic_likelihood(const LikelihoodOptions& options,
@@ -41,6 +42,9 @@ struct NamedLikelihood {
 
 constexpr NamedLikelihood likelihoods[] = {
     {.name = "bernoulli", .make = bernoulli_likelihood, .support = Support::unit_interval},
+    {.name = "continuous_bernoulli",
+     .make = continuous_bernoulli_likelihood,
+     .support = Support::unit_interval},
     {.name = "gaussian", .make = gaussian_likelihood},
     {.name = "laplace", .make = laplace_likelihood},
     {.name = "discretized_logistic",
@@ -76,7 +80,8 @@ const NamedLikelihood* named_likelihood(const std::string& name) {
 void LikelihoodOptions::bind(OptionTable& table) {
   table.add_choice(
       "model.likelihood", name, choices(),
-      "p(x|z) of each element; bernoulli: x in [0, 1]; discretized_logistic, categorical: x in [0, 1] with "
+      "p(x|z) of each element; bernoulli: x in [0, 1]; continuous_bernoulli: the same as a density, for grey "
+      "values; discretized_logistic, categorical: x in [0, 1] with "
       "model.likelihood_levels values; multinomial: shares of the row's counts, such as interactions; "
       "poisson, negative_binomial and their zero-inflated forms: counts of each element, such as of genes in "
       "a cell; student_t: real values with outliers; mixed: tables, by model.likelihood_columns; auto: "

@@ -31,7 +31,7 @@ const std::vector<Condition>& conditions() {
     return names;
   };
   static const std::vector<std::string> without_scale =
-      and_counts({"bernoulli", "categorical", "mixed", "multinomial"});
+      and_counts({"bernoulli", "categorical", "continuous_bernoulli", "mixed", "multinomial"});
   static const std::vector<Condition> all{
       {"optimizer.schedule_steps", "optimizer.schedule", {"step", "cosine", "one_cycle"}},
       {"optimizer.schedule_patience", "optimizer.schedule", {"plateau"}},
@@ -55,7 +55,8 @@ const std::vector<Condition>& conditions() {
       {"model.likelihood_levels",
        "model.likelihood",
        {},
-       and_counts({"bernoulli", "gaussian", "laplace", "multinomial", "mixed", "student_t"})},
+       and_counts({"bernoulli", "continuous_bernoulli", "gaussian", "laplace", "multinomial", "mixed",
+                   "student_t"})},
       {"model.likelihood_degrees", "model.likelihood", {"student_t"}},
       {"model.library", "model.likelihood", counts},
       {"model.library_size", "model.library", {"observed"}},
