@@ -56,7 +56,7 @@ ordered_json number(double value) {
 double rounded(double value, double parts) { return std::round(value * parts) / parts; }
 double rounded_seconds(double seconds) { return rounded(seconds, 1e6); }
 
-// What tells ranks apart is left out where there is one.
+// What distinguishes ranks is left out where there is only one.
 ordered_json step_seconds(const StepReport& report) {
   const StepSeconds& seconds = report.seconds;
   ordered_json json{{"compute", rounded_seconds(seconds.compute)},
