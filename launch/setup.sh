@@ -6,7 +6,7 @@
 usage="usage: launch/setup.sh [--cuda|--no-cuda] [--cuda-headers] [--arrow] [--tests] [--build]
 
   --cuda          LibTorch with CUDA, even if this machine has no GPU (--no-cuda: without CUDA, even if it has one)
-  --cuda-headers  the headers that libelbo_cuda is compiled with, even if this machine has no GPU
+  --cuda-headers  what libelbo_cuda and its kernels are compiled with, even if this machine has no GPU
   --arrow         Arrow's C++ library, with which elbo convert csv reads Parquet and Feather
   --tests         also everything that tests and checks need
   --build         configure and build build/elbo

@@ -7,7 +7,7 @@
 --into   the folder to use instead of deps/
 
 cpu      LibTorch without CUDA, and the two small CUDA libraries that libtorch_cpu is linked to
-headers  the headers of CUDA and NCCL
+headers  the headers of CUDA and NCCL, and the compiler NVRTC
 cuda     LibTorch with CUDA, and every NVIDIA library that it loads
 lint     clang-format and clang-tidy, in the versions that the checks are written for
 fields   the newest h5py, with its HDF5, and the plugins of hdf5plugin, in FOLDER/python: tests write files with them
@@ -33,6 +33,8 @@ NCCL_OF = {"2.14.1": "2.30.7", "2.11.0": "2.28.9"}
 # (requirement, size of the download)
 RUNTIME = [("nvidia-cuda-runtime==13.0.96", "2 MB"), ("nvidia-cuda-cupti==13.0.85", "11 MB")]
 HEADERS = [("nvidia-cuda-crt==13.0.88", "0.1 MB"), ("nvidia-cuda-cccl==13.0.85", "3 MB")]
+# Compiles the kernels for GPUs, at run time and in a test.
+NVRTC = ("nvidia-cuda-nvrtc==13.0.88", "90 MB")
 # Versions of clang-format format differently; clang-tidy skips LibTorch's headers only since version 21.
 LINT = [("clang-format==14.0.6", "1 MB"), ("clang-tidy==23.1.4", "46 MB")]
 FIELDS = [("h5py==3.16.0", "5 MB"), ("hdf5plugin==7.1.0", "46 MB")]
@@ -67,6 +69,8 @@ UNWANTED = re.compile(r"\.(pyi?|a|bc)$|^torch/(?!include/|lib/|share/)|^(torchge
 OTHER_PLUGINS = re.compile(r"/libh5(bzip2|fcidecomp|htj2k|sperr|sz|sz3)\.so$")
 # Parts that neither elbo nor a test uses.
 OTHER_ARROW = re.compile(r"libarrow(_python)?_flight|libarrow_s3|_(flight|s3fs)\.|/tests/")
+# NVRTC with another memory allocator.
+OTHER_NVRTC = re.compile(r"/libnvrtc[\w-]*\.alt\.so")
 CUDA_HALF = re.compile(r"^torch/lib/libtorch_(cuda|nvshmem)")
 
 
@@ -136,7 +140,7 @@ def nvidia_requirements(package, extras=()):
 def install_cuda_libraries():
     if not any(name_of(there) == "cuda-toolkit" for there in installed()):
         print("==> CUDA: fetching NVIDIA's libraries for LibTorch, 2 GB to download, 5 GB on disk", flush=True)
-    pinned = {name_of(pin) for pin, _ in RUNTIME + HEADERS}
+    pinned = {name_of(pin) for pin, _ in RUNTIME + HEADERS + [NVRTC]}
     for requirement, extras in nvidia_requirements("torch"):
         # cuda-toolkit is an empty package whose extras name the libraries.
         install(requirement)
@@ -162,6 +166,8 @@ def main(parts):
             install(*pin)
     for pin in HEADERS if "headers" in parts else []:
         install(*pin)
+    if "headers" in parts or "cuda" in parts:
+        install(*NVRTC, leave_out=OTHER_NVRTC)
     if "cuda" in parts:
         install_cuda_libraries()
 

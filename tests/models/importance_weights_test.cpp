@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "elbo/models/registry.h"
+#include "elbo/nn/distributions.h"
 #include "elbo/objectives/bounds.h"
 #include "small_models.h"
 

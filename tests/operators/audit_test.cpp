@@ -16,10 +16,10 @@ TEST(OperatorAudit, NamesOperatorsWhoseBitsDependOnTheCpu) {
   x.mul(2).relu().sum().backward();
   torch::cat({x, x}).sigmoid();
   torch::ones({2, 3}, torch::kInt64).sum();
-  EXPECT_EQ(audit.cpu_dependent(), (Names{"aten::sigmoid", "aten::sum.dim_IntList"}));
+  EXPECT_EQ(audit.device_dependent(), (Names{"aten::sigmoid", "aten::sum.dim_IntList"}));
   use_portable_operators(true);
   x.sigmoid().pow(2).pow(1.7).sum().backward();
-  const Names left = audit.cpu_dependent();
+  const Names left = audit.device_dependent();
   use_portable_operators(false);
   EXPECT_EQ(left, (Names{"aten::pow.Tensor_Scalar"}));
 }
@@ -28,7 +28,7 @@ TEST(OperatorAudit, SeesItsOwnThreadWhileItExists) {
   { const OperatorAudit earlier; }
   torch::ones({2}).exp();
   const OperatorAudit audit;
-  EXPECT_EQ(audit.cpu_dependent(), Names{});
+  EXPECT_EQ(audit.device_dependent(), Names{});
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "elbo/base/random.h"
 #include "elbo/parallel/flat_parameters.h"
+#include "gpu_stand_in/stand_in.h"
 
 namespace elbo {
 namespace {
@@ -77,6 +78,25 @@ TEST(Optimizer, AdamaxFollowsKingmaAndBa) {
     optimizer.step({x}, {torch::full({block_elements}, g)}, 0.01, 1.0, update, workers);
   }
   EXPECT_NEAR(x[0].item<double>(), expected, 1e-6);
+}
+
+TEST(Optimizer, AdamOnAGpuHasTheBitsOfCpus) {
+  for (const char* name : {"adam", "adamw"}) {
+    const OptimizerOptions options{.name = name, .lr = 0.01, .weight_decay = 0.1};
+    RandomGenerator noise(Key(1));
+    const torch::Tensor start = noise.normal({elements});
+    torch::Tensor on_cpu = start.clone(), on_gpu = start.clone();
+    Optimizer of_cpu(options, {on_cpu}), of_gpu(options, {on_gpu});
+    Workers alone(1);
+    for (int64_t update = 1; update <= 5; ++update) {
+      const torch::Tensor gradient = noise.normal({elements});
+      of_cpu.step({on_cpu}, {gradient.clone()}, options.lr, 1.0, update, alone);
+      const GpuStandIn gpu;
+      of_gpu.step({on_gpu}, {gradient.clone()}, options.lr, 1.0, update, alone);
+    }
+    EXPECT_TRUE(torch::equal(on_gpu, on_cpu)) << name;
+    EXPECT_TRUE(torch::equal(of_gpu.states()[1].second, of_cpu.states()[1].second)) << name;
+  }
 }
 
 TEST(Optimizer, HasTheSameBitsForEverySharding) {

@@ -5,6 +5,7 @@
 
 #include "elbo/base/random.h"
 #include "elbo/parallel/flat_parameters.h"
+#include "gpu_stand_in/stand_in.h"
 
 namespace elbo {
 namespace {
@@ -25,6 +26,8 @@ TEST(BlockSquareSums, AgreeWithLongDoubleForAnyNumberOfWorkers) {
     EXPECT_NEAR(sums[static_cast<size_t>(block)] / static_cast<double>(expected), 1, 1e-14);
   }
   EXPECT_EQ(block_square_sums(values, three), sums);
+  const GpuStandIn gpu;
+  EXPECT_EQ(block_square_sums(values, alone), sums);
 }
 
 TEST(BlockSquareSums, PropagateInfinity) {

@@ -4,6 +4,7 @@
 #include <ATen/Context.h>
 #include <torch/types.h>
 
+#include <atomic>
 #include <bit>
 
 namespace elbo {
@@ -23,6 +24,10 @@ at::mt19937 make_engine(uint64_t seed) {
   engine.set_data(state);
   return engine;
 }
+
+std::atomic<bool> draws_on_host = false;
+
+torch::Device source_of(torch::Device device) { return draws_on_host ? torch::kCPU : device; }
 
 torch::Generator make_generator(uint64_t seed, torch::Device device) {
   if (device.is_cpu()) {
@@ -54,14 +59,16 @@ Key Key::with(std::string_view part) const {
 }
 
 RandomGenerator::RandomGenerator(Key key, torch::Device device)
-    : generator_(make_generator(key.value(), device)), device_(device) {}
+    : generator_(make_generator(key.value(), source_of(device))), device_(device) {}
+
+void RandomGenerator::draw_on_host() { draws_on_host = true; }
 
 torch::Tensor RandomGenerator::normal(torch::IntArrayRef sizes) {
-  return torch::randn(sizes, generator_, torch::TensorOptions().device(device_));
+  return torch::randn(sizes, generator_, torch::TensorOptions().device(generator_.device())).to(device_);
 }
 
 torch::Tensor RandomGenerator::uniform(torch::IntArrayRef sizes) {
-  return torch::rand(sizes, generator_, torch::TensorOptions().device(device_));
+  return torch::rand(sizes, generator_, torch::TensorOptions().device(generator_.device())).to(device_);
 }
 
 torch::Tensor RandomGenerator::bernoulli(const torch::Tensor& probabilities) {

@@ -43,6 +43,10 @@ class RandomGenerator {
   torch::Tensor bernoulli(const torch::Tensor& probabilities);  // 0 or 1, of the argument's shape and dtype
   torch::Device device() const { return device_; }
 
+  // From now on the numbers of generators for a GPU are the CPU's, drawn there and copied: for training with
+  // the same bits on both.
+  static void draw_on_host();
+
  private:
   torch::Generator generator_;
   torch::Device device_;

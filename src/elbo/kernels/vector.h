@@ -5,7 +5,8 @@
 #pragma once
 #include <stdint.h>
 
-#if defined(__AVX512F__) || defined(__AVX2__)
+#if defined(ELBO_ONE_NUMBER)  // on GPUs, where each thread computes one number
+#elif defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
 #elif defined(__ARM_NEON) && defined(__ARM_FEATURE_FMA)
 #include <arm_neon.h>
@@ -17,7 +18,33 @@ namespace {
 // select(mask, a, b): a where the mask is set, else b. minimum() and maximum() give b where a or b is NaN.
 // round() goes to the nearest integer, ties to even, for |x| < 2²². scaled(x, n) is x·2ⁿ for integers n with
 // -126 ≤ n ≤ 127.
-#if defined(__AVX512F__)
+#if defined(ELBO_ONE_NUMBER)
+
+struct Vector {
+  static constexpr int64_t width = 1;
+  using Mask = bool;
+  float value;
+  static Vector load(const float* from) { return {*from}; }
+  static Vector all(float x) { return {x}; }
+  void store(float* to) const { *to = value; }
+  friend Vector operator+(Vector a, Vector b) { return {a.value + b.value}; }
+  friend Vector operator-(Vector a, Vector b) { return {a.value - b.value}; }
+  friend Vector operator*(Vector a, Vector b) { return {a.value * b.value}; }
+  friend Vector operator/(Vector a, Vector b) { return {a.value / b.value}; }
+  friend Mask operator<(Vector a, Vector b) { return a.value < b.value; }
+  static Vector fma(Vector a, Vector b, Vector c) { return {__builtin_fmaf(a.value, b.value, c.value)}; }
+  static Vector minimum(Vector a, Vector b) { return a < b ? a : b; }
+  static Vector maximum(Vector a, Vector b) { return b < a ? a : b; }
+  static Vector select(Mask mask, Vector a, Vector b) { return mask ? a : b; }
+  static Vector scaled(Vector x, Vector n) {
+    const float whole = n.value > -127.0F && n.value < 128.0F ? n.value : 0.0F;  // NaN: any
+    const auto exponent = static_cast<uint32_t>(static_cast<int32_t>(whole) + 127);
+    return {x.value * __builtin_bit_cast(float, exponent << 23U)};
+  }
+  static Vector magnitude(Vector x) { return {__builtin_fabsf(x.value)}; }
+};
+
+#elif defined(__AVX512F__)
 
 struct Vector {
   static constexpr int64_t width = 16;

@@ -8,6 +8,8 @@
 #include <numbers>
 #include <vector>
 
+#include "elbo/nn/kernels.h"
+
 namespace elbo {
 namespace {
 
@@ -146,7 +148,8 @@ torch::Tensor scan_by_doubling(torch::Tensor values, int64_t dim) {
 }
 
 torch::Tensor cumulative_sum(const torch::Tensor& values, int64_t dim) {
-  return values.is_cpu() ? values.cumsum(dim) : scan_by_doubling(values, dim);
+  return values.is_cpu() || is_for_portable_kernels(values) ? values.cumsum(dim)
+                                                            : scan_by_doubling(values, dim);
 }
 
 torch::Tensor sample_categorical(const torch::Tensor& logits, int64_t dim, RandomGenerator& noise) {

@@ -8,11 +8,9 @@
 #include <vector>
 
 #include "elbo/base/error.h"
-#include "elbo/kernels/functions.h"
-#include "elbo/kernels/product.h"
-#include "elbo/kernels/sums.h"
 #include "elbo/nn/kernels.h"
 #include "elbo/nn/precision.h"
+#include "elbo/operators/compute.h"
 
 namespace elbo {
 namespace {
@@ -50,6 +48,8 @@ struct RowSlopes {
 // Keeps reset, update and candidate.
 struct GruGates {
   static constexpr int64_t gates = 3, kept = 3, parts = 1;
+  static constexpr auto step_on_gpu = gpu::gru_forward;
+  static constexpr auto step_back_on_gpu = gpu::gru_backward;
 
   static void step(int64_t hidden, const Row& row) {
     const float *const i = row.input, *const h = row.recurrent, *const s = row.before;
@@ -84,6 +84,8 @@ struct GruGates {
 // then the cell state.
 struct LstmGates {
   static constexpr int64_t gates = 4, kept = 5, parts = 2;
+  static constexpr auto step_on_gpu = gpu::lstm_forward;
+  static constexpr auto step_back_on_gpu = gpu::lstm_backward;
 
   static void step(int64_t hidden, const Row& row) {
     const float* const c = row.before + hidden;
@@ -114,9 +116,11 @@ struct LstmGates {
   }
 };
 
-// A step of a cell on `rows` rows, from pointers to the first.
+// A step of a cell on `rows` rows, from pointers to the first, on the device of the tensor `like`.
 template <typename Cell>
-void step_rows(int64_t rows, int64_t hidden, Row row) {
+void step_rows(const torch::Tensor& like, int64_t rows, int64_t hidden, Row row) {
+  if (on_gpu(like))
+    return Cell::step_on_gpu(row.input, row.recurrent, row.before, rows, hidden, row.kept, row.next);
   for (int64_t i = 0; i < rows; ++i) {
     Cell::step(hidden, row);
     row.input += Cell::gates * hidden;
@@ -127,7 +131,10 @@ void step_rows(int64_t rows, int64_t hidden, Row row) {
   }
 }
 template <typename Cell>
-void step_rows_back(int64_t rows, int64_t hidden, RowSlopes row) {
+void step_rows_back(const torch::Tensor& like, int64_t rows, int64_t hidden, RowSlopes row) {
+  if (on_gpu(like))
+    return Cell::step_back_on_gpu(row.kept, row.recurrent, row.before, row.next, rows, hidden, row.input,
+                                  row.to_recurrent, row.to_before);
   for (int64_t i = 0; i < rows; ++i) {
     Cell::step_back(hidden, row);
     row.kept += Cell::kept * hidden;
@@ -150,7 +157,7 @@ class PortableStep : public torch::autograd::Function<PortableStep<Cell>> {
     const int64_t rows = before.size(0), hidden = before.size(1) / Cell::parts;
     torch::Tensor kept = torch::empty({rows, Cell::kept * hidden}, before.options()),
                   next = torch::empty_like(before);
-    step_rows<Cell>(rows, hidden,
+    step_rows<Cell>(before, rows, hidden,
                     {data_of(input), data_of(recurrent), data_of(before), memory_of(kept), memory_of(next)});
     context->save_for_backward({kept, recurrent, before});
     return next;
@@ -163,7 +170,7 @@ class PortableStep : public torch::autograd::Function<PortableStep<Cell>> {
     const torch::Tensor d_next = gradient[0].contiguous();
     torch::Tensor d_input = torch::empty_like(recurrent), d_hidden = torch::empty_like(recurrent),
                   d_state = torch::empty_like(before);
-    step_rows_back<Cell>(before.size(0), before.size(1) / Cell::parts,
+    step_rows_back<Cell>(before, before.size(0), before.size(1) / Cell::parts,
                          {data_of(kept), data_of(recurrent), data_of(before), data_of(d_next),
                           memory_of(d_input), memory_of(d_hidden), memory_of(d_state)});
     return {d_input, d_hidden, d_state};
@@ -187,9 +194,10 @@ class PortableSequence : public torch::autograd::Function<PortableSequence<Cell>
     states.select(0, 0).copy_(state);
     for (int64_t step = 0; step < steps; ++step) {
       const float* const before = data_of(states) + step * rows * Cell::parts * hidden;
-      product({before, rows, hidden, Cell::parts * hidden, 1}, {data_of(w), hidden, width, 1, hidden},
-              data_of(b), memory_of(recurrent) + step * rows * width);
-      step_rows<Cell>(rows, hidden,
+      KernelsOf(w).product({before, rows, hidden, Cell::parts * hidden, 1},
+                           {data_of(w), hidden, width, 1, hidden}, data_of(b),
+                           memory_of(recurrent) + step * rows * width);
+      step_rows<Cell>(w, rows, hidden,
                       {data_of(input) + step * rows * width, data_of(recurrent) + step * rows * width, before,
                        memory_of(kept) + step * rows * Cell::kept * hidden,
                        memory_of(states) + (step + 1) * rows * Cell::parts * hidden});
@@ -211,20 +219,21 @@ class PortableSequence : public torch::autograd::Function<PortableSequence<Cell>
       d_output.add_(gradient[0].select(0, step));
       const int64_t at = step * rows;
       step_rows_back<Cell>(
-          rows, hidden,
+          w, rows, hidden,
           {data_of(kept) + at * Cell::kept * hidden, data_of(recurrent) + at * width,
            data_of(states) + at * Cell::parts * hidden, data_of(d_next), memory_of(d_input) + at * width,
            memory_of(d_recurrent) + at * width, memory_of(d_before)});
       torch::Tensor through_output = d_before.narrow(1, 0, hidden).contiguous();
-      add_product({data_of(d_recurrent) + at * width, rows, width, width, 1},
-                  {data_of(w), width, hidden, hidden, 1}, memory_of(through_output));
+      KernelsOf(w).add_product({data_of(d_recurrent) + at * width, rows, width, width, 1},
+                               {data_of(w), width, hidden, hidden, 1}, memory_of(through_output));
       if (Cell::parts > 1) d_before.narrow(1, 0, hidden).copy_(through_output);
       std::swap(d_next, d_before);
     }
     torch::Tensor d_weight = torch::empty_like(w), d_bias = torch::empty({width}, w.options());
-    product(MatrixView{data_of(d_recurrent), steps * rows, width, width, 1}.transposed(),
-            {data_of(states), steps * rows, hidden, Cell::parts * hidden, 1}, nullptr, memory_of(d_weight));
-    column_sums(data_of(d_recurrent), steps * rows, width, memory_of(d_bias));
+    KernelsOf(w).product(MatrixView{data_of(d_recurrent), steps * rows, width, width, 1}.transposed(),
+                         {data_of(states), steps * rows, hidden, Cell::parts * hidden, 1}, nullptr,
+                         memory_of(d_weight));
+    KernelsOf(w).column_sums(data_of(d_recurrent), 1, steps * rows, width, memory_of(d_bias));
     return {d_input, d_weight, d_bias, d_next};
   }
 };

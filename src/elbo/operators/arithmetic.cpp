@@ -48,11 +48,14 @@ Tensor& lerp_in_place(Tensor& from, const Tensor& to, const Scalar& weight) {
 
 }  // namespace
 
-void add_arithmetic(OperatorTable& table) {
+void add_cpu_arithmetic(OperatorTable& table) {
   table.add("add.Tensor", add);
   table.add("add_.Tensor", add_in_place);
   table.add("sub.Tensor", sub);
   table.add("sub_.Tensor", sub_in_place);
+}
+
+void add_arithmetic(OperatorTable& table) {
   table.add("addcmul", addcmul);
   table.add("addcmul_", addcmul_in_place);
   table.add("addcdiv", addcdiv);

@@ -1,4 +1,4 @@
-// Finds LibTorch's operators whose bits depend on the CPU.
+// Finds LibTorch's operators whose bits depend on the device.
 #pragma once
 #include <set>
 #include <string>
@@ -7,19 +7,20 @@
 namespace elbo {
 
 // Watches the operators that the calling thread runs on numbers of floating point while the object exists.
-// One at a time for a thread.
+// One at a time.
 class OperatorAudit {
  public:
-  OperatorAudit();
+  explicit OperatorAudit(bool on_gpu = false);
   ~OperatorAudit();
   OperatorAudit(const OperatorAudit&) = delete;
   OperatorAudit& operator=(const OperatorAudit&) = delete;
 
-  // Names of those that ran whose results may depend on the CPU, ascending: they are neither portable nor
-  // known to copy, compare, select or round each operation as IEEE 754 does.
-  std::vector<std::string> cpu_dependent() const;
+  // Names of those that ran whose results may depend on the CPU, or on the GPU, ascending: they are neither
+  // portable nor known to copy, compare, select or round each operation as IEEE 754 does.
+  std::vector<std::string> device_dependent() const;
 
  private:
+  bool on_gpu_;
   std::set<std::string> seen_;
   uint64_t callback_;
 };

@@ -8,8 +8,7 @@
 #include <vector>
 
 #include "elbo/kernels/patches.h"
-#include "elbo/kernels/product.h"
-#include "elbo/kernels/sums.h"
+#include "elbo/operators/compute.h"
 #include "elbo/operators/registration.h"
 #include "elbo/operators/tensors.h"
 
@@ -106,13 +105,28 @@ Tensor empty_part(const Patches& shape, int64_t step, const Tensor& like) {
   return at::empty({patches, step}, like.options());
 }
 
+// All patches of images on a GPU, whose memory is fast enough for them.
+Tensor patches_on_gpu(const Patches& shape, const Tensor& images) {
+  Tensor patches = at::empty({shape.count(), shape.size()}, images.options());
+  gpu::gather_patches(shape, images.const_data_ptr<float>(), patches.mutable_data_ptr<float>());
+  return patches;
+}
+
 // Products of patches of `images` (b, …sides, channels) with the weight: images (b, …grid, rows of the
 // weight).
 Tensor products_of_patches(const Patches& shape, const Tensor& images, const Tensor& weight, IntArrayRef grid,
                            const Tensor& bias) {
   const Tensor rows = channels_last(weight), start = bias.defined() ? bias.contiguous() : bias;
-  const PackedFactor factor(matrix(rows, weight.size(0)).transposed());
+  const MatrixView columns = matrix(rows, weight.size(0)).transposed();
   Tensor y = empty_images(images, shape.images, grid, weight.size(0));
+  if (on_gpu(images)) {
+    const Tensor all = patches_on_gpu(shape, images);
+    KernelsOf(images).product(matrix(all, shape.count()), columns,
+                              start.defined() ? start.const_data_ptr<float>() : nullptr,
+                              y.mutable_data_ptr<float>());
+    return y;
+  }
+  const PackedFactor factor(columns);
   const Tensor patches = empty_part(shape, shape.size(), images);
   for_each_part(shape, [&](int64_t first, int64_t end) {
     gather_patches(shape, first, end, images.const_data_ptr<float>(), patches.mutable_data_ptr<float>(),
@@ -129,9 +143,16 @@ Tensor sums_of_patches(const Patches& shape, const Tensor& small, const Tensor& 
                        const Tensor& bias) {
   const int64_t channels = weight.size(0);
   const Tensor rows = channels_last(weight);
-  const PackedFactor factor(matrix(rows, channels));
   Tensor images = empty_images(small, shape.images, sides, shape.channels);
   bias.defined() ? images.copy_(bias.expand_as(images)) : images.zero_();
+  if (on_gpu(small)) {
+    Tensor all = at::empty({shape.count(), shape.size()}, small.options());
+    KernelsOf(small).product(matrix(small, shape.count()), matrix(rows, channels), nullptr,
+                             all.mutable_data_ptr<float>());
+    gpu::add_patches(shape, all.const_data_ptr<float>(), images.mutable_data_ptr<float>());
+    return images;
+  }
+  const PackedFactor factor(matrix(rows, channels));
   const Tensor patches = empty_part(shape, shape.size(), small);
   for_each_part(shape, [&](int64_t first, int64_t end) {
     product({small.const_data_ptr<float>() + first * channels, end - first, channels, channels, 1}, factor,
@@ -150,6 +171,13 @@ Tensor weight_gradient(const Patches& shape, const Tensor& small, const Tensor& 
   std::vector<int64_t> sizes = weight.sizes().slice(2).vec();
   sizes.insert(sizes.end(), {weight.size(1), channels});
   Tensor gradient = at::zeros(sizes, small.options());
+  const auto in_the_weights_order = [&] { return gradient.movedim({-1, -2}, {0, 1}).contiguous(); };
+  if (on_gpu(small)) {
+    const Tensor all = patches_on_gpu(shape, images);
+    KernelsOf(small).product(matrix(all, shape.count()).transposed(), matrix(small, shape.count()), nullptr,
+                             gradient.mutable_data_ptr<float>());
+    return in_the_weights_order();
+  }
   const Tensor patches = empty_part(shape, step, small);
   for_each_part(shape, [&](int64_t first, int64_t end) {
     gather_patches(shape, first, end, images.const_data_ptr<float>(), patches.mutable_data_ptr<float>(),
@@ -158,7 +186,7 @@ Tensor weight_gradient(const Patches& shape, const Tensor& small, const Tensor& 
                 {small.const_data_ptr<float>() + first * channels, end - first, channels, channels, 1},
                 gradient.mutable_data_ptr<float>());
   });
-  return gradient.movedim({-1, -2}, {0, 1}).contiguous();
+  return in_the_weights_order();
 }
 
 void require_supported(const Tensor& x, const Tensor& weight, int64_t groups) {
@@ -204,8 +232,8 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(
   }
   if (wanted[2]) {
     db = at::empty({dy.size(1)}, dy.options());
-    column_sums(slope.const_data_ptr<float>(), slope.numel() / slope.size(-1), slope.size(-1),
-                db.mutable_data_ptr<float>());
+    KernelsOf(slope).column_sums(slope.const_data_ptr<float>(), 1, slope.numel() / slope.size(-1),
+                                 slope.size(-1), db.mutable_data_ptr<float>());
   }
   return {dx, dw, db};
 }

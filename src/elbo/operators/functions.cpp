@@ -12,6 +12,7 @@
 #include <ATen/ops/sqrt_cpu_dispatch.h>
 #include <ATen/ops/tanh_cpu_dispatch.h>
 
+#include "elbo/operators/compute.h"
 #include "elbo/operators/registration.h"
 #include "elbo/operators/tensors.h"
 
@@ -21,7 +22,7 @@ at::Tensor mapped(Elementary function, const at::Tensor& x) {
   const at::Tensor from = x.is_non_overlapping_and_dense() ? x : x.contiguous();
   at::Tensor y = at::empty_like(from);
   with_type(x, [&]<typename Number>(Number*) {
-    map(function, from.const_data_ptr<Number>(), from.numel(), y.mutable_data_ptr<Number>());
+    KernelsOf(x).map(function, from.const_data_ptr<Number>(), from.numel(), y.mutable_data_ptr<Number>());
   });
   return y;
 }
@@ -33,8 +34,10 @@ template <Elementary function, at::Tensor (*library)(const at::Tensor&)>
 struct Unary {
   static at::Tensor call(const at::Tensor& x) {
     if (is_real(x)) return mapped(function, x);
-    return at::isIntegralType(x.scalar_type(), /*includeBool=*/true) ? mapped(function, x.to(at::kFloat))
-                                                                     : library(x);
+    if (at::isIntegralType(x.scalar_type(), /*includeBool=*/true)) return mapped(function, x.to(at::kFloat));
+    TORCH_CHECK(x.is_cpu(), "the kernels for GPUs have functions of float32 and float64, not of ",
+                x.scalar_type());
+    return library(x);
   }
   static at::Tensor& in_place(at::Tensor& x) { return x.copy_(call(x)); }
   static at::Tensor& out(const at::Tensor& x, at::Tensor& y) {

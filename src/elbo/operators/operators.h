@@ -1,7 +1,7 @@
-// LibTorch's operators on the CPU with one order of every sum and one definition of every function. Layers,
-// models and LibTorch's own derivatives are written in operators; LibTorch's dispatcher decides which kernel
-// computes one. Here its kernels for CPUs, whose bits depend on the width of the CPU's vectors, are replaced
-// by those of kernels/, for float32 and float64.
+// LibTorch's operators with one order of every sum and one definition of every function. Layers, models and
+// LibTorch's own derivatives are written in operators; LibTorch's dispatcher decides which kernel computes
+// one. Here its kernels for CPUs, whose bits depend on the width of the CPU's vectors, and those for GPUs,
+// are replaced by those of kernels/, for float32 and float64.
 #pragma once
 #include <string>
 
@@ -11,7 +11,11 @@ namespace elbo {
 // instruction_set() does.
 void use_portable_operators(bool on);
 
-// Whether the operator `name`, such as "aten::sum.dim_IntList", is computed by kernels/ now.
-bool is_portable_operator(const std::string& name);
+// The same for GPUs: from now on, for the whole process. gpu::start() comes first.
+void use_portable_gpu_operators();
+
+// Whether the operator `name`, such as "aten::sum.dim_IntList", is computed by kernels/ now, on CPUs or on
+// GPUs.
+bool is_portable_operator(const std::string& name, bool on_gpu = false);
 
 }  // namespace elbo

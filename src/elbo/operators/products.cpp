@@ -1,7 +1,7 @@
 #include <ATen/native/Resize.h>
 #include <torch/types.h>
 
-#include "elbo/kernels/product.h"
+#include "elbo/operators/compute.h"
 #include "elbo/operators/registration.h"
 #include "elbo/operators/tensors.h"
 
@@ -26,15 +26,41 @@ void require_matrices(const Tensor& a, const Tensor& b) {
               "matrices of ", a.sizes(), " and ", b.sizes(), " cannot be multiplied");
 }
 
+// C (batches, n, m) = A·B on a GPU, where any strides will do.
+template <typename Number>
+ProductTask<Number> task_of(const Tensor& a, const Tensor& b, Tensor& c) {
+  return {.batches = a.size(0),
+          .rows = a.size(1),
+          .depth = a.size(2),
+          .columns = b.size(2),
+          .a = a.const_data_ptr<Number>(),
+          .a_batch = a.stride(0),
+          .a_row = a.stride(1),
+          .a_depth = a.stride(2),
+          .b = b.const_data_ptr<Number>(),
+          .b_batch = b.stride(0),
+          .b_depth = b.stride(1),
+          .b_column = b.stride(2),
+          .start = nullptr,
+          .start_batch = 0,
+          .start_row = 0,
+          .start_column = 0,
+          .c = c.mutable_data_ptr<Number>()};
+}
+void multiply_batches_on_gpu(const Tensor& a, const Tensor& b, Tensor& c) {
+  with_type(a, [&]<typename Number>(Number*) { gpu::product(task_of<Number>(a, b, c)); });
+}
+
 void multiply(const Tensor& a, const Tensor& b, const float* start, Tensor& c) {
   if (a.scalar_type() == at::kDouble) {
+    if (on_gpu(a)) return multiply_batches_on_gpu(a.unsqueeze(0), b.unsqueeze(0), c);
     const Tensor left = a.contiguous(), right = b.contiguous();
     product(left.const_data_ptr<double>(), right.const_data_ptr<double>(), a.size(0), a.size(1), b.size(1),
             c.mutable_data_ptr<double>());
     return;
   }
   Tensor left, right;
-  product(matrix_of(a, left), matrix_of(b, right), start, c.mutable_data_ptr<float>());
+  KernelsOf(a).product(matrix_of(a, left), matrix_of(b, right), start, c.mutable_data_ptr<float>());
 }
 
 Tensor mm_of(const Tensor& a, const Tensor& b) {
@@ -61,7 +87,7 @@ Tensor addmm_of(const Tensor& start, const Tensor& a, const Tensor& b, const Sca
     return c;
   }
   Tensor c = start.expand({a.size(0), b.size(1)}).clone(at::MemoryFormat::Contiguous), left, right;
-  add_product(matrix_of(a, left), matrix_of(b, right), c.mutable_data_ptr<float>());
+  KernelsOf(a).add_product(matrix_of(a, left), matrix_of(b, right), c.mutable_data_ptr<float>());
   return c;
 }
 Tensor& addmm_in_place(Tensor& start, const Tensor& a, const Tensor& b, const Scalar& beta,
@@ -73,6 +99,12 @@ Tensor bmm_of(const Tensor& a, const Tensor& b) {
   TORCH_CHECK(a.dim() == 3 && b.dim() == 3 && a.size(0) == b.size(0), "batches of matrices of ", a.sizes(),
               " and ", b.sizes(), " cannot be multiplied");
   Tensor c = at::empty({a.size(0), a.size(1), b.size(2)}, a.options());
+  if (on_gpu(a)) {
+    TORCH_CHECK(a.size(2) == b.size(1) && a.scalar_type() == b.scalar_type() && is_real(a),
+                "batches of matrices of ", a.sizes(), " and ", b.sizes(), " cannot be multiplied");
+    multiply_batches_on_gpu(a, b, c);
+    return c;
+  }
   for (int64_t i = 0; i < a.size(0); ++i) {
     Tensor slice = c.select(0, i);
     require_matrices(a.select(0, i), b.select(0, i));

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "elbo/kernels/sums.h"
+#include "elbo/operators/compute.h"
 #include "elbo/operators/registration.h"
 #include "elbo/operators/tensors.h"
 
@@ -16,9 +16,7 @@ at::Tensor sum_of_rows(const at::Tensor& rows) {
   const int64_t n = rows.size(-1);
   at::Tensor sums = at::empty(rows.sizes().slice(0, static_cast<size_t>(rows.dim()) - 1), rows.options());
   with_type(rows, [&]<typename Number>(Number*) {
-    const Number* const x = rows.const_data_ptr<Number>();
-    Number* const y = sums.mutable_data_ptr<Number>();
-    for (int64_t i = 0; i < sums.numel(); ++i) y[i] = sum(x + i * n, n);
+    KernelsOf(rows).row_sums(rows.const_data_ptr<Number>(), sums.numel(), n, sums.mutable_data_ptr<Number>());
   });
   return sums;
 }
@@ -29,12 +27,10 @@ using Dims = at::OptionalIntArrayRef;
 
 // (outer, n, inner), contiguous → the sums over n in ascending order (outer, inner).
 at::Tensor sum_of_columns(const at::Tensor& x) {
-  const int64_t n = x.size(1), inner = x.size(2);
-  at::Tensor sums = at::empty({x.size(0), inner}, x.options());
+  at::Tensor sums = at::empty({x.size(0), x.size(2)}, x.options());
   with_type(x, [&]<typename Number>(Number*) {
-    for (int64_t i = 0; i < x.size(0); ++i)
-      column_sums(x.const_data_ptr<Number>() + i * n * inner, n, inner,
-                  sums.mutable_data_ptr<Number>() + i * inner);
+    KernelsOf(x).column_sums(x.const_data_ptr<Number>(), x.size(0), x.size(1), x.size(2),
+                             sums.mutable_data_ptr<Number>());
   });
   return sums;
 }
@@ -76,8 +72,10 @@ at::Tensor sum_of_real(const at::Tensor& x, Dims dims, bool keep) {
 
 at::Tensor sum_dims(const at::Tensor& x, Dims dims, bool keep, std::optional<at::ScalarType> dtype) {
   const at::ScalarType type = dtype.value_or(x.scalar_type());
-  if (type != at::kFloat && type != at::kDouble) return at::cpu::sum(x, dims, keep, dtype);
-  return sum_of_real(x.to(type), dims, keep);
+  if (type == at::kFloat || type == at::kDouble) return sum_of_real(x.to(type), dims, keep);
+  if (x.is_cpu()) return at::cpu::sum(x, dims, keep, dtype);
+  TORCH_CHECK(at::isIntegralType(type, /*includeBool=*/true), "the kernels for GPUs have no sums of ", type);
+  return sum_of_real(x.to(at::kDouble), dims, keep).to(dtype.value_or(at::kLong));  // exact below 2⁵³
 }
 at::Tensor& sum_out(const at::Tensor& x, Dims dims, bool keep, std::optional<at::ScalarType> dtype,
                     at::Tensor& out) {

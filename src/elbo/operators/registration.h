@@ -7,10 +7,11 @@
 
 namespace elbo {
 
-// Kernels for CPUs, which replace LibTorch's as long as the table exists.
+// Kernels for CPUs or for GPUs, which replace LibTorch's as long as the table exists.
 class OperatorTable {
  public:
-  OperatorTable() : aten_(torch::Library::IMPL, "aten", c10::DispatchKey::CPU, __FILE__, __LINE__) {}
+  explicit OperatorTable(c10::DispatchKey key)
+      : aten_(torch::Library::IMPL, "aten", key, __FILE__, __LINE__) {}
 
   // name: of the operator and its overload, such as "sum.dim_IntList".
   template <typename Function>
@@ -28,7 +29,9 @@ class OperatorTable {
 void add_functions(OperatorTable& table);    // exp, log, tanh, …
 void add_activations(OperatorTable& table);  // gelu, softplus, … and derivatives
 void add_arithmetic(OperatorTable& table);   // operators that LibTorch fuses where the CPU can
-void add_reductions(OperatorTable& table);   // sum, var, …
+void add_cpu_arithmetic(OperatorTable& table);
+void add_gpu_arithmetic(OperatorTable& table);  // and those that its GPU kernels round in other ways
+void add_reductions(OperatorTable& table);      // sum, var, …
 void add_softmax(OperatorTable& table);
 void add_products(OperatorTable& table);
 void add_convolutions(OperatorTable& table);

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "elbo/base/vectorize.h"
-#include "elbo/kernels/sums.h"
+#include "elbo/operators/compute.h"
 #include "elbo/operators/registration.h"
 #include "elbo/operators/tensors.h"
 
@@ -51,7 +51,17 @@ at::Tensor by_row(const at::Tensor& x, int64_t dim, Row&& row) {
   return from_rows(to, x, dim);
 }
 
+// x - max x of each row. On GPUs the steps below are kernels of their own.
+at::Tensor below_largest(const at::Tensor& rows) {
+  return rows.numel() == 0 ? rows : rows - rows.amax(-1, /*keepdim=*/true);
+}
+
 at::Tensor log_softmax(const at::Tensor& x, int64_t dim, bool /*half_to_float*/) {
+  if (on_gpu(x)) {
+    const at::Tensor y = below_largest(as_rows(x, dim));
+    const at::Tensor total = sum_of_rows(mapped(Elementary::exp, y));
+    return from_rows(y - mapped(Elementary::log, total).unsqueeze(-1), x, dim);
+  }
   return by_row(x, dim, []<typename Number>(const Number* from, Number* powers, Number* to, int64_t n) {
     subtract_largest(from, n, to);
     map(Elementary::exp, to, n, powers);
@@ -62,6 +72,10 @@ at::Tensor log_softmax(const at::Tensor& x, int64_t dim, bool /*half_to_float*/)
 }
 
 at::Tensor softmax(const at::Tensor& x, int64_t dim, bool /*half_to_float*/) {
+  if (on_gpu(x)) {
+    const at::Tensor powers = mapped(Elementary::exp, below_largest(as_rows(x, dim)));
+    return from_rows(powers / sum_of_rows(powers).unsqueeze(-1), x, dim);
+  }
   return by_row(x, dim, []<typename Number>(const Number* from, Number* distance, Number* to, int64_t n) {
     subtract_largest(from, n, distance);
     map(Elementary::exp, distance, n, to);

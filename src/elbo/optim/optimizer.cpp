@@ -8,6 +8,8 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/vectorize.h"
+#include "elbo/kernels/adam_element.h"
+#include "elbo/kernels/gpu.h"
 #include "elbo/parallel/flat_parameters.h"
 
 namespace elbo {
@@ -29,38 +31,20 @@ using FusedAdam = void (*)(at::TensorList parameters, at::TensorList gradients, 
                            double weight_decay, double eps, bool amsgrad, bool maximize,
                            const std::optional<Tensor>& grad_scale, const std::optional<Tensor>& found_inf);
 
-// The constants of an Adam update, computed once in double precision.
-struct AdamFactors {
-  float decay;   // multiplies the parameter: decoupled weight decay
-  float l2;      // multiplies the parameter, added to the gradient
-  float first;   // 1 - β₁
-  float second;  // 1 - β₂
-  float beta2;
-  float step;        // learning rate / bias correction of the first moment
-  float correction;  // 1 / √(bias correction of the second moment)
-  float epsilon;
-};
-
 // The whole update in one pass over memory. LibTorch's CPU kernel is not used, because its rounding depends
 // on the CPU's instruction set.
 ELBO_VECTORIZE void adam_pass(int64_t n, const AdamFactors& factors, const float* __restrict gradient,
                               float* __restrict parameters, float* __restrict exp_avg,
                               float* __restrict exp_avg_sq) {
   const AdamFactors f = factors;
-  for (int64_t i = 0; i < n; ++i) {
-    const float g = gradient[i] + f.l2 * parameters[i];
-    const float m = exp_avg[i] + f.first * (g - exp_avg[i]);
-    const float v = f.beta2 * exp_avg_sq[i] + f.second * g * g;
-    exp_avg[i] = m;
-    exp_avg_sq[i] = v;
-    parameters[i] = f.decay * parameters[i] - f.step * m / (std::sqrt(v) * f.correction + f.epsilon);
-  }
+  for (int64_t i = 0; i < n; ++i) adam_element(f, gradient[i], parameters[i], exp_avg[i], exp_avg_sq[i]);
 }
 
 void adam_update(bool decoupled, const Tensor& parameters, const Tensor& gradient,
                  const std::vector<Tensor>& state, const Update& u) {
   const OptimizerOptions& o = u.options;
-  if (!parameters.is_cpu()) {
+  const bool on_gpu = gpu::computes(parameters.is_cpu());
+  if (!parameters.is_cpu() && !on_gpu) {
     const Tensor count = torch::full({}, static_cast<double>(u.count), parameters.options());
     constexpr FusedAdam fused_adam = &at::_fused_adam_, fused_adamw = &at::_fused_adamw_;
     (decoupled ? fused_adamw : fused_adam)({parameters}, {gradient}, {state[0]}, {state[1]}, {}, {count},
@@ -78,9 +62,9 @@ void adam_update(bool decoupled, const Tensor& parameters, const Tensor& gradien
                             .step = static_cast<float>(u.lr / bias1),
                             .correction = static_cast<float>(1 / std::sqrt(bias2)),
                             .epsilon = static_cast<float>(o.epsilon)};
-  adam_pass(parameters.numel(), factors, gradient.const_data_ptr<float>(),
-            parameters.mutable_data_ptr<float>(), state[0].mutable_data_ptr<float>(),
-            state[1].mutable_data_ptr<float>());
+  (on_gpu ? gpu::adam_update : adam_pass)(
+      parameters.numel(), factors, gradient.const_data_ptr<float>(), parameters.mutable_data_ptr<float>(),
+      state[0].mutable_data_ptr<float>(), state[1].mutable_data_ptr<float>());
 }
 
 // Kingma & Ba 2015, algorithm 1.

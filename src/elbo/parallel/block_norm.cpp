@@ -4,6 +4,7 @@
 
 #include "elbo/base/index_range.h"
 #include "elbo/base/vectorize.h"
+#include "elbo/kernels/gpu.h"
 #include "elbo/parallel/flat_parameters.h"
 
 namespace elbo {
@@ -23,6 +24,13 @@ ELBO_VECTORIZE double block_sum(const float* values) {
 }
 
 std::vector<double> on_device(const torch::Tensor& values) {
+  if (gpu::is_in_use()) {
+    const torch::Tensor sums =
+        torch::empty({values.numel() / block_elements}, values.options().dtype(torch::kFloat64));
+    gpu::square_sums(values.const_data_ptr<float>(), sums.numel(), sums.mutable_data_ptr<double>());
+    const torch::Tensor host = sums.cpu();
+    return {host.const_data_ptr<double>(), host.const_data_ptr<double>() + host.numel()};
+  }
   const torch::Tensor sums =
       torch::linalg_vector_norm(values.view({-1, block_elements}), 2, {1}, false, torch::kFloat64)
           .square_()
@@ -33,7 +41,7 @@ std::vector<double> on_device(const torch::Tensor& values) {
 }  // namespace
 
 std::vector<double> block_square_sums(const torch::Tensor& values, Workers& workers) {
-  if (!values.is_cpu()) return on_device(values);
+  if (!values.is_cpu() || gpu::computes(/*on_cpu=*/true)) return on_device(values);
   static_assert(block_elements % lanes == 0);
   std::vector<double> sums(static_cast<size_t>(values.numel() / block_elements));
   const float* data = values.const_data_ptr<float>();

@@ -180,12 +180,12 @@ void TrainOptions::bind(OptionTable& table) {
   table.add_choice("train.precision", precision, {"float32", "bfloat16"},
                    "type of the factors in matrix products and convolutions; with bfloat16, sums, densities, "
                    "parameters, gradients, the optimiser and evaluations stay float32");
-  table.add_choice("train.kernels", kernels, {"auto", "portable", "library"},
-                   "what computes on CPUs; portable: elbo's own kernels, which add in one order and have one "
-                   "definition of "
-                   "each function, with the same bits on every CPU; library: LibTorch, whose bits depend on "
-                   "the CPU; auto: "
-                   "portable in a run on CPUs in float32, otherwise library");
+  table.add_choice(
+      "train.kernels", kernels, {"auto", "portable", "library"},
+      "what computes; portable: elbo's own kernels, which add in one order and have one "
+      "definition of each function, with the same bits on every CPU, and on a GPU with "
+      "train.exact=true; library: LibTorch, whose bits depend on the CPU or GPU; auto: portable in "
+      "a run on CPUs in float32, otherwise library");
   table.add_choice("train.communication", communication, {"auto", "mpi", "nccl"},
                    "what transfers gradients and parameters; nccl: between GPUs; mpi: through host memory; "
                    "auto: nccl if the ranks compute on GPUs, else mpi");

@@ -36,18 +36,19 @@ Batch first_rows(const RowSource& source, int64_t count) {
 
 std::string cpu_name() { return cpu_maker() + " " + at::get_cpu_capability(); }
 
-std::string cpu_dependence(const RunConfig& config, const Dataset& dataset, Model& model,
-                           const RunPlan& plan) {
-  if (choose_kernels(config.train.kernels, config.train.precision, torch::kCPU) == Kernels::library)
+std::string device_dependence(const RunConfig& config, const Dataset& dataset, Model& model,
+                              const RunPlan& plan) {
+  const torch::Device device = model.parameters().front().device();
+  if (choose_kernels(config.train.kernels, config.train.precision, device) == Kernels::library)
     return config.train.precision == "float32" ? "train.kernels=library" : "train.precision=bfloat16";
-  const Batch batch = first_rows(dataset.split("train"), plan.microbatch);
-  const OperatorAudit audit;
+  const Batch batch = first_rows(dataset.split("train"), plan.microbatch).to(device);
+  const OperatorAudit audit(device.is_cuda());
   for (const Phase& phase : plan.phases) {
-    RandomGenerator noise(Key(static_cast<uint64_t>(config.train.seed)).with("audit"));
+    RandomGenerator noise(Key(static_cast<uint64_t>(config.train.seed)).with("audit"), device);
     model.objective({phase.name, plan.start.step, 0}, batch, noise).loss.sum().backward();
     model.zero_grad();
   }
-  return fmt::format("{}", fmt::join(audit.cpu_dependent(), ", "));
+  return fmt::format("{}", fmt::join(audit.device_dependent(), ", "));
 }
 
 std::string settle_cpu(Communicator& world, const RunPlan& plan, const std::string& before) {

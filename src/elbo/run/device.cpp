@@ -9,8 +9,11 @@
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/comm/cuda_library.h"
+#include "elbo/nn/kernels.h"
 
 namespace elbo {
+
+namespace {
 
 void use_deterministic_kernels() {
   at::Context& context = at::globalContext();
@@ -18,8 +21,26 @@ void use_deterministic_kernels() {
   context.setDeterministicFillUninitializedMemory(false);  // nobody reads it
   context.setDeterministicCuDNN(true);
   context.setBenchmarkCuDNN(false);  // it chooses by time, so by chance
-  context.setAllowTF32CuBLAS(false);
-  context.setAllowTF32CuDNN(false);
+}
+
+}  // namespace
+
+void prepare_device(torch::Device device, const Arithmetic& arithmetic) {
+  const bool tf32 = arithmetic.precision == "tf32";
+  if (tf32 && device.is_cpu())
+    usage_error("train.precision=tf32: is a type of GPUs; use train.precision=float32 on CPUs");
+  const Kernels kernels = choose_kernels(arithmetic.kernels, arithmetic.precision, device);
+  use_kernels(kernels);
+  if (!device.is_cuda()) return;
+  if (arithmetic.exact) use_deterministic_kernels();
+  at::globalContext().setAllowTF32CuBLAS(tf32);
+  at::globalContext().setAllowTF32CuDNN(tf32);
+  if (kernels != Kernels::portable) return;
+  if (!arithmetic.exact)
+    usage_error(
+        "train.kernels=portable: has one order of sums, which train.exact=false gives up; use "
+        "train.exact=true or train.kernels=library");
+  use_portable_kernels_on_gpu(device.index());
 }
 
 torch::Device choose_device(const std::string& wanted, const std::string& option,
@@ -35,8 +56,6 @@ torch::Device choose_device(const std::string& wanted, const std::string& option
 }
 
 Kernels choose_kernels(const std::string& kernels, const std::string& precision, torch::Device device) {
-  if (kernels == "portable" && !device.is_cpu())
-    usage_error("train.kernels=portable: computes on CPUs only; use train.device=cpu or train.kernels=auto");
   const bool is_portable =
       kernels == "portable" || (kernels == "auto" && device.is_cpu() && precision == "float32");
   return is_portable ? Kernels::portable : Kernels::library;

@@ -17,12 +17,20 @@ namespace elbo {
 torch::Device choose_device(const std::string& wanted, const std::string& option,
                             const Environment& environment);
 
-// From now on the process computes on GPUs with kernels whose sums have one order, and without products in
-// less than float32. An operation that has no such kernel throws.
-void use_deterministic_kernels();
+// How a process computes: values of train.exact, train.kernels and train.precision.
+struct Arithmetic {
+  bool exact = true;
+  std::string kernels = "auto", precision = "float32";
+};
+
+// From now on the process computes on the device in this way. On a GPU, exact: with kernels whose sums have
+// one order; an operation that has no such kernel throws. portable: by elbo's own kernels, with the bits of
+// CPUs. tf32: with tensor cores; else products of float32 are not rounded. Throws a usage Error for portable
+// kernels that are not exact, and for tf32 on a CPU.
+void prepare_device(torch::Device device, const Arithmetic& arithmetic);
 
 // Whose kernels compute in a run with these values of train.kernels and train.precision on `device`. auto:
-// portable on CPUs in float32. Throws a usage Error for portable on another device.
+// portable on CPUs in float32.
 Kernels choose_kernels(const std::string& kernels, const std::string& precision, torch::Device device);
 
 // What each rank computes on, in order of rank: "cpu", or the host and the GPU's place in it. Collective.

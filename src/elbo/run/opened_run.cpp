@@ -31,8 +31,7 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
   std::unique_ptr<Communicator> world = environment.make_world(config.run.timeout);
   const bool is_root = world->rank() == 0, trains = purpose == OpenPurpose::train;
   const torch::Device device = choose_device(config.train.device, "train.device", environment);
-  if (device.is_cuda() && config.train.exact) use_deterministic_kernels();
-  use_kernels(choose_kernels(config.train.kernels, config.train.precision, device));
+  prepare_device(device, {config.train.exact, config.train.kernels, config.train.precision});
   // Locked before the newest checkpoint is looked for: another process may be writing the next one.
   std::unique_ptr<RunLock> lock = is_root && trains ? lock_existing(config) : nullptr;
   std::optional<Checkpoint> start = broadcast_checkpoint(
@@ -56,9 +55,14 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
   }
   RunPlan plan = make_plan(config, dataset, *model, start);
   if (device.is_cpu()) {
-    const std::string found = is_root ? cpu_dependence(config, dataset, *model, plan) : "";
+    const std::string found = is_root ? device_dependence(config, dataset, *model, plan) : "";
     plan.cpu_dependence = broadcast_text(*world, found, 0);
     plan.cpu = settle_cpu(*world, plan, start ? start->cpu : "");
+  } else if (config.train.kernels == "portable" && is_root) {
+    model->to(device);
+    const std::string found = device_dependence(config, dataset, *model, plan);
+    model->to(torch::kCPU);
+    if (!found.empty()) log::info("bits depend on the kind of device: {}", found);
   }
   if (is_root)
     preflight_warnings(

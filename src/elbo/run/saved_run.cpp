@@ -22,9 +22,6 @@ namespace fs = std::filesystem;
 namespace {
 
 std::shared_ptr<Model> build(const SavedRun& run) {
-  const TrainOptions& train = run.config->train;
-  use_kernels(run.device.is_cpu() ? choose_kernels(train.kernels, train.precision, run.device)
-                                  : Kernels::library);
   const std::shared_ptr<Model> model =
       build_model(*run.config, run.checkpoint.data, saved_transform(*run.config, run.checkpoint.data),
                   &run.checkpoint, run.directory);
@@ -214,7 +211,10 @@ SavedRun open_run(Communicator& comm, const std::string& directory, const std::s
   use_average(run.checkpoint);
   run.config = saved_config(run.checkpoint.config, directory);
   run.checkpoint.data.in_unit_interval = saved_in_unit_interval(*run.config, run.checkpoint);
-  if (device.is_cuda() && run.config->train.exact) use_deterministic_kernels();
+  // A model that was trained on a GPU in tf32 computes in float32 elsewhere.
+  const TrainOptions& train = run.config->train;
+  prepare_device(device,
+                 {train.exact, train.kernels, train.precision == "tf32" ? "float32" : train.precision});
   run.data_path = run.config->data.path;
   if (!data_path.empty()) {
     run.names_data = true;
