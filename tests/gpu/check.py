@@ -44,6 +44,8 @@ def plan(kit):
             Check("resume, GPU to CPU", checks.resume, "cuda", "cpu", gpu=True),
             Check("loss beside the CPU's, mnist_vae", checks.same_loss, "mnist_vae", gpu=True),
             Check("loss beside the CPU's, mnist_conv", checks.same_loss, "mnist_conv", gpu=True),
+            *[Check(f"the CPU's bits, {config}", checks.same_bits, config, gpu=True, limit=150)
+              for config in ("mnist_vae", "mnist_conv", "bach_chorales_vrnn")],
             Check("bfloat16, mnist_vae", checks.bfloat16, "mnist_vae"),
             Check("bfloat16, mnist_conv", checks.bfloat16, "mnist_conv"),
             Check("evaluate", checks.evaluate), Check("encode", checks.encode), Check("score", checks.score),
@@ -54,6 +56,7 @@ def plan(kit):
             Check("predict", checks.drawing_command, "predict", "bach_chorales_vrnn", ("--n=4", "--from=64")),
             Check("a command without a GPU", checks.command_without_gpu)]),
         (1, [Check("memory runs out", checks.memory_runs_out, gpu=True), Check("the GPU is taken", checks.gpu_is_taken, gpu=True)]),
+        (1, [Check("products of the portable kernels", checks.products, gpu=True)]),
         (1, [Check("PyTorch is prepared", checks.prepare_peers, limit=150)]),
         (1, [Check(f"speed, {checks.SPEED[name][0]}", checks.speed, name, limit=180) for name in checks.SPEED]),
     ]

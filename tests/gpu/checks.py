@@ -82,6 +82,36 @@ def same_loss(config, job):
     return f"loss after 200 steps {gpu:.3f} on the GPU, {cpu:.3f} on CPUs", {"gpu": gpu, "cpu": cpu}
 
 
+def same_bits(config, job):
+    """The portable kernels: the chains of the CPU on the GPU."""
+    cpu, gpu = [job.train(device, config, "--train.kernels=portable", device=device, steps=20) for device in ("cpu", "cuda")]
+    apart = next((a["step"] for a, b in zip(cpu.steps, gpu.steps) if (a["loss"], a["terms"]) != (b["loss"], b["terms"])), None)
+    require(cpu.fingerprint == gpu.fingerprint, f"20 steps end in {cpu.fingerprint[:12]}… on CPUs and in {gpu.fingerprint[:12]}… on the "
+                                                f"GPU, expected one fingerprint; the first step with other losses: {apart}")
+    checked = job.succeed("train", f"configs/{config}.ini", "--check", "--train.kernels=portable", "--train.device=cuda",
+                          f"--run.directory={job.folder / 'check'}")
+    require("bits depend" not in checked.err, next((line for line in checked.err.splitlines() if "bits depend" in line), ""))
+    return f"20 steps on CPUs and on the GPU: {cpu.fingerprint[:12]}", {
+        "fingerprint": cpu.fingerprint, "portable_step_ms": gpu.milliseconds()}
+
+
+def products(job):
+    """The portable kernels' products beside PyTorch's in float32."""
+    figures = {}
+    for batch, inside, outside in ((128, 784, 400), (1024, 1024, 1024), (4096, 4096, 4096)):
+        printed = job.succeed("bench", "kernels", f"--device={job.device}", f"--batch={batch}", f"--in={inside}", f"--out={outside}").out
+        of_size, rates = figures.setdefault(f"{batch}×{inside}×{outside}", {}), {}
+        for line in printed.splitlines()[1:]:  # a product, then a line for each method: its name, the median, the best
+            if line.startswith("  "):
+                method, median, _ = line.rsplit(None, 2)
+                rates[method.strip()] = float(median)
+            else:
+                rates = of_size.setdefault(line, {})
+    shares = [rates["elbo"] / rates["LibTorch"] for rates in figures["4096×4096×4096"].values()]
+    require(min(shares) >= 0.7, f"4096³: {min(shares):.2f} of PyTorch's rate in float32, expected 0.7")
+    return f"4096³: {min(shares):.2f} to {max(shares):.2f} of PyTorch's rate in float32", {"gflops": figures}
+
+
 def bfloat16(config, job):
     steps = steps_for(job, 100, 10)
     single = job.train("float32", config, steps=steps)

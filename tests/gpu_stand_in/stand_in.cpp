@@ -142,17 +142,17 @@ void launch(const gpu::Launch& launch) {
   ++started;
   const auto found = kernels().find(launch.kernel);
   if (found == kernels().end()) fail("the stand-in has no GPU kernel {}", launch.kernel);
-  const auto [call, has_barriers] = found->second;
+  const Kernel& kernel = found->second;
   static Block block(threads_of_block);
   if (launch.threads != threads_of_block || launch.blocks < 1)
     fail("{}: {} blocks of {} threads", launch.kernel, launch.blocks, launch.threads);
   blockDim.x = static_cast<unsigned>(launch.threads);
   gridDim.x = static_cast<unsigned>(launch.blocks);
   for (blockIdx.x = 0; blockIdx.x < gridDim.x; ++blockIdx.x) {
-    if (has_barriers)
-      block.run([&] { call(launch.arguments); });
+    if (kernel.has_barriers)
+      block.run([&] { kernel.call(launch.arguments); });
     else
-      for (threadIdx.x = 0; threadIdx.x < blockDim.x; ++threadIdx.x) call(launch.arguments);
+      for (threadIdx.x = 0; threadIdx.x < blockDim.x; ++threadIdx.x) kernel.call(launch.arguments);
   }
 }
 

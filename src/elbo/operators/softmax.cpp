@@ -51,7 +51,7 @@ at::Tensor by_row(const at::Tensor& x, int64_t dim, Row&& row) {
   return from_rows(to, x, dim);
 }
 
-// x - max x of each row. On GPUs the steps below are kernels of their own.
+// x - max x of each row. On GPUs each step below is a separate kernel.
 at::Tensor below_largest(const at::Tensor& rows) {
   return rows.numel() == 0 ? rows : rows - rows.amax(-1, /*keepdim=*/true);
 }
