@@ -34,6 +34,8 @@ class ThreeLayers : public torch::nn::Module {
   std::vector<std::shared_ptr<Linear>> layers_;
 };
 
+torch::Tensor scalar(double value) { return torch::full({1}, value, torch::kFloat64); }
+
 torch::Tensor statistics_of(int64_t microbatch, int64_t step) {
   RandomGenerator noise(Key(3).with(static_cast<uint64_t>(microbatch)).with(static_cast<uint64_t>(step)));
   return noise.normal({7});
@@ -73,7 +75,7 @@ std::vector<Step> run_steps(const Layout& layout, int64_t microbatches) {
     reducer.compute(0, [&](int worker, int64_t microbatch) -> MicrobatchReport {
       const torch::Tensor loss = models[static_cast<size_t>(worker)]->loss(microbatch, step);
       loss.backward();
-      return {{"loss"}, {static_cast<double>(microbatch)}, statistics_of(microbatch, step)};
+      return {{"loss"}, scalar(static_cast<double>(microbatch)), statistics_of(microbatch, step)};
     });
     StepSums sums = reducer.finish(0, {static_cast<double>(layout.levels.rank())});
     steps.push_back({std::move(sums), reducer.gather(0, torch::cat(reducer.gradient(0))).clone()});
@@ -158,7 +160,7 @@ TEST(GradientReducer, EarlyBucketsAreReducedDuringTheBackwardPass) {
     reducer.compute(0, [&](int, int64_t microbatch) -> MicrobatchReport {
       model.loss(microbatch, 0).backward();
       started = counting.started;
-      return {{"loss"}, {1.0}, {}};
+      return {{"loss"}, scalar(1), {}};
     });
     const auto buckets = static_cast<int64_t>(reducer.buckets(0).count());
     EXPECT_EQ(buckets > 1, bucket_bytes == small_buckets);
@@ -235,7 +237,7 @@ TEST(TwoLevels, SendFewerMessagesAndBytesBetweenNodes) {
                             {.microbatches = microbatches, .bucket_bytes = small_buckets});
     reducer.compute(0, [&](int, int64_t microbatch) -> MicrobatchReport {
       model.loss(2 * microbatch, 0).backward();
-      return {{"loss"}, {1.0}, {}};
+      return {{"loss"}, scalar(1), {}};
     });
     reducer.finish(0, {});
     reducer.start_all_gather(0);
@@ -352,7 +354,7 @@ TEST(GradientReducer, ErrorsOfATaskAreRethrown) {
     EXPECT_THROW(reducer.compute(0,
                                  [&](int worker, int64_t microbatch) -> MicrobatchReport {
                                    if (worker == failing) fail("microbatch {}", microbatch);
-                                   return {{"loss"}, {1.0}, {}};
+                                   return {{"loss"}, scalar(1), {}};
                                  }),
                  Error);
   // Thrown by the hook during a second backward pass.
@@ -360,7 +362,7 @@ TEST(GradientReducer, ErrorsOfATaskAreRethrown) {
                                [&](int worker, int64_t microbatch) -> MicrobatchReport {
                                  if (worker == 0)
                                    for (int pass = 0; pass < 2; ++pass) model.loss(microbatch, 0).backward();
-                                 return {{"loss"}, {1.0}, {}};
+                                 return {{"loss"}, scalar(1), {}};
                                }),
                Error);
 }

@@ -203,6 +203,17 @@ void LocalGradients::end_microbatch(int worker, int64_t microbatch, MicrobatchRe
     state.layout = {std::move(report.names), report.statistics.defined() ? report.statistics.numel() : 0};
 }
 
+std::vector<std::vector<double>> LocalGradients::scalars() const {
+  if (scalars_.empty()) return {};
+  const torch::Tensor all = torch::stack(scalars_).cpu();
+  std::vector<std::vector<double>> rows;
+  rows.reserve(scalars_.size());
+  const auto* next = all.const_data_ptr<double>();
+  for (int64_t microbatch = 0; microbatch < all.size(0); ++microbatch, next += all.size(1))
+    rows.emplace_back(next, next + all.size(1));
+  return rows;
+}
+
 bool LocalGradients::complete(size_t phase, size_t bucket) const {
   return phases_[phase]->reducer.complete(bucket);
 }

@@ -26,8 +26,8 @@ namespace elbo {
 // report the same names and the same size of statistics.
 struct MicrobatchReport {
   std::vector<std::string> names;  // of the scalars
-  std::vector<double> scalars;
-  torch::Tensor statistics;  // (s); may be undefined
+  torch::Tensor scalars;           // (names) float64, on the device
+  torch::Tensor statistics;        // (s); may be undefined
 };
 
 class LocalGradients {
@@ -65,8 +65,9 @@ class LocalGradients {
     int64_t statistics = 0;          // elements
   };
   const ReportLayout& report_layout(size_t phase) const;
-  // The scalars of each microbatch of the rank, from the last compute().
-  const std::vector<std::vector<double>>& scalars() const { return scalars_; }
+  // The scalars of each microbatch of the rank, from the last compute(). Copies them from the device once, so
+  // it waits for the device.
+  std::vector<std::vector<double>> scalars() const;
   // The sums of the statistics, (s) on the CPU, for each maximal subtree. Adds in place: call once after
   // compute().
   std::vector<PartialSum> statistics(size_t phase);
@@ -99,7 +100,7 @@ class LocalGradients {
   std::vector<std::unique_ptr<PhaseState>> phases_;
   PhaseState* current_ = nullptr;                   // during compute()
   const std::function<bool()>* advance_ = nullptr;  // during compute()
-  std::vector<std::vector<double>> scalars_;
+  std::vector<torch::Tensor> scalars_;              // of each microbatch
 };
 
 }  // namespace elbo

@@ -189,13 +189,13 @@ MicrobatchReport DataParallelStep::compute_microbatch(size_t phase, int64_t step
   const torch::Tensor total = terms.loss.sum();
   total.backward(torch::full({}, 1.0 / static_cast<double>(options_.batch), total.options()));
 
-  MicrobatchReport report{.names = {"loss"},
-                          .scalars = {terms.loss.detach().sum(torch::kFloat64).item<double>()},
-                          .statistics = terms.statistics};
+  MicrobatchReport report{.names = {"loss"}, .scalars = {}, .statistics = terms.statistics};
+  std::vector<torch::Tensor> scalars = {terms.loss.detach().sum(torch::kFloat64)};
   for (const auto& [name, value] : terms.parts) {
     report.names.push_back(name);
-    report.scalars.push_back(value.sum(torch::kFloat64).item<double>());
+    scalars.push_back(value.detach().sum(torch::kFloat64));
   }
+  report.scalars = torch::stack(scalars);
   return report;
 }
 
