@@ -24,11 +24,22 @@ struct Batch {
   Batch with_x(const torch::Tensor& values) const;
   // x with NaN where it is missing, for models of sequences.
   torch::Tensor marked() const;
+  // On the device, all but ids. From pinned memory, the copy to a GPU does not wait.
   Batch to(torch::Device device) const {
-    const auto moved = [&](const torch::Tensor& tensor) {
-      return tensor.defined() ? tensor.to(device) : tensor;
-    };
-    return {moved(x), moved(label), ids, moved(length), moved(observed)};
+    return each([&](const torch::Tensor& tensor) {
+      return tensor.to(device, /*non_blocking=*/device.is_cuda() && tensor.is_pinned());
+    });
+  }
+  // In memory that GPUs can read, all but ids. There must be a GPU.
+  Batch pinned() const {
+    return each([](const torch::Tensor& tensor) { return tensor.pin_memory(); });
+  }
+
+ private:
+  template <typename Function>
+  Batch each(Function&& function) const {
+    const auto of = [&](const torch::Tensor& tensor) { return tensor.defined() ? function(tensor) : tensor; };
+    return {of(x), of(label), ids, of(length), of(observed)};
   }
 };
 

@@ -112,6 +112,7 @@ struct Loader::State {
           if (!wait_for_space()) return;
           const Doing doing(FlightRecorder::instance().record().reader, "reads rows");
           Batch batch = read({step, microbatch});
+          if (options.pinned) batch = batch.pinned();
           {
             const std::lock_guard guard(mutex);
             ready.emplace(Position{step, microbatch}, std::move(batch));

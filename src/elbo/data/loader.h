@@ -23,6 +23,7 @@ struct LoaderOptions {
   uint64_t seed = 0;
   int64_t first_step = 0, end_step = 0;  // the steps that will be requested
   double timeout = 600;                  // of the wait for a microbatch, seconds
+  bool pinned = false;                   // batches are for a GPU
 };
 
 class Loader {

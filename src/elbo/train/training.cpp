@@ -104,7 +104,8 @@ LoaderOptions Training::loader_options(int64_t first_step) const {
           .seed = static_cast<uint64_t>(config_.train.seed),
           .first_step = first_step,
           .end_step = run_.plan.end_step,
-          .timeout = config_.run.timeout};
+          .timeout = config_.run.timeout,
+          .pinned = run_.device.is_cuda()};
 }
 
 std::optional<Progress> Training::go_back() {
