@@ -3,6 +3,7 @@
 #include <torch/cuda.h>
 #include <torch/types.h>
 
+#include <atomic>
 #include <cstdlib>
 
 #include "elbo/base/error.h"
@@ -47,10 +48,13 @@ bool cuda_available(std::string* why) {
 }
 
 const CudaFunctions& load_cuda(bool host_memory_only) {
+  static std::atomic<const CudaFunctions*> of_gpu = nullptr;  // looked up once: each step asks for memory
+  if (const CudaFunctions* known = of_gpu; known != nullptr) return *known;
   std::string why;
   const bool backend = host_memory_only || open_cuda(&why);
   const CudaFunctions* functions = backend ? open_functions(&why) : nullptr;
   if (functions == nullptr) usage_error("GPUs cannot be used: {}; fix that, or use train.device=cpu", why);
+  if (!host_memory_only) of_gpu = functions;
   return *functions;
 }
 

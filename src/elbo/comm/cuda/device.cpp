@@ -57,10 +57,13 @@ cudaError_t CudaEvent::query() const {
 }
 
 DeviceMemory device_memory(torch::Device device) {
-  const c10::cuda::CUDAGuard guard(device);
-  size_t free = 0, total = 0;
-  if (const cudaError_t error = cudaMemGetInfo(&free, &total); error != cudaSuccess)
-    fail("{}: cannot query the device's memory: {}", device.str(), cudaGetErrorString(error));
+  // Of the process's only GPU. The question is slow, and each step asks.
+  static const size_t total = [&] {
+    const c10::cuda::CUDAGuard guard(device);
+    size_t free = 0, all = 0;
+    check(cudaMemGetInfo(&free, &all), "report its memory");
+    return all;
+  }();
   constexpr auto all = static_cast<size_t>(c10::CachingDeviceAllocator::StatType::AGGREGATE);
   const auto held = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index()).allocated_bytes[all];
   return {.allocated = held.current, .peak = held.peak, .total = static_cast<int64_t>(total)};
