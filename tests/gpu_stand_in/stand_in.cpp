@@ -125,6 +125,7 @@ const std::map<std::string_view, Kernel>& kernels() {
       {"running_sums_float", {call_with<running_sums_float>, false}},
       {"running_sums_double", {call_with<running_sums_double>, false}},
       {"embedding_gradient", {call_with<embedding_gradient>, false}},
+      {"scatter_sums", {call_with<scatter_sums>, false}},
       {"square_sums", {call_with<square_sums>, true}},
       {"gather_patches", {call_with<::gather_patches>, false}},
       {"add_patches", {call_with<::add_patches>, false}},

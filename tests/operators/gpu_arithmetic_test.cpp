@@ -51,7 +51,11 @@ Results arithmetic(const torch::Tensor& x, const torch::Tensor& y) {
           flags.cumsum(1),
           torch::full({}, 2.0F).cumsum(0),
           torch::zeros({0, 3}).cumsum(1),
-          torch::zeros({0, 3}) + 1};
+          torch::zeros({0, 3}) + 1,
+          x.scatter_add(1, n.remainder(4), n.to(torch::kFloat32) * 0.1),
+          x.scatter_add(-1, n.remainder(5), y.expand({3, 4, 5})),
+          x.index_add(1, torch::tensor({3, 0, 3}), x.narrow(1, 1, 3)),
+          x.transpose(0, 2).clone().transpose(0, 2).index_add_(0, torch::tensor({2, 2}), x.narrow(0, 0, 2))};
 }
 
 TEST(GpuArithmetic, HasTheBitsTypesAndShapesOfCpus) {

@@ -27,7 +27,7 @@ template <typename... Arguments>
 void launch(const char* kernel, int64_t blocks, Arguments... arguments) {
   if (blocks == 0) return;
   if (launcher_in_use == nullptr) fail("the GPU kernel {} was called before the GPU was in use", kernel);
-  std::array<void*, sizeof...(arguments)> pointers{&arguments...};
+  std::array<void*, sizeof...(arguments)> pointers{static_cast<void*>(&arguments)...};
   launcher_in_use->launch({kernel, std::min(blocks, most_blocks), threads_of_block, pointers.data()});
 }
 
@@ -192,6 +192,12 @@ void embedding_gradient(const float* gradient, const int64_t* index, int64_t pla
                         int64_t width, int64_t padding_index, float* table) {
   launch_for_each("embedding_gradient", rows * width, gradient, index, places, rows, width, padding_index,
                   table);
+}
+
+void scatter_sums(const float* source, const IndexView& index, int64_t outer, int64_t n, int64_t inner,
+                  int64_t size, float* sums) {
+  launch_for_each("scatter_sums", outer * inner, source, index.data, index.outer, index.step, index.inner,
+                  outer, n, inner, size, sums);
 }
 
 void gru_forward(const float* input, const float* recurrent, const float* before, int64_t rows,

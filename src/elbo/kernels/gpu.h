@@ -65,6 +65,15 @@ void add_patches(const Patches& shape, const float* patches, float* images);
 void embedding_gradient(const float* gradient, const int64_t* index, int64_t places, int64_t rows,
                         int64_t width, int64_t padding_index, float* table);
 
+// sums (outer, size, inner) += source (outer, n, inner), over ascending n, at the places
+// index[o · outer step + k · n step + i · inner step].
+struct IndexView {
+  const int64_t* data;
+  int64_t outer, step, inner;  // strides
+};
+void scatter_sums(const float* source, const IndexView& index, int64_t outer, int64_t n, int64_t inner,
+                  int64_t size, float* sums);
+
 // A step of a recurrent cell and its gradients, in the memory order of nn/gates.cpp.
 void gru_forward(const float* input, const float* recurrent, const float* before, int64_t rows,
                  int64_t hidden, float* kept, float* next);

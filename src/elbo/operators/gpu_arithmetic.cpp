@@ -5,8 +5,6 @@
 #include <ATen/WrapDimUtils.h>
 #include <torch/types.h>
 
-#include <functional>
-#include <numeric>
 #include <optional>
 
 #include "elbo/operators/compute.h"
@@ -61,24 +59,67 @@ Tensor mean_on_gpu(const Tensor& x, at::OptionalIntArrayRef dims, bool keep,
   return sums / (static_cast<double>(x.numel()) / static_cast<double>(sums.numel()));
 }
 
+// A tensor's dimensions before `dim`, and after it, as one each.
+struct Around {
+  Around(const Tensor& x, int64_t wrapped_dim) {
+    const int64_t dim = at::maybe_wrap_dim(wrapped_dim, x.dim());
+    for (int64_t d = 0; d < x.dim(); ++d) (d < dim ? outer : d == dim ? n : inner) *= x.size(d);
+  }
+  int64_t outer = 1, n = 1, inner = 1;
+};
+
 Tensor cumsum_on_gpu(const Tensor& x, int64_t dim, std::optional<at::ScalarType> dtype) {
   const bool integral = at::isIntegralType(dtype.value_or(x.scalar_type()), /*includeBool=*/true);
   // Sums of integers below 2⁵³ are exact in float64.
   const Tensor numbers = x.to(integral ? at::kDouble : dtype.value_or(x.scalar_type())).contiguous();
   TORCH_CHECK(is_real(numbers), "the kernels for GPUs have cumulative sums of float32, float64 and integers");
-  const auto along = static_cast<size_t>(at::maybe_wrap_dim(dim, x.dim()));
-  const at::IntArrayRef sizes = numbers.sizes();
-  const auto product = [](at::IntArrayRef factors) {
-    return std::accumulate(factors.begin(), factors.end(), int64_t{1}, std::multiplies<>());
-  };
-  const int64_t n = x.dim() == 0 ? 1 : sizes[along];
-  const int64_t outer = x.dim() == 0 ? 1 : product(sizes.slice(0, along));
-  const int64_t inner = x.dim() == 0 ? 1 : product(sizes.slice(along + 1));
+  const Around size(numbers, dim);
   Tensor sums = at::empty_like(numbers);
   with_type(numbers, [&]<typename Number>(Number*) {
-    gpu::running_sums(numbers.const_data_ptr<Number>(), outer, n, inner, sums.mutable_data_ptr<Number>());
+    gpu::running_sums(numbers.const_data_ptr<Number>(), size.outer, size.n, size.inner,
+                      sums.mutable_data_ptr<Number>());
   });
   return integral ? sums.to(dtype.value_or(at::kLong)) : sums;
+}
+
+// Adds `source` to x along `dim`; strides(places, dimensions of the source) is the index.
+template <typename Strides>
+Tensor& add_at(Tensor& x, int64_t dim, const Tensor& index, const Tensor& source, Strides&& strides) {
+  Tensor sums = x.contiguous();
+  const Tensor from = source.contiguous(), places = index.contiguous();
+  const Around of_source(from, dim), of_sums(sums, dim);
+  TORCH_CHECK(x.scalar_type() == at::kFloat && source.scalar_type() == at::kFloat &&
+                  index.scalar_type() == at::kLong && of_source.outer == of_sums.outer &&
+                  of_source.inner == of_sums.inner,
+              "the kernels for GPUs add float32 ", source.sizes(), " to places of float32 ", x.sizes(),
+              " only where the other dimensions are equal");
+  gpu::scatter_sums(from.const_data_ptr<float>(), strides(places.const_data_ptr<int64_t>(), of_source),
+                    of_source.outer, of_source.n, of_source.inner, of_sums.n, sums.mutable_data_ptr<float>());
+  return sums.is_same(x) ? x : x.copy_(sums);
+}
+
+Tensor& scatter_add_in_place_on_gpu(Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
+  TORCH_CHECK(index.sizes() == source.sizes(), "the kernels for GPUs scatter ", source.sizes(),
+              " by an index of the same sizes, not ", index.sizes());
+  return add_at(x, dim, index, source, [](const int64_t* places, const Around& size) {
+    return gpu::IndexView{places, size.n * size.inner, size.inner, 1};
+  });
+}
+Tensor scatter_add_on_gpu(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
+  Tensor sums = x.clone(at::MemoryFormat::Contiguous);
+  return scatter_add_in_place_on_gpu(sums, dim, index, source);
+}
+
+Tensor& index_add_in_place_on_gpu(Tensor& x, int64_t dim, const Tensor& index, const Tensor& source,
+                                  const Scalar& alpha) {
+  return add_at(x, dim, index, scaled_by(source, alpha), [](const int64_t* places, const Around&) {
+    return gpu::IndexView{places, 0, 1, 0};
+  });
+}
+Tensor index_add_on_gpu(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source,
+                        const Scalar& alpha) {
+  Tensor sums = x.clone(at::MemoryFormat::Contiguous);
+  return index_add_in_place_on_gpu(sums, dim, index, source, alpha);
 }
 
 }  // namespace
@@ -92,6 +133,10 @@ void add_gpu_arithmetic(OperatorTable& table) {
   table.add("div_.Tensor", div_in_place_on_gpu);
   table.add("mean.dim", mean_on_gpu);
   table.add("cumsum", cumsum_on_gpu);
+  table.add("scatter_add", scatter_add_on_gpu);
+  table.add("scatter_add_", scatter_add_in_place_on_gpu);
+  table.add("index_add", index_add_on_gpu);
+  table.add("index_add_", index_add_in_place_on_gpu);
 }
 
 }  // namespace elbo

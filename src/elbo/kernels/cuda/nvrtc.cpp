@@ -98,7 +98,7 @@ class KernelProgram {
                          static_cast<int>(names.size()), texts.data(), names.data()),
           "create a program");
   }
-  ~KernelProgram() { nvrtc().destroy(&program_); }
+  ~KernelProgram() { nvrtc_.destroy(&program_); }
   KernelProgram(const KernelProgram&) = delete;
   KernelProgram& operator=(const KernelProgram&) = delete;
 
@@ -124,6 +124,7 @@ class KernelProgram {
   }
 
  private:
+  const Nvrtc& nvrtc_ = nvrtc();
   Program program_ = nullptr;
 };
 

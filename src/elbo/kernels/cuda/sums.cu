@@ -123,6 +123,20 @@ extern "C" __global__ void embedding_gradient(const float* gradient, const int64
   }
 }
 
+// Adds source (outer, n, inner) to sums (outer, size, inner) at the places of an index, over ascending n. The
+// strides of the index may be 0.
+extern "C" __global__ void scatter_sums(const float* source, const int64_t* index, int64_t index_outer,
+                                        int64_t index_step, int64_t index_inner, int64_t outer, int64_t n,
+                                        int64_t inner, int64_t size, float* sums) {
+  for (int64_t i = elbo::first_element(); i < outer * inner; i += elbo::all_threads()) {
+    const int64_t from = i / inner, column = i % inner;
+    for (int64_t k = 0; k < n; ++k) {
+      const int64_t place = index[from * index_outer + k * index_step + column * index_inner];
+      sums[(from * size + place) * inner + column] += source[(from * n + k) * inner + column];
+    }
+  }
+}
+
 // The squares of a block of 1024 numbers in double precision, by sixteen partial sums, then ascending
 // (parallel/block_norm.h).
 extern "C" __global__ void square_sums(const float* x, int64_t blocks, double* sums) {
