@@ -28,9 +28,10 @@ def flags():
             elif word not in {"-Winvalid-pch", "-Wno-subobject-linkage"}:  # the latter is GCC's alone
                 kept.append(word)
         compiler = next(i for i, word in enumerate(kept) if word.startswith("-"))  # after ccache and its settings
-        folder = {"main": "", "cuda": "comm/cuda", "arrow": "convert/arrow"}.get(library[1], library[1])
-        for file in (ROOT / "src/elbo" / folder).glob("*.cpp"):
-            table[file] = kept[compiler:]
+        folders = {"main": [""], "cuda": ["comm/cuda", "kernels/cuda"], "arrow": ["convert/arrow"]}.get(library[1], [library[1]])
+        for folder in folders:
+            for file in (ROOT / "src/elbo" / folder).glob("*.cpp"):
+                table[file] = kept[compiler:]
     return table
 
 

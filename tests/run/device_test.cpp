@@ -35,7 +35,7 @@ TEST(Device, ElbosKernelsAreTheDefaultOnCpusInFloat32) {
   EXPECT_EQ(choose_kernels("auto", "float32", gpu), Kernels::library);
   EXPECT_EQ(choose_kernels("library", "float32", torch::kCPU), Kernels::library);
   EXPECT_EQ(choose_kernels("portable", "float32", torch::kCPU), Kernels::portable);
-  EXPECT_THROW(choose_kernels("portable", "float32", gpu), Error);
+  EXPECT_EQ(choose_kernels("portable", "float32", gpu), Kernels::portable);
 }
 
 TEST(Device, AChoiceOfCommunicationIsFollowed) {
@@ -57,6 +57,9 @@ TEST(Device, RanksOnBothKindsOfDevicesAreRefused) {
 TEST(Device, AMissingGpuIsAnErrorOnlyWhereOneIsAskedFor) {
   const Environment environment;
   EXPECT_TRUE(choose_device("cpu", "--device", environment).is_cpu());
+  EXPECT_NO_THROW(prepare_device(torch::kCPU, {.kernels = "portable"}));
+  EXPECT_THROW(prepare_device(torch::kCPU, {.precision = "tf32"}), Error);
+  use_kernels(Kernels::library);
   if (cuda_available()) {
     EXPECT_TRUE(choose_device("auto", "--device", environment).is_cuda());
   } else {

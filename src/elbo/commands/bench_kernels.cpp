@@ -125,7 +125,7 @@ ExitCode measure_on_gpu(const BenchKernelsOptions& options, torch::Device device
   rates.reserve(products.size());
   for (const LayerProduct& product_of : products)
     rates.push_back({{"LibTorch", gpu_rates(product_of, options.rounds)}});
-  prepare_device(device, /*exact=*/true, "portable");
+  prepare_device(device, {.kernels = "portable"});
   fmt::print("{}, {} rounds, GFLOP/s{:>19}{:>10}\n", device.str(), options.rounds, "median", "best");
   for (size_t i = 0; i < products.size(); ++i) {
     rates[i].push_back({"elbo", gpu_rates(products[i], options.rounds)});

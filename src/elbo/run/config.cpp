@@ -177,9 +177,10 @@ void TrainOptions::bind(OptionTable& table) {
       "host, or the CPU quota of its container, divided among its ranks, at most one thread for each "
       "microbatch of the rank",
       Range::between(1, 1024));
-  table.add_choice("train.precision", precision, {"float32", "bfloat16"},
+  table.add_choice("train.precision", precision, {"float32", "tf32", "bfloat16"},
                    "type of the factors in matrix products and convolutions; with bfloat16, sums, densities, "
-                   "parameters, gradients, the optimiser and evaluations stay float32");
+                   "parameters, gradients, the optimiser and evaluations stay float32; tf32: float32 whose "
+                   "factors a GPU rounds to 10 bits, in evaluations during training, too");
   table.add_choice(
       "train.kernels", kernels, {"auto", "portable", "library"},
       "what computes; portable: elbo's own kernels, which add in one order and have one "

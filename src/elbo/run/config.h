@@ -22,7 +22,7 @@ struct TrainOptions {
   int64_t seed = 1;
   std::string device = "auto";         // auto | cpu | cuda
   std::string threads = "auto";        // worker threads a rank; auto: cores of the node / its ranks
-  std::string precision = "float32";   // of the products in layers: float32 | bfloat16
+  std::string precision = "float32";   // of the products in layers: float32 | tf32 | bfloat16
   std::string kernels = "auto";        // that compute on CPUs: auto | portable | library
   std::string communication = "auto";  // auto | mpi | nccl: what moves gradients and parameters
   int64_t bucket_bytes = 1 << 20;      // size of a gradient bucket

@@ -65,9 +65,10 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
     if (!found.empty()) log::info("bits depend on the kind of device: {}", found);
   }
   if (is_root)
-    preflight_warnings(
-        config, dataset, *model, plan.phases, plan.end_step,
-        {.ranks = world->size(), .threads = thread_count(config.train.threads, environment, device)});
+    preflight_warnings(config, dataset, *model, plan.phases, plan.end_step,
+                       {.ranks = world->size(),
+                        .threads = thread_count(config.train.threads, environment, device),
+                        .on_gpu = device.is_cuda()});
   if (plan.start.step >= plan.end_step) {
     log::info("{} is already at step {} of {}; raise train.steps or train.epochs to continue", plan.directory,
               plan.start.step, plan.end_step);

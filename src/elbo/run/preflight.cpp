@@ -39,6 +39,17 @@ void tell_of_idle_ones(const RunConfig& config, Resources resources) {
               threads, why);
 }
 
+// A GPU computes microbatches one after another, and small ones leave most of it idle.
+void tell_of_small_microbatches(const RunConfig& config, int64_t ranks) {
+  constexpr int64_t filling = 512;  // rows
+  const int64_t of_rank = config.train.batch / ranks;
+  if (config.train.microbatch >= std::min(filling, of_rank) || config.train.batch % ranks != 0) return;
+  log::info(
+      "train.microbatch={} leaves most of a GPU idle: train.microbatch={} would make one microbatch of a "
+      "rank's share of train.batch={}, with other bits",
+      config.train.microbatch, of_rank, config.train.batch);
+}
+
 void warn_of_late_phases(const std::vector<Phase>& phases, int64_t end_step) {
   for (const Phase& phase : phases)
     if (phase.first_step >= end_step)
@@ -96,6 +107,7 @@ void preflight_warnings(RunConfig& config, const Dataset& dataset, const Model& 
   warn_of_unwritten_rows(dataset);
   tell_of_windows(config, rows);
   tell_of_idle_ones(config, resources);
+  if (resources.on_gpu) tell_of_small_microbatches(config, resources.ranks);
   warn_of_late_phases(phases, end_step);
   warn_of_padding(config, rows, model);
   warn_of_small_microbatches(config);
