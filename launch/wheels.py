@@ -10,7 +10,8 @@ cpu      LibTorch without CUDA, and the two small CUDA libraries that libtorch_c
 headers  the headers of CUDA and NCCL, and the compiler NVRTC
 cuda     LibTorch with CUDA, and every NVIDIA library that it loads
 lint     clang-format and clang-tidy, in the versions that the checks are written for
-fields   the newest h5py, with its HDF5, and the plugins of hdf5plugin, in FOLDER/python: tests write files with them
+fields   the newest h5py, with its HDF5, and the plugins of hdf5plugin, in FOLDER/python: tests write files with them; and
+         ONNX Runtime, with which tests run exported networks
 arrow    pyarrow, in FOLDER/python: elbo convert csv reads Parquet and Feather with its C++ library
 cmake    a recent CMake, for systems with an old one
 
@@ -38,6 +39,8 @@ NVRTC = ("nvidia-cuda-nvrtc==13.0.88", "90 MB")
 # Versions of clang-format format differently; clang-tidy skips LibTorch's headers only since version 21.
 LINT = [("clang-format==14.0.6", "1 MB"), ("clang-tidy==23.1.4", "46 MB")]
 FIELDS = [("h5py==3.16.0", "5 MB"), ("hdf5plugin==7.1.0", "46 MB")]
+# It works with NumPy 1.24, too.
+ONNX = ("onnxruntime==1.20.1", "13 MB")
 # The first with the functions that convert/arrow calls, and the last that works with NumPy 1.
 ARROW = ("pyarrow==21.0.0", "43 MB")
 CMAKE = ("cmake==3.31.6", "28 MB")
@@ -67,6 +70,7 @@ LOG = DEPS / "setup.log"
 UNWANTED = re.compile(r"\.(pyi?|a|bc)$|^torch/(?!include/|lib/|share/)|^(torchgen|functorch)/|/libtorch_python")
 # Large plugins that no test uses.
 OTHER_PLUGINS = re.compile(r"/libh5(bzip2|fcidecomp|htj2k|sperr|sz|sz3)\.so$")
+OTHER_ONNX = re.compile(r"^onnxruntime/(tools|transformers|quantization|datasets)/")
 # Parts that neither elbo nor a test uses.
 OTHER_ARROW = re.compile(r"libarrow(_python)?_flight|libarrow_s3|_(flight|s3fs)\.|/tests/")
 # NVRTC with another memory allocator.
@@ -156,6 +160,8 @@ def main(parts):
         install(*pin)
     for pin in FIELDS if "fields" in parts else []:
         install(*pin, leave_out=OTHER_PLUGINS, for_python=True)
+    if "fields" in parts:
+        install(*ONNX, leave_out=OTHER_ONNX, for_python=True)
     if "arrow" in parts:
         install(*ARROW, leave_out=OTHER_ARROW, for_python=True)
     if "cmake" in parts:

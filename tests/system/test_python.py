@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The Python package reads runs, and its networks compute what `elbo encode` and `elbo decode` write."""
+"""Networks outside of the program, in the Python package and as graphs of ONNX, compute what `elbo encode` and `elbo decode`
+write. The package reads runs."""
 import importlib.util
 import json
 import shutil
@@ -11,10 +12,16 @@ import h5py
 import numpy
 
 from program import ELBO, ENVIRONMENT, ROOT, ProgramTest
+from program import run as program_run
 
 sys.path.insert(0, str(ROOT / "python"))
 import elbo  # noqa: E402
 
+sys.path.append(str(ROOT / "deps/python"))
+try:
+    import onnxruntime
+except ImportError:
+    onnxruntime = None
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 STEPS = "--train.steps=3", "--train.batch=16", "--train.microbatch=8", "--evaluate.every=never", "--network.hidden=12"
 RNG = numpy.random.default_rng(0)
@@ -65,13 +72,21 @@ CASES = {
     "aae_log": (table(), None, "tabular", ("--model.name=aae", "--data.normalize=log1p")),
     "gan_sequence": (RNG.normal(size=(ROWS, 5, 2)).astype("f4"), None, "sequence", ("--model.name=gan", "--network.hidden=", "--model.likelihood_variance=fixed")),
 }
+# Models whose networks the package does not have, but ONNX has: name → (…, the networks that are written)
+OTHERS = {
+    "iaf": (table(), None, "tabular", ("--model.name=iaf_vae", "--model.latent=3")),
+    "ladder": (table(), None, "tabular", ("--model.name=hierarchical_vae", "--model.latents=3,2")),
+    "vq_vae": (images(1, 16, 16), None, "image", ("--model.name=vq_vae",)),
+    "vrnn": (RNG.normal(size=(ROWS, 6, 3)).astype("f4"), None, "sequence", ("--model.name=vrnn", "--model.latent=3",
+                                                                                  "--train.kernels=portable")),
+}
 
 
-class Python(ProgramTest):
+class Networks(ProgramTest):
 
     def make(self, name):
         """Trains the case. Returns its data set and its run."""
-        rows, label, kind, settings = CASES[name]
+        rows, label, kind, settings = {**CASES, **OTHERS}[name]
         data, run = self.folder / f"{name}.h5", self.folder / name
         with h5py.File(data, "w") as file:
             file.attrs["kind"] = kind
@@ -79,7 +94,8 @@ class Python(ProgramTest):
                 file[f"{split}/x"] = rows
                 if label is not None:
                     file[f"{split}/label"] = label
-        self.succeed(0, "train", data, f"--run.directory={run}", *STEPS, "--model.latent=3", *settings)
+        latent = () if name in OTHERS else ("--model.latent=3",)
+        self.succeed(0, "train", data, f"--run.directory={run}", *STEPS, *latent, *settings)
         return data, run
 
     def results(self, name):
@@ -90,7 +106,7 @@ class Python(ProgramTest):
         self.succeed(0, "decode", run, codes, f"--out={rows}")
         with h5py.File(rows) as file:
             decoded = file["x"][()]
-        x, label = CASES[name][:2]
+        x, label = {**CASES, **OTHERS}[name][:2]
         return run, x, label, elbo.read_codes(codes), decoded
 
     def near(self, found, expected, what):
@@ -118,6 +134,45 @@ class Python(ProgramTest):
                     self.check(name, module, x, label, codes, decoded, lambda tensor: tensor.detach().numpy())
                     checkpoint = elbo.open_run(run).checkpoint()
                     self.assertEqual(set(module.state_dict()), {*checkpoint.parameters, *checkpoint.buffers})
+                self.check_graphs(run, x, label, codes, decoded)
+
+    @unittest.skipUnless(onnxruntime, "this Python has no onnxruntime (launch/setup.sh --tests)")
+    def test_graphs_of_other_models_compute_what_the_program_does(self):
+        for name in OTHERS:
+            with self.subTest(name):
+                run, x, label, codes, decoded = self.results(name)
+                self.check_graphs(run, x, label, codes, decoded, encoder=name != "vrnn")
+                if name == "vrnn":
+                    self.refuse_export(run, "--network=encoder", "reads each row up to its length")
+
+    def refuse_export(self, run, option, *words):
+        result = program_run(0, "export", run, "--format=onnx", option, f"--out={self.folder}/no.onnx")
+        self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+        for word in words:
+            self.assertIn(word, result.stderr)
+        self.assertFalse((self.folder / "no.onnx").exists())
+
+    def check_graphs(self, run, x, label, codes, decoded, encoder=True):
+        """Both networks, for all rows at once and for a single one."""
+        if onnxruntime is None:
+            return
+        networks = {"decoder": ({"z": codes.z}, {"x": decoded})}
+        if encoder:
+            outputs = {"z": codes.z} if codes.logvar is None else {"z": codes.z, "logvar": codes.logvar}
+            networks["encoder"] = ({"x": x.astype("f4")}, outputs)
+        for network, (inputs, outputs) in networks.items():
+            out = self.folder / f"{run.name}.{network}.onnx"
+            self.succeed(0, "export", run, "--format=onnx", f"--network={network}", f"--out={out}")
+            session = onnxruntime.InferenceSession(out.read_bytes())
+            if "label" in [port.name for port in session.get_inputs()]:
+                inputs = {**inputs, "label": label}
+            self.assertEqual([port.name for port in session.get_outputs()], list(outputs))
+            self.assertEqual(session.get_outputs()[0].shape, ["N", *next(iter(outputs.values())).shape[1:]])
+            self.assertEqual(session.get_modelmeta().custom_metadata_map["step"], "3")
+            for rows in (slice(None), slice(1)):
+                found = session.run(None, {name: values[rows] for name, values in inputs.items()})
+                for name, values in zip(outputs, found):
+                    self.near(values, outputs[name][rows], f"{run.name}: {network}: {name}")
 
     @unittest.skipUnless(HAS_TORCH, "this Python has no torch")
     def test_modules_have_gradients_and_learn(self):

@@ -1,20 +1,13 @@
 #include "elbo/operators/operators.h"
 
-#include <c10/util/Exception.h>
-
 #include <memory>
 
+#include "elbo/base/silent_warnings.h"
 #include "elbo/kernels/instruction_set.h"
 #include "elbo/operators/registration.h"
 
 namespace elbo {
 namespace {
-
-// LibTorch warns of each kernel that is replaced.
-class SilentWarnings : public c10::WarningHandler {
- public:
-  void process(const c10::Warning&) override {}
-};
 
 std::unique_ptr<OperatorTable>& operators_in_use() {
   static std::unique_ptr<OperatorTable> table;
@@ -27,8 +20,7 @@ std::unique_ptr<OperatorTable>& gpu_operators_in_use() {
 
 template <typename... Subjects>
 std::unique_ptr<OperatorTable> make_table(c10::DispatchKey key, Subjects... subjects) {
-  SilentWarnings silent;
-  const c10::WarningUtils::WarningHandlerGuard guard(&silent);
+  const SilentWarnings silent;  // LibTorch warns of each kernel that is replaced
   auto table = std::make_unique<OperatorTable>(key);
   for (const auto add : {add_functions, add_activations, add_arithmetic, add_reductions, add_softmax,
                          add_products, add_convolutions, add_embedding, subjects...})
