@@ -26,8 +26,11 @@ std::optional<c10::IValue> literal_of(const jit::Value& value) {
   return list;
 }
 
-const c10::TensorType& tensor_type(const jit::Value& value) {
-  return *value.type()->expect<c10::TensorType>();
+// A tensor that has been recorded has a type with all its parts.
+template <typename T>
+T known(const std::optional<T>& part) {
+  if (!part) fail("LibTorch has recorded a tensor without its type or sizes");
+  return *part;
 }
 
 // Of an operator that returns a list.
@@ -36,11 +39,19 @@ std::vector<int64_t> sizes_of_parts(const jit::Node& node, int64_t dimension) {
   for (const jit::Use& use : node.output(0)->uses())
     if (use.user->kind() == c10::prim::ListUnpack && sizes.empty())
       for (const jit::Value* const part : use.user->outputs())
-        sizes.push_back(tensor_type(*part).sizes()[static_cast<size_t>(dimension)].value());
+        sizes.push_back(sizes_of(*part)[static_cast<size_t>(dimension)]);
   return sizes;
 }
 
 }  // namespace
+
+torch::ScalarType element_type(const jit::Value& value) {
+  return known(value.type()->expect<c10::TensorType>()->scalarType());
+}
+
+std::vector<int64_t> sizes_of(const jit::Value& value) {
+  return known(value.type()->expect<c10::TensorType>()->sizes().concrete_sizes());
+}
 
 std::string constant_key(const torch::Tensor& tensor) {
   return fmt::format("{} {} {}", tensor.const_data_ptr(), fmt::join(tensor.sizes(), "×"),
@@ -87,11 +98,9 @@ bool Operation::is_filled_next() const {
   return uses.size() == 1 && uses.front().user->kind() == c10::Symbol::aten("fill_");
 }
 
-torch::ScalarType Operation::type_of(size_t i) const { return tensor_type(value(i)).scalarType().value(); }
+torch::ScalarType Operation::type_of(size_t i) const { return element_type(value(i)); }
 
-int64_t Operation::dimensions_of(size_t i) const {
-  return static_cast<int64_t>(tensor_type(value(i)).dim().value());
-}
+int64_t Operation::dimensions_of(size_t i) const { return std::ssize(sizes_of(value(i))); }
 
 std::string Operation::tensor_as(size_t i, torch::ScalarType type) {
   if (!is_number(i)) return cast(tensor(i), type_of(i), type);
@@ -119,13 +128,10 @@ int64_t Operation::dimension(size_t i, int64_t dimensions) const {
   return found < 0 ? found + dimensions : found;
 }
 
-torch::ScalarType Operation::result_type() const {
-  return tensor_type(*first_.output(0)).scalarType().value();
-}
+torch::ScalarType Operation::result_type() const { return element_type(*first_.output(0)); }
 
 std::vector<Size> Operation::result_sizes() const {
-  const std::vector<int64_t> first = tensor_type(*first_.output(0)).sizes().concrete_sizes().value(),
-                             second = tensor_type(*second_.output(0)).sizes().concrete_sizes().value();
+  const std::vector<int64_t> first = sizes_of(*first_.output(0)), second = sizes_of(*second_.output(0));
   if (first.size() != second.size()) refuse("has as many dimensions as there are rows");
   std::vector<Size> sizes;
   sizes.reserve(first.size());
@@ -165,6 +171,7 @@ void Operation::result_list(std::vector<std::string> names) {
 std::vector<std::string> Operation::emit_list(const std::string& op, const std::vector<std::string>& inputs,
                                               const std::vector<Attribute>& attributes, size_t results) {
   std::vector<std::string> names;
+  names.reserve(results);
   for (size_t i = 0; i < results; ++i) names.push_back(fmt::format("{}_{}", op, draft_.made++));
   draft_.graph.nodes.push_back({.op = op, .inputs = inputs, .outputs = names, .attributes = attributes});
   return names;

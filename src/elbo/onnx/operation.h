@@ -31,6 +31,10 @@ struct Draft {
   int64_t made = 0;                                // names
 };
 
+// Of a recorded tensor.
+torch::ScalarType element_type(const torch::jit::Value& value);
+std::vector<int64_t> sizes_of(const torch::jit::Value& value);
+
 // Equal for equal parts of the same memory.
 std::string constant_key(const torch::Tensor& tensor);
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 
 #include "elbo/base/error.h"
 #include "elbo/onnx/operation.h"
@@ -125,8 +126,8 @@ void repeat(Operation& at) {
 }
 
 std::vector<int64_t> in_order(int64_t dimensions) {
-  std::vector<int64_t> order;
-  for (int64_t i = 0; i < dimensions; ++i) order.push_back(i);
+  std::vector<int64_t> order(static_cast<size_t>(dimensions));
+  std::iota(order.begin(), order.end(), 0);
   return order;
 }
 

@@ -117,10 +117,9 @@ Graph trace(const std::string& name, const RowFunction& function, const std::vec
   }
   for (size_t i = 0; i < first->outputs().size(); ++i) {
     const jit::Value* const value = first->outputs()[i];
-    const auto type = value->type()->expect<c10::TensorType>();
-    const std::vector<int64_t> sizes = type->sizes().concrete_sizes().value();
+    const std::vector<int64_t> sizes = sizes_of(*value);
     draft.graph.nodes.push_back({"Identity", {draft.names.at(value)}, {outputs[i]}});
-    draft.graph.outputs.push_back({outputs[i], type->scalarType().value(), {sizes.begin() + 1, sizes.end()}});
+    draft.graph.outputs.push_back({outputs[i], element_type(*value), {sizes.begin() + 1, sizes.end()}});
   }
   keep_used_constants(draft.graph);
   return draft.graph;
