@@ -71,6 +71,10 @@ class Documents(ProgramTest):
         shown = re.search(r"```cpp\n(.*?)```", (ROOT / "docs/adding_a_variant.md").read_text(), re.DOTALL)[1]
         self.assertEqual(shown, (ROOT / "docs/own_variant/cyclical_vae.cpp").read_text())
 
+    def test_the_likelihood_in_the_documents_is_the_one_that_is_compiled(self):
+        shown = re.search(r"```cpp\n(.*?)```", (ROOT / "docs/adding_a_likelihood.md").read_text(), re.DOTALL)[1]
+        self.assertEqual(shown, (ROOT / "docs/own_likelihood/likelihood_logistic.cpp").read_text())
+
     def test_the_example_of_exported_weights_computes_what_encode_does(self):
         self.train(1, "run", "--train.steps=20", "--evaluate.every=never")
         self.succeed(0, "export", self.folder / "run", f"--out={self.folder}/vae.safetensors")
