@@ -11,6 +11,26 @@ import numpy
 
 from program import ELBO, ROOT, ProgramTest, run
 
+# Compares the columns of `original` with those of a reconstruction of its rows, in both forms.
+COMPARE = """
+import pathlib, sys
+import pyarrow, pyarrow.csv, pyarrow.feather, pyarrow.parquet
+folder = pathlib.Path(sys.argv[1])
+original = pyarrow.parquet.read_table(folder / "whole.parquet")
+for found in (pyarrow.parquet.read_table(folder / "out.parquet"), pyarrow.feather.read_table(folder / "out.feather")):
+    assert found.column_names == ["row", *[f"{side}_{name}" for side in ("x", "reconstruction") for name in original.column_names]], found
+    assert found["row"].to_pylist() == list(range(original.num_rows)) and found["row"].type == pyarrow.int64()
+    types = {"age": "int64", "smoker": "bool", "region": "string", "visit": "date32[day]", "weight": "double"}
+    for name, values in zip(original.column_names, original.columns):
+        x, mean = found[f"x_{name}"], found[f"reconstruction_{name}"]
+        assert str(x.type) == types[name], (name, x.type)
+        assert str(mean.type) == ("double" if name == "age" else types[name]), (name, mean.type)
+        assert x.null_count == mean.null_count == 0
+        expected, exact = values.to_pylist(), name != "weight"
+        assert (x.to_pylist() == expected if exact else
+                all(abs(a - b) < 1e-5 for a, b in zip(x.to_pylist(), expected))), (name, x.to_pylist()[:5], expected[:5])
+"""
+
 WRITE = """
 import datetime, pathlib, sys
 import numpy, pyarrow, pyarrow.csv, pyarrow.feather, pyarrow.ipc, pyarrow.parquet
@@ -33,6 +53,7 @@ pyarrow.csv.write_csv(table, folder / "t.csv")
 pyarrow.parquet.write_table(table.set_column(1, "dose", pyarrow.array([None, *table["dose"].to_pylist()[1:]])), folder / "null.parquet")
 pyarrow.parquet.write_table(pyarrow.table({"a": [1, 2], "codes": [[1, 2], [3]]}), folder / "lists.parquet")
 pyarrow.parquet.write_table(table.slice(0, 0), folder / "empty.parquet")
+pyarrow.parquet.write_table(table.select(["age", "smoker", "region", "visit", "weight"]), folder / "whole.parquet")
 whole = (folder / "t.parquet").read_bytes()
 (folder / "cut.parquet").write_bytes(whole[:len(whole) // 2])
 ratings = pyarrow.table({"user": [f"u{i % 9}" for i in range(90)], "item": [f"i{i % 7}" for i in range(90)]})
@@ -79,6 +100,15 @@ class Arrow(ProgramTest):
         found = self.convert("csv", "t.parquet", "--label=region", "--standardize=true")
         self.assertEqual(set(found["train/label"]), {0, 1, 2})
         self.assertEqual(sorted(self.convert("ratings", "ratings.parquet")["items"]), [f"i{i}".encode() for i in range(7)])
+
+    def test_results_have_the_columns_and_types_of_the_table(self):
+        data, run_directory = self.folder / "whole.h5", self.folder / "run"
+        self.succeed(0, "convert", "csv", self.folder / "whole.parquet", "--categories=one_hot", f"--out={data}")
+        self.succeed(0, "train", data, f"--run.directory={run_directory}", "--train.steps=3", "--train.batch=16", "--train.microbatch=8",
+                     "--network.hidden=8", "--data.validation_fraction=0.2", "--evaluate.every=never")
+        for form, ranks in (("parquet", 0), ("feather", 2)):
+            self.succeed(ranks, "reconstruct", run_directory, data, f"--out={self.folder}/out.{form}")
+        subprocess.run([sys.executable, "-c", COMPARE, self.folder], check=True, env={**os.environ, "PYTHONPATH": ROOT / "deps/python"})
 
     def test_what_a_table_cannot_be_is_said(self):
         self.refuse("lists.parquet", "column 'codes' is of type list<", "expected numbers, texts, booleans and dates")

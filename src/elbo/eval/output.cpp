@@ -46,6 +46,8 @@ constexpr Form forms[] = {
     {.ending = ".h5", .open = hdf5_writer},
     {.ending = ".csv", .open = table_writer},
     {.ending = ".tsv", .open = table_writer},
+    {.ending = ".parquet", .open = arrow_writer},
+    {.ending = ".feather", .open = arrow_writer},
     {.ending = ".npy", .open = array_writer},
     {.ending = ".npz", .open = array_writer},
     {.ending = ".h5ad", .open = anndata_writer},
@@ -81,7 +83,8 @@ void OutputOptions::bind_rows(OptionTable& table, const std::string& what) {
   bind(table,
        what +
            "; its ending is the form: .h5, a data set; .csv or .tsv, with the columns, units and texts of "
-           "the converted table; .npy, .npz, .h5ad; .png or .gif for images and video; .txt or .smi for "
+           "the converted table; .parquet or .feather, the same where Arrow is; .npy, .npz, .h5ad; .png or "
+           ".gif for images and video; .txt or .smi for "
            "tokens; .wav for sound; .mid or .json for piano rolls (docs/outputs.md)");
 }
 

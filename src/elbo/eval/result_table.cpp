@@ -1,15 +1,12 @@
-// Tables of comma- or tab-separated values.
+// Tables: of comma- or tab-separated values, of Parquet and of Feather.
 #include <fmt/format.h>
 #include <torch/types.h>
 
 #include <algorithm>
-#include <fstream>
 
-#include "elbo/base/error.h"
-#include "elbo/base/file.h"
-#include "elbo/base/text.h"
 #include "elbo/eval/data_columns.h"
 #include "elbo/eval/result_writer.h"
+#include "elbo/eval/table_lines.h"
 
 namespace elbo {
 namespace {
@@ -27,11 +24,8 @@ struct OutputColumns {
 // output, such as paths of a prediction, have separate lines.
 class TableWriter final : public ResultWriter {
  public:
-  explicit TableWriter(ResultFile file)
-      : file_(std::move(file)),
-        separator_(file_.path.ends_with(".tsv") ? '\t' : ','),
-        target_(file_.path),
-        out_(target_.temporary_path(), std::ios::binary) {
+  TableWriter(ResultFile file, std::unique_ptr<TableLines> lines)
+      : file_(std::move(file)), lines_(std::move(lines)) {
     for (const RowOutput& output : file_.outputs) {
       plan_.push_back(plan_of(output));
       paths_ = std::max(paths_, plan_.back().paths);
@@ -55,18 +49,12 @@ class TableWriter final : public ResultWriter {
           for (size_t i = 0; i < plan_.size(); ++i)
             add_values(plan_[i], values[i], texts[i], row, path, step);
           add_label(rows, row);
-          end_line();
+          lines_->end_line();
         }
     new_rows_ += rows.rows();
-    out_.write(text_.data(), static_cast<std::streamsize>(text_.size()));
-    text_.clear();
   }
 
-  void finish() override {
-    out_.close();
-    if (!out_) fail("{}: cannot be written; is the disk full?", file_.path);
-    target_.commit();
-  }
+  void finish() override { lines_->finish(); }
 
  private:
   OutputColumns plan_of(const RowOutput& output) const {
@@ -114,85 +102,92 @@ class TableWriter final : public ResultWriter {
   }
 
   void write_header(const ResultRows& rows) {
+    using Kind = ArrowColumn::Type;
     has_header_ = true;
+    std::vector<ArrowColumn> columns;
+    const auto add = [&](const std::string& name, Kind kind) { columns.push_back({name, kind}); };
     if (!rows.identities.empty()) {
       has_names_ = !rows.identities.front().name.empty();
-      add("row");
-      if (file_.several_splits) add("split");
-      if (has_names_) add("name");
+      add("row", Kind::whole);
+      if (file_.several_splits) add("split", Kind::text);
+      if (has_names_) add("name", Kind::text);
     } else if (steps_ > 1 || paths_ > 1) {
-      add("row");
+      add("row", Kind::whole);
     }
-    if (paths_ > 1) add("path");
-    if (steps_ > 1) add("step");
+    if (paths_ > 1) add("path", Kind::whole);
+    if (steps_ > 1) add("step", Kind::whole);
     for (const OutputColumns& plan : plan_)
-      for (const DataColumn& column : plan.columns) add(column.name);
-    const int64_t labels = rows.label.defined() && rows.label.dim() > 1 ? rows.label.size(1) : 1;
-    if (rows.label.defined())
-      for (int64_t i = 0; i < labels; ++i) add(labels == 1 ? "label" : fmt::format("label_{}", i));
-    end_line();
+      for (const DataColumn& column : plan.columns)
+        add(column.name, plan.is_text ? Kind::text : type_of(column, plan.is_mean));
+    add_label_columns(rows.label, columns);
+    lines_->begin(columns);
+  }
+
+  void add_label_columns(const torch::Tensor& label, std::vector<ArrowColumn>& columns) const {
+    if (!label.defined()) return;
+    const bool has_values = label.is_floating_point(),
+               has_texts = !has_values && !file_.class_names().empty();
+    const int64_t count = label.dim() > 1 ? label.size(1) : 1;
+    for (int64_t i = 0; i < count; ++i)
+      columns.push_back(
+          {count == 1 ? "label" : fmt::format("label_{}", i), has_values  ? ArrowColumn::Type::real
+                                                              : has_texts ? ArrowColumn::Type::text
+                                                                          : ArrowColumn::Type::whole});
   }
 
   void add_identity(const ResultRows& rows, int64_t row, int64_t path, int64_t step) {
     if (!rows.identities.empty()) {
       const RowIdentity& identity = rows.identities[static_cast<size_t>(row)];
-      add(std::to_string(identity.row));
-      if (file_.several_splits) add(identity.split);
-      if (has_names_) add(identity.name);
+      lines_->add(identity.row);
+      if (file_.several_splits) lines_->add(identity.split);
+      if (has_names_) lines_->add(identity.name);
     } else if (steps_ > 1 || paths_ > 1) {
-      add(std::to_string(new_rows_ + row));
+      lines_->add(new_rows_ + row);
     }
-    if (paths_ > 1) add(std::to_string(path));
-    if (steps_ > 1) add(std::to_string(step));
+    if (paths_ > 1) lines_->add(path);
+    if (steps_ > 1) lines_->add(step);
   }
 
   void add_values(const OutputColumns& plan, const torch::Tensor& values,
                   const std::vector<std::string>& texts, int64_t row, int64_t path, int64_t step) {
     const int64_t place = row * plan.paths + (plan.paths > 1 ? path : 0);
-    if (plan.is_text) return add(texts[static_cast<size_t>(place)]);
+    if (plan.is_text) return lines_->add(texts[static_cast<size_t>(place)]);
     const auto* data =
         values.const_data_ptr<double>() + (place * plan.steps + (plan.steps > 1 ? step : 0)) * plan.features;
-    for (const DataColumn& column : plan.columns) add(column.text(data, plan.is_mean));
+    for (const DataColumn& column : plan.columns) lines_->add(column, data, plan.is_mean);
   }
 
   void add_label(const ResultRows& rows, int64_t row) {
     if (!rows.label.defined()) return;
     if (rows.label.is_floating_point()) {
       const torch::Tensor values = rows.label[row].flatten();
-      for (int64_t i = 0; i < values.size(0); ++i) add(number_text(values[i].item<double>()));
+      for (int64_t i = 0; i < values.size(0); ++i) lines_->add(values[i].item<double>());
       return;
     }
     const std::vector<std::string> names = file_.class_names();
     const auto number = rows.label[row].item<int64_t>();
-    add(number >= 0 && number < std::ssize(names) ? names[static_cast<size_t>(number)]
-                                                  : std::to_string(number));
-  }
-
-  // A line that begins with an empty field has quotes there: it is not empty.
-  void add(const std::string& field) {
-    if (!line_.empty()) line_ += separator_;
-    line_ += field.empty() && line_.empty() ? "\"\"" : as_field(field, separator_);
-  }
-
-  void end_line() {
-    text_ += line_ + '\n';
-    line_.clear();
+    if (names.empty()) return lines_->add(number);
+    const bool is_named = number >= 0 && number < std::ssize(names);
+    lines_->add(is_named ? names[static_cast<size_t>(number)] : std::to_string(number));
   }
 
   ResultFile file_;
-  char separator_;
-  AtomicFile target_;
-  std::ofstream out_;
+  std::unique_ptr<TableLines> lines_;
   std::vector<OutputColumns> plan_;
   int64_t paths_ = 1, steps_ = 1, new_rows_ = 0;
   bool has_header_ = false, has_names_ = false;
-  std::string line_, text_;
 };
 
 }  // namespace
 
 std::unique_ptr<ResultWriter> table_writer(ResultFile file) {
-  return std::make_unique<TableWriter>(std::move(file));
+  std::unique_ptr<TableLines> lines = lines_of_text(file.path, file.path.ends_with(".tsv") ? '\t' : ',');
+  return std::make_unique<TableWriter>(std::move(file), std::move(lines));
+}
+
+std::unique_ptr<ResultWriter> arrow_writer(ResultFile file) {
+  std::unique_ptr<TableLines> lines = lines_of_arrow(file.path);
+  return std::make_unique<TableWriter>(std::move(file), std::move(lines));
 }
 
 }  // namespace elbo

@@ -61,6 +61,7 @@ struct ResultFile {
 std::unique_ptr<ResultWriter> hdf5_writer(ResultFile file);     // .h5
 std::unique_ptr<ResultWriter> anndata_writer(ResultFile file);  // .h5ad
 std::unique_ptr<ResultWriter> table_writer(ResultFile file);    // .csv, .tsv
+std::unique_ptr<ResultWriter> arrow_writer(ResultFile file);    // .parquet, .feather
 std::unique_ptr<ResultWriter> array_writer(ResultFile file);    // .npy, .npz
 std::unique_ptr<ResultWriter> picture_writer(ResultFile file);  // .png, .gif
 std::unique_ptr<ResultWriter> text_writer(ResultFile file);     // .txt, .smi
