@@ -16,6 +16,8 @@ from .arithmetic import STRIDE, NumPy
 # Variants whose modules `encoder` and `decoder` are all that encode and decode need.
 PLAIN = ("aae", "autoencoder", "beta_tc_vae", "beta_vae", "cvae", "denoising_vae", "dip_vae", "factor_vae", "gan", "info_vae",
          "iwae", "miwae", "vae", "vae_gan", "vamp_vae", "wae_mmd")
+LIKELIHOODS = ("bernoulli", "categorical", "discretized_logistic", "gaussian", "laplace", "mixed", "multinomial", "negative_binomial",
+               "poisson", "student_t", "zero_inflated_negative_binomial", "zero_inflated_poisson")
 LOWEST_LOGVAR, HIGHEST_LOGVAR = -30, 20  # limits of log σ²
 LOWEST_LOG_MEAN, HIGHEST_LOG_MEAN = -60, 30  # of counts
 LOWEST_LOG_COUNT, HIGHEST_LOG_COUNT = -20, 20  # of a column of counts in a table
@@ -77,6 +79,9 @@ class Networks:
             raise NotImplementedError(
                 f"model.name={architecture.model}: its networks are not available in Python; use elbo encode and elbo decode. "
                 f"Available are {', '.join(PLAIN)}")
+        if architecture.likelihood not in LIKELIHOODS:
+            raise NotImplementedError(f"model.likelihood={architecture.likelihood}: its mean is not available in Python; "
+                                      f"use elbo encode and elbo decode. Available are {', '.join(LIKELIHOODS)}")
         self.architecture = architecture
         self._tensors = tensors
         self._do = arithmetic
