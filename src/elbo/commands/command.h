@@ -34,12 +34,15 @@ Command models_command();
 Command predict_command();
 Command recommend_command();
 Command reconstruct_command();
+Command report_command();
 Command sample_command();
 Command score_command();
 Command train_command();
 Command transfer_command();
 Command traverse_command();
+Command tune_command();
 Command verify_command();
+Command watch_command();
 
 std::vector<Command> all_commands();
 

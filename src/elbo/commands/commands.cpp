@@ -8,11 +8,12 @@
 namespace elbo {
 
 std::vector<Command> all_commands() {
-  return {train_command(),    evaluate_command(), sample_command(),    reconstruct_command(),
-          predict_command(),  impute_command(),   recommend_command(), interpolate_command(),
-          traverse_command(), transfer_command(), encode_command(),    decode_command(),
-          score_command(),    export_command(),   models_command(),    inspect_command(),
-          verify_command(),   convert_command(),  bench_command()};
+  return {train_command(),     tune_command(),        watch_command(),    evaluate_command(),
+          sample_command(),    reconstruct_command(), predict_command(),  impute_command(),
+          recommend_command(), interpolate_command(), traverse_command(), transfer_command(),
+          encode_command(),    decode_command(),      score_command(),    report_command(),
+          export_command(),    models_command(),      inspect_command(),  verify_command(),
+          convert_command(),   bench_command()};
 }
 
 void print_help(const Command& command, const OptionTable& options) {

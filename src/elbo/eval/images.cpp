@@ -31,17 +31,30 @@ torch::Tensor image_grid(const torch::Tensor& images, int64_t columns) {
   return (grid.nan_to_num(0.0).clamp(0, 1) * 255).round().to(torch::kUInt8).permute({1, 2, 0}).contiguous();
 }
 
-void write_png(const std::filesystem::path& path, const torch::Tensor& pixels) {
+std::string png_of(const torch::Tensor& pixels) {
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
   image.height = static_cast<png_uint_32>(pixels.size(0));
   image.width = static_cast<png_uint_32>(pixels.size(1));
   image.format = pixels.size(2) == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-  AtomicFile file(path);
-  if (png_image_write_to_file(&image, file.temporary_path().c_str(), 0, pixels.const_data_ptr<uint8_t>(), 0,
-                              nullptr) == 0)
-    fail("{}: cannot be written: {}", path.string(), image.message);
-  file.commit();
+  png_alloc_size_t size = 0;
+  const auto write = [&](void* memory) {
+    return png_image_write_to_memory(&image, memory, &size, 0, pixels.const_data_ptr<uint8_t>(), 0,
+                                     nullptr) != 0;
+  };
+  std::string bytes;
+  if (write(nullptr)) {
+    bytes.resize(size);
+    if (write(bytes.data())) {
+      bytes.resize(size);
+      return bytes;
+    }
+  }
+  fail("a PNG image of {} by {} pixels cannot be made: {}", pixels.size(1), pixels.size(0), image.message);
+}
+
+void write_png(const std::filesystem::path& path, const torch::Tensor& pixels) {
+  write_file(path, png_of(pixels));
 }
 
 }  // namespace elbo

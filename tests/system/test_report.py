@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""elbo report and elbo watch: what they show of runs."""
+import base64
+import json
+import re
+import shutil
+import subprocess
+import unittest
+
+from program import ProgramTest, run
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+
+
+class Report(ProgramTest):
+    SETTINGS = ("--train.steps=24", "--network.hidden=16", "--model.latent=3", "--evaluate.every=8",
+                "--data.validation_fraction=0.01")
+
+    def page(self, *words):
+        self.succeed(0, "report", *words, f"--out={self.folder / 'page.html'}")
+        text = (self.folder / "page.html").read_text(encoding="utf-8")
+        return text, json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+    def test_a_page_shows_what_runs_hold_and_needs_no_network(self):
+        self.train(0, "a", *self.SETTINGS)
+        self.train(2, "b", *self.SETTINGS, "--model.latent=2")
+        text, (first, second) = self.page(self.folder / "a", self.folder / "b")
+        self.assertEqual((first["name"], second["name"]), ("a", "b"))
+        self.assertNotRegex(text, r"(src|href)\s*=\s*[\"']?(http|//)|@import|url\(http")
+        lines = [json.loads(line) for line in (self.folder / "a" / "metrics.jsonl").read_text().splitlines()]
+        for split in ("train", "validation"):
+            own = [line for line in lines if line["split"] == split]
+            curve = first["curves"][f"{split}/loss"]
+            self.assertEqual(curve["x"], [line["step"] for line in own])
+            for y, line in zip(curve["y"], own):
+                self.assertAlmostEqual(y / line["loss"], 1, 4)
+        evaluated = [line["kl_per_dim"] for line in lines if line["split"] == "validation"]
+        order = sorted(range(3), key=lambda i: -evaluated[-1][i])
+        self.assertEqual((first["kl"]["dimensions"], first["kl"]["steps"]), (order, [8, 16, 24]))
+        self.assertAlmostEqual(first["kl"]["values"][0][-1], evaluated[-1][order[0]], 3)
+        for entry in first["samples"]:
+            file = self.folder / "a" / "samples" / f"step_{entry['step']:09}.png"
+            self.assertEqual(base64.b64decode(entry["image"].split(",")[1]), file.read_bytes())
+        self.assertEqual(len(first["map"]["x"]), 1500)
+        self.assertEqual(sorted(first["traversals"]["dimensions"]), [0, 1, 2])
+        self.assertEqual(first["traversals"]["kl"], sorted(first["traversals"]["kl"], reverse=True))
+        self.assertIn(["model.latent", "3", False], first["config"])
+        self.assertIn(["optimizer.beta1", "0.9", True], first["config"])
+        self.assertEqual([event["event"] for event in second["events"]][0], "started")
+        self.assertEqual(first["notes"], [])
+        if BROWSER is None:
+            self.skipTest("chromium is not installed: the page was not drawn")
+        drawn = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+                                f"--user-data-dir={self.folder / 'browser'}", "--virtual-time-budget=3000", "--dump-dom",
+                                f"file://{self.folder / 'page.html'}"], capture_output=True, text=True, timeout=120)
+        self.assertIn('data-drawn="yes"', drawn.stdout, drawn.stderr[-2000:])
+        self.assertNotIn("CONSOLE", drawn.stderr)
+        terms = {name.split("/")[1] for part in (first, second) for name in part["curves"]}
+        self.assertEqual(len(re.findall('<polyline class="curve" stroke="#', drawn.stdout)), sum(len(part["curves"]) for part in (first, second)))
+        self.assertEqual(drawn.stdout.count('class="chart"'), len(terms))
+
+    def test_a_long_run_has_a_small_page(self):
+        folder = self.folder / "long"
+        self.train(0, "long", *self.SETTINGS, "--train.steps=1")
+        line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
+        with open(folder / "metrics.jsonl", "w", encoding="utf-8") as file:
+            for step in range(1, 200001):
+                file.write(json.dumps({**line, "step": step, "loss": 100 + (step * 7919 % 1000) / 7}) + "\n")
+        text, (part,) = self.page(folder)
+        self.assertLess(len(text), 5e6)
+        curve = part["curves"]["train/loss"]
+        self.assertLessEqual(len(curve["x"]), 800)
+        self.assertEqual((min(curve["low"]), max(curve["high"])), (100, 242.71))
+        self.assertAlmostEqual(sum(curve["y"]) / len(curve["y"]), 100 + 499.5 / 7, 1)
+
+    def test_a_run_without_its_model_or_data_has_a_page(self):
+        self.train(0, "run", *self.SETTINGS, "--train.steps=8")
+        shutil.rmtree(self.folder / "run" / "checkpoints")
+        _, (part,) = self.page(self.folder / "run")
+        self.assertIn("holds no checkpoint", part["notes"][0])
+        self.assertEqual(len(part["curves"]["train/loss"]["x"]), 8)
+        refused = run(0, "report", self.folder)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("holds no run.ini", refused.stderr)
+
+    def test_watch_shows_a_run_once_without_a_terminal(self):
+        self.train(0, "run", *self.SETTINGS)
+        shown = self.succeed(0, "watch", self.folder / "run").stdout
+        for text in ("step 24", "validation after step 24: loss", "one rank computes", "step 0: started", 'ended  how "finished"'):
+            self.assertIn(text, shown)
+        self.assertGreater(sum(0x2800 < ord(letter) < 0x2900 for letter in shown), 10)
+
+    def test_tune_proposes_a_learning_rate_and_leaves_no_run(self):
+        shown = self.succeed(2, "tune", "lr", "configs/mnist_vae.ini", "--network.hidden=16", "--steps=60",
+                             "--train.seed=3", f"--run.directory={self.folder / 'run'}").stdout
+        proposed = float(re.fullmatch(r"optimizer\.lr=(\S+)", shown.splitlines()[-1])[1])
+        self.assertTrue(1e-4 < proposed < 0.3, shown)
+        self.assertEqual(list(self.folder.iterdir()), [])
+        self.assertEqual(self.succeed(0, "tune", "lr", "configs/mnist_vae.ini", "--network.hidden=16", "--steps=60",
+                                      "--train.seed=3").stdout, shown)
+
+
+if __name__ == "__main__":
+    unittest.main()
