@@ -1,6 +1,8 @@
 #include "elbo/kernels/product.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <vector>
 
 #include "elbo/base/vectorize.h"
@@ -157,13 +159,45 @@ void product(const MatrixView& a, const PackedFactor& b, const float* start, flo
                   {start, 0, c, b.columns});
 }
 
-ELBO_VECTORIZE void product(const double* a, const double* b, int64_t rows, int64_t depth, int64_t columns,
-                            double* c) {
-  for (int64_t i = 0; i < rows; ++i) {
-    double* const row = c + i * columns;
-    for (int64_t j = 0; j < columns; ++j) row[j] = 0;
+namespace {
+
+// Eight doubles; where registers are shorter, the compiler takes several.
+using Doubles = double __attribute__((vector_size(64)));
+
+constexpr int64_t double_rows = 4, double_vectors = 2;  // of C that are summed in registers
+constexpr int64_t double_columns = 8 * double_vectors;
+using RowsOfA = std::array<const double*, double_rows>;
+using TileSums = std::array<std::array<double, double_columns>, double_rows>;
+
+// The sums of rows of A times a panel of B: (depth, double_columns).
+ELBO_VECTORIZE void multiply_panel(const RowsOfA& a, const double* panel, int64_t depth, TileSums& sums) {
+  Doubles s[double_rows][double_vectors] = {};  // NOLINT(modernize-avoid-c-arrays): kept in registers
+  for (int64_t k = 0; k < depth; ++k) {
+    Doubles b[double_vectors];  // NOLINT(modernize-avoid-c-arrays)
+    std::memcpy(b, panel + k * double_columns, sizeof(b));
+    for (int64_t r = 0; r < double_rows; ++r)
+      for (int64_t j = 0; j < double_vectors; ++j) s[r][j] += a[static_cast<size_t>(r)][k] * b[j];
+  }
+  std::memcpy(sums.data(), s, sizeof(s));
+}
+
+}  // namespace
+
+void product(const double* a, const double* b, int64_t rows, int64_t depth, int64_t columns, double* c) {
+  std::vector<double> panel(static_cast<size_t>(depth * double_columns));
+  for (int64_t first = 0; first < columns; first += double_columns) {
+    const int64_t width = std::min(double_columns, columns - first);
     for (int64_t k = 0; k < depth; ++k)
-      for (int64_t j = 0; j < columns; ++j) row[j] += a[i * depth + k] * b[k * columns + j];
+      std::copy_n(b + k * columns + first, width, panel.data() + k * double_columns);
+    for (int64_t i = 0; i < rows; i += double_rows) {
+      RowsOfA of_rows{};  // the last row is repeated where there are fewer
+      for (int64_t r = 0; r < double_rows; ++r)
+        of_rows[static_cast<size_t>(r)] = a + std::min(i + r, rows - 1) * depth;
+      TileSums sums;
+      multiply_panel(of_rows, panel.data(), depth, sums);
+      for (int64_t r = 0; r < std::min(double_rows, rows - i); ++r)
+        std::copy_n(sums[static_cast<size_t>(r)].data(), width, c + (i + r) * columns + first);
+    }
   }
 }
 
