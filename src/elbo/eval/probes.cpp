@@ -13,7 +13,7 @@ torch::Tensor linear_probe(const torch::Tensor& codes, const torch::Tensor& clas
                            const torch::Tensor& asked) {
   const torch::AutoGradMode with_grad(true);
   constexpr double smallest_deviation = 1e-8;  // of a dimension that is the same for all rows
-  constexpr int64_t most_iterations = 500;
+  constexpr int64_t most_iterations = 100;
   const torch::Tensor all = codes.to(torch::kFloat64);
   const torch::Tensor mean = all.mean(0);
   const torch::Tensor deviation = all.std(0, /*unbiased=*/false).clamp_min(smallest_deviation);
@@ -26,8 +26,8 @@ torch::Tensor linear_probe(const torch::Tensor& codes, const torch::Tensor& clas
   torch::optim::LBFGS optimizer({weight, bias}, torch::optim::LBFGSOptions(1)
                                                     .max_iter(most_iterations)
                                                     .max_eval(2 * most_iterations)
-                                                    .tolerance_grad(1e-8)
-                                                    .tolerance_change(1e-12)
+                                                    .tolerance_grad(1e-5)
+                                                    .tolerance_change(1e-9)
                                                     .history_size(20)
                                                     .line_search_fn("strong_wolfe"));
   const auto rows = static_cast<double>(all.size(0));

@@ -35,7 +35,9 @@ double frechet_distance(const torch::Tensor& a, const torch::Tensor& b) {
 }
 
 double share_in_manifold(const torch::Tensor& points, const torch::Tensor& others, int64_t k) {
-  const torch::Tensor x = points.to(torch::kFloat64), all = others.to(torch::kFloat64);
+  // In float32, about the mean: distances are compared, and products are five times as fast.
+  const torch::Tensor mean = others.to(torch::kFloat64).mean(0);
+  const torch::Tensor x = (points - mean).to(torch::kFloat32), all = (others - mean).to(torch::kFloat32);
   const torch::Tensor squares = all.square().sum(1);
   std::vector<torch::Tensor> radii;
   for (int64_t first = 0; first < all.size(0); first += distances_at_once) {
