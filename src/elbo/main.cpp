@@ -129,7 +129,7 @@ void allow_many_open_files() {
 // Read by jemalloc, where the program is linked to it: tensors are in huge pages, which matrix kernels and
 // copies between ranks read faster.
 extern "C" const char* malloc_conf;
-const char* malloc_conf = "thp:always,dirty_decay_ms:-1";
+const char* malloc_conf = "thp:always";
 
 int main(int argc, char** argv) {
   elbo::keep_freed_memory();

@@ -58,7 +58,7 @@ class Insight(ProgramTest):
 
     def test_no_step_is_there_twice_after_a_kill_and_a_resume(self):
         process = start(0, "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / 'run'}", *self.SETTINGS,
-                        "--train.steps=5000", "--evaluate.every=never")
+                        "--train.steps=2000", "--evaluate.every=never")
         file = self.folder / "run" / "checkpoints" / "step_000000010.h5"
         while not file.exists():
             self.assertIsNone(process.poll())

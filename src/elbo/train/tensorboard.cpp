@@ -19,7 +19,7 @@ namespace elbo {
 namespace {
 
 constexpr std::string_view events_prefix = "events.out.tfevents.", events_suffix = ".elbo";
-constexpr int64_t most_steps = 5000;
+constexpr int64_t most_steps = 2000;
 constexpr std::string_view train_prefix = "train/";
 
 double now() {

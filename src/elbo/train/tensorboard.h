@@ -18,7 +18,7 @@ class TensorBoard {
  public:
   // Removes the events of steps that a run from `start` takes again, and begins another file, as a program
   // that reads the folder at the same time expects.
-  // Of the steps up to `end_step`, at most 5,000 are written.
+  // Of the steps up to `end_step`, at most 2,000 are written.
   TensorBoard(std::filesystem::path run_directory, const Progress& start, int64_t end_step);
 
   // step: updates that were made.
