@@ -21,7 +21,7 @@ SBATCH = ROOT / "launch/elbo.sbatch"
 CONFIG = "configs/mnist_vae.ini"
 # All checkpoints in these tests were written at a stop request or at the end.
 SETTINGS = ("--network.hidden=32", "--train.batch=64", "--train.microbatch=16", "--train.threads=1", "--evaluate.every=never",
-            "--checkpoint.every_steps=0")
+            "--checkpoint.every_steps=0", "--evaluate.metrics=none")
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "OUT_OF_MEMORY")
 SHORT, LONG = "--train.steps=200", "--train.steps=4000"
 

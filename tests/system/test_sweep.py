@@ -9,7 +9,8 @@ import xml.etree.ElementTree
 
 from program import ELBO, ENVIRONMENT, ROOT, ProgramTest, processes_left, run
 
-SETTINGS = ("--network.hidden=32", "--train.batch=64", "--train.microbatch=16", "--evaluate.every=never")
+SETTINGS = ("--network.hidden=32", "--train.batch=64", "--train.microbatch=16", "--evaluate.every=never",
+            "--evaluate.metrics=none")
 SHORT, LONG = "--train.steps=60", "--train.steps=5000"
 
 
