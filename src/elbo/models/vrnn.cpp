@@ -239,7 +239,8 @@ class Vrnn : public Model {
     if (kl.free_bits > 0) {
       // Of each dimension at a step, the mean over all steps of the microbatch that are not padding.
       const torch::Tensor steps = mask(batch).sum();
-      const torch::Tensor paid = (per_step.flatten(0, 1).sum(0) / steps).clamp_min(kl.free_bits).sum() * steps;
+      const torch::Tensor paid =
+          (per_step.flatten(0, 1).sum(0) / steps).clamp_min(kl.free_bits).sum() * steps;
       terms.loss = nats.sum() + kl_weight(kl, step) * paid;
     }
     if (is_text_) terms.add_metric("tokens", elements_->mask(batch.x, batch.length).sum(1));

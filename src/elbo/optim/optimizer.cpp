@@ -119,7 +119,7 @@ ELBO_VECTORIZE void average_pass(int64_t n, float weight, const float* __restric
 }
 
 // The average moves towards the parameters (Polyak & Juditsky 1992, with exponential weights).
-void update_average(const Tensor& parameters, Tensor average, double decay) {
+void update_average(const Tensor& parameters, const Tensor& average, double decay) {
   if (!parameters.is_cpu()) {
     average.lerp_(parameters, 1 - decay);
     return;

@@ -42,20 +42,15 @@ void Divergence::note_first(const StepReport& report) {
 }
 
 void Divergence::note_level(double loss) {
-  if (!progress_.loss_level) {
-    progress_.loss_level = loss;
-    progress_.loss_spread = 0;
-    return;
-  }
-  *progress_.loss_spread +=
-      rate_of_averages * (std::fabs(loss - *progress_.loss_level) - *progress_.loss_spread);
-  *progress_.loss_level += rate_of_averages * (loss - *progress_.loss_level);
+  const double level = progress_.loss_level.value_or(loss), spread = progress_.loss_spread.value_or(0);
+  progress_.loss_spread = spread + rate_of_averages * (std::fabs(loss - level) - spread);
+  progress_.loss_level = level + rate_of_averages * (loss - level);
 }
 
 double Divergence::loss_limit() const {
   if (plan_.spike_factor == 0 || progress_.step < steps_before_spikes || !progress_.loss_level)
     return std::numeric_limits<double>::infinity();
-  return *progress_.loss_level + plan_.spike_factor * *progress_.loss_spread;
+  return *progress_.loss_level + plan_.spike_factor * progress_.loss_spread.value_or(0);
 }
 
 void Divergence::count(const StepReport& report) {
@@ -70,7 +65,7 @@ void Divergence::count(const StepReport& report) {
             "at step {} {}{}", progress_.step,
             report.spike
                 ? fmt::format("the loss is {:.3g}, far above {:.3g}, its usual value (train.spike_factor)",
-                              report.loss, *progress_.loss_level)
+                              report.loss, progress_.loss_level.value_or(0))
                 : "the loss or its gradient is not finite",
             nonfinite_in_a_row_ > 1 ? fmt::format(", in {} steps in a row", nonfinite_in_a_row_) : ""),
         report);

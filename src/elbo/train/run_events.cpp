@@ -16,7 +16,7 @@
 namespace elbo {
 namespace {
 
-using event_json = nlohmann::ordered_json;
+using EventJson = nlohmann::ordered_json;
 
 std::string time_now() {
   const std::time_t now = std::time(nullptr);
@@ -26,13 +26,13 @@ std::string time_now() {
   return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc)};
 }
 
-event_json event(const char* name, int64_t step) {
+EventJson event(const char* name, int64_t step) {
   return {{"event", name}, {"step", step}, {"time", time_now()}};
 }
 
 // A path or a message need not be UTF-8.
-std::string text_of(const event_json& json) {
-  return json.dump(-1, ' ', false, event_json::error_handler_t::replace);
+std::string text_of(const EventJson& json) {
+  return json.dump(-1, ' ', false, EventJson::error_handler_t::replace);
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ RunEvents::RunEvents(const RunPlan& plan, bool is_root) : plan_(plan) {
   } catch (const Error& error) {
     log::warning("{}; training continues without it", error.what());
   }
-  event_json line = event(plan.start.step > 0 ? "resumed" : "started", plan.start.step);
+  EventJson line = event(plan.start.step > 0 ? "resumed" : "started", plan.start.step);
   if (!plan.changes.empty()) line["changes"] = plan.changes;
   write(text_of(line));
 }
@@ -61,36 +61,36 @@ void RunEvents::write(const std::string& line) {
 
 void RunEvents::after_evaluation(int64_t step, const Evaluation& evaluation, bool is_best) {
   if (!hooks_) return;
-  event_json json = event("evaluation", step);
+  EventJson json = event("evaluation", step);
   json["directory"] = plan_.directory;
   json["split"] = evaluation.split;
   json["best"] = is_best;
   for (const auto& [name, value] : metrics_of(evaluation))
-    json["metrics"][name] = std::isfinite(value) ? event_json(value) : event_json(nullptr);
+    json["metrics"][name] = std::isfinite(value) ? EventJson(value) : EventJson(nullptr);
   hooks_->run("hooks.on_evaluation", plan_.hooks.on_evaluation, text_of(json));
 }
 
 void RunEvents::after_checkpoint(int64_t step, bool is_best) {
   if (!hooks_) return;
-  event_json json = event("checkpoint", step);
+  EventJson json = event("checkpoint", step);
   json["best"] = is_best;
   write(text_of(json));
   json["directory"] = plan_.directory;
   json["path"] = checkpoint_path(plan_.directory, step).string();
-  hooks_->run("hooks.on_checkpoint", plan_.hooks.on_checkpoint, text_of(json));
+  if (hooks_) hooks_->run("hooks.on_checkpoint", plan_.hooks.on_checkpoint, text_of(json));
 }
 
 void RunEvents::after_skip(int64_t step) { write(text_of(event("skipped", step))); }
 
 void RunEvents::go_back(int64_t from, int64_t to, const std::string& why) {
-  event_json json = event("went_back", from);
+  EventJson json = event("went_back", from);
   json["to"] = to;
   json["why"] = why;
   write(text_of(json));
 }
 
 void RunEvents::change_lr(int64_t step, double lr, const std::string& why) {
-  event_json json = event("learning_rate", step);
+  EventJson json = event("learning_rate", step);
   json["lr"] = lr;
   json["why"] = why;
   write(text_of(json));
@@ -98,13 +98,13 @@ void RunEvents::change_lr(int64_t step, double lr, const std::string& why) {
 
 void RunEvents::end(const RunEnd& end) {
   if (!hooks_) return;
-  event_json json = event("ended", end.step);
+  EventJson json = event("ended", end.step);
   json["how"] = end.how;
   if (!end.fingerprint.empty()) json["fingerprint"] = end.fingerprint;
   if (!end.error.empty()) json["error"] = end.error;
   write(text_of(json));
   json["directory"] = plan_.directory;
-  hooks_->run("hooks.on_end", plan_.hooks.on_end, text_of(json));
+  if (hooks_) hooks_->run("hooks.on_end", plan_.hooks.on_end, text_of(json));
 }
 
 }  // namespace elbo

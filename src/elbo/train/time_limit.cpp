@@ -17,6 +17,7 @@ using Seconds = std::chrono::duration<double>;
 
 constexpr Seconds to_end_processes(5);  // of all ranks, after the checkpoint
 constexpr double to_spare = 1.5;
+constexpr int64_t far_future = 8'000'000'000;  // in the year 2223
 
 TimeLimit::Clock::duration after(Seconds seconds) {
   return std::chrono::duration_cast<TimeLimit::Clock::duration>(seconds);
@@ -30,7 +31,7 @@ std::optional<TimeLimit::Clock::time_point> end_of_slurm_job() {
   int64_t end = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), end);
   // A job without a limit has a time in a far future, or 0.
-  if (error != std::errc() || rest != text.data() + text.size() || end <= 0 || end > (int64_t{1} << 33))
+  if (error != std::errc() || rest != text.data() + text.size() || end <= 0 || end > far_future)
     return std::nullopt;
   const Seconds now = std::chrono::system_clock::now().time_since_epoch();
   return TimeLimit::Clock::now() + after(Seconds(static_cast<double>(end)) - now);
