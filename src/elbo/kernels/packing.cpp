@@ -1,6 +1,7 @@
 #include "elbo/kernels/packing.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "elbo/base/vectorize.h"
 
@@ -9,13 +10,13 @@ namespace elbo {
 namespace {
 
 constexpr int64_t side = 8;
-using Eight = float __attribute__((vector_size(4 * side), aligned(4), may_alias));
+using Eight = float __attribute__((vector_size(4 * side)));
 
 // A square of 8 × 8, by exchanging its halves, quarters and eighths.
 [[gnu::always_inline]] inline void transpose_square(const float* from, int64_t from_step, float* to,
                                                     int64_t to_step) {
   Eight x[side], y[side];
-  for (int64_t i = 0; i < side; ++i) x[i] = *reinterpret_cast<const Eight*>(from + i * from_step);
+  for (int64_t i = 0; i < side; ++i) std::memcpy(&x[i], from + i * from_step, sizeof(Eight));
   for (int64_t i = 0; i < 4; ++i) {
     y[i] = __builtin_shufflevector(x[i], x[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
     y[i + 4] = __builtin_shufflevector(x[i], x[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
@@ -28,7 +29,7 @@ using Eight = float __attribute__((vector_size(4 * side), aligned(4), may_alias)
     y[i] = __builtin_shufflevector(x[i], x[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
     y[i + 1] = __builtin_shufflevector(x[i], x[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
   }
-  for (int64_t i = 0; i < side; ++i) *reinterpret_cast<Eight*>(to + i * to_step) = y[i];
+  for (int64_t i = 0; i < side; ++i) std::memcpy(to + i * to_step, &y[i], sizeof(Eight));
 }
 
 }  // namespace
