@@ -54,17 +54,17 @@ __device__ inline void add_columns_of(const Number* x, int64_t outer, int64_t n,
                                       Number* sums) {
   constexpr int ahead = 8;  // loads that do not wait for the additions
   for (int64_t i = first_element(); i < outer * inner; i += all_threads()) {
-    const Number* const from = x + i / inner * n * inner + i % inner;
+    const int64_t from = i / inner * n * inner + i % inner;
     Number sum = 0;
     int64_t k = 0;
     for (; k + ahead <= n; k += ahead) {
       Number values[ahead];
 #pragma unroll
-      for (int j = 0; j < ahead; ++j) values[j] = from[(k + j) * inner];
+      for (int j = 0; j < ahead; ++j) values[j] = x[from + (k + j) * inner];
 #pragma unroll
       for (int j = 0; j < ahead; ++j) sum += values[j];
     }
-    for (; k < n; ++k) sum += from[k * inner];
+    for (; k < n; ++k) sum += x[from + k * inner];
     sums[i] = sum;
   }
 }
