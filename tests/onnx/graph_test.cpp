@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include "elbo/base/error.h"
-#include "elbo/onnx/protobuf.h"
 #include "elbo/onnx/trace.h"
 
 namespace elbo::onnx {
@@ -14,16 +13,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
 using torch::Tensor;
-
-// The examples of https://protobuf.dev/programming-guides/encoding.
-TEST(Protobuf, FieldsAreEncodedAsItsDocumentationSays) {
-  EXPECT_EQ(Message().add(1, int64_t{150}).bytes(), std::string("\x08\x96\x01"));
-  EXPECT_EQ(Message().add(2, "testing").bytes(), "\x12\x07testing");
-  EXPECT_EQ(Message().add(3, Message().add(1, int64_t{150})).bytes(), std::string("\x1a\x03\x08\x96\x01"));
-  EXPECT_EQ(Message().add(1, int64_t{-2}).bytes(),
-            std::string("\x08\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"));
-  EXPECT_EQ(Message().add(20, 1.0F).bytes(), std::string("\xa5\x01\x00\x00\x80\x3f", 6));
-}
 
 std::vector<std::string> operators_of(const Graph& graph) {
   std::vector<std::string> names;

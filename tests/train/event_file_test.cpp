@@ -12,12 +12,6 @@ TEST(EventFile, ChecksumsAreThoseOfRfc3720) {
   EXPECT_EQ(masked_crc32c(""), 0xa282ead8);
 }
 
-TEST(EventFile, MessagesAreProtocolBuffers) {
-  EXPECT_EQ(Message().integer(1, 150).text(), "\x08\x96\x01");
-  EXPECT_EQ(Message().bytes(2, "testing").text(), "\x12\x07testing");
-  EXPECT_EQ(Message().single(3, 1.0F).text(), std::string("\x1d\x00\x00\x80\x3f", 5));
-}
-
 TEST(EventFile, ARecordIsReadWhole) {
   EventSummary summary;
   summary.scalar("train/loss", 2);

@@ -2,7 +2,7 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/version.h"
-#include "elbo/onnx/protobuf.h"
+#include "elbo/base/protobuf.h"
 
 namespace elbo::onnx {
 namespace {

@@ -107,7 +107,7 @@ std::string_view first_field(std::string_view message, int field) {
 }
 
 Message plugin(std::string_view name) {
-  return Message().bytes(1, Message().bytes(1, name).text());  // SummaryMetadata.plugin_data.plugin_name
+  return Message().add(1, Message().add(1, name));  // SummaryMetadata.plugin_data.plugin_name
 }
 
 }  // namespace
@@ -122,55 +122,17 @@ uint32_t crc32c(std::string_view bytes) {
 
 uint32_t masked_crc32c(std::string_view bytes) { return std::rotr(crc32c(bytes), 15) + 0xa282ead8U; }
 
-void Message::varint(uint64_t value) {
-  for (; value >= 0x80U; value >>= 7U) text_ += static_cast<char>((value & 0x7fU) | 0x80U);
-  text_ += static_cast<char>(value);
-}
-
-void Message::key(int field, unsigned wire_type) { varint((static_cast<uint64_t>(field) << 3U) | wire_type); }
-
-Message& Message::number(int field, double value) {
-  key(field, wire_fixed64);
-  put_little_endian(text_, std::bit_cast<uint64_t>(value), 8);
-  return *this;
-}
-
-Message& Message::single(int field, float value) {
-  key(field, wire_fixed32);
-  put_little_endian(text_, std::bit_cast<uint32_t>(value), 4);
-  return *this;
-}
-
-Message& Message::integer(int field, int64_t value) {
-  key(field, wire_varint);
-  varint(static_cast<uint64_t>(value));
-  return *this;
-}
-
-Message& Message::bytes(int field, std::string_view value) {
-  key(field, wire_bytes);
-  varint(value.size());
-  text_ += value;
-  return *this;
-}
-
-Message& Message::numbers(int field, const std::vector<double>& values) {
-  std::string packed;
-  for (const double value : values) put_little_endian(packed, std::bit_cast<uint64_t>(value), 8);
-  return bytes(field, packed);
-}
-
 void EventSummary::add(const std::string& tag, int field, const Message& content, const Message& metadata) {
   Message value;
-  value.bytes(ValueField::tag, tag).bytes(field, content.text());
-  if (!metadata.empty()) value.bytes(ValueField::metadata, metadata.text());
-  summary_.bytes(1, value.text());
+  value.add(ValueField::tag, tag).add(field, content);
+  if (!metadata.empty()) value.add(ValueField::metadata, metadata);
+  summary_.add(1, value);
 }
 
 void EventSummary::scalar(const std::string& tag, double value) {
   Message entry;
-  entry.bytes(ValueField::tag, tag).single(ValueField::simple_value, static_cast<float>(value));
-  summary_.bytes(1, entry.text());
+  entry.add(ValueField::tag, tag).add(ValueField::simple_value, static_cast<float>(value));
+  summary_.add(1, entry);
 }
 
 void EventSummary::bars(const std::string& tag, const std::vector<double>& heights) {
@@ -185,13 +147,13 @@ void EventSummary::bars(const std::string& tag, const std::vector<double>& heigh
     squares += heights[i] * place * place;
   }
   Message histogram;
-  histogram.number(1, -0.5)
-      .number(2, static_cast<double>(heights.size()) - 0.5)
-      .number(3, all)
-      .number(4, sum)
-      .number(5, squares)
-      .numbers(6, limits)
-      .numbers(7, heights);
+  histogram.add(1, -0.5)
+      .add(2, static_cast<double>(heights.size()) - 0.5)
+      .add(3, all)
+      .add(4, sum)
+      .add(5, squares)
+      .add_packed(6, limits)
+      .add_packed(7, heights);
   add(tag, ValueField::histo, histogram);
 }
 
@@ -199,10 +161,10 @@ void EventSummary::png(const std::string& tag, std::string_view file) {
   constexpr size_t width = 16, height = 20, color_type = 25;  // of the header
   if (file.size() <= color_type) return;
   Message image;
-  image.integer(1, static_cast<int64_t>(big_endian(file.substr(height, 4))))
-      .integer(2, static_cast<int64_t>(big_endian(file.substr(width, 4))))
-      .integer(3, file[color_type] == 0 ? 1 : 3)
-      .bytes(4, file);
+  image.add(1, static_cast<int64_t>(big_endian(file.substr(height, 4))))
+      .add(2, static_cast<int64_t>(big_endian(file.substr(width, 4))))
+      .add(3, int64_t{file[color_type] == 0 ? 1 : 3})
+      .add(4, file);
   add(tag, ValueField::image, image);
 }
 
@@ -211,34 +173,32 @@ void EventSummary::wav(const std::string& tag, std::string_view file) {
   if (file.size() < data) return;
   const uint64_t bytes = std::max<uint64_t>(1, little_endian(file.substr(frame_bytes, 2)));
   Message audio;
-  audio.single(1, static_cast<float>(little_endian(file.substr(rate, 4))))
-      .integer(2, 1)
-      .integer(3, static_cast<int64_t>((file.size() - data) / bytes))
-      .bytes(4, file)
-      .bytes(5, "audio/wav");
+  audio.add(1, static_cast<float>(little_endian(file.substr(rate, 4))))
+      .add(2, int64_t{1})
+      .add(3, static_cast<int64_t>((file.size() - data) / bytes))
+      .add(4, file)
+      .add(5, "audio/wav");
   add(tag, ValueField::audio, audio);
 }
 
 void EventSummary::text(const std::string& tag, std::string_view text) {
   constexpr int64_t string_type = 7;
-  const Message dimension = Message().integer(1, 1);
+  const Message dimension = Message().add(1, int64_t{1});
   Message tensor;
-  tensor.integer(1, string_type).bytes(2, Message().bytes(2, dimension.text()).text()).bytes(8, text);
+  tensor.add(1, string_type).add(2, Message().add(2, dimension)).add(8, text);
   add(tag, ValueField::tensor, tensor, plugin("text"));
 }
 
 std::string EventSummary::record(int64_t step, double time) const {
   Message event;
-  event.number(EventField::wall_time, time)
-      .integer(EventField::step, step)
-      .bytes(EventField::summary, summary_.text());
-  return record_of(event.text());
+  event.add(EventField::wall_time, time).add(EventField::step, step).add(EventField::summary, summary_);
+  return record_of(event.bytes());
 }
 
 std::string version_record(double time) {
   Message event;
-  event.number(EventField::wall_time, time).bytes(EventField::file_version, "brain.Event:2");
-  return record_of(event.text());
+  event.add(EventField::wall_time, time).add(EventField::file_version, "brain.Event:2");
+  return record_of(event.bytes());
 }
 
 bool RecordReader::next() {

@@ -8,29 +8,14 @@
 #include <string_view>
 #include <vector>
 
+#include "elbo/base/protobuf.h"
+
 namespace elbo {
 
 // CRC-32C (Castagnoli), as RFC 3720 defines it.
 uint32_t crc32c(std::string_view bytes);
 // The same, rotated and with a constant added, as event files have it.
 uint32_t masked_crc32c(std::string_view bytes);
-
-// The fields of a message, as bytes.
-class Message {
- public:
-  Message& number(int field, double value);
-  Message& single(int field, float value);
-  Message& integer(int field, int64_t value);
-  Message& bytes(int field, std::string_view value);  // a text, or another message
-  Message& numbers(int field, const std::vector<double>& values);
-  const std::string& text() const { return text_; }
-  bool empty() const { return text_.empty(); }
-
- private:
-  void key(int field, unsigned wire_type);
-  void varint(uint64_t value);
-  std::string text_;
-};
 
 // What one step shows, under tags such as "train/loss".
 class EventSummary {

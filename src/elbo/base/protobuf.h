@@ -4,17 +4,21 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
-namespace elbo::onnx {
+namespace elbo {
 
 // Fields, one after another. A repeated field is added several times.
 class Message {
  public:
   Message& add(int field, int64_t value);
   Message& add(int field, float value);
+  Message& add(int field, double value);
   Message& add(int field, std::string_view bytes);  // also of texts
   Message& add(int field, const char* text) { return add(field, std::string_view(text)); }
   Message& add(int field, const Message& message) { return add(field, std::string_view(message.bytes_)); }
+  Message& add_packed(int field, const std::vector<double>& values);  // a repeated field in one piece
+  bool empty() const { return bytes_.empty(); }
   const std::string& bytes() const { return bytes_; }
 
  private:
@@ -23,4 +27,4 @@ class Message {
   std::string bytes_;
 };
 
-}  // namespace elbo::onnx
+}  // namespace elbo

@@ -1,11 +1,18 @@
-#include "elbo/onnx/protobuf.h"
+#include "elbo/base/protobuf.h"
 
 #include <bit>
 
-namespace elbo::onnx {
+namespace elbo {
 namespace {
 
-constexpr unsigned varint = 0, length_delimited = 2, four_bytes = 5;
+constexpr unsigned varint = 0, eight_bytes = 1, length_delimited = 2, four_bytes = 5;
+
+// The lowest byte first.
+template <typename Bits>
+void append_bytes(std::string& to, Bits bits) {
+  for (unsigned shift = 0; shift < 8 * sizeof(bits); shift += 8)
+    to += static_cast<char>(bits >> shift & 0xffU);
+}
 
 }  // namespace
 
@@ -17,9 +24,20 @@ Message& Message::add(int field, int64_t value) {
 
 Message& Message::add(int field, float value) {
   add_key(field, four_bytes);
-  const auto bits = std::bit_cast<uint32_t>(value);
-  for (unsigned shift = 0; shift < 32; shift += 8) bytes_ += static_cast<char>(bits >> shift & 0xffU);
+  append_bytes(bytes_, std::bit_cast<uint32_t>(value));
   return *this;
+}
+
+Message& Message::add(int field, double value) {
+  add_key(field, eight_bytes);
+  append_bytes(bytes_, std::bit_cast<uint64_t>(value));
+  return *this;
+}
+
+Message& Message::add_packed(int field, const std::vector<double>& values) {
+  std::string packed;
+  for (const double value : values) append_bytes(packed, std::bit_cast<uint64_t>(value));
+  return add(field, packed);
 }
 
 Message& Message::add(int field, std::string_view bytes) {
@@ -43,4 +61,4 @@ void Message::add_key(int field, unsigned wire_type) {
   add_varint(static_cast<uint64_t>(field) << 3U | wire_type);
 }
 
-}  // namespace elbo::onnx
+}  // namespace elbo
