@@ -71,7 +71,11 @@ class Insight(ProgramTest):
         self.assertGreater(len(list((self.folder / "run").glob("events.out.tfevents.*"))), 1)
 
     def test_text_and_sound_are_shown(self):
-        self.train(0, "text", "--train.steps=4", "--evaluate.every=4", config="configs/wordnet_sequence_vae.ini")
+        lines = self.folder / "lines.txt"
+        lines.write_text("".join(f"the {'red green blue'.split()[i % 3]} cat sees {i % 7} birds\n" for i in range(60)))
+        self.succeed(0, "convert", "text", lines, f"--out={self.folder / 'text.h5'}")
+        self.train(0, "text", "--train.steps=4", "--evaluate.every=4", "--data.validation_fraction=0.2",
+                   config=self.folder / "text.h5")
         kind, text = next(value for _, tag, value in events(self.folder / "text") if tag == "samples")
         lines = (self.folder / "text" / "samples" / "step_000000004.txt").read_text().splitlines()
         self.assertEqual((kind, text.split()), ("text", " ".join(lines).split()))
