@@ -90,7 +90,8 @@ def self_test():
 
 
 def checked_files():
-    paths = ["src", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "configs", "launch", "datasets/README.md", "tests"]
+    paths = ["src", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "configs", "launch", "datasets/README.md", "applications",
+             "tests"]
     listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *paths], cwd=ROOT, check=True,
                             capture_output=True, text=True).stdout
     suffixes = {".h", ".cpp", ".md", ".ini", ".sh", ".sbatch", ".py", ".txt"}

@@ -10,7 +10,7 @@ import unittest
 from program import ELBO, ENVIRONMENT, ROOT, ProgramTest
 
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / folder / "README.md" for folder in ("src", "datasets", "packaging")),
-             *(ROOT / "docs").glob("*.md")]
+             *(ROOT / "docs").glob("*.md"), *(ROOT / "docs/applications").glob("*.md")]
 
 
 def anchor(line):
@@ -46,9 +46,14 @@ class Documents(ProgramTest):
         for document in (ROOT / "docs").glob("*.md"):
             if document.name != "README.md":
                 self.assertIn(f"]({document.name})", index)
+        fields = (ROOT / "docs/applications/README.md").read_text()
+        for script in (ROOT / "applications").glob("*.py"):
+            if script.name != "common.py":
+                self.assertIn(f"]({script.stem}.md)", fields)
+                self.assertIn(f"applications/{script.name}", (ROOT / f"docs/applications/{script.stem}.md").read_text())
 
     def test_lines_have_at_most_120_columns(self):
-        for document in [*DOCUMENTS, *(ROOT / "configs").glob("*.ini")]:
+        for document in [*DOCUMENTS, *(ROOT / "configs").rglob("*.ini")]:
             for number, line in enumerate(document.read_text().splitlines(), 1):
                 # A row of datasets/README.md is compared with the file of its set.
                 if not (line.startswith("|") and document == ROOT / "datasets/README.md"):

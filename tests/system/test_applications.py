@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""The short form of each script in applications/ trains, measures its field and its baselines, and writes the table."""
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+from program import ELBO, ENVIRONMENT, ROOT, ProgramTest
+
+sys.path.insert(0, str(ROOT / "applications"))
+import common  # noqa: E402
+
+
+class Applications(ProgramTest):
+    def start(self, field, *options):
+        """The short form, into the folder `field`."""
+        command = [sys.executable, ROOT / f"applications/{field}.py", "--short", "--seeds=1", f"--out={self.folder / field}", *options]
+        return subprocess.run(list(map(str, command)), cwd=self.folder, env={**ENVIRONMENT, "ELBO": ELBO}, capture_output=True, text=True,
+                              timeout=300, stdin=subprocess.DEVNULL)
+
+    def table(self, field, *options, name="table"):
+        """The lines of a table of the short form: {method: {measure: mean}}."""
+        result = self.start(field, *options)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        table = json.loads((self.folder / field / f"{name}.json").read_text())
+        self.assertIn(f"applications/{field}.py", table["command"])
+        text = (self.folder / field / f"{name}.md").read_text()
+        for line in table["methods"]:
+            self.assertIn(line["method"], text)
+        return {line["method"]: {name: value["mean"] for name, value in line["measures"].items()} for line in table["methods"]}
+
+
+class Common(ProgramTest):
+    def test_an_interval_holds_the_mean_and_widens_with_the_spread(self):
+        mean, low, high = common.interval([1, 2, 3])
+        self.assertEqual((mean, low, high), (2, 1, 3))
+        self.assertEqual(common.interval([5]), (5, None, None))
+        narrow = common.interval([1.9, 2.0, 2.1])
+        self.assertLess(narrow[2] - narrow[1], high - low)
+
+    def test_a_row_on_both_sides_of_a_split_ends_the_script(self):
+        common.assert_disjoint(["anna", "bob"], ["carl"], "users")
+        with self.assertRaises(SystemExit):
+            common.assert_disjoint(["anna", "bob"], ["bob"], "users")
+
+
+if __name__ == "__main__":
+    unittest.main()
