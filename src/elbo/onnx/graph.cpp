@@ -1,8 +1,8 @@
 #include "elbo/onnx/graph.h"
 
 #include "elbo/base/error.h"
-#include "elbo/base/version.h"
 #include "elbo/base/protobuf.h"
+#include "elbo/base/version.h"
 
 namespace elbo::onnx {
 namespace {
