@@ -19,6 +19,7 @@
 #include "elbo/nn/distributions.h"
 #include "elbo/nn/networks.h"
 #include "elbo/nn/recurrent.h"
+#include "elbo/nn/vrnn_loop.h"
 #include "elbo/objectives/bounds.h"
 
 namespace elbo {
@@ -169,8 +170,22 @@ class Vrnn : public Model {
   // `end` on are padding: their states are zeros. Values that no later step needs are computed for all steps
   // at once, with the padding, because the sums of their gradients would be added in another order without.
   Path along(const torch::Tensor& x, const torch::Tensor& epsilon, int64_t end) {
-    torch::Tensor state = start(x.size(0), x.device());
-    const std::vector<torch::Tensor> elements = embed(x).unbind(1);
+    const torch::Tensor elements = embed(x), first = start(x.size(0), x.device());
+    const VrnnSteps all = has_sequence_kernel(elements)
+                              ? vrnn_loop({encoder_->use(), see_z_->use(), cell_->use_input_layer(),
+                                           cell_->use_hidden_layer(), activation_, cell_->kernel()},
+                                          elements, epsilon, first, end)
+                              : step_by_step(elements.unbind(1), epsilon, first, end);
+    return {.prior = DiagonalNormal::of(prior_->forward(all.before)),
+            .posterior = DiagonalNormal::of(all.posterior),
+            .z = all.z,
+            .features = features(all.seen_z, all.before),
+            .state = all.state};
+  }
+
+  // vrnn_loop() in LibTorch's operators.
+  VrnnSteps step_by_step(const std::vector<torch::Tensor>& elements, const torch::Tensor& epsilon,
+                         torch::Tensor state, int64_t end) {
     std::vector<torch::Tensor> before, posteriors, z, seen_z;
     for (int64_t step = 0; step < end; ++step) {
       const torch::Tensor& element = elements[static_cast<size_t>(step)];
@@ -183,12 +198,8 @@ class Vrnn : public Model {
     }
     for (std::vector<torch::Tensor>* each : {&before, &posteriors, &z, &seen_z})
       each->resize(elements.size(), torch::zeros_like(each->front()));
-    const torch::Tensor all_before = torch::stack(before, 1);
-    return {.prior = DiagonalNormal::of(prior_->forward(all_before)),
-            .posterior = DiagonalNormal::of(torch::stack(posteriors, 1)),
-            .z = torch::stack(z, 1),
-            .features = features(torch::stack(seen_z, 1), all_before),
-            .state = state};
+    return {torch::stack(before, 1), torch::stack(posteriors, 1), torch::stack(z, 1), torch::stack(seen_z, 1),
+            state};
   }
 
   // `steps` steps, starting from `state`.

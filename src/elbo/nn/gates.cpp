@@ -26,32 +26,13 @@ void map_parts(Elementary function, float* row, int64_t first, int64_t end, int6
   map(function, row + first * hidden, (end - first) * hidden, row + first * hidden);
 }
 
-// The derivatives below are not differentiable: their own derivative would be lost in silence.
-void require_first_derivative() {
-  if (torch::GradMode::is_enabled())
-    fail("recurrent cells have no gradient of their gradient with elbo's kernels; use train.kernels=library");
-}
-
-// A row of a step: what it is computed from, and its results. A cell computes `gates`·hidden numbers from the
-// input and as many from the last output, keeps `kept`·hidden for its derivative, and has a state of
-// `parts`·hidden.
-struct Row {
-  const float *input, *recurrent, *before;
-  float *kept, *next;
-};
-struct RowSlopes {
-  const float *kept, *recurrent, *before;
-  const float* next;  // the gradient of the next state; below, those of what it is computed from
-  float *input, *to_recurrent, *to_before;
-};
-
 // Keeps reset, update and candidate.
 struct GruGates {
   static constexpr int64_t gates = 3, kept = 3, parts = 1;
   static constexpr auto step_on_gpu = gpu::gru_forward;
   static constexpr auto step_back_on_gpu = gpu::gru_backward;
 
-  static void step(int64_t hidden, const Row& row) {
+  static void step(int64_t hidden, const CellRows& row) {
     const float *const i = row.input, *const h = row.recurrent, *const s = row.before;
     float* const g = row.kept;
     for (int64_t j = 0; j < 2 * hidden; ++j) g[j] = i[j] + h[j];
@@ -62,7 +43,7 @@ struct GruGates {
       row.next[j] = g[2 * hidden + j] + g[hidden + j] * (s[j] - g[2 * hidden + j]);
   }
 
-  static void step_back(int64_t hidden, const RowSlopes& row) {
+  static void step_back(int64_t hidden, const CellSlopes& row) {
     const float *const g = row.kept, *const h = row.recurrent, *const s = row.before, *const d = row.next;
     for (int64_t j = 0; j < hidden; ++j) {
       const float reset = g[j], update = g[hidden + j], candidate = g[2 * hidden + j];
@@ -87,7 +68,7 @@ struct LstmGates {
   static constexpr auto step_on_gpu = gpu::lstm_forward;
   static constexpr auto step_back_on_gpu = gpu::lstm_backward;
 
-  static void step(int64_t hidden, const Row& row) {
+  static void step(int64_t hidden, const CellRows& row) {
     const float* const c = row.before + hidden;
     float *const g = row.kept, *const t = g + 4 * hidden, *const next = row.next;
     for (int64_t j = 0; j < 4 * hidden; ++j) g[j] = row.input[j] + row.recurrent[j];
@@ -99,7 +80,7 @@ struct LstmGates {
     for (int64_t j = 0; j < hidden; ++j) next[j] = g[3 * hidden + j] * t[j];
   }
 
-  static void step_back(int64_t hidden, const RowSlopes& row) {
+  static void step_back(int64_t hidden, const CellSlopes& row) {
     const float *const g = row.kept, *const t = g + 4 * hidden, *const c = row.before + hidden;
     const float* const d = row.next;
     for (int64_t j = 0; j < hidden; ++j) {
@@ -118,7 +99,7 @@ struct LstmGates {
 
 // A step of a cell on `rows` rows, from pointers to the first, on the device of the tensor `like`.
 template <typename Cell>
-void step_rows(const torch::Tensor& like, int64_t rows, int64_t hidden, Row row) {
+void step_rows(const torch::Tensor& like, int64_t rows, int64_t hidden, CellRows row) {
   if (on_gpu(like))
     return Cell::step_on_gpu(row.input, row.recurrent, row.before, rows, hidden, row.kept, row.next);
   for (int64_t i = 0; i < rows; ++i) {
@@ -131,7 +112,7 @@ void step_rows(const torch::Tensor& like, int64_t rows, int64_t hidden, Row row)
   }
 }
 template <typename Cell>
-void step_rows_back(const torch::Tensor& like, int64_t rows, int64_t hidden, RowSlopes row) {
+void step_rows_back(const torch::Tensor& like, int64_t rows, int64_t hidden, CellSlopes row) {
   if (on_gpu(like))
     return Cell::step_back_on_gpu(row.kept, row.recurrent, row.before, row.next, rows, hidden, row.input,
                                   row.to_recurrent, row.to_before);
@@ -145,6 +126,11 @@ void step_rows_back(const torch::Tensor& like, int64_t rows, int64_t hidden, Row
     row.to_recurrent += Cell::gates * hidden;
     row.to_before += Cell::parts * hidden;
   }
+}
+
+template <typename Cell>
+constexpr CellKernel kernel_of() {
+  return {Cell::gates, Cell::kept, Cell::parts, step_rows<Cell>, step_rows_back<Cell>};
 }
 
 template <typename Cell>
@@ -260,6 +246,21 @@ torch::Tensor lstm_step(const torch::Tensor& from_input, const torch::Tensor& fr
   const torch::Tensor remembered = torch::sigmoid(parts[1]) * state.narrow(1, hidden, hidden);
   const torch::Tensor next = remembered + torch::sigmoid(parts[0]) * torch::tanh(parts[2]);
   return torch::cat({torch::sigmoid(parts[3]) * torch::tanh(next), next}, 1);
+}
+
+void require_first_derivative() {
+  if (torch::GradMode::is_enabled())
+    fail("recurrent cells have no gradient of their gradient with elbo's kernels; use train.kernels=library");
+}
+
+const CellKernel& gru_kernel() {
+  static constexpr CellKernel kernel = kernel_of<GruGates>();
+  return kernel;
+}
+
+const CellKernel& lstm_kernel() {
+  static constexpr CellKernel kernel = kernel_of<LstmGates>();
+  return kernel;
 }
 
 bool has_sequence_kernel(const torch::Tensor& x) {

@@ -106,6 +106,11 @@ torch::Tensor Linear::forward(const torch::Tensor& x) {
   return in_matmul_precision(x, weight_, bias_, torch::linear);
 }
 
+Linear::Parameters Linear::use() const {
+  before_use();
+  return {weight_, bias_};
+}
+
 void Linear::scale_weights(double gain) { scale_initial(weight_, bias_, gain, 1, 1); }
 
 Convolution::Convolution(int64_t spatial, int64_t in, int64_t out, int64_t kernel, int64_t stride,

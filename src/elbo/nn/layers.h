@@ -28,8 +28,13 @@ class Linear : public HookedModule {
   torch::Tensor forward(const torch::Tensor& x);  // (…, in) → (…, out)
   void scale_weights(double gain);                // once, before training
 
+  struct Parameters {
+    torch::Tensor weight, bias;  // (out, in), (out)
+  };
+  Parameters use() const;  // for functions that compute the layer themselves
+
  private:
-  torch::Tensor weight_, bias_;  // (out, in), (out)
+  torch::Tensor weight_, bias_;
 };
 
 // A convolution with the same kernel, stride and padding along each of `spatial` dimensions: 2 for images, 3

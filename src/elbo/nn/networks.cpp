@@ -206,6 +206,13 @@ void Mlp::initialize(const InitialWeights& weights, double last) {
 
 torch::Tensor Mlp::outputs(const torch::Tensor& features) { return layers_.back()->forward(features); }
 
+std::vector<Linear::Parameters> Mlp::use() const {
+  std::vector<Linear::Parameters> all;
+  all.reserve(layers_.size());
+  for (const std::shared_ptr<Linear>& layer : layers_) all.push_back(layer->use());
+  return all;
+}
+
 std::shared_ptr<Encoder> make_encoder(const NetworkOptions& options, const std::vector<int64_t>& row,
                                       int64_t outputs, RandomGenerator& init, int64_t context, Outputs kind) {
   if (is_convolutional(options, row))

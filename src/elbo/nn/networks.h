@@ -59,6 +59,7 @@ class Mlp : public torch::nn::Module {
   torch::Tensor features(
       const torch::Tensor& x);  // the input of the last layer: (b, the width before the last)
   torch::Tensor outputs(const torch::Tensor& features);  // the last layer: (b, widths.back())
+  std::vector<Linear::Parameters> use() const;           // for functions that compute the layers themselves
   // last: standard deviation of the last layer's weights, in units of 1/√fan_in.
   void initialize(const InitialWeights& weights, double last);
 

@@ -42,6 +42,16 @@ torch::Tensor RecurrentCell::hidden_gates(const torch::Tensor& output) const {
   return in_matmul_precision(output, weight_hh_, bias_hh_, torch::linear);
 }
 
+Linear::Parameters RecurrentCell::use_input_layer() const {
+  before_use();
+  return {weight_ih_, bias_ih_};
+}
+
+Linear::Parameters RecurrentCell::use_hidden_layer() const {
+  before_use();
+  return {weight_hh_, bias_hh_};
+}
+
 // One matrix product for all elements is faster than one per element. It includes the padding, because the
 // sums of its gradient would be added in another order without.
 torch::Tensor RecurrentCell::unroll(const torch::Tensor& x, const torch::Tensor& state, int64_t steps) const {

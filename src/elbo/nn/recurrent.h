@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "elbo/base/random.h"
+#include "elbo/nn/gates.h"
 #include "elbo/nn/hooked_module.h"
+#include "elbo/nn/layers.h"
 
 namespace elbo {
 
@@ -40,6 +42,11 @@ class RecurrentCell : public HookedModule {
   // The same for the first `steps` elements, 1 … time; the others, which are padding, have zeros.
   torch::Tensor unroll(const torch::Tensor& x, const torch::Tensor& state, int64_t steps) const;
 
+  // For functions that compute the cell themselves.
+  Linear::Parameters use_input_layer() const;   // (gates·hidden, in), (gates·hidden)
+  Linear::Parameters use_hidden_layer() const;  // (gates·hidden, hidden), (gates·hidden)
+  virtual const CellKernel& kernel() const = 0;
+
  protected:
   // gates: vectors of size `hidden` that a step computes; parts: vectors of size `hidden` in the state.
   RecurrentCell(int64_t in, int64_t hidden, int64_t gates, int64_t parts, RandomGenerator& init);
@@ -61,6 +68,7 @@ class RecurrentCell : public HookedModule {
 class Gru : public RecurrentCell {
  public:
   Gru(int64_t in, int64_t hidden, RandomGenerator& init) : RecurrentCell(in, hidden, 3, 1, init) {}
+  const CellKernel& kernel() const override { return gru_kernel(); }
 
  private:
   torch::Tensor advance(const torch::Tensor& from_input, const torch::Tensor& state) const override;
@@ -72,6 +80,7 @@ class Gru : public RecurrentCell {
 class Lstm : public RecurrentCell {
  public:
   Lstm(int64_t in, int64_t hidden, RandomGenerator& init) : RecurrentCell(in, hidden, 4, 2, init) {}
+  const CellKernel& kernel() const override { return lstm_kernel(); }
 
  private:
   torch::Tensor advance(const torch::Tensor& from_input, const torch::Tensor& state) const override;
