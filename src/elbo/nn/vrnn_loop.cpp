@@ -227,7 +227,7 @@ struct Loop : torch::CustomClassHolder {
   Tensor epsilon, states, kept, z, scale;
 };
 
-// (steps, rows, n) ↔ (rows, steps, n), in memory of its own.
+// (steps, rows, n) ↔ (rows, steps, n), copied.
 Tensor exchanged(const Tensor& x) { return x.transpose(0, 1).clone(torch::MemoryFormat::Contiguous); }
 
 class LoopFunction : public torch::autograd::Function<LoopFunction> {
