@@ -64,7 +64,9 @@ std::unique_ptr<ModelSpec> with_options(const std::string& name, const std::vect
 
 std::shared_ptr<Model> small_model(const std::string& name, const std::string& data,
                                    const std::vector<Setting>& settings) {
-  ModelContext context{.data = small_data(data), .network = {}, .name = name};
+  ModelContext context{};
+  context.data = small_data(data);
+  context.name = name;
   context.data.rows = 100;
   context.network.hidden = {16};
   context.network.channels = {4, 8};
