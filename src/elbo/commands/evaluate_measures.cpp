@@ -41,10 +41,12 @@ void MeasureOptions::bind(OptionTable& table) {
       "samples: the features by which samples are compared with rows: pixels, or the folder of a run "
       "whose codes are the features");
   table.add("fitted_rows", fitted_rows,
-            "classes: training rows at most whose codes classifiers are fitted to", Range::between(1, 1e9));
+            "classes, samples: training rows at most whose codes classifiers and a sampler are fitted to",
+            Range::between(1, 1e9));
   table.add("samples", samples,
             "samples: at most as many are compared with as many rows; distances depend on it",
             Range::between(10, 1e6));
+  sampler.bind(table);
 }
 
 torch::Tensor MeasuredRun::collect(int64_t rows, int64_t width, const ValuesOfRows& of) const {
@@ -83,6 +85,11 @@ nlohmann::ordered_json measure(const MeasureOptions& options, const MeasuredRun&
     if (nlohmann::ordered_json result = measure->result(); measured.used.is_root())
       results[std::string(named.name)] = std::move(result);
   }
+  if (options.sampler.sampler != "prior" && measured.used.is_root() && !results.contains("samples"))
+    usage_error(
+        "--sampler={}: has an effect on the measure samples only, which is not measured here; expected "
+        "--metrics=samples, of images",
+        options.sampler.sampler);
   return results;
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "elbo/base/options.h"
+#include "elbo/commands/samplers.h"
 #include "elbo/commands/saved_run_command.h"
 #include "elbo/eval/evaluate.h"
 #include "elbo/models/model.h"
@@ -26,6 +27,7 @@ struct MeasureOptions {
   std::string features = "pixels";  // of images: pixels, or the folder of a run whose codes they are
   int64_t fitted_rows = 50000;      // training rows that classifiers of codes see, at most
   int64_t samples = 5000;           // that are compared with as many rows
+  SamplerOptions sampler;           // that the samples come from
   void bind(OptionTable& table);
 };
 

@@ -81,6 +81,9 @@ class Samples final : public Measure {
     const std::vector<int64_t> ids = spread_ids(used.rows().rows(), count);
     const torch::Tensor label = labels_for(used.run, "", count);
     const Key key = Key(measured_.how.seed).with("evaluate").with("samples");
+    SamplerOptions sampling = options_.sampler;
+    sampling.fitted_rows = options_.fitted_rows;
+    const std::shared_ptr<const CodeSampler> sampler = open_sampler(sampling, used, measured_.workers);
     const torch::Tensor rows =
         measured_.collect(count, width, [&](int worker, int64_t, int64_t first, int64_t end) {
           const torch::Tensor x = used.rows().read(part_of(ids, first, end)).x.to(used.run.device);
@@ -91,10 +94,12 @@ class Samples final : public Measure {
           RandomGenerator noise(key.with(static_cast<uint64_t>(microbatch)), used.run.device);
           const torch::Tensor condition = label.defined() ? label.slice(0, first, end) : label;
           Model& model = measured_.model(worker);
-          return features_->of(model.generate_rows(end - first, condition, {}, noise), model, worker);
+          return features_->of(generate_rows(model, sampler.get(), end - first, condition, {}, noise), model,
+                               worker);
         });
     return on_root<ordered_json>(*used.world, [&]() -> ordered_json {
       return {{"features", features_->name()},
+              {"sampler", sampling.sampler},
               {"rows", count},
               {"frechet_distance", frechet_distance(samples, rows)},
               {"precision", share_in_manifold(samples, rows)},

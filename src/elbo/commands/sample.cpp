@@ -4,7 +4,10 @@
 
 #include <cmath>
 
+#include "elbo/base/error.h"
 #include "elbo/commands/rows_out.h"
+#include "elbo/commands/samplers.h"
+#include "elbo/run/device.h"
 
 namespace elbo {
 namespace {
@@ -12,6 +15,7 @@ namespace {
 struct SampleOptions : SavedRunOptions {
   int64_t n = 64;
   std::string label, vary = "none";
+  SamplerOptions sampler;
   DrawOptions draw;
   OutputOptions output;
   OptionTable table() {
@@ -27,6 +31,9 @@ struct SampleOptions : SavedRunOptions {
         "shared; levels below it keep their noise e, in z = mean + sigma e, and change with mean and sigma; "
         "none: each sample has an independent z",
         Range::between(0, 1 << 20));
+    sampler.bind(table);
+    table.add("fitted_rows", sampler.fitted_rows,
+              "gmm: training rows at most whose codes the mixture is fitted to", Range::between(1, 1e9));
     draw.bind(table, "drawn; for images, volumes, video and interactions their mean");
     bind_run(table);
     bind_device(table);
@@ -73,6 +80,8 @@ void sample(const SampleOptions& options, const RunInUse& used) {
                .rows = options.n,
                .columns = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.n))))};
   if (options.vary != "none") {
+    if (options.sampler.sampler != "prior")
+      usage_error("--vary={}: samples levels of the prior; expected --sampler=prior", options.vary);
     RandomGenerator noise(options.draw.key("sample"), run.device);
     const torch::Tensor label = same_label(run, options.label, options.n);
     const torch::Tensor z = variations(*run.model, varied_level(*run.model, options.vary), options.n, noise);
@@ -80,13 +89,15 @@ void sample(const SampleOptions& options, const RunInUse& used) {
   }
   const torch::Tensor label = labels_for(run, options.label, options.n);
   if (label.defined()) rows.label = label;
+  Workers workers(thread_count(options.threads, used.environment, run.device));
+  const std::shared_ptr<const CodeSampler> sampler = open_sampler(options.sampler, used, workers);
   write_rows(options.output, used, options.threads, rows,
              [&](Model& model, int64_t microbatch, int64_t first, int64_t end) {
                const Key key = options.draw.key("sample").with(static_cast<uint64_t>(microbatch));
                RandomGenerator noise(key, run.device), elements(key.with("elements"), run.device);
                const torch::Tensor condition = label.defined() ? label.slice(0, first, end) : label;
-               return std::vector{model.generate_rows(
-                   end - first, condition,
+               return std::vector{generate_rows(
+                   model, sampler.get(), end - first, condition,
                    {.how = how, .temperature = options.draw.temperature, .noise = &elements}, noise)};
              });
 }
@@ -96,8 +107,8 @@ void sample(const SampleOptions& options, const RunInUse& used) {
 Command sample_command() {
   return saved_run_command<SampleOptions>(
       {"sample",
-       "RUN --out=FILE [--n=64] [--label=CLASS] [--elements=drawn] [--vary=LEVEL]",
-       "generates data: z from the prior, elements from p(x|z)",
+       "RUN --out=FILE [--n=64] [--label=CLASS] [--sampler=prior] [--elements=drawn] [--vary=LEVEL]",
+       "generates data: z from the prior or a fitted sampler, elements from p(x|z)",
        {}},
       RunWords::run, sample);
 }

@@ -110,6 +110,8 @@ class Model : public torch::nn::Module {
   virtual bool conditional() const { return false; }  // the model is conditioned on labels
   // Whether padding (step ≥ length) is masked out of every term.
   virtual bool uses_length() const { return false; }
+  // Why no distribution of z can be fitted to the codes of rows and sampled; "" where one can.
+  virtual std::string why_codes_have_no_density() const { return ""; }
   virtual int64_t latent_size() const = 0;
   virtual std::shared_ptr<const Likelihood> likelihood() const = 0;  // null for a model without one
 

@@ -106,6 +106,9 @@ class VqVae : public Model {
   torch::Tensor prior_sample(int64_t n, const torch::Tensor& /*label*/, RandomGenerator& noise) override {
     return codebook_->vectors(prior_->sample(n, noise)).flatten(1);
   }
+  std::string why_codes_have_no_density() const override {
+    return "its codes are discrete and have a trained prior";
+  }
   int64_t latent_size() const override { return codes_ * options_.code.dim; }
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 

@@ -134,6 +134,9 @@ class Vrnn : public Model {
   }
 
   bool uses_length() const override { return true; }
+  std::string why_codes_have_no_density() const override {
+    return "each z depends on the elements before it";
+  }
   int64_t latent_size() const override { return elements_->steps() * options_.latent; }
   std::shared_ptr<const Likelihood> likelihood() const override { return elements_->likelihood(); }
 
