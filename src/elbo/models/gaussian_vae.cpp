@@ -2,6 +2,9 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "elbo/base/error.h"
 
 namespace elbo {
@@ -111,7 +114,16 @@ LossTerms GaussianVae::weighted_bound(const DiagonalNormal& posterior, const Bat
 
 std::optional<torch::Tensor> GaussianVae::log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) {
   const DensitySample sample = infer(batch).sample_with_log_prob(noise, k);
-  return joint_at(sample.z, batch).log_weights(sample.log_prob);
+  // Slices of rows that, decoded, stay in a core's cache.
+  constexpr int64_t decoded_rows = 1024;
+  const int64_t at_once = std::max<int64_t>(1, decoded_rows / batch.size());
+  std::vector<torch::Tensor> all;
+  for (int64_t first = 0; first < k; first += at_once) {
+    const int64_t count = std::min(at_once, k - first);
+    all.push_back(joint_at(sample.z.narrow(0, first, count), batch)
+                      .log_weights(sample.log_prob.narrow(0, first, count)));
+  }
+  return torch::cat(all);
 }
 
 Latent GaussianVae::encode(const Batch& batch) {
