@@ -203,6 +203,7 @@ void choose_vae(Choices& choices, Communicator& world, const Dataset& data) {
   if (convolutional && shape.is_volume()) choose_channels(choices, shape);
   choices.choose("network.hidden", rounded(features / 2, 8, 64, 512),
                  "half as wide as a row, from 64 to 512");
+  choices.choose("network.init", "he", "layers begin by keeping the size of what passes (He et al. 2015)");
 }
 
 }  // namespace
