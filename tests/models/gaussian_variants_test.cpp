@@ -163,6 +163,21 @@ TEST(WaeMmd, MatchesTheCodesToThePrior) {
   EXPECT_LT(far(), 0.7 * before + 0.3);
 }
 
+TEST(WaeMmd, WithADeterministicEncoderACodeIsTheMean) {
+  const auto model = small_model("wae_mmd", "tabular", {{"model.posterior", "deterministic"}});
+  const Batch batch = rows("tabular", 16);
+  const Latent code = model->encode(batch);
+  EXPECT_FALSE(code.logvar.has_value());
+  EXPECT_FALSE(code.kl.has_value());
+  RandomGenerator noise(Key(1)), other_noise(Key(2));
+  const torch::Tensor loss = model->evaluate(batch, noise).loss;
+  EXPECT_TRUE(torch::equal(loss, model->evaluate(batch, other_noise).loss));
+  const LossTerms terms = model->objective({"model", 0, 0}, batch, noise);
+  const torch::Tensor nats = part(terms, "reconstruction").sum(), penalty = part(terms, "mmd").sum();
+  EXPECT_TRUE(torch::allclose(nats, loss.sum()));
+  EXPECT_TRUE(torch::allclose(terms.loss, nats + penalty));
+}
+
 TEST(DipVae, ItsPenaltyIsTheCovariancesDistanceFromTheIdentity) {
   for (const std::string kind : {"i", "ii"}) {
     const auto model = small_model(

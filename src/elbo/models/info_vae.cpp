@@ -11,7 +11,7 @@ namespace elbo {
 namespace {
 
 struct InfoVaeOptions : GaussianVaeOptions {
-  double alpha = 0.0, lambda = 1000.0;
+  double alpha = 0.0, lambda = 100.0;
   MmdOptions mmd{.kernel = "rbf"};
   void bind(OptionTable& table) {
     GaussianVaeOptions::bind(table);
