@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
 """The short form of each script in applications/ trains, measures its field and its baselines, and writes the table."""
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 import unittest
 
+import h5py
+import numpy
+
 from program import ELBO, ENVIRONMENT, ROOT, ProgramTest
 
 sys.path.insert(0, str(ROOT / "applications"))
 import common  # noqa: E402
+import speech  # noqa: E402
 
 
 class Applications(ProgramTest):
@@ -43,6 +49,34 @@ class Common(ProgramTest):
         common.assert_disjoint(["anna", "bob"], ["carl"], "users")
         with self.assertRaises(SystemExit):
             common.assert_disjoint(["anna", "bob"], ["bob"], "users")
+
+
+class Speech(Applications):
+    """Frames in eight numbers, beside PCA, and conversion between two made speakers."""
+
+    def test_the_short_form_writes_sound(self):
+        result = self.start("speech")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn("train: 1 of 40 rows are silent and are left out, the first is train_5.wav#0", result.stdout)
+        for name in ("reconstructed", "as_flat"):
+            self.assertEqual((self.folder / f"speech/{name}.wav").read_bytes()[:4], b"RIFF")
+
+    def test_the_distance_of_a_gain_is_the_gain(self):
+        frames = numpy.random.default_rng(0).standard_normal((5, 40))
+        self.assertAlmostEqual(speech.distance(frames, frames + numpy.log(10) * 0.3), 3)
+
+    def test_all_components_give_the_frames_back(self):
+        frames = numpy.random.default_rng(0).standard_normal((100, 40)).astype("f4")
+        self.assertLess(speech.distance(frames, speech.principal_components(frames, frames, 40)), 1e-3)
+
+    def test_a_recording_on_both_sides_ends_the_script(self):
+        speech.made_speech(self.folder / "speech.h5")
+        with h5py.File(self.folder / "speech.h5", "r+") as file:
+            file["test/name"][2] = "train_3.wav#1"
+        with self.assertRaises(SystemExit), contextlib.redirect_stdout(io.StringIO()), \
+                contextlib.redirect_stderr(io.StringIO()) as printed:
+            speech.Speech(self.folder / "speech.h5")
+        self.assertIn("1 recordings are in training and in test, such as train_3.wav", printed.getvalue())
 
 
 if __name__ == "__main__":
