@@ -15,6 +15,7 @@ from program import ELBO, ENVIRONMENT, ROOT, ProgramTest
 
 sys.path.insert(0, str(ROOT / "applications"))
 import common  # noqa: E402
+import finance  # noqa: E402
 import speech  # noqa: E402
 
 
@@ -77,6 +78,53 @@ class Speech(Applications):
                 contextlib.redirect_stderr(io.StringIO()) as printed:
             speech.Speech(self.folder / "speech.h5")
         self.assertIn("1 recordings are in training and in test, such as train_3.wav", printed.getvalue())
+
+
+class Finance(Applications):
+    """VaR and ES of made returns; days without a price and splits out of order."""
+
+    def test_the_short_form_judges_every_method_at_both_levels(self):
+        table = self.table("finance")
+        for level in ("5%", "1%"):
+            for method in ("historical simulation", "filtered historical simulation", "RiskMetrics", "vrnn"):
+                self.assertGreater(table[f"{method}, {level}"]["pinball, 1e-4"], 0)
+        self.assertTrue((self.folder / "finance/facts.md").exists())
+
+    def test_a_day_without_a_price_is_counted_and_named(self):
+        with self.days() as file:
+            file["validation/x"][3, 1] = numpy.nan
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            days = finance.Days(self.folder / "days.h5")
+        self.assertIn("validation: 1 of 100 days lack a price and are left out, the first is 00603", printed.getvalue())
+        self.assertEqual(days.test - days.validation, 99)
+
+    def test_no_window_of_training_holds_a_later_day(self):
+        with self.days():
+            pass
+        with contextlib.redirect_stdout(io.StringIO()):
+            days = finance.Days(self.folder / "days.h5")
+        last = days.windows(finance.HISTORY, days.validation, 5)[-1, -1]
+        self.assertTrue(any((last == day.astype("f4")).all() for day in days.filtered[:days.validation]))
+        with self.days() as file:
+            del file["test/name"]
+            file["test/name"] = [f"{day:05d}" for day in range(550, 650)]
+        with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()) as printed:
+            finance.Days(self.folder / "days.h5")
+        self.assertIn("days are in training and in test", printed.getvalue())
+
+    @contextlib.contextmanager
+    def days(self):
+        finance.made_days(self.folder / "days.h5")
+        with h5py.File(self.folder / "days.h5", "r+") as file:
+            yield file
+
+    def test_kupiec_and_christoffersen_reject_what_they_should(self):
+        # 20 of 1,000 days at 1 %: the likelihood ratio is 2 (20 log 2 + 980 log(0.98 / 0.99)) = 7.83, p = 0.0051.
+        beyond = numpy.arange(1000) < 10
+        self.assertAlmostEqual(finance.kupiec(beyond, 0.01), 1)
+        self.assertAlmostEqual(finance.kupiec(numpy.arange(1000) < 20, 0.01), 0.00514, 4)
+        self.assertLess(finance.christoffersen(beyond), 1e-6)  # all in a row
+        self.assertGreater(finance.christoffersen(numpy.arange(1000) % 100 == 50), 0.5)
 
 
 if __name__ == "__main__":
