@@ -119,6 +119,32 @@ class FieldMeasures(ProgramTest):
         self.assertNotIn("anomalies", self.evaluation(0, run, "--metrics=none")[1])
         self.assertIn("gives", self.fail_with(2, "score", run, data, "--by=deviance", f"--out={self.folder / 's.csv'}"))
 
+    def test_texts_are_judged_by_a_command(self):
+        data, run = self.folder / "text.h5", self.folder / "run"
+        (self.folder / "lines.txt").write_text("".join(f"a{'bcd'[i % 3]} {'xy'[i % 2]}{i % 5}\n" for i in range(90)))
+        self.succeed(0, "convert", "text", self.folder / "lines.txt", f"--out={data}")
+        self.train(0, "run", "--model.name=sequence_vae", "--model.hidden=16", "--train.steps=40",
+                   "--train.batch=32", "--train.microbatch=16", "--optimizer.lr=0.02", "--data.validation_fraction=0.2",
+                   "--evaluate.every=never", config=data)
+        seen = self.folder / "seen.txt"
+        command = f"tee {seen} | sed 's/.*b.*//'"  # texts with a b are not valid
+        shared = ["--split=validation", "--metrics=texts", "--samples=50", f"--validity={command}"]
+        of_one, result = self.evaluation(0, run, *shared)
+        drawn = seen.read_text().splitlines()
+        valid = [line for line in drawn if "b" not in line and line]
+        texts = result["texts"]
+        self.assertEqual((texts["drawn"], texts["valid"]), (50, len(valid) / 50))
+        self.assertEqual(texts["unique"], len(set(valid)) / len(valid))
+        with h5py.File(data) as file:
+            words = [word.decode() for word in file["vocabulary"][:]]
+            known = {" ".join(words[i] for i in row if words[i] not in ("<pad>", "<bos>", "<eos>")) for row in file["train/x"][:]}
+        # A part of the rows is for validation, so at least the texts that no row has are new.
+        self.assertGreaterEqual(texts["novel"], len(set(valid) - known) / len(set(valid)))
+        self.assertEqual(self.evaluation(3, run, *shared)[0], of_one)
+        self.assertIn("expected a line for each", self.fail_with(2, "evaluate", run, *shared[:3], "--validity=head -1"))
+        self.assertIn("ended with status 3", self.fail_with(1, "evaluate", run, *shared[:3], "--validity=exit 3"))
+        self.assertIn("--validity=COMMAND", self.fail_with(2, "evaluate", run, "--split=validation", "--metrics=texts"))
+
     def fail_with(self, code, *words):
         from program import run as start
         result = start(0, *words)

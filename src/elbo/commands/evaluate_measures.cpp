@@ -20,18 +20,19 @@ struct NamedMeasure {
   std::unique_ptr<Measure> (*make)(const MeasureOptions&, const MeasuredRun&);
 };
 
-constexpr std::array<NamedMeasure, 4> all_measures{{{"anomalies", measure_of_anomalies},
+constexpr std::array<NamedMeasure, 5> all_measures{{{"anomalies", measure_of_anomalies},
                                                     {"classes", measure_of_classes},
                                                     {"factors", measure_of_factors},
-                                                    {"samples", measure_of_samples}}};
+                                                    {"samples", measure_of_samples},
+                                                    {"texts", measure_of_texts}}};
 
 }  // namespace
 
 void MeasureOptions::bind(OptionTable& table) {
   table.add(
       "metrics", metrics,
-      "what is measured besides losses: auto, none, or some of anomalies, classes, factors and samples with "
-      "commas between; auto: what the data allow; empty: evaluate.metrics of the run");
+      "what is measured besides losses: auto, none, or some of anomalies, classes, factors, samples and "
+      "texts with commas between; auto: what the data allow; empty: evaluate.metrics of the run");
   table.add(
       "anomaly", anomaly,
       "anomalies: the class, by its name or number, whose rows are the anomalies; auto: if the rows have two "
@@ -43,9 +44,15 @@ void MeasureOptions::bind(OptionTable& table) {
   table.add("fitted_rows", fitted_rows,
             "classes, samples: training rows at most whose codes classifiers and a sampler are fitted to",
             Range::between(1, 1e9));
-  table.add("samples", samples,
-            "samples: at most as many are compared with as many rows; distances depend on it",
-            Range::between(10, 1e6));
+  table.add(
+      "samples", samples,
+      "samples: at most as many are compared with as many rows; distances depend on it; texts: as many are "
+      "drawn",
+      Range::between(10, 1e6));
+  table.add(
+      "validity", validity,
+      "texts: a command, run in a shell, that reads drawn texts, one in a line, and prints a line for each: "
+      "empty where the text is not valid, else its canonical form, or the text itself");
   sampler.bind(table);
 }
 
@@ -85,10 +92,11 @@ nlohmann::ordered_json measure(const MeasureOptions& options, const MeasuredRun&
     if (nlohmann::ordered_json result = measure->result(); measured.used.is_root())
       results[std::string(named.name)] = std::move(result);
   }
-  if (options.sampler.sampler != "prior" && measured.used.is_root() && !results.contains("samples"))
+  if (options.sampler.sampler != "prior" && measured.used.is_root() && !results.contains("samples") &&
+      !results.contains("texts"))
     usage_error(
-        "--sampler={}: has an effect on the measure samples only, which is not measured here; expected "
-        "--metrics=samples, of images",
+        "--sampler={}: has an effect on the measures samples and texts only, which are not measured here; "
+        "expected --metrics=samples, of images, or --metrics=texts",
         options.sampler.sampler);
   return results;
 }

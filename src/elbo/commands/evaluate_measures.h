@@ -1,5 +1,6 @@
 // What `elbo evaluate` measures besides losses, where the data allow it: how well scores find anomalies, how
-// much of the classes and of the factors of variation is in the codes, how near samples are to rows.
+// much of the classes and of the factors of variation is in the codes, how near samples are to rows, how many
+// texts are valid.
 // docs/metrics.md has the definitions. Each measure is a file commands/evaluate_*.cpp; evaluate_measures.cpp
 // has their table.
 #pragma once
@@ -26,7 +27,8 @@ struct MeasureOptions {
   std::string anomaly = "auto";     // the class whose rows are anomalies
   std::string features = "pixels";  // of images: pixels, or the folder of a run whose codes they are
   int64_t fitted_rows = 50000;      // training rows that classifiers of codes see, at most
-  int64_t samples = 5000;           // that are compared with as many rows
+  int64_t samples = 5000;           // that are compared with as many rows, or judged as texts
+  std::string validity;             // texts: the command that judges them
   SamplerOptions sampler;           // that the samples come from
   void bind(OptionTable& table);
 };
@@ -61,6 +63,7 @@ std::unique_ptr<Measure> measure_of_anomalies(const MeasureOptions& options, con
 std::unique_ptr<Measure> measure_of_classes(const MeasureOptions& options, const MeasuredRun& measured);
 std::unique_ptr<Measure> measure_of_factors(const MeasureOptions& options, const MeasuredRun& measured);
 std::unique_ptr<Measure> measure_of_samples(const MeasureOptions& options, const MeasuredRun& measured);
+std::unique_ptr<Measure> measure_of_texts(const MeasureOptions& options, const MeasuredRun& measured);
 
 // An object with the result of each measure, by its name; empty on the ranks other than 0. Throws a usage
 // Error for a measure that is asked for by name and that the data do not allow. Collective.

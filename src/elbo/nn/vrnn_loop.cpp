@@ -4,7 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/types.h>
 
-#include <ranges>
+#include <span>
 #include <utility>
 
 #include "elbo/nn/distributions.h"
@@ -289,7 +289,7 @@ VrnnSteps vrnn_loop(const VrnnLayers& layers, const Tensor& elements, const Tens
   inputs.insert(inputs.end(), {input.of_second, hidden_weight, hidden_bias});
 
   variable_list results = LoopFunction::apply(at::TensorList(inputs), loop);
-  for (Tensor& each : results | std::views::take(4))
+  for (Tensor& each : std::span(results).first(4))
     each = torch::constant_pad_nd(each, {0, 0, 0, elements.size(1) - steps});
   return {results[0], results[1], results[2], results[3], results[4]};
 }

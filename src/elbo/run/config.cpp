@@ -354,7 +354,7 @@ OptionTable RunConfig::table() {
 std::string RunConfig::saved_ini() { return table().ini({{"run.resume", "never"}, {"run.change", ""}}); }
 
 std::vector<std::string> named_measures(const std::string& option, const std::string& text) {
-  static const std::vector<std::string> known{"anomalies", "classes", "factors", "samples"};
+  static const std::vector<std::string> known{"anomalies", "classes", "factors", "samples", "texts"};
   if (text == "auto" || text == "none") return {};
   std::vector<std::string> names = split(text, ',');
   for (const std::string& name : names)

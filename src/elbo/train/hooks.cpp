@@ -1,22 +1,19 @@
 #include "elbo/train/hooks.h"
 
-#include <spawn.h>
-#include <sys/mman.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
 #include <mutex>
-#include <string_view>
 #include <thread>
 
 #include "elbo/base/log.h"
+#include "elbo/base/shell_command.h"
 
 namespace elbo {
 namespace {
@@ -27,37 +24,6 @@ constexpr std::chrono::seconds longest_end(60);
 struct HookCall {
   std::string option, command, json;
 };
-
-// A file without a name that holds the text, at its beginning; -1 where there cannot be one.
-int file_with(std::string_view text) {
-  const int descriptor = ::memfd_create("elbo hook", MFD_CLOEXEC);
-  while (descriptor >= 0 && !text.empty()) {
-    const ssize_t count = ::write(descriptor, text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) break;
-    text.remove_prefix(static_cast<size_t>(count));
-  }
-  if (descriptor >= 0) ::lseek(descriptor, 0, SEEK_SET);
-  return descriptor;
-}
-
-// The process, or -1 with errno.
-pid_t start_command(const HookCall& call) {
-  const int input = file_with(call.json);
-  if (input < 0) return -1;
-  std::string shell = "sh", flag = "-c", command = call.command;
-  std::array<char*, 4> words{shell.data(), flag.data(), command.data(), nullptr};
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-  pid_t child = -1;
-  const int error = ::posix_spawn(&child, "/bin/sh", &actions, nullptr, words.data(), ::environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  ::close(input);
-  errno = error;
-  return error == 0 ? child : -1;
-}
 
 void warn_of_status(const HookCall& call, int status) {
   if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
@@ -97,7 +63,7 @@ struct Hooks::State {
   }
 
   void run_call(const HookCall& call) {
-    const pid_t child = is_late() ? -1 : start_command(call);
+    const pid_t child = is_late() ? -1 : start_in_shell(call.command, call.json, STDERR_FILENO);
     if (child < 0) {
       log::warning("{}={}: was not run: {}", call.option, call.command,
                    is_late() ? "the commands before it take too long" : std::strerror(errno));
