@@ -96,15 +96,13 @@ class Texts final : public Measure {
     };
     const int64_t unique = std::ssize(different);
     const Dataset& data = *measured_.used.run.dataset;
-    const std::vector<std::string> splits = data.splits();
-    const bool has_training = std::ranges::find(splits, "train") != splits.end();
     return {{"command", options_.validity},
             {"sampler", options_.sampler.sampler},
             {"drawn", std::ssize(texts)},
             {"valid", share(valid, std::ssize(texts))},
             {"unique", share(unique, valid)},
-            {"novel",
-             has_training ? share(unique - seen_in_training(different), unique) : ordered_json(nullptr)}};
+            {"novel", data.has("train") ? share(unique - seen_in_training(different), unique)
+                                        : ordered_json(nullptr)}};
   }
 
   // How many of them are rows of the training split.
