@@ -78,8 +78,10 @@ void progress(std::string_view line, double interval, bool last) {
   const double elapsed = std::chrono::duration<double>(now - s.last_progress).count();
   if (!last && elapsed < (s.terminal ? 0.1 : interval)) return;
   s.last_progress = now;
-  put(s.terminal ? fmt::format("\r\033[K{}{}", one_line(line), last ? "\n" : "")
-                 : fmt::format("{}{}\n", one_line(line), time_stamp()));
+  // A line that the terminal wraps would not be drawn in place; its last part is the least important.
+  put(s.terminal
+          ? fmt::format("\r\033[K{}{}", one_line(line).substr(0, terminal_columns() - 1), last ? "\n" : "")
+          : fmt::format("{}{}\n", one_line(line), time_stamp()));
   s.line_open = s.terminal && !last;
 }
 

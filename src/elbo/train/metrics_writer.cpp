@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
@@ -55,6 +57,24 @@ ordered_json number(double value) {
 // Times to a microsecond and rates to a tenth: more digits of a clock are noise, and a third of a line.
 double rounded(double value, double parts) { return std::round(value * parts) / parts; }
 double rounded_seconds(double seconds) { return rounded(seconds, 1e6); }
+
+using NamedValues = std::vector<std::pair<std::string, double>>;
+
+// Moving averages; of other values than before, the values themselves.
+NamedValues averages(const NamedValues& before, NamedValues now) {
+  const auto name = &NamedValues::value_type::first;
+  if (std::ranges::equal(before, now, {}, name, name))
+    for (size_t i = 0; i < now.size(); ++i) now[i].second = 0.98 * before[i].second + 0.02 * now[i].second;
+  return now;
+}
+
+// The values after the loss, such as "  (reconstruction 85.1, kl 24.9)".
+std::string parts_text(const NamedValues& values) {
+  std::string text;
+  for (size_t i = 1; i < values.size(); ++i)
+    text += fmt::format("{}{} {:.4g}", i == 1 ? "  (" : ", ", values[i].first, values[i].second);
+  return text.empty() ? "" : text + ")";
+}
 
 // What distinguishes ranks is left out where there is only one.
 ordered_json step_seconds(const StepReport& report) {
@@ -146,12 +166,18 @@ void MetricsWriter::show_progress(int64_t step, const StepReport& report) {
     log::info("from step {} the phase {} is trained: loss is that of {} from now on", step, report.phase,
               report.phase);
   shown_phase_ = report.phase;
-  if (report.finite) shown_loss_ = first ? report.loss : 0.98 * shown_loss_ + 0.02 * report.loss;
+  if (first) shown_.clear();
+  if (report.finite) {
+    NamedValues now = report.terms;
+    now.insert(now.begin(), {"loss", report.loss});
+    shown_ = averages(shown_, std::move(now));
+  }
   const double rate = static_cast<double>(step - plan_.start.step) / seconds();
   log::progress(
-      fmt::format("epoch {:.2f}  step {}/{}  loss {:.3f}  {:.0f} samples/s  {} to go", plan_.epochs(step),
-                  step, plan_.end_step, shown_loss_, rate * static_cast<double>(plan_.batch),
-                  human_duration(static_cast<double>(plan_.end_step - step) / rate)),
+      fmt::format("epoch {:.2f}  step {}/{}  loss {:.3f}  {:.0f} samples/s  {} to go{}", plan_.epochs(step),
+                  step, plan_.end_step, shown_.empty() ? report.loss : shown_.front().second,
+                  rate * static_cast<double>(plan_.batch),
+                  human_duration(static_cast<double>(plan_.end_step - step) / rate), parts_text(shown_)),
       10.0, step == plan_.end_step || report.stop);
 }
 

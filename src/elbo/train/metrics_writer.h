@@ -42,8 +42,9 @@ class MetricsWriter {
   bool complete_ = true;  // no line waits
   Clock::time_point start_ = Clock::now(), last_line_ = start_;
   int64_t last_line_step_;
-  double shown_loss_ = 0;    // moving average, for the progress line only
-  std::string shown_phase_;  // whose loss that is
+  // Of the progress line only: moving averages of the loss and its terms, and the phase whose they are.
+  std::vector<std::pair<std::string, double>> shown_;
+  std::string shown_phase_;
 };
 
 }  // namespace elbo
