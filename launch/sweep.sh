@@ -16,8 +16,8 @@ for example: launch/sweep.sh configs/mnist_vae.ini --model.beta=1,4,16 --train.s
   --dry_run             print the commands of unfinished runs and exit
 
 When it is started again, it skips finished runs, continues unfinished ones, and adds new ones. At the end, and after
-launch/report_sweep.py runs/NAME, runs/NAME has table.md, table.tsv and report.html: the runs sorted by their loss, and their
-curves. elbo is \$ELBO, else that of the checkout or installation that contains this script, else the one in PATH."
+elbo report runs/NAME, runs/NAME has table.md, table.tsv and report.html: the runs sorted by their loss, and their curves.
+elbo is \$ELBO, else that of the checkout or installation that contains this script, else the one in PATH."
 
 fail() {
   printf 'error: %s\n' "$2" >&2
@@ -157,7 +157,7 @@ if [ -n "$slurm" ]; then
   array=(env "ELBO=$elbo" "ELBO_SWEEP=$PWD/$list" ELBO_EVALUATE=yes sbatch --parsable "--job-name=$name" "--output=$folder/slurm-%A_%a.out"
     ${sbatch_options[@]+"${sbatch_options[@]}"} "--array=$tasks${at_once:+%$at_once}" "$here/elbo.sbatch" train "$input")
   after=(sbatch --parsable ${sbatch_options[@]+"${sbatch_options[@]}"} --nodes=1 --ntasks=1 "--job-name=$name-report"
-    "--output=$folder/report.out" "--wrap=python3 '$here/report_sweep.py' '$folder'")
+    "--output=$folder/report.out" "--wrap='$elbo' report '$folder'")
 fi
 
 if [ -n "$dry_run" ]; then
@@ -196,7 +196,7 @@ printf '%s\n' "${lines[@]}" >"$list.new"
 mv "$list.new" "$list"
 rm -f -- ${changed[@]+"${changed[@]}"}
 
-report() { python3 "$here/report_sweep.py" "$folder"; }
+report() { "$elbo" report "$folder"; }
 
 # ---- By Slurm -----------------------------------------------------------------------------------------------------
 if [ -n "$slurm" ] && [ ${#waiting[@]} != 0 ]; then
@@ -205,7 +205,7 @@ if [ -n "$slurm" ] && [ ${#waiting[@]} != 0 ]; then
   "${after[@]}" "--dependency=afterany:$job" >/dev/null
   printf '%s\n' "${#waiting[@]} runs are queued as the array $job; their logs are $folder/slurm-${job}_*.out" \
     "watch them:   squeue --job=$job" "cancel them:  scancel $job" \
-    "table so far: $here/report_sweep.py $folder     (also written at the end)"
+    "table so far: $elbo report $folder     (also written at the end)"
   exit
 fi
 

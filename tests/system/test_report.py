@@ -21,6 +21,34 @@ class Report(ProgramTest):
         text = (self.folder / "page.html").read_text(encoding="utf-8")
         return text, json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
 
+    def drawn(self):
+        """The page as the browser has it after its script."""
+        drawn = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+                                f"--user-data-dir={self.folder / 'browser'}", "--virtual-time-budget=3000", "--dump-dom",
+                                f"file://{self.folder / 'page.html'}"], capture_output=True, text=True, timeout=120)
+        self.assertIn('data-drawn="yes"', drawn.stdout, drawn.stderr[-2000:])
+        self.assertNotIn("CONSOLE", drawn.stderr)
+        return drawn.stdout
+
+    def test_a_folder_of_runs_has_a_table_and_the_effect_of_each_setting(self):
+        losses = {}
+        for beta in (1, 4):
+            self.train(0, f"all/beta_{beta}", *self.SETTINGS, f"--model.beta={beta}")
+            lines = (self.folder / f"all/beta_{beta}/metrics.jsonl").read_text().splitlines()
+            losses[beta] = json.loads(lines[-1])["loss"]
+        for copy in range(8):
+            shutil.copytree(self.folder / "all/beta_4", self.folder / f"all/copy_{copy}")
+        _, parts = self.page(self.folder / "all", "--model=false")
+        rows = [line.split("\t") for line in (self.folder / "all/table.tsv").read_text().splitlines()]
+        self.assertEqual(rows[0][:4], ["model.beta", "state", "step", "loss"])
+        self.assertEqual(len(rows), 11)
+        self.assertEqual([float(row[3]) for row in rows[1:]], sorted(losses[int(row[0])] for row in rows[1:]))
+        self.assertEqual([part["name"] for part in parts], [row[rows[0].index("run")] for row in rows[1:]])
+        self.assertEqual((self.folder / "all/table.md").read_text().count("\n"), 2 + 10)
+        if BROWSER is None:
+            self.skipTest("chromium is not installed: the page was not drawn")
+        self.assertEqual(len(re.findall('class="effect" cx="[0-9]', self.drawn())), 10)
+
     def test_a_page_shows_what_runs_hold_and_needs_no_network(self):
         self.train(0, "a", *self.SETTINGS)
         self.train(2, "b", *self.SETTINGS, "--model.latent=2")
@@ -50,14 +78,10 @@ class Report(ProgramTest):
         self.assertEqual(first["notes"], [])
         if BROWSER is None:
             self.skipTest("chromium is not installed: the page was not drawn")
-        drawn = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-                                f"--user-data-dir={self.folder / 'browser'}", "--virtual-time-budget=3000", "--dump-dom",
-                                f"file://{self.folder / 'page.html'}"], capture_output=True, text=True, timeout=120)
-        self.assertIn('data-drawn="yes"', drawn.stdout, drawn.stderr[-2000:])
-        self.assertNotIn("CONSOLE", drawn.stderr)
+        drawn = self.drawn()
         terms = {name.split("/")[1] for part in (first, second) for name in part["curves"]}
-        self.assertEqual(len(re.findall('<polyline class="curve" stroke="#', drawn.stdout)), sum(len(part["curves"]) for part in (first, second)))
-        self.assertEqual(drawn.stdout.count('class="chart"'), len(terms))
+        self.assertEqual(len(re.findall('<polyline class="curve" stroke="#', drawn)), sum(len(part["curves"]) for part in (first, second)))
+        self.assertEqual(drawn.count('class="chart"'), len(terms))
 
     def test_a_long_run_has_a_small_page(self):
         folder = self.folder / "long"
@@ -79,7 +103,7 @@ class Report(ProgramTest):
         _, (part,) = self.page(self.folder / "run")
         self.assertIn("holds no checkpoint", part["notes"][0])
         self.assertEqual(len(part["curves"]["train/loss"]["x"]), 8)
-        refused = run(0, "report", self.folder)
+        refused = run(0, "report", self.folder / "run" / "samples")
         self.assertEqual(refused.returncode, 2)
         self.assertIn("holds no run.ini", refused.stderr)
 

@@ -82,6 +82,7 @@ struct Metrics {
   std::vector<std::string> order;
   std::vector<std::pair<int64_t, std::vector<double>>> kl;
   ordered_json last;  // line of an evaluation
+  int64_t last_step = 0;
 
   void add(const std::string& name, int64_t step, const ordered_json& value) {
     const auto [curve, is_new] = curves.try_emplace(name);
@@ -93,6 +94,7 @@ struct Metrics {
     if (!line.is_object() || !line.contains("step") || !line.contains("split")) return;
     const auto step = line["step"].get<int64_t>();
     const auto split = line["split"].get<std::string>();
+    last_step = std::max(last_step, step);
     for (const auto& [key, value] : line.items()) {
       if (key == "terms")
         for (const auto& [term, number] : value.items()) add(fmt::format("{}/{}", split, term), step, number);
@@ -233,7 +235,8 @@ std::string data_address(const std::string& type, const std::string& bytes) {
 
 ordered_json report_of_files(const fs::path& run, const ReportLimits& limits) {
   if (!fs::is_directory(run) || !fs::exists(run / "run.ini"))
-    usage_error("{}: holds no run.ini; expected the folder of a run that elbo train has made", run.string());
+    usage_error("{}: holds no run.ini; expected the folder of a run that elbo train has made, or of runs",
+                run.string());
   const Metrics metrics = read_metrics(run);
   std::string model = "vae";
   ordered_json config = configuration(read_file(run / "run.ini"), (run / "run.ini").string(), model);
@@ -250,8 +253,18 @@ ordered_json report_of_files(const fs::path& run, const ReportLimits& limits) {
                     {"reconstructions", samples_over_time(sample_files(run, true), limits.image_bytes / 2)},
                     {"events", read_events(run)},
                     {"notes", ordered_json::array()}};
+  json["path"] = run.string();
+  json["last_step"] = metrics.last_step;
+  json["state"] = fmt::format("at step {}", metrics.last_step);
   if (fs::exists(run / "evaluation.json"))
     json["evaluation"] = ordered_json::parse(read_file(run / "evaluation.json"), nullptr, false);
+  // An evaluation before the last step belongs to an earlier, shorter training.
+  if (const auto found = json.find("evaluation"); found != json.end() && found->is_object())
+    if (const ordered_json at = found->value("step", ordered_json());
+        at.is_number_integer() && at >= metrics.last_step) {
+      json["state"] = "finished";
+      json["last_step"] = at;
+    }
   return json;
 }
 

@@ -16,7 +16,8 @@ struct ReportLimits {
   int64_t image_bytes = 600000;  // of the samples over time
 };
 
-// Name, configuration, curves, KL of each latent dimension, events, samples. Throws a usage Error where the
+// Name, configuration, curves, KL of each latent dimension, events, samples; "state": finished, if it was
+// evaluated after its last step, or at which step it is. Throws a usage Error where the
 // folder holds no run.
 nlohmann::ordered_json report_of_files(const std::filesystem::path& run, const ReportLimits& limits);
 

@@ -12,7 +12,7 @@ const dashes = ["", "7 3", "2 2", "9 3 2 3", "4 2", "1 3"];
 if (matchMedia("(prefers-color-scheme: dark)").matches) [colors[0], colors[4]] = [colors[4], "#3d8fd1"];
 const color = i => colors[i % colors.length], dash = i => dashes[i % dashes.length];
 const main = document.getElementById("main"), tip = document.getElementById("tip");
-const shown = runs.map(() => true);
+const shown = runs.map((run, i) => i < 8);  // of more, charts would be unreadable
 const views = [];  // functions that draw again
 let range = null, logarithmic = false;
 
@@ -55,7 +55,7 @@ const draw = () => views.forEach(view => view());
 // ---- The runs
 runs.forEach((run, i) => {
   if (runs.length < 2) return;
-  const button = el("button", {"aria-pressed": "true", onclick() {
+  const button = el("button", {"aria-pressed": String(shown[i]), onclick() {
     shown[i] = !shown[i];
     button.setAttribute("aria-pressed", String(shown[i]));
     draw();
@@ -71,6 +71,46 @@ function table(head, rows) {
 function cell(value, kind = "") {
   const isNumber = typeof value === "number";
   return el("td", {class: (isNumber ? "number " : "") + kind}, isNumber ? number(value) : String(value ?? "–"));
+}
+
+function option(run, key) {
+  const entry = run.config.find(entry => entry[0] === key);
+  return entry ? entry[1] : null;
+}
+// Settings, but for those of the run itself, whose values differ.
+function differing() {
+  const keys = [...new Set(runs.flatMap(run => run.config.map(entry => entry[0])))];
+  return keys.filter(key => !/^(run|hooks|checkpoint)\./.test(key) && new Set(runs.map(run => option(run, key))).size > 1);
+}
+function lossOf(run) { return (run.state === "finished" ? run.evaluation : run.last)?.loss ?? null; }
+// A dot for each run: its loss over the value of the setting; on a logarithmic axis where values differ a hundredfold.
+function effect(key) {
+  const points = runs.map((run, i) => [option(run, key), lossOf(run), i]).filter(p => p[0] !== null && Number.isFinite(p[1]));
+  if (new Set(points.map(p => p[0])).size < 2) return null;
+  const width = 420, height = 230, left = 58, right = 12, top = 10, bottom = 26;
+  const numbers = points.map(p => Number(p[0])), numeric = numbers.every(Number.isFinite);
+  const isLog = numeric && Math.min(...numbers) > 0 && Math.max(...numbers) / Math.min(...numbers) >= 30;
+  const names = [...new Set(points.map(p => p[0]))].sort();
+  const f = v => !numeric ? names.indexOf(v) : isLog ? Math.log(Number(v)) : Number(v);
+  const xs = points.map(p => f(p[0])), low = Math.min(...xs), high = Math.max(...xs);
+  // Runs that have diverged do not take the room of the others.
+  const sorted = points.map(p => p[1]).sort((a, b) => a - b), least = sorted[0];
+  const most = Math.max(sorted[Math.floor((sorted.length - 1) * 0.9)], least + 1e-9 * Math.abs(least) + 1e-12);
+  const x = v => left + 10 + (f(v) - low) / (high - low || 1) * (width - left - right - 20);
+  const y = v => top + 6 + (most - Math.min(v, most)) / (most - least) * (height - top - bottom - 12);
+  let svg = `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="loss over ${escape(key)}">`;
+  for (const v of ticks(least, most, 4)) svg += `<line class="axis" x1="${left}" x2="${width - right}" y1="${y(v)}" y2="${y(v)}"/>` +
+    `<text class="tick" x="${left - 5}" y="${y(v) + 4}" text-anchor="end">${number(Number(v.toPrecision(5)))}</text>`;
+  const all = numeric ? [...new Set(points.map(p => p[0]))].sort((a, b) => a - b) : names;
+  const marks = all.length <= 6 ? all : [all[0], all[all.length >> 1], all[all.length - 1]];
+  for (const v of marks) svg += `<text class="tick" x="${x(v)}" y="${height - 7}" text-anchor="middle">` +
+    `${escape(numeric ? number(Number(v)) : v.slice(0, 18))}</text>`;
+  for (const [value, loss, i] of points)
+    svg += `<circle class="effect" cx="${x(value).toFixed(1)}" cy="${y(loss).toFixed(1)}" r="4" fill="${color(i)}">` +
+      `<title>${escape(runs[i].name)}: ${escape(value)}, loss ${number(loss)}</title></circle>`;
+  const holder = el("div", {class: "chart"});
+  holder.innerHTML = svg + "</svg>";
+  return el("div", {class: "card"}, el("h3", {}, key), holder);
 }
 
 // ---- Overview
@@ -89,9 +129,21 @@ function cell(value, kind = "") {
     return map;
   });
   const keys = [...new Set(values.flatMap(map => Object.keys(map)))].filter(key => values.some(map => map[key] != null));
-  section("Overview", runs.length > 1 ? "" : runs[0].directory,
-    table(["", ...runs.map(run => run.name)], keys.map(key => el("tr", {}, cell(key),
-      ...values.map(map => cell(key === "step" && map[key] != null ? String(map[key]) : map[key]))))));
+  const shownValue = (key, value) => key === "step" && value != null ? String(value) : value;
+  if (runs.length <= 4)
+    section("Overview", runs.length > 1 ? "" : runs[0].directory,
+      table(["", ...runs.map(run => run.name)], keys.map(key => el("tr", {}, cell(key),
+        ...values.map(map => cell(shownValue(key, map[key])))))));
+  else {  // a line for each run, with the settings in which they differ
+    const settings = differing();
+    section("Overview", `${runs.length} runs; the charts begin with the first ones, buttons at the top show others.`,
+      table(["run", ...settings, "state", ...keys], runs.map((run, i) => el("tr", {}, cell(run.name),
+        ...settings.map(key => cell(option(run, key))), cell(run.state),
+        ...keys.map(key => cell(shownValue(key, values[i][key])))))));
+    const effects = settings.map(effect).filter(chart => chart);
+    if (effects.length) section("Effect of each setting", "The loss of each run over the values of one setting.",
+      el("div", {class: "grid"}, ...effects));
+  }
   const notes = runs.flatMap(run => run.notes.map(note => `${run.name}: ${note}`));
   if (notes.length) main.lastChild.append(...notes.map(note => el("p", {}, note)));
 }
@@ -219,7 +271,9 @@ function cards(title, text, part, make) {
   section(title, text, el("div", {class: "grid"}, ...with_part.map(([run, i]) => {
     const card = el("div", {class: "card"}, runs.length > 1 ? el("h3", {}, run.name) : null);
     card.append(make(run));
-    views.push(() => { card.style.display = shown[i] ? "" : "none"; });
+    const place = () => { card.style.display = shown[i] ? "" : "none"; };
+    views.push(place);
+    place();
     return card;
   })));
 }
@@ -355,6 +409,7 @@ cards("Latent map", "The codes of rows on their first two principal components. 
     for (const {row, differs, isDefault} of rows)
       row.style.display = which.value === "all" || (which.value === "differs" ? differs : !isDefault || differs) ? "" : "none";
   }
+  if (runs.length > 4) which.value = "differs";
   section("Configuration", "", el("div", {class: "controls"}, which), table(["option", ...runs.map(run => run.name)], rows.map(r => r.row)));
   filter();
 }
