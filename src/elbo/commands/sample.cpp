@@ -6,7 +6,7 @@
 
 #include "elbo/base/error.h"
 #include "elbo/commands/rows_out.h"
-#include "elbo/commands/samplers.h"
+#include "elbo/commands/sample_codes.h"
 #include "elbo/run/device.h"
 
 namespace elbo {

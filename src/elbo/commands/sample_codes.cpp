@@ -1,4 +1,4 @@
-#include "elbo/commands/samplers.h"
+#include "elbo/commands/sample_codes.h"
 
 #include <torch/types.h>
 #include <torch/utils.h>

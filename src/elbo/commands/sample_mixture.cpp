@@ -15,7 +15,7 @@
 #include "elbo/base/sha256.h"
 #include "elbo/base/text.h"
 #include "elbo/comm/on_root.h"
-#include "elbo/commands/samplers.h"
+#include "elbo/commands/sample_codes.h"
 #include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
