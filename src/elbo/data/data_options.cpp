@@ -73,6 +73,14 @@ void DataOptions::bind(OptionTable& table) {
                    "replaces each value of x in [0, 1] by a Bernoulli sample with that mean; static: one "
                    "sample for each row (Larochelle & Murray 2011); dynamic: a new sample whenever the row "
                    "is used (Salakhutdinov & Murray 2008), but evaluation uses static ones");
+  table.add(
+      "data.weights", weights,
+      "how often training rows are sampled; empty: each once in an epoch; balanced: rows of each class "
+      "equally "
+      "often in all; or a dataset of numbers of at least 0, one for each row, inside the training split's "
+      "group or "
+      "at an absolute path: in proportion to them. An epoch still has as many samples as there are rows; "
+      "evaluations use each row once");
   table.add("data.shuffle_buffer_bytes", shuffle_buffer_bytes,
             "bytes of rows that are shuffled together; each rank keeps up to twice as many in memory; a "
             "split of at most this size is shuffled as a whole, and checked before the first step; 0: a "

@@ -23,6 +23,7 @@ struct DataOptions {
   std::string missing = "refuse";        // refuse | mask: what happens to missing values
   std::string missing_value;             // further numbers that mean a missing value, "-9,-99"
   std::string binarize = "none";         // none | static | dynamic
+  std::string weights;                   // of training rows: "", balanced, or a dataset
   int64_t shuffle_buffer_bytes = 0;      // 0: default_shuffle_buffer_bytes()
   int64_t prefetch = 4;                  // microbatches read ahead, for each worker
   void bind(OptionTable& table);         // under data.*

@@ -60,7 +60,7 @@ struct Loader::State {
       : source(rows),
         options(std::move(loader_options)),
         sampler(rows.rows(), rows.rows_per_chunk(), options.shuffle_buffer_bytes / rows.bytes_per_row(),
-                Key(options.seed)),
+                Key(options.seed), /*shuffle=*/true, options.weights),
         binarize_key(elbo::binarize_key(options.seed, "train")) {}
 
   Batch read(Position position) const {

@@ -21,9 +21,10 @@ struct LoaderOptions {
   int64_t prefetch = 4;  // microbatches read ahead, for each worker
   int workers = 1;       // partition the microbatches as in LocalGradients
   uint64_t seed = 0;
-  int64_t first_step = 0, end_step = 0;  // the steps that will be requested
-  double timeout = 600;                  // of the wait for a microbatch, seconds
-  bool pinned = false;                   // batches are for a GPU
+  int64_t first_step = 0, end_step = 0;           // the steps that will be requested
+  double timeout = 600;                           // of the wait for a microbatch, seconds
+  bool pinned = false;                            // batches are for a GPU
+  std::shared_ptr<const WeightedRows> weights{};  // of the rows, or null
 };
 
 class Loader {

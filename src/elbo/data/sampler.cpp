@@ -1,6 +1,7 @@
 #include "elbo/data/sampler.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace elbo {
 namespace {
@@ -11,19 +12,27 @@ int64_t permute(int64_t n, Key key, int64_t i) {
 
 }  // namespace
 
-Sampler::Sampler(int64_t rows, int64_t rows_per_chunk, int64_t rows_per_window, Key key, bool shuffle)
+Sampler::Sampler(int64_t rows, int64_t rows_per_chunk, int64_t rows_per_window, Key key, bool shuffle,
+                 std::shared_ptr<const WeightedRows> weights)
     : rows_(rows),
       rows_per_chunk_(rows_per_chunk),
       chunks_(rows / rows_per_chunk),
       chunks_per_window_(std::max<int64_t>(1, rows_per_window / rows_per_chunk)),
       one_window_(rows <= rows_per_window || chunks_ <= 1),
       key_(key.with("order")),
-      shuffle_(shuffle) {}
+      shuffle_(shuffle),
+      weights_(std::move(weights)) {}
 
 int64_t Sampler::row_at(int64_t position) const {
   const int64_t index = position % rows_;
-  if (!shuffle_) return index;
+  if (!shuffle_ && !weights_) return index;
   const Key epoch = key_.with(static_cast<uint64_t>(epoch_of(position)));
+  const int64_t row = shuffled(index, epoch);
+  return weights_ ? weights_->row_of(row, epoch) : row;
+}
+
+int64_t Sampler::shuffled(int64_t index, Key epoch) const {
+  if (!shuffle_) return index;
   return one_window_ ? permute(rows_, epoch, index) : row_in_windows(index, epoch);
 }
 

@@ -14,6 +14,7 @@
 #include "elbo/run/normalization.h"
 #include "elbo/run/open_data.h"
 #include "elbo/run/preflight.h"
+#include "elbo/run/row_weights.h"
 #include "elbo/run/table_columns.h"
 
 namespace elbo {
@@ -53,7 +54,8 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
         break;
       }
   }
-  RunPlan plan = make_plan(config, dataset, *model, start);
+  std::shared_ptr<const WeightedRows> weights = open_row_weights(*world, config.data, dataset);
+  RunPlan plan = make_plan(config, dataset, *model, start, weights ? weights->digest() : "");
   if (device.is_cpu()) {
     const std::string found = is_root ? device_dependence(config, dataset, *model, plan) : "";
     plan.cpu_dependence = broadcast_text(*world, found, 0);
@@ -77,7 +79,7 @@ OpenedRun open_run_to_train(const Environment& environment, RunConfig& config, O
               plan.directory, plan.start.step, plan.evaluate.patience);
   }
   return {std::move(world),   std::move(lock),  std::move(start), device,
-          std::move(dataset), std::move(model), std::move(plan)};
+          std::move(dataset), std::move(model), std::move(plan),  std::move(weights)};
 }
 
 }  // namespace elbo

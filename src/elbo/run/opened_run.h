@@ -6,6 +6,7 @@
 #include "elbo/comm/communicator.h"
 #include "elbo/comm/environment.h"
 #include "elbo/data/dataset.h"
+#include "elbo/data/weighted_rows.h"
 #include "elbo/models/model.h"
 #include "elbo/run/checkpoint.h"
 #include "elbo/run/config.h"
@@ -22,6 +23,7 @@ struct OpenedRun {
   Dataset dataset;
   std::shared_ptr<Model> model;  // on the CPU, with the initial parameters or those of `start`
   RunPlan plan;
+  std::shared_ptr<const WeightedRows> weights;  // with which training rows are sampled, or null
 };
 
 // Opens and checks everything, and logs warnings that matter before the first step; writes nothing, but

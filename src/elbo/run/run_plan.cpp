@@ -7,15 +7,22 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
+#include "elbo/base/sha256.h"
 #include "elbo/base/text.h"
 
 namespace elbo {
 namespace {
 
-void require_same_run(RunConfig& config, const Dataset& data, const Checkpoint& start) {
+std::string fingerprint_of(const Dataset& data, const std::string& weights_digest) {
+  if (weights_digest.empty()) return data.fingerprint();
+  const std::string both = data.fingerprint() + weights_digest;
+  return sha256(both.data(), both.size());
+}
+
+void require_same_run(RunConfig& config, const std::string& fingerprint, const Checkpoint& start) {
   const std::string where = fmt::format("{}, step {}", config.directory(), start.step);
   require_same_experiment(config, *saved_config(start.config, where), where);
-  if (start.dataset_fingerprint == data.fingerprint()) return;
+  if (start.dataset_fingerprint == fingerprint) return;
   if (!config.run.allow_data_change)
     usage_error(
         "data.path={}: is not the data set that {} was trained on; resume with that one, or with "
@@ -99,8 +106,9 @@ bool RunPlan::checkpoint_due(int64_t step) const {
 }
 
 RunPlan make_plan(RunConfig& config, const Dataset& data, const Model& model,
-                  const std::optional<Checkpoint>& start) {
-  if (start) require_same_run(config, data, *start);
+                  const std::optional<Checkpoint>& start, const std::string& weights_digest) {
+  const std::string fingerprint = fingerprint_of(data, weights_digest);
+  if (start) require_same_run(config, fingerprint, *start);
   const int64_t rows = data.split("train").rows();
   if (start) warn_of_moved_schedule(config, *start, rows);
   int64_t parameters = 0;
@@ -111,7 +119,7 @@ RunPlan make_plan(RunConfig& config, const Dataset& data, const Model& model,
           .directory = config.directory(),
           .model = config.model->name(),
           .data = data.shape(),
-          .dataset_fingerprint = data.fingerprint(),
+          .dataset_fingerprint = fingerprint,
           .evaluation_split = evaluated,
           .rows = rows,
           .batch = config.train.batch,

@@ -61,9 +61,10 @@ struct RunPlan {
 
 // `model`: built for the data set. start: the checkpoint that the run continues from. Throws usage Errors
 // where that is another experiment's or the data set has changed, and where there are more steps than can be
-// counted.
+// counted. weights_digest: of the weights with which rows are sampled, which are a part of the data set; "":
+// none.
 RunPlan make_plan(RunConfig& config, const Dataset& data, const Model& model,
-                  const std::optional<Checkpoint>& start);
+                  const std::optional<Checkpoint>& start, const std::string& weights_digest = "");
 
 // What the run would do, in a few lines for people.
 std::string describe(const RunPlan& plan);

@@ -105,7 +105,8 @@ LoaderOptions Training::loader_options(int64_t first_step) const {
           .first_step = first_step,
           .end_step = run_.plan.end_step,
           .timeout = config_.run.timeout,
-          .pinned = run_.device.is_cuda()};
+          .pinned = run_.device.is_cuda(),
+          .weights = run_.weights};
 }
 
 std::optional<Progress> Training::go_back() {
