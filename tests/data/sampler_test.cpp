@@ -100,7 +100,7 @@ TEST(WeightedSampler, ARowComesAsOftenAsItsShareOfTheWeights) {
       const double expected = weights[i] / sum * rows;
       EXPECT_GE(once[i], static_cast<int64_t>(std::floor(expected))) << i;
       EXPECT_LE(once[i], static_cast<int64_t>(std::ceil(expected))) << i;
-      // The mean of independent numbers with a standard deviation of at most a half, within five of its own.
+      // The mean of independent numbers with a standard deviation of at most a half.
       EXPECT_NEAR(static_cast<double>(all[i]) / epochs, expected, 5 * 0.5 / std::sqrt(epochs)) << i;
       EXPECT_EQ(all[i] == 0, weights[i] == 0) << i;
     }
