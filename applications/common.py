@@ -26,15 +26,17 @@ def fail(message):
 
 
 def start(field, description, data=None, add_options=None):
-    """Reads the command line. data: the name of the set that datasets/get.sh makes, the default of --data."""
-    parser = argparse.ArgumentParser(description=description)
+    """Reads the command line. data: the name of the set that datasets/get.sh makes, the default of --data; none: there are
+    several, or no choice."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "runs/applications" / field,
                         help="folder for runs, table.md, table.json and images; a job that was stopped continues there")
     parser.add_argument("--ranks", type=int, default=2, help="ranks that train and evaluate (results do not depend on them)")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each setting, with train.seed 1, 2, …")
     parser.add_argument("--short", action="store_true", help="seconds on data that the script makes: shows that it works")
-    parser.add_argument("--data", type=pathlib.Path, default=ROOT / f"datasets/{data}.h5" if data else None,
-                        help="HDF5 file of elbo" + (f"; datasets/get.sh {data} makes the default" if data else ""))
+    if data:
+        parser.add_argument("--data", type=pathlib.Path, default=ROOT / f"datasets/{data}.h5",
+                            help=f"HDF5 file of elbo; datasets/get.sh {data} makes the default")
     if add_options:
         add_options(parser)
     return Job(field, parser.parse_args())
@@ -69,13 +71,19 @@ class Job:
 
     def data(self):
         """The data set of the long form."""
-        path = self.options.data.resolve()
+        return self._existing(self.options.data.resolve())
+
+    def data_named(self, name):
+        """One of several data sets, for fields that have no single --data: that of datasets/get.sh."""
+        return self._existing(ROOT / f"datasets/{name}.h5")
+
+    def _existing(self, path):
         if not path.exists():
             fail(f"{path} does not exist; datasets/get.sh {path.stem} makes it, or name yours with --data=FILE")
         return path
 
-    def elbo(self, *words, ranks=None):
-        """Runs a command of elbo from the root of the checkout; its stdout. The script ends if elbo fails."""
+    def elbo(self, *words, ranks=None, accept=(0,)):
+        """Runs a command of elbo from the root of the checkout; its stdout. The script ends with an exit status not in `accept`."""
         ranks = self.options.ranks if ranks is None else ranks
         environment = dict(os.environ)
         if os.geteuid() == 0:  # as in containers, where Open MPI refuses without these
@@ -83,29 +91,31 @@ class Job:
         launcher = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks > 1 else []
         command = [*launcher, self.program, *map(str, words)]
         result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        if result.returncode != 0:
+        if result.returncode not in accept:
             print(result.stderr, file=sys.stderr)
             print(f"error: {shlex.join(command)} ended with status {result.returncode}; its messages are above", file=sys.stderr)
             sys.exit(1)
         return result.stdout
 
-    def train(self, name, config, *settings):
+    def train(self, name, config, *settings, changeable=(), minutes=None):
         """Trains a configuration into OUT/name, or continues the run that is there; its folder.
 
-        config: a file in configs/applications, without .ini, or a path. settings: --section.key=value."""
+        config: a file in configs/applications, without .ini, or a path. settings: --section.key=value; changeable: those that may
+        be others when the run is continued, such as its length. minutes: training stops after this time, saved."""
         run = self.out / name
         path = CONFIGS / f"{config}.ini" if isinstance(config, str) else config
         settings = [str(word) for word in settings]
         mark = hashlib.sha256((path.read_text() + "\n".join(settings)).encode()).hexdigest()
         marker = run.with_name(run.name + ".settings")
+        limit, accept = ([f"--run.time_limit={minutes}"], (0, 75)) if minutes else ([], (0,))
         if (run / "run.ini").exists():
             if not marker.exists() or marker.read_text() != mark:
                 fail(f"{run} was trained with other settings; choose another --out, or remove that folder")
-            self.elbo("train", run, "--resume")
+            self.elbo("train", run, "--resume", *changeable, *limit, accept=accept)
         else:
             run.parent.mkdir(parents=True, exist_ok=True)
             marker.write_text(mark)
-            self.elbo("train", path, f"--run.directory={run}", *settings)
+            self.elbo("train", path, f"--run.directory={run}", *settings, *changeable, *limit, accept=accept)
         return run
 
     def evaluate(self, run, *options):

@@ -14,12 +14,15 @@ import numpy
 from program import ELBO, ENVIRONMENT, ROOT, ProgramTest
 
 sys.path.insert(0, str(ROOT / "applications"))
+import anomalies  # noqa: E402
+import augmentation  # noqa: E402
 import common  # noqa: E402
 import finance  # noqa: E402
+import recommendation  # noqa: E402
 import speech  # noqa: E402
 
 
-class Applications(ProgramTest):
+class ShortForm(ProgramTest):
     def start(self, field, *options):
         """The short form, into the folder `field`."""
         command = [sys.executable, ROOT / f"applications/{field}.py", "--short", "--seeds=1", f"--out={self.folder / field}", *options]
@@ -38,6 +41,98 @@ class Applications(ProgramTest):
         return {line["method"]: {name: value["mean"] for name, value in line["measures"].items()} for line in table["methods"]}
 
 
+class Applications(ShortForm):
+    def test_anomalies(self):
+        tables = self.table("anomalies", "--ranks=2", name="tables")
+        self.assertGreater(tables["vae, −ELBO"]["planes, clean: AUROC"], 0.85)
+        self.assertGreater(tables["nearest neighbour"]["planes, clean: AUROC"], 0.85)
+        digits = json.loads((self.folder / "anomalies/digits.json").read_text())
+        areas = {line["method"]: line["measures"]["mean"]["mean"] for line in digits["methods"]}
+        self.assertGreater(areas["vae, deviance"], 0.6)
+        self.assertGreater(areas["nearest neighbour"], 0.9)
+
+    def test_recommendation(self):
+        table = self.table("recommendation", "--ranks=1")
+        for method in ("Mult-VAE", "EASE", "itemKNN"):
+            self.assertGreater(table[method]["recall@20"], 1.5 * table["popularity"]["recall@20"])
+
+    def test_features(self):
+        table = self.table("features", "--ranks=1")
+        self.assertGreater(table["curves, z = 4: vae"]["neighbours"], 0.3)  # five classes
+
+    def test_augmentation(self):
+        table = self.table("augmentation", "--ranks=1")
+        self.assertGreater(min(entry["right"] for entry in table.values()), 0.8)
+
+    def test_images_continue_where_they_stopped(self):
+        first = self.table("images", "--ranks=1")
+        self.assertLess(first["vae"]["−log p"], first["vae"]["−ELBO"])
+        self.assertEqual(self.table("images", "--ranks=1"), first)
+        result = self.start("images", "--ranks=1", f"--out={self.folder}")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("choose another --out", result.stderr)
+
+
+class Splits(unittest.TestCase):
+    """Nothing of a test set is in training."""
+
+    def test_of_tables(self):
+        label = numpy.arange(1000) % 7 == 0
+        train, test = anomalies.split_rows(label, True, 1)
+        self.assertFalse(set(train) & set(test))
+        self.assertFalse(label[train].any())
+        self.assertEqual(sorted([*train, *test]), list(range(1000)))
+
+    def test_of_users(self):
+        tests = []
+        for split in range(recommendation.SPLITS):
+            parts = recommendation.split_users(103, split)
+            self.assertEqual(sorted(numpy.concatenate(parts)), list(range(103)))
+            tests.extend(parts[2])
+        self.assertEqual(sorted(tests), list(range(103)))
+
+    def test_of_interactions(self):
+        seen = recommendation.short_histories()
+        given, hidden = recommendation.hide(seen, 0)
+        self.assertFalse((given & hidden).any())
+        numpy.testing.assert_array_equal(given | hidden, seen)
+        numpy.testing.assert_array_equal(hidden.sum(1), seen.sum(1) // 5)
+
+
+class Measures(unittest.TestCase):
+    def test_areas_under_curves_with_equal_scores(self):
+        random = numpy.random.default_rng(3)
+        score, anomalous = random.integers(0, 6, 60).astype(float), random.random(60) < 0.3
+        higher = score[anomalous][:, None] - score[~anomalous]
+        self.assertAlmostEqual(anomalies.area_under_roc(score, anomalous), ((higher > 0) + 0.5 * (higher == 0)).mean(), places=12)
+        thresholds = numpy.unique(score)[::-1]
+        found = numpy.array([(anomalous & (score >= t)).sum() for t in thresholds])
+        precision = found / numpy.array([(score >= t).sum() for t in thresholds])
+        self.assertAlmostEqual(anomalies.average_precision(score, anomalous),
+                               (numpy.diff(numpy.r_[0, found]) * precision).sum() / anomalous.sum(), places=12)
+
+    def test_ranking_of_one_user(self):
+        given, hidden = numpy.zeros((1, 60), bool), numpy.zeros((1, 60), bool)
+        given[0, 0], hidden[0, [1, 40]] = True, True
+        result = recommendation.ranking(-numpy.arange(60.)[None], given, hidden)  # hidden items have ranks 1 and 40
+        self.assertAlmostEqual(result["recall@20"], 0.5)
+        self.assertAlmostEqual(result["recall@50"], 1)
+        self.assertAlmostEqual(result["NDCG@100"], (1 + 1 / numpy.log2(41)) / (1 + 1 / numpy.log2(3)))
+
+    def test_ease_is_the_regression_of_each_item_on_the_others(self):
+        train = recommendation.short_histories()[:, :8]
+        weights = recommendation.ease(train, 3)
+        x = numpy.delete(train, 2, 1).astype(float)
+        numpy.testing.assert_allclose(numpy.delete(weights[:, 2], 2), numpy.linalg.solve(x.T @ x + 3 * numpy.eye(7), x.T @ train[:, 2]))
+        self.assertEqual(weights[2, 2], 0)
+
+    def test_a_copy_that_is_not_moved_is_the_image(self):
+        image = numpy.random.default_rng(0).random((5, 6))
+        rows, columns = numpy.meshgrid(numpy.arange(5), numpy.arange(6), indexing="ij")
+        numpy.testing.assert_allclose(augmentation.bilinear(image, rows, columns), image)
+        self.assertEqual(augmentation.bilinear(image, rows - 9, columns).max(), 0)
+
+
 class Common(ProgramTest):
     def test_an_interval_holds_the_mean_and_widens_with_the_spread(self):
         mean, low, high = common.interval([1, 2, 3])
@@ -52,7 +147,7 @@ class Common(ProgramTest):
             common.assert_disjoint(["anna", "bob"], ["bob"], "users")
 
 
-class Speech(Applications):
+class Speech(ShortForm):
     """Frames in eight numbers, beside PCA, and conversion between two made speakers."""
 
     def test_the_short_form_writes_sound(self):
@@ -80,7 +175,7 @@ class Speech(Applications):
         self.assertIn("1 recordings are in training and in test, such as train_3.wav", printed.getvalue())
 
 
-class Finance(Applications):
+class Finance(ShortForm):
     """VaR and ES of made returns; days without a price and splits out of order."""
 
     def test_the_short_form_judges_every_method_at_both_levels(self):
