@@ -16,10 +16,12 @@ from program import ELBO, ENVIRONMENT, ROOT, ProgramTest
 sys.path.insert(0, str(ROOT / "applications"))
 import anomalies  # noqa: E402
 import augmentation  # noqa: E402
+import chorales  # noqa: E402
 import common  # noqa: E402
 import finance  # noqa: E402
 import recommendation  # noqa: E402
 import speech  # noqa: E402
+import style  # noqa: E402
 
 
 class ShortForm(ProgramTest):
@@ -220,6 +222,56 @@ class Finance(ShortForm):
         self.assertAlmostEqual(finance.kupiec(numpy.arange(1000) < 20, 0.01), 0.00514, 4)
         self.assertLess(finance.christoffersen(beyond), 1e-6)  # all in a row
         self.assertGreater(finance.christoffersen(numpy.arange(1000) % 100 == 50), 0.5)
+
+
+class Chorales(ShortForm):
+    """Pieces of made voices; those of the test part are not in training, in another key either."""
+
+    def test_the_short_form_compares_the_model_with_both_baselines(self):
+        result = self.start("chorales")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn("1 training pieces are in validation or test, too", result.stdout)
+        self.assertIn("train: 1 of 22 rows have no note", result.stdout)
+        self.assertEqual((self.folder / "chorales/samples.mid").read_bytes()[:4], b"MThd")
+        lines = json.loads((self.folder / "chorales/table.json").read_text())["methods"]
+        self.assertEqual(len(lines), 3)
+
+    def test_independent_keys_have_the_entropy_of_fair_coins(self):
+        random = numpy.random.default_rng(1)
+        coins = lambda: [(random.random((4000, 88)) < 0.5).astype("u1")]  # noqa: E731
+        self.assertAlmostEqual(chorales.independent_keys({"train": coins(), "test": coins()}), 88 * numpy.log(2), 1)
+
+    def test_a_transposed_piece_is_the_same_piece(self):
+        piece = chorales.made_pieces()["train"][0]
+        self.assertEqual(chorales.in_any_key(numpy.roll(piece, 5, 1)), chorales.in_any_key(piece))
+        self.assertNotEqual(chorales.in_any_key(piece[:-1]), chorales.in_any_key(piece))
+
+
+class Style(ShortForm):
+    """Letters of made typefaces from five of them."""
+
+    def test_the_short_form_completes_typefaces(self):
+        result = self.start("style")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn("train: 1 of 80 typefaces have a letter without ink and are left out, the first is number 3", result.stdout)
+        lines = json.loads((self.folder / "style/table.json").read_text())["methods"]
+        errors = {line["method"]: line["measures"]["mean squared error"]["mean"] for line in lines}
+        self.assertLess(errors["vae"], errors["mean letter"])
+        self.assertLess(errors["ridge"], errors["five nearest typefaces"])
+
+    def test_a_ridge_without_weight_learns_a_linear_style(self):
+        random = numpy.random.default_rng(0)
+        faces = 0.5 + 0.02 * (random.standard_normal((30, 3)) @ random.standard_normal((3, 26 * 4))).reshape(30, 26, 4)
+        self.assertLess(style.error(style.ridge(faces[:20], faces[20:], 1e-9), faces[20:]), 1e-9)
+
+    def test_a_typeface_on_both_sides_ends_the_script(self):
+        style.made_typefaces(self.folder / "glyphs.h5")
+        with h5py.File(self.folder / "glyphs.h5", "r+") as file:
+            file["test/x"][:26] = file["train/x"][:26]
+        with self.assertRaises(SystemExit), contextlib.redirect_stdout(io.StringIO()), \
+                contextlib.redirect_stderr(io.StringIO()) as printed:
+            style.typefaces(self.folder / "glyphs.h5")
+        self.assertIn("1 typefaces are in train and in test", printed.getvalue())
 
 
 if __name__ == "__main__":
