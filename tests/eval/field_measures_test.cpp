@@ -7,8 +7,10 @@
 
 #include "elbo/eval/detection.h"
 #include "elbo/eval/disentanglement.h"
+#include "elbo/eval/information.h"
 #include "elbo/eval/probes.h"
 #include "elbo/eval/sample_quality.h"
+#include "elbo/eval/structural_similarity.h"
 
 namespace elbo {
 namespace {
@@ -134,6 +136,45 @@ TEST(SampleQuality, PrecisionAndRecallAreSharesInManifolds) {
   EXPECT_NEAR(share_in_manifold(a, b), 0.765, 1e-12);
   EXPECT_EQ(share_in_manifold(a, a), 1);
   EXPECT_EQ(share_in_manifold(a + 100, a), 0);
+}
+
+// Codes of a linear-Gaussian model: means from N(0, C) and posteriors with the variance s², so that q(z) is
+// N(0, C + s² I).
+TEST(Information, IsThatOfALinearGaussianModel) {
+  const torch::Tensor c = torch::tensor({1.2, 0.8, 0.8, 1.0}, torch::kFloat64).view({2, 2});
+  constexpr double variance = 0.3;
+  RandomGenerator noise(Key(5));
+  const torch::Tensor mean = noise.normal({3000, 2}).to(torch::kFloat64).mm(at::linalg_cholesky(c).t());
+  const torch::Tensor logvar = torch::full_like(mean, std::log(variance));
+  const torch::Tensor q = c + variance * torch::eye(2, torch::kFloat64);
+  const double log_det = q.logdet().item<double>(), log_marginals = q.diagonal().log().sum().item<double>();
+  const Information found = information(mean, logvar, Key(6));
+  EXPECT_NEAR(found.mutual_information, 0.5 * (log_det - 2 * std::log(variance)), 0.05);
+  EXPECT_NEAR(found.total_correlation, 0.5 * (log_marginals - log_det), 0.02);
+  EXPECT_NEAR(found.dimension_wise_kl, 0.5 * (q.trace().item<double>() - 2 - log_marginals), 0.05);
+  EXPECT_NEAR(found.marginal_kl, found.total_correlation + found.dimension_wise_kl, 1e-9);
+}
+
+// Posteriors that do not overlap say which row it was: log N nats. Those that are equal say nothing.
+TEST(Information, IsBetweenNothingAndTheNumberOfRows) {
+  const torch::Tensor apart = torch::arange(50, torch::kFloat64).unsqueeze(1) * 100;
+  EXPECT_NEAR(information(apart, torch::zeros_like(apart), Key(1)).mutual_information, std::log(50), 1e-9);
+  const torch::Tensor same = torch::zeros({50, 3}, torch::kFloat64);
+  const Information nothing = information(same, same, Key(1));
+  EXPECT_NEAR(nothing.mutual_information, 0, 1e-9);
+  EXPECT_NEAR(nothing.total_correlation, 0, 1e-9);
+  EXPECT_NEAR(nothing.marginal_kl, 0, 1e-9);
+}
+
+TEST(StructuralSimilarity, IsThatOfItsDefinition) {
+  const torch::Tensor both = numbers(28, 13).view({2, 1, 14, 13});
+  const torch::Tensor x = both.slice(0, 0, 1), y = 0.7 * x + 0.3 * both.slice(0, 1, 2);
+  EXPECT_NEAR(structural_similarity(x, y).item<double>(), 0.8659732085360479, 1e-9);  // by NumPy
+  EXPECT_NEAR(structural_similarity(x, x).item<double>(), 1, 1e-12);
+  // Of images that are constant, in two channels, and smaller than a window.
+  const torch::Tensor a = torch::full({3, 2, 5, 20}, 0.25), b = torch::full({3, 2, 5, 20}, 0.75);
+  const double expected = (2 * 0.25 * 0.75 + 1e-4) / (0.25 * 0.25 + 0.75 * 0.75 + 1e-4);
+  EXPECT_NEAR((structural_similarity(a, b) - expected).abs().max().item<double>(), 0, 1e-9);
 }
 
 }  // namespace

@@ -55,6 +55,16 @@ def average_precision(score, anomalous):
     return (numpy.diff([0, *found]) * precision).sum() / anomalous.sum()
 
 
+def structural_similarity(x, y):
+    """Of images (n, 1, height, width) of at most 11 pixels: one window."""
+    place = [numpy.exp(-0.5 * ((numpy.arange(size) - (size - 1) / 2) / 1.5) ** 2) for size in x.shape[2:]]
+    weight = numpy.outer(*place) / numpy.outer(*place).sum()
+    mean = lambda values: (weight * values).sum((2, 3))
+    a, b = mean(x), mean(y)
+    variances = mean(x ** 2) - a ** 2 + mean(y ** 2) - b ** 2
+    return ((2 * a * b + 1e-4) * (2 * (mean(x * y) - a * b) + 9e-4) / ((a ** 2 + b ** 2 + 1e-4) * (variances + 9e-4))).mean()
+
+
 class FieldMeasures(ProgramTest):
     def evaluation(self, ranks, run, *options):
         """The bytes of the evaluation, and what it holds."""
@@ -89,6 +99,11 @@ class FieldMeasures(ProgramTest):
         out = self.folder / "reconstruction.npz"
         self.succeed(0, "reconstruct", run, data, "--split=test", f"--out={out}")
         error = ((x - numpy.load(out)["reconstruction"]) ** 2).sum((1, 2, 3))
+        self.assertAlmostEqual(result["similarity"]["ssim"], structural_similarity(x, numpy.load(out)["reconstruction"]), places=4)
+        found = result["information"]
+        self.assertAlmostEqual(found["marginal_kl"], found["total_correlation"] + found["dimension_wise_kl"], places=9)
+        self.assertAlmostEqual(found["mutual_information"] + found["marginal_kl"], result["kl"], delta=0.5 + 0.1 * result["kl"])
+        self.assertLessEqual(found["mutual_information"], numpy.log(found["rows"]))
         anomalies = result["anomalies"]
         self.assertEqual((anomalies["class"], anomalies["rows"]), (1, asked.sum()))
         for name, score in (("squared_error", error), ("relative_error", error / (x ** 2).sum((1, 2, 3)))):

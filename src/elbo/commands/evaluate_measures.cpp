@@ -20,10 +20,12 @@ struct NamedMeasure {
   std::unique_ptr<Measure> (*make)(const MeasureOptions&, const MeasuredRun&);
 };
 
-constexpr std::array<NamedMeasure, 5> all_measures{{{"anomalies", measure_of_anomalies},
+constexpr std::array<NamedMeasure, 7> all_measures{{{"anomalies", measure_of_anomalies},
                                                     {"classes", measure_of_classes},
                                                     {"factors", measure_of_factors},
+                                                    {"information", measure_of_information},
                                                     {"samples", measure_of_samples},
+                                                    {"similarity", measure_of_similarity},
                                                     {"texts", measure_of_texts}}};
 
 }  // namespace
@@ -31,8 +33,9 @@ constexpr std::array<NamedMeasure, 5> all_measures{{{"anomalies", measure_of_ano
 void MeasureOptions::bind(OptionTable& table) {
   table.add(
       "metrics", metrics,
-      "what is measured besides losses: auto, none, or some of anomalies, classes, factors, samples and "
-      "texts with commas between; auto: what the data allow; empty: evaluate.metrics of the run");
+      "what is measured besides losses: auto, none, or some of anomalies, classes, factors, information, "
+      "samples, similarity and texts with commas between; auto: what the data allow; empty: evaluate.metrics "
+      "of the run");
   table.add(
       "anomaly", anomaly,
       "anomalies: the class, by its name or number, whose rows are the anomalies; auto: if the rows have two "

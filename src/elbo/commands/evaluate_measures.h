@@ -62,7 +62,9 @@ class Measure {
 std::unique_ptr<Measure> measure_of_anomalies(const MeasureOptions& options, const MeasuredRun& measured);
 std::unique_ptr<Measure> measure_of_classes(const MeasureOptions& options, const MeasuredRun& measured);
 std::unique_ptr<Measure> measure_of_factors(const MeasureOptions& options, const MeasuredRun& measured);
+std::unique_ptr<Measure> measure_of_information(const MeasureOptions& options, const MeasuredRun& measured);
 std::unique_ptr<Measure> measure_of_samples(const MeasureOptions& options, const MeasuredRun& measured);
+std::unique_ptr<Measure> measure_of_similarity(const MeasureOptions& options, const MeasuredRun& measured);
 std::unique_ptr<Measure> measure_of_texts(const MeasureOptions& options, const MeasuredRun& measured);
 
 // An object with the result of each measure, by its name; empty on the ranks other than 0. Throws a usage

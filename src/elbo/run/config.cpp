@@ -250,7 +250,8 @@ void EvaluateOptions::bind(OptionTable& table) {
             Range::between(1, 1 << 20));
   table.add("evaluate.metrics", metrics,
             "what elbo evaluate measures besides losses, once training has ended: auto, none, or some of "
-            "anomalies, classes, factors and samples with commas between; auto: what the data allow");
+            "anomalies, classes, factors, information, samples, similarity and texts with commas between; "
+            "auto: what the data allow");
 }
 
 void CheckpointOptions::bind(OptionTable& table) {
@@ -354,7 +355,8 @@ OptionTable RunConfig::table() {
 std::string RunConfig::saved_ini() { return table().ini({{"run.resume", "never"}, {"run.change", ""}}); }
 
 std::vector<std::string> named_measures(const std::string& option, const std::string& text) {
-  static const std::vector<std::string> known{"anomalies", "classes", "factors", "samples", "texts"};
+  static const std::vector<std::string> known{"anomalies", "classes",    "factors", "information",
+                                              "samples",   "similarity", "texts"};
   if (text == "auto" || text == "none") return {};
   std::vector<std::string> names = split(text, ',');
   for (const std::string& name : names)
