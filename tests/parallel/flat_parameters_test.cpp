@@ -112,7 +112,9 @@ TEST(Workers, RethrowTheExceptionOfTheLowestWorker) {
     EXPECT_STREQ(error.what(), "1");
   }
   int runs = 0;
-  workers.run([&](int worker) { runs += worker == 0 ? 1 : 0; });
+  workers.run([&](int worker) {
+    if (worker == 0) ++runs;
+  });
   EXPECT_EQ(runs, 1);  // the workers are still usable
 }
 
