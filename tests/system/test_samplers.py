@@ -9,7 +9,7 @@ import numpy
 from program import ProgramTest, run
 
 SMALL = ("--train.batch=100", "--train.microbatch=50", "--train.steps=100", "--network.hidden=64", "--model.latent=4",
-         "--run.tensorboard=false")
+         "--run.tensorboard=false", "--evaluate.every=never")
 FEW = "--fitted_rows=3000"
 
 
@@ -90,7 +90,7 @@ class Samplers(ProgramTest):
         self.refuse("sample", "cvae", "--sampler=gmm", expected="three.h5")
 
     def test_needs_continuous_codes(self):
-        self.train(0, "vq", "--train.steps=2", "--network.hidden=16", config="configs/mnist_vq_vae.ini")
+        self.train(0, "vq", "--train.steps=2", "--network.hidden=16", "--evaluate.every=never", config="configs/mnist_vq_vae.ini")
         self.refuse("sample", "vq", "--sampler=gmm", expected="its codes are discrete and have a trained prior; use --sampler=prior")
 
 
