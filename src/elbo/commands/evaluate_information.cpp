@@ -31,10 +31,10 @@ class InformationInCodes final : public Measure {
   }
 
   ordered_json result() override {
-    constexpr int64_t most_exponentials = 50'000'000;  // about a second
+    constexpr double most_exponentials = 5e7;  // about a second
     const RunInUse& used = measured_.used;
     const int64_t latent = used.run.model->latent_size();
-    const auto most = static_cast<int64_t>(std::sqrt(static_cast<double>(most_exponentials / latent)));
+    const auto most = static_cast<int64_t>(std::sqrt(most_exponentials / static_cast<double>(latent)));
     const std::vector<int64_t> ids = spread_ids(used.rows().rows(), std::max<int64_t>(most, 1));
     const torch::Tensor posteriors =
         measured_.collect(std::ssize(ids), 2 * latent, [&](int worker, int64_t, int64_t first, int64_t end) {

@@ -20,7 +20,7 @@ namespace {
 // All numbers of a dataset of the training split, (stored rows) float64, over all files.
 torch::Tensor read_stored(const DataOptions& options) {
   const std::string path =
-      options.weights.starts_with("/") ? options.weights : "/" + options.train + "/" + options.weights;
+      options.weights.starts_with('/') ? options.weights : "/" + options.train + "/" + options.weights;
   std::vector<torch::Tensor> parts;
   for (const std::string& name : data_files(options.path)) {
     const DataFile file(name);
