@@ -28,8 +28,8 @@ void warning(fmt::format_string<Args...> format, Args&&... args) {
   write("warning: ", fmt::format(format, std::forward<Args>(args)...));
 }
 
-// The progress line. A terminal redraws it in place, as much of it as fits; a log file gets a plain line at most every `interval`
-// seconds. `last` always prints and ends the line.
+// The progress line. A terminal redraws it in place, as much of it as fits; a log file gets a plain line at
+// most every `interval` seconds. `last` always prints and ends the line.
 void progress(std::string_view line, double interval = 10.0, bool last = false);
 
 }  // namespace elbo::log
