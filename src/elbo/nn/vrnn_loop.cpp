@@ -100,9 +100,10 @@ struct LoopNetwork {
   void begin_back(Tensor d) {
     activation_slopes.resize(layers.size());
     for (size_t i = 0; i < layers.size(); ++i) {
-      layers[i].gradient = i + 1 < layers.size() ? torch::zeros_like(layers[i].output) : std::move(d);
+      layers[i].gradient = torch::zeros_like(layers[i].output);
       if (is_activated(i)) activation_slopes[i] = slopes(activation, layers[i].output);
     }
+    layers.back().gradient = std::move(d);
   }
   // From the gradient of the result to that of the first layer's output.
   void back(int64_t step) {
