@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "elbo/base/text.h"
 #include "elbo/commands/bench.h"
 #include "elbo/commands/bench_exchange.h"
+#include "elbo/commands/temporary_folder.h"
 #include "elbo/parallel/host_levels.h"
 #include "elbo/parallel/step_model.h"
 #include "elbo/run/config.h"
@@ -43,32 +43,6 @@ double median(std::vector<double> values) {
   std::ranges::sort(values);
   return values[values.size() / 2];
 }
-
-// A temporary folder for the run, on a disk of rank 0. The destructor removes it.
-class Scratch {
- public:
-  explicit Scratch(Communicator& world) : is_root_(world.rank() == 0) {
-    std::string made;
-    if (is_root_) {
-      std::string name = (fs::temp_directory_path() / "elbo_scale_XXXXXX").string();
-      if (::mkdtemp(name.data()) == nullptr)
-        fail("{}: cannot create the temporary folder of the measured run; check TMPDIR", name);
-      made = name;
-    }
-    path_ = broadcast_text(world, made, 0);
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    if (is_root_) fs::remove_all(path_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  bool is_root_;
-  fs::path path_;
-};
 
 // The run to measure: path and text of its configuration, and the settings of the command line.
 struct RunDescription {
@@ -309,11 +283,11 @@ ExitCode measure(const Environment& environment, const RunDescription& run,
                  const BenchScaleOptions& options) {
   const std::unique_ptr<RunConfig> config = parse_config(run.ini, run.path, run.settings);
   const std::unique_ptr<Communicator> world = environment.make_world(config->run.timeout);
-  const Scratch scratch(*world);
+  const TemporaryFolder folder(*world);
   std::vector<Mode> modes;
   const auto add = [&](const std::string& title, int64_t bucket_bytes) {
     std::optional<Mode> mode =
-        take_steps(environment, title, scratch.path() / title, run, bucket_bytes, options.steps);
+        take_steps(environment, title, folder.path() / title, run, bucket_bytes, options.steps);
     if (mode) modes.push_back(std::move(*mode));
     return mode.has_value();
   };

@@ -57,6 +57,10 @@ std::optional<CommandLine> begin(const Command& command, const Words& words, Opt
 // Applies the settings of the command line to the table. Throws a usage Error that names the nearest option.
 void apply(const CommandLine& line, OptionTable& options);
 
+// Applies those settings of the command line that the table has, and takes them out of it: the others are of
+// a run. Throws a usage Error for a wrong value.
+void take_own_settings(CommandLine& line, OptionTable& options);
+
 // The words that are not options. Throws a usage Error unless there are `least` to `most` of them; `expected`
 // says what they are.
 void require_words(const Command& command, const CommandLine& line, size_t least, size_t most,

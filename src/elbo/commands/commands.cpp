@@ -29,6 +29,14 @@ void apply(const CommandLine& line, OptionTable& options) {
   for (const Setting& setting : line.settings) options.set(setting, "--");
 }
 
+void take_own_settings(CommandLine& line, OptionTable& options) {
+  std::erase_if(line.settings, [&](const Setting& setting) {
+    if (!options.has(setting.first)) return false;
+    options.set(setting, "--");
+    return true;
+  });
+}
+
 void require_words(const Command& command, const CommandLine& line, size_t least, size_t most,
                    const std::string& expected) {
   const size_t given = line.positional.size();

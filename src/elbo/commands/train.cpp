@@ -177,11 +177,7 @@ ExitCode train(const Environment& environment, const Words& words) {
   }
   const auto started = TimeLimit::Clock::now();
   const StopRequest stop;
-  std::erase_if(line.settings, [&](const Setting& setting) {
-    if (!table.has(setting.first)) return false;
-    table.set(setting, "--");
-    return true;
-  });
+  take_own_settings(line, table);
   if (flags.resume) line.settings.emplace_back("run.resume", "auto");
   const Request request = read_request(environment, line);
   if (environment.rank() == 0 && !request.choices.empty())

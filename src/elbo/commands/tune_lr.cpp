@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -11,7 +10,7 @@
 #include "elbo/base/file.h"
 #include "elbo/base/log.h"
 #include "elbo/base/print.h"
-#include "elbo/comm/on_root.h"
+#include "elbo/commands/temporary_folder.h"
 #include "elbo/commands/tune.h"
 #include "elbo/run/config.h"
 #include "elbo/train/stop_request.h"
@@ -32,31 +31,6 @@ struct RangeTestOptions {
     table.add("highest", highest, "lr: learning rate of the last step", Range::above(0));
     return table;
   }
-};
-
-// A folder that is removed with all its files by the rank that made it.
-class TemporaryFolder {
- public:
-  // Collective: the folder of rank 0, whose name all ranks know.
-  explicit TemporaryFolder(Communicator& world) : is_root_(world.rank() == 0) {
-    path_ = on_root<std::string>(world, [] {
-      std::string pattern = (fs::temp_directory_path() / "elbo_tune_XXXXXX").string();
-      if (::mkdtemp(pattern.data()) == nullptr) fail("{}: no folder can be made; set TMPDIR", pattern);
-      return pattern;
-    });
-    path_ = broadcast_text(world, path_, 0);
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    if (is_root_) fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  bool is_root_;
-  std::string path_;
 };
 
 struct TestPoint {
@@ -135,11 +109,7 @@ ExitCode tune_lr(const Environment& environment, const Words& words) {
   OptionTable table = options.table();
   CommandLine line = parse_command_line(
       words, [&](const std::string& key) { return table.has(key) ? table.kind(key) : run_option_kind(key); });
-  std::erase_if(line.settings, [&](const Setting& setting) {
-    if (!table.has(setting.first)) return false;
-    table.set(setting, "--");
-    return true;
-  });
+  take_own_settings(line, table);
   require_words(tune_command(), line, 2, 2, "lr and a configuration");
   if (options.lowest >= options.highest)
     usage_error("--lowest={:g}: expected less than --highest={:g}", options.lowest, options.highest);
@@ -159,7 +129,7 @@ ExitCode tune_lr(const Environment& environment, const Words& words) {
                             {"checkpoint.every_steps", "0"},
                             {"run.metrics_every", "1"},
                             {"run.tensorboard", "false"},
-                            {"run.directory", folder.path()}})
+                            {"run.directory", folder.path().string()}})
     line.settings.emplace_back(key, value);
   // Settings of another schedule have no effect here, which is fine.
   const std::unique_ptr<RunConfig> config = saved_config(read_file(path), path, line.settings);

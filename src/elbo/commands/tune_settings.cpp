@@ -352,11 +352,7 @@ ExitCode tune_settings(const Environment& environment, const Words& words) {
   // Values of flags may be lists, too.
   CommandLine line = parse_command_line(
       words, [&](const std::string& key) { return table.has(key) ? table.kind(key) : run_option_kind(key); });
-  std::erase_if(line.settings, [&](const Setting& setting) {
-    if (!table.has(setting.first)) return false;
-    table.set(setting, "--");
-    return true;
-  });
+  take_own_settings(line, table);
   require_words(tune_command(), line, 1, 1, "a configuration, or lr and a configuration");
   const auto started = TimeLimit::Clock::now();
   const std::unique_ptr<Communicator> world = environment.make_world(600);
