@@ -13,10 +13,10 @@
 #include "elbo/base/text.h"
 #include "elbo/commands/bench.h"
 #include "elbo/commands/bench_exchange.h"
-#include "elbo/commands/temporary_folder.h"
 #include "elbo/parallel/host_levels.h"
 #include "elbo/parallel/step_model.h"
 #include "elbo/run/config.h"
+#include "elbo/run/temporary_folder.h"
 #include "elbo/train/stop_request.h"
 #include "elbo/train/training.h"
 

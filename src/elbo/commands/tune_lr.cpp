@@ -10,9 +10,9 @@
 #include "elbo/base/file.h"
 #include "elbo/base/log.h"
 #include "elbo/base/print.h"
-#include "elbo/commands/temporary_folder.h"
 #include "elbo/commands/tune.h"
 #include "elbo/run/config.h"
+#include "elbo/run/temporary_folder.h"
 #include "elbo/train/stop_request.h"
 #include "elbo/train/training.h"
 

@@ -1,4 +1,4 @@
-#include "elbo/commands/temporary_folder.h"
+#include "elbo/run/temporary_folder.h"
 
 #include <stdlib.h>
 
