@@ -5,8 +5,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <optional>
 #include <string>
@@ -123,6 +126,17 @@ void allow_many_open_files() {
   ::setrlimit(RLIMIT_NOFILE, &limit);  // without it, opening a file too many says what to do
 }
 
+// Ends without LibTorch's taking its tables of operators apart, which lasts as long as many a command. All
+// else has been closed by now.
+[[noreturn]] void end_process(int code) {
+  const bool is_written = std::fflush(stdout) == 0 || errno == EPIPE;  // a reader may leave
+  if (!is_written && code == 0) {
+    log::error(fmt::format("standard output: {}", std::strerror(errno)));
+    code = static_cast<int>(ExitCode::failure);
+  }
+  std::_Exit(code);
+}
+
 }  // namespace
 }  // namespace elbo
 
@@ -141,5 +155,5 @@ int main(int argc, char** argv) {
   // With a separate work space for each stream, cuBLAS adds in one order. Read when a GPU is first used.
   ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
   at::set_num_threads(1);
-  return elbo::guarded_run({argv + 1, argv + argc});
+  elbo::end_process(elbo::guarded_run({argv + 1, argv + argc}));
 }

@@ -57,6 +57,12 @@ class CommandLine(ProgramTest):
         self.assertTrue((home / "again/run.ini").exists())
         self.assertFalse((self.folder / "~").exists())
 
+    def test_an_output_that_cannot_be_written_is_said(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            for words in ("--version",), ("--help",):
+                result = subprocess.run([ELBO, *words], stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True, timeout=60)
+                self.assertEqual((result.returncode, result.stderr), (1, "error: standard output: No space left on device\n"), words)
+
     def test_a_time_limit_reaches_the_commands(self):
         """All rows are in one microbatch: a rank waits for the other, which computes for long."""
         self.succeed_here("train", self.data, "--train.steps=2", "--run.directory=run", "--train.batch=32")
