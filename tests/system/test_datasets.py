@@ -256,6 +256,8 @@ class Datasets(ProgramTest):
             (self.folder / f"data.{part}").write_text(f"  1 licence | \"not this\"\n{line}\n")
         self.prepare("wordnet", self.folder, self.folder / "out.txt")
         self.assertEqual((self.folder / "out.txt").read_text(), "good day\nso long\n")
+        self.prepare("wordnet", self.folder, self.folder / "out.txt", "definitions")
+        self.assertEqual((self.folder / "out.txt").read_text(), "a thing\n")
 
 
 if __name__ == "__main__":
