@@ -138,6 +138,11 @@ class Job:
                            *(word for word in sys.argv[1:] if not word.startswith(("--out", "--data")))])
 
 
+def length(job):
+    """--steps as a setting, for scripts that have this option."""
+    return [f"--train.steps={job.options.steps}"] if job.options.steps else []
+
+
 def metrics(run):
     """The lines of RUN/metrics.jsonl."""
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 import unittest
 
 import h5py
@@ -19,9 +20,11 @@ import augmentation  # noqa: E402
 import chorales  # noqa: E402
 import common  # noqa: E402
 import finance  # noqa: E402
+import molecules  # noqa: E402
 import recommendation  # noqa: E402
 import speech  # noqa: E402
 import style  # noqa: E402
+import text  # noqa: E402
 
 
 class ShortForm(ProgramTest):
@@ -272,6 +275,80 @@ class Style(ShortForm):
                 contextlib.redirect_stderr(io.StringIO()) as printed:
             style.typefaces(self.folder / "glyphs.h5")
         self.assertIn("1 typefaces are in train and in test", printed.getvalue())
+
+
+class Molecules(ShortForm):
+    """Made chains of pieces, beside n-grams; one training row is not a molecule."""
+
+    def test_the_short_form_draws_and_searches(self):
+        result = self.start("molecules", "--ranks=1")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn("train: 1 of 468 rows are not molecules and are left out, the first is row 3, C1CC", result.stdout)
+        lines = json.loads((self.folder / "molecules/table.json").read_text())["methods"]
+        valid = {line["method"]: line["measures"]["valid"]["mean"] for line in lines}
+        self.assertGreater(valid["n-grams of 10 tokens"], 0.9)
+        self.assertGreater(valid["sequence_vae"], 0.2)
+        self.assertEqual(len(json.loads((self.folder / "molecules/search.json").read_text())["methods"]), 8)
+        self.assertEqual(len((self.folder / "molecules/between.smi").read_text().splitlines()), 24)
+
+    def test_open_rings_and_branches_are_not_well_formed(self):
+        for text_, expected in {"CC(C)C": True, "C1CC1": True, "C1CC": False, "C(C": False, "C)C(": False, "": False, "C?": False}.items():
+            self.assertEqual(molecules.well_formed(text_) is not None, expected, text_)
+
+    def test_an_n_gram_follows_its_context_as_often_as_in_the_rows(self):
+        rows = numpy.array([[1, 4, 5, 2, 0], [1, 4, 6, 2, 0], [1, 4, 6, 2, 0], [1, 5, 5, 5, 2]], "u1")
+        drawn = molecules.NGrams(rows, 3).draw(4000, 0)
+        after = drawn[drawn[:, 1] == 4]
+        self.assertAlmostEqual(len(after) / 4000, 0.75, 1)
+        self.assertAlmostEqual((after[:, 2] == 6).mean(), 2 / 3, 1)
+        self.assertTrue((after[:, 3] == 2).all())
+        self.assertFalse(after[:, 4].any())
+
+    def test_a_direction_is_the_slope_of_the_property(self):
+        codes = numpy.random.default_rng(0).standard_normal((200, 3))
+        direction = molecules.Direction(codes, 2 + codes @ [3, 0, 4], 1e-9)
+        numpy.testing.assert_allclose(direction.moved(codes, 5) - codes, numpy.tile([3, 0, 4], (200, 1)), atol=1e-6)
+
+    def test_a_molecule_on_both_sides_ends_the_script(self):
+        with h5py.File(self.folder / "molecules.h5", "w") as file:
+            file["vocabulary"] = numpy.array(["<pad>", "<bos>", "<eos>", "<unk>", "C"], object)
+            for split in ("train", "test"):
+                file[f"{split}/x"] = numpy.array([[1, 4, 2]], "u1")
+        job = types.SimpleNamespace(out=self.folder, options=types.SimpleNamespace(rows=None, gpu=False))
+        chemistry = types.SimpleNamespace(canonical=molecules.well_formed)
+        with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()) as printed:
+            molecules.rows_of(job, self.folder / "molecules.h5", chemistry)
+        self.assertIn("1 molecules are in training and in test", printed.getvalue())
+
+
+class Text(ShortForm):
+    """Sentences of a small grammar; one is empty, and some are in training and in test."""
+
+    def test_the_short_form_compares_three_models(self):
+        result = self.start("text", "--ranks=1")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn("train: 1 of 600 sentences are empty and are left out, the first is row 5", result.stdout)
+        self.assertIn("158 training sentences are in validation or test, too, and are left out of training", result.stdout)
+        lines = json.loads((self.folder / "text/table.json").read_text())["methods"]
+        found = {line["method"]: {name: value["mean"] for name, value in line["measures"].items()} for line in lines}
+        self.assertLess(found["GRU language model"]["KL"], 0.05)
+        self.assertGreater(found["sequence_vae"]["KL"], 1)
+        self.assertLess(found["Kneser–Ney trigram"]["nats a token"], numpy.log(5))
+        self.assertEqual(len((self.folder / "text/between.txt").read_text().splitlines()), 36)
+
+    def test_a_trigram_is_a_distribution_over_the_vocabulary(self):
+        random = numpy.random.default_rng(0)
+        rows = numpy.concatenate([numpy.ones((50, 1), "i2"), random.integers(4, 9, (50, 5)), numpy.full((50, 1), 2)], 1)
+        model = text.KneserNey(rows, 10)
+        for beginning in ([1], [1, 4], [1, 4, 5], [1, 3, 9], [1, 9, 4]):  # the last two: contexts that are not in the rows
+            total = sum(numpy.exp(model.log_prob(numpy.array([[*beginning, token]]))[-1]) for token in range(1, 10))
+            total += 1 / 10 * self.weight_of_padding(model, beginning)
+            self.assertAlmostEqual(total, 1, 9)
+
+    @staticmethod
+    def weight_of_padding(model, beginning):
+        """Ten times the probability of <pad>, which is not predicted: that of another token that is in no row."""
+        return 10 * numpy.exp(model.log_prob(numpy.array([[*beginning, 3]]))[-1])
 
 
 if __name__ == "__main__":
