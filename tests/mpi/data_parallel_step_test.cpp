@@ -10,6 +10,7 @@
 #include "elbo/comm/self.h"
 #include "elbo/models/registry.h"
 #include "elbo/nn/layers.h"
+#include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/train/damage_search.h"
 #include "ranks.h"
 
@@ -60,6 +61,20 @@ struct Trained {
     for (int64_t number = first; number < end; ++number) report = step->take(number, data, quiet);
     return report;
   }
+  // On all ranks, with optimizer states that came in pieces.
+  Checkpoint checkpoint(int64_t piece_bytes) const {
+    Checkpoint collected;
+    step->collect(collected);
+    const OptimizerSnapshot snapshot = step->snapshot_optimizer(piece_bytes);
+    for (const TensorShape& tensor : snapshot.tensors())
+      collected.optimizer.emplace_back(tensor.name, torch::empty(tensor.sizes));
+    for (size_t piece = 0; piece < snapshot.pieces(); ++piece)
+      for (const TensorRows& rows : snapshot.gather(piece)) {
+        const torch::Tensor& whole = collected.optimizer[rows.tensor].second;
+        whole.narrow(0, rows.first, rows.values.size(0)).copy_(rows.values);
+      }
+    return *broadcast_checkpoint(step->comm(), collected);
+  }
   Workers workers;
   std::unique_ptr<DataParallelStep> step;
 };
@@ -83,8 +98,7 @@ TEST_P(DataParallelStepTest, ContinuesFromWhatItCollected) {
   const Trained whole(*alone_, 1, GetParam()), first(*world_, 1, GetParam()), second(*world_, 1, GetParam());
   whole.take(0, 6);
   first.take(0, 3);
-  Checkpoint checkpoint;
-  first.step->collect(checkpoint);
+  const Checkpoint checkpoint = first.checkpoint(4096);  // a few rows in a piece
   EXPECT_EQ(checkpoint.fingerprint, first.step->fingerprint());
   EXPECT_EQ(checkpoint.world_size, world_->size());
   {
@@ -103,10 +117,23 @@ TEST_P(DataParallelStepTest, ContinuesFromWhatItCollected) {
 
 TEST_P(DataParallelStepTest, RefusesACheckpointWithoutAnOptimizerState) {
   const Trained trained(*world_, 1, GetParam());
-  Checkpoint checkpoint;
-  trained.step->collect(checkpoint);
+  Checkpoint checkpoint = trained.checkpoint(OptimizerSnapshot::default_piece_bytes);
   checkpoint.optimizer.pop_back();
   EXPECT_THROW(trained.step->load_optimizer(checkpoint, "the test"), Error);
+}
+
+TEST_P(DataParallelStepTest, SnapshotsHaveTheSameStatesInPiecesOfAnySize) {
+  const Trained trained(*world_, 1, GetParam());
+  trained.take(0, 2);
+  const Checkpoint whole = trained.checkpoint(OptimizerSnapshot::default_piece_bytes);
+  for (const int64_t bytes : {4, 1000, 20000}) {
+    const Checkpoint pieces = trained.checkpoint(bytes);
+    ASSERT_EQ(pieces.optimizer.size(), whole.optimizer.size());
+    for (size_t i = 0; i < whole.optimizer.size(); ++i) {
+      EXPECT_EQ(pieces.optimizer[i].first, whole.optimizer[i].first);
+      EXPECT_TRUE(torch::equal(pieces.optimizer[i].second, whole.optimizer[i].second));
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, DataParallelStepTest, ::testing::Values("vae", "factor_vae"));

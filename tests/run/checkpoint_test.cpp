@@ -7,6 +7,8 @@
 
 #include "elbo/base/error.h"
 #include "elbo/parallel/flat_parameters.h"
+#include "elbo/run/checkpoint_file.h"
+#include "elbo/run/checkpoint_seal.h"
 
 namespace elbo {
 namespace {
@@ -78,6 +80,23 @@ TEST_F(CheckpointTest, ComesBackAsItWasInOrderOfRegistration) {
   expect_equal(read.buffers, written.buffers);
   expect_equal(read.optimizer, written.optimizer);
   EXPECT_TRUE(is_checkpoint(path));
+}
+
+TEST_F(CheckpointTest, IsTheSameFileWhateverTheOptimizerStatesArePiecesOf) {
+  Checkpoint written = example(5);
+  written.optimizer = {
+      {"model/a", torch::rand({5, 2})}, {"model/none", torch::rand({0, 3})}, {"model/b", torch::rand({})}};
+  write_checkpoint(folder_ / "whole", written);
+  CheckpointFile file(folder_ / "pieces", written,
+                      {{"model/a", {5, 2}}, {"model/none", {0, 3}}, {"model/b", {}}});
+  EXPECT_THROW(file.write({2, 0, written.optimizer[2].second}), Error);
+  for (const int64_t first : {0, 2, 4})
+    file.write({0, first, written.optimizer[0].second.slice(0, first, first + 2)});
+  EXPECT_THROW(file.commit(), Error);
+  file.write({2, 0, written.optimizer[2].second});
+  EXPECT_FALSE(fs::exists(folder_ / "pieces"));
+  file.commit();
+  EXPECT_EQ(read_file(folder_ / "pieces"), read_file(folder_ / "whole"));
 }
 
 TEST_F(CheckpointTest, EveryFlippedBitIsFound) {

@@ -38,16 +38,23 @@ class CheckpointManagerTest : public LoopTest {
     progress_.step = step;
     if (is_best) progress_.best_step = step;
     if (is_best) progress_.best_loss = 1.0;
-    manager.save(progress_, is_best, must_succeed, [&] {
-      ++collected_;
-      Checkpoint checkpoint;
-      checkpoint.step = step;
-      checkpoint.data = plan_.data;
-      checkpoint.parameters = {{"w", parameter_}};
-      checkpoint.fingerprint = fingerprint(checkpoint.parameters);
-      return checkpoint;
-    });
+    manager.save(progress_, is_best, must_succeed, [&] { return collect(OptimizerSnapshot(*comm_, {})); });
   }
+  CollectedState collect(OptimizerSnapshot optimizer) {
+    ++collected_;
+    CollectedState state{.checkpoint = {}, .optimizer = std::move(optimizer)};
+    state.checkpoint.step = progress_.step;
+    state.checkpoint.data = plan_.data;
+    state.checkpoint.parameters = {{"w", parameter_}};
+    state.checkpoint.fingerprint = fingerprint(state.checkpoint.parameters);
+    return state;
+  }
+  // Rows of 4 bytes: a piece holds two.
+  OptimizerSnapshot states_in_three_pieces() {
+    return {*comm_, {{.items = {{"states", {5}, 0, 5}}, .shard = states_, .buckets = &buckets_}}, 8};
+  }
+  const Buckets buckets_{{0, block_elements}, {0}, {1}, 0, false};
+  const torch::Tensor states_ = torch::arange(block_elements, torch::kFloat32);
   Progress progress_;
   torch::Tensor parameter_ = torch::ones({2});
   int collected_ = 0;
@@ -101,6 +108,37 @@ TEST_F(CheckpointManagerTest, WritesTheParametersOfTheStepAlthoughTrainingContin
   manager.wait_for_writer();
   EXPECT_TRUE(
       torch::equal(read_checkpoint(checkpoint_path(folder_, 3)).parameters[0].second, torch::ones({2})));
+}
+
+TEST_F(CheckpointManagerTest, WritesOptimizerStatesPieceByPieceWhileTrainingContinues) {
+  CheckpointManager manager(plan_, *comm_);
+  progress_.step = 3;
+  manager.save(progress_, false, false, [&] { return collect(states_in_three_pieces()); });
+  for (int sent = 1; sent < 3; ++sent) {
+    while (!manager.wants_piece()) std::this_thread::yield();
+    EXPECT_TRUE(checkpoint_steps(folder_).empty());
+    manager.send_piece();
+  }
+  manager.wait_for_writer();
+  EXPECT_FALSE(manager.wants_piece());
+  const Checkpoint found = read_checkpoint(checkpoint_path(folder_, 3));
+  EXPECT_TRUE(torch::equal(found.optimizer.at(0).second, torch::arange(5, torch::kFloat32)));
+}
+
+TEST_F(CheckpointManagerTest, SendsWhatIsMissingWhereItWaits) {
+  CheckpointManager manager(plan_, *comm_);
+  progress_.step = 3;
+  manager.save(progress_, false, /*must_succeed=*/true, [&] { return collect(states_in_three_pieces()); });
+  EXPECT_EQ(read_checkpoint(checkpoint_path(folder_, 3)).optimizer.size(), 1);
+}
+
+TEST_F(CheckpointManagerTest, LeavesNothingOfACheckpointThatLacksPieces) {
+  {
+    CheckpointManager manager(plan_, *comm_);
+    progress_.step = 3;
+    manager.save(progress_, false, false, [&] { return collect(states_in_three_pieces()); });
+  }
+  EXPECT_TRUE(fs::is_empty(folder_ / "checkpoints"));
 }
 
 TEST_F(CheckpointManagerTest, MakesAFolderAgainThatWasDeleted) {

@@ -20,6 +20,7 @@
 #include "elbo/hdf5/hdf5.h"
 #include "elbo/run/auto_config.h"
 #include "elbo/run/checkpoint.h"
+#include "elbo/run/checkpoint_seal.h"
 #include "elbo/run/config.h"
 
 namespace elbo {

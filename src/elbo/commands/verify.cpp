@@ -7,6 +7,7 @@
 #include "elbo/data/dataset.h"
 #include "elbo/hdf5/hdf5.h"
 #include "elbo/run/checkpoint.h"
+#include "elbo/run/checkpoint_seal.h"
 
 namespace elbo {
 namespace fs = std::filesystem;

@@ -107,6 +107,11 @@ torch::Tensor read_tensor(const Handle& dataset);
 // compressed (shuffle + deflate of that level).
 Handle write_tensor(const Handle& location, const std::string& path, const torch::Tensor& tensor,
                     int64_t chunk_rows = 0, unsigned deflate = 0);
+// Creates a contiguous dataset of a fixed shape; write_rows() fills it.
+Handle create_dataset(const Handle& location, const std::string& path, const std::vector<int64_t>& shape,
+                      torch::ScalarType type);
+// Writes rows [first, first + rows.size(0)); all of it where it has no dimensions.
+void write_rows(const Handle& dataset, int64_t first, const torch::Tensor& rows);
 // Creates an extendible dataset (0, …) for streaming; append() adds rows to it.
 Handle create_rows(const Handle& location, const std::string& path, const std::vector<int64_t>& row_shape,
                    torch::ScalarType type, int64_t chunk_rows, unsigned deflate);

@@ -145,17 +145,30 @@ Handle create_rows(const Handle& location, const std::string& path, const std::v
   return make_dataset(location, path, type, space, make_layout(row_shape, chunk_rows, deflate, location));
 }
 
+Handle create_dataset(const Handle& location, const std::string& path, const std::vector<int64_t>& shape,
+                      torch::ScalarType type) {
+  const auto guard = lock();
+  const Handle space = make_space(shape, location);
+  return make_dataset(location, path, type, space, make_layout({}, 0, 0, location));
+}
+
+void write_rows(const Handle& dataset, int64_t first, const torch::Tensor& rows) {
+  const auto guard = lock();
+  const Handle space = checked(H5Dget_space(dataset.get()), H5Sclose, dataset.get(), "read its shape");
+  const bool is_scalar = rows.dim() == 0;
+  const Handle memory = is_scalar ? Handle() : select_rows(dataset, space, first, rows.size(0));
+  check(H5Dwrite(dataset.get(), memory_type(rows.scalar_type()), is_scalar ? H5S_ALL : memory.get(),
+                 is_scalar ? H5S_ALL : space.get(), H5P_DEFAULT, rows.const_data_ptr()),
+        dataset.get(), "write rows");
+}
+
 void append(const Handle& dataset, const torch::Tensor& rows) {
   const auto guard = lock();
   const int64_t before = describe(dataset).shape.front();
   std::vector<hsize_t> size = sizes_of(rows.sizes());
   size.front() += static_cast<hsize_t>(before);
   check(H5Dset_extent(dataset.get(), size.data()), dataset.get(), "extend it");
-  const Handle space = checked(H5Dget_space(dataset.get()), H5Sclose, dataset.get(), "read its shape");
-  const Handle memory = select_rows(dataset, space, before, rows.size(0));
-  check(H5Dwrite(dataset.get(), memory_type(rows.scalar_type()), memory.get(), space.get(), H5P_DEFAULT,
-                 rows.const_data_ptr()),
-        dataset.get(), "write rows");
+  write_rows(dataset, before, rows);
 }
 
 }  // namespace elbo::hdf5

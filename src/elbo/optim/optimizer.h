@@ -58,6 +58,7 @@ class Optimizer {
             double gradient_scale, int64_t update, Workers& workers);
 
   std::vector<State>& states() { return states_; }
+  const std::vector<State>& states() const { return states_; }
   // The moving average of the shards, one of the states; undefined without optimizer.ema.
   torch::Tensor average() const { return options_.ema > 0 ? states_.back().second : torch::Tensor(); }
 

@@ -25,6 +25,7 @@ class Buckets {
   Buckets(IndexRange range, const std::vector<int64_t>& parameters, std::vector<int> levels, int64_t bytes,
           bool replicated);
 
+  bool replicated() const { return replicated_; }
   size_t count() const { return buckets_.size(); }
   IndexRange range() const { return range_; }
   IndexRange operator[](size_t bucket) const { return buckets_[bucket]; }

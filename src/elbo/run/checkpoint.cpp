@@ -1,11 +1,9 @@
 #include "elbo/run/checkpoint.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <set>
 
 #include "elbo/base/error.h"
@@ -14,37 +12,13 @@
 #include "elbo/base/log.h"
 #include "elbo/base/sha256.h"
 #include "elbo/base/text.h"
-#include "elbo/base/version.h"
 #include "elbo/hdf5/hdf5.h"
 #include "elbo/parallel/flat_parameters.h"
+#include "elbo/run/checkpoint_seal.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
 namespace {
-
-// The file begins with a block that HDF5 leaves to the user. It holds the digest of everything after it, so
-// that one flipped bit anywhere, metadata included, is found before HDF5 reads a byte.
-constexpr uint64_t user_block = 512;
-constexpr std::string_view seal_prefix = "elbo checkpoint\nsha256 ";
-
-std::string tensor_digest(const torch::Tensor& tensor) {
-  return sha256(tensor.const_data_ptr(), tensor.nbytes());
-}
-
-void write_group(const hdf5::Handle& file, const std::string& group,
-                 const std::vector<NamedTensor>& tensors) {
-  const hdf5::Handle made = hdf5::create_group(file, group);
-  std::vector<std::string> order;
-  for (const auto& [name, tensor] : tensors) {
-    const torch::Tensor host = tensor.cpu().contiguous();
-    const std::string path = fmt::format("{}/{}", group, name);
-    const hdf5::Handle dataset = hdf5::write_tensor(file, path, host);
-    hdf5::write_attribute(dataset, "sha256", tensor_digest(host));
-    order.push_back(name);
-  }
-  // HDF5 lists by name; the order of registration is part of the fingerprint.
-  hdf5::write_attribute(made, "order", join(order, "\n"));
-}
 
 // Before memory is taken: a dataset of which nothing is stored may claim any size.
 void require_size(const hdf5::Handle& dataset, uint64_t file_bytes, const std::string& name) {
@@ -64,55 +38,14 @@ std::vector<NamedTensor> read_group(const hdf5::Handle& file, const std::string&
     const hdf5::Handle dataset = hdf5::open_dataset(file, fmt::format("{}/{}", group, member));
     require_size(dataset, fs::file_size(name), fmt::format("{}: {}/{}", name, group, member));
     torch::Tensor tensor = hdf5::read_tensor(dataset);
-    if (hdf5::read_text_attribute(dataset, "sha256") != tensor_digest(tensor))
+    if (hdf5::read_text_attribute(dataset, "sha256") != sha256(tensor.const_data_ptr(), tensor.nbytes()))
       fail("{}: {}/{} does not match its checksum: the file is damaged", name, group, member);
     tensors.emplace_back(member, std::move(tensor));
   }
   return tensors;
 }
 
-void seal(const fs::path& path) {
-  const std::string text = fmt::format("{}{}\n", seal_prefix, sha256_of_file(path, user_block));
-  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-  file.write(text.data(), static_cast<std::streamsize>(text.size()));
-  file.close();
-  if (!file) fail("{}: the checksum cannot be written", path.string());
-}
-
-std::string read_seal(const fs::path& path) {
-  require_readable_file(path);
-  std::string text(user_block, '\0');
-  std::ifstream file(path, std::ios::binary);
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  return text;
-}
-
-void require_seal(const fs::path& path) {
-  const std::string text = read_seal(path);
-  if (!text.starts_with(seal_prefix))
-    usage_error("{}: is not a checkpoint of elbo; expected a file written by elbo train", path.string());
-  if (text.substr(seal_prefix.size(), 64) != sha256_of_file(path, user_block))
-    fail("{}: does not match its checksum: the file is damaged or cut short", path.string());
-}
-
 // An attribute of the file's root for each field. A list of numbers is a text with commas.
-struct WriteField {
-  const hdf5::Handle& root;
-  void operator()(const char* name, const std::string& value, bool) const {
-    hdf5::write_attribute(root, name, value);
-  }
-  void operator()(const char* name, int64_t value, bool) const { hdf5::write_attribute(root, name, value); }
-  void operator()(const char* name, bool value, bool) const {
-    hdf5::write_attribute(root, name, int64_t{value});
-  }
-  void operator()(const char* name, const std::vector<int64_t>& value, bool) const {
-    hdf5::write_attribute(root, name, fmt::format("{}", fmt::join(value, ",")));
-  }
-  void operator()(const char* name, const std::optional<double>& value, bool) const {
-    if (value) hdf5::write_attribute(root, name, *value);
-  }
-};
-
 struct ReadField {
   const hdf5::Handle& root;
   const fs::path& path;
@@ -190,27 +123,6 @@ Checkpoint read_sealed(const fs::path& path) {
 }
 
 }  // namespace
-
-void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
-  AtomicFile target(path);
-  {
-    const auto lock = hdf5::lock();
-    const hdf5::Handle file = hdf5::create_file(target.temporary_path(), user_block);
-    const hdf5::Handle root = hdf5::open_group(file, "/");
-    hdf5::write_attribute(root, "format_version", checkpoint_format_version);
-    hdf5::write_attribute(root, "elbo_version", version());
-    for_each_field(checkpoint, WriteField{root});
-    for_each_group(checkpoint, [&](const char* group, const std::vector<NamedTensor>& tensors) {
-      write_group(file, std::string("/") + group, tensors);
-    });
-    hdf5::write_out(file, target.temporary_path());
-  }
-  seal(target.temporary_path());
-  require_seal(target.temporary_path());  // what is on the disk, not what was meant
-  target.commit();
-}
-
-bool is_checkpoint(const fs::path& path) { return read_seal(path).starts_with(seal_prefix); }
 
 Checkpoint read_checkpoint(const fs::path& path) {
   require_seal(path);

@@ -17,6 +17,19 @@ namespace elbo {
 
 using NamedTensor = std::pair<std::string, torch::Tensor>;
 
+// A tensor that a checkpoint will hold.
+struct TensorShape {
+  std::string name;
+  std::vector<int64_t> sizes;
+  torch::ScalarType type = torch::kFloat32;
+};
+// Rows of the first dimension of such a tensor; all of it where it has no dimensions.
+struct TensorRows {
+  size_t tensor = 0;  // its number
+  int64_t first = 0;
+  torch::Tensor values;
+};
+
 // How far a run has come: what of its state is not a tensor.
 struct Progress {
   int64_t step = 0;                  // updates that were made
@@ -92,11 +105,8 @@ void for_each_group(AnyCheckpoint& checkpoint, Visit&& visit) {
 constexpr int64_t checkpoint_format_version = 1;
 
 // Writes to a temporary name, syncs, reads back and verifies, renames, syncs the folder. Throws Error (a full
-// disk, …); then no file of that name has appeared.
+// disk, …); then no file of that name has appeared. Training writes piece by piece (run/checkpoint_file.h).
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
-
-// Whether the file begins as a checkpoint does. A usage Error says so if it cannot be read.
-bool is_checkpoint(const std::filesystem::path& path);
 
 // Reads and verifies everything; throws Error that names the file and what is damaged.
 Checkpoint read_checkpoint(const std::filesystem::path& path);

@@ -17,6 +17,7 @@
 #include "elbo/base/stopwatch.h"
 #include "elbo/comm/on_root.h"
 #include "elbo/parallel/flat_parameters.h"
+#include "elbo/run/checkpoint_file.h"
 #include "elbo/run/run_directory.h"
 
 namespace elbo {
@@ -27,11 +28,10 @@ constexpr std::chrono::duration<double> first_retry(5), longest_retry(300);
 constexpr double slow_disk = 50e6;  // bytes per second
 constexpr int last_attempts = 5;    // 1, 2, 4, 8 s apart, where nothing follows
 
-// Training changes parameters and buffers while they are written; optimizer states are copies already.
+// Training changes them while they are written.
 void copy_from_training(Checkpoint& checkpoint) {
   for (auto* group : {&checkpoint.parameters, &checkpoint.buffers})
     for (auto& [name, tensor] : *group) tensor = tensor.detach().to(torch::kCPU, false, /*copy=*/true);
-  for (auto& [name, tensor] : checkpoint.optimizer) tensor = tensor.cpu();
 }
 
 fs::path best_link(const RunPlan& plan) { return fs::path(plan.directory) / "checkpoints" / "best.h5"; }
@@ -53,11 +53,16 @@ CheckpointManager::CheckpointManager(const RunPlan& plan, Communicator& world, W
     link_best(plan_.start.best_step);
 }
 
+CheckpointManager::~CheckpointManager() {
+  if (queue_) queue_->give_up();
+}
+
 bool CheckpointManager::wants_checkpoint() {
   if (!is_root_) return false;
   if (writer_.valid()) {
     if (writer_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return false;
     settle();
+    warn_of_failure();
   }
   const std::chrono::duration<double> elapsed = Clock::now() - last_;
   const double minutes = plan_.checkpoint.every_minutes;
@@ -66,50 +71,95 @@ bool CheckpointManager::wants_checkpoint() {
 
 void CheckpointManager::settle() {
   const bool failed_before = !std::exchange(failure_, writer_.get()).empty();
+  queue_.reset();
   last_ = Clock::now();
   retry_delay_ = failed_before ? std::min(retry_delay_ * 2, longest_retry) : first_retry;
+}
+
+void CheckpointManager::warn_of_failure() const {
   if (!failure_.empty()) log::warning("{}; training continues, and the checkpoint is tried again", failure_);
 }
 
+void CheckpointManager::send_piece() {
+  PieceQueue::Piece piece = snapshot_->gather(next_piece_++);
+  if (queue_) queue_->put(std::move(piece));
+  if (next_piece_ == snapshot_->pieces()) snapshot_.reset();
+}
+
 void CheckpointManager::wait_for_writer() {
-  wait_for_root(world_, [&] { return !writer_.valid() || is_ready(writer_); });
-  if (writer_.valid()) settle();
+  const bool had_writer = writer_.valid();
+  complete_writing();
+  if (had_writer) warn_of_failure();
+}
+
+void CheckpointManager::complete_writing() {
+  enum : int64_t { written, failed, piece };  // what the root says
+  torch::Tensor state = torch::zeros({}, torch::kInt64);
+  do {
+    wait_for_root(world_, [&] {
+      if (queue_) queue_->wait_a_moment();
+      return !queue_ || queue_->ended() || queue_->wants_piece();
+    });
+    if (is_root_) {
+      const bool wants = wants_piece();
+      if (!wants && writer_.valid()) settle();
+      state.fill_(wants ? piece : failure_.empty() ? written : failed);
+    }
+    world_.broadcast(state, 0);
+    if (state.item<int64_t>() == piece) send_piece();
+  } while (state.item<int64_t>() == piece);
+  snapshot_.reset();
+  if (state.item<int64_t>() == failed) saved_step_ = -1;
 }
 
 void CheckpointManager::save(const Progress& progress, bool is_best, bool must_succeed,
-                             const std::function<Checkpoint()>& collect) {
+                             const std::function<CollectedState()>& collect) {
   wait_for_writer();
-  if (progress.step != saved_step_) {
-    const Stopwatch watch;
-    Checkpoint checkpoint = collect();
-    saved_step_ = progress.step;
-    if (is_root_) {
-      copy_from_training(checkpoint);
-      writer_ = std::async(std::launch::async,
-                           [this, watch, progress, is_best, must_succeed, kept = std::move(checkpoint)] {
-                             std::string why = write(kept, progress, is_best, must_succeed);
-                             save_seconds_ = std::max(save_seconds_.load(), watch.seconds());
-                             return why;
-                           });
+  for (int attempt = 1;; ++attempt) {
+    if (progress.step != saved_step_) {
+      start_to_write(progress, is_best, collect());
+    } else if (is_root_) {
+      if (is_best) link_best(progress.step);
+      remove_old(progress);
     }
-  } else if (is_root_ && failure_.empty()) {
-    if (is_best) link_best(progress.step);
-    remove_old(progress);
+    last_ = Clock::now();
+    if (!must_succeed) return;
+    complete_writing();
+    if (saved_step_ == progress.step || attempt == last_attempts) break;
+    const Clock::time_point next =
+        Clock::now() + std::chrono::seconds(1U << static_cast<unsigned>(attempt - 1));
+    wait_for_root(world_, [&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      return Clock::now() >= next;
+    });
   }
-  last_ = Clock::now();
-  if (!must_succeed) return;
-  wait_for_writer();
   if (!failure_.empty()) fail("{}", failure_);
 }
 
-std::string CheckpointManager::write(const Checkpoint& checkpoint, const Progress& progress, bool is_best,
-                                     bool must_succeed) const {
-  const Doing doing(FlightRecorder::instance().record().writer, "writes a checkpoint");
-  std::string why = try_to_write(checkpoint);
-  for (int attempt = 1; !why.empty() && must_succeed && attempt < last_attempts; ++attempt) {
-    std::this_thread::sleep_for(std::chrono::seconds(1U << static_cast<unsigned>(attempt - 1)));
-    why = try_to_write(checkpoint);
+void CheckpointManager::start_to_write(const Progress& progress, bool is_best, CollectedState state) {
+  const Stopwatch watch;
+  saved_step_ = progress.step;
+  snapshot_.emplace(std::move(state.optimizer));
+  next_piece_ = 0;
+  if (is_root_) {
+    copy_from_training(state.checkpoint);
+    queue_ = std::make_shared<PieceQueue>(snapshot_->pieces());
+    writer_ = std::async(
+        std::launch::async, [this, watch, progress, is_best, queue = queue_, optimizer = snapshot_->tensors(),
+                             kept = std::move(state.checkpoint)] {
+          std::string why = write(kept, optimizer, progress, is_best, *queue);
+          save_seconds_ = std::max(save_seconds_.load(), watch.seconds() - queue->waited_seconds());
+          queue->end();
+          return why;
+        });
   }
+  if (snapshot_->pieces() > 0) send_piece();  // often the only one
+}
+
+std::string CheckpointManager::write(const Checkpoint& checkpoint, const std::vector<TensorShape>& optimizer,
+                                     const Progress& progress, bool is_best, PieceQueue& queue) const {
+  const Doing doing(FlightRecorder::instance().record().writer, "writes a checkpoint");
+  const std::string why = try_to_write(checkpoint, optimizer, queue);
   if (!why.empty()) return why;
   if (is_best) link_best(checkpoint.step);
   remove_old(progress);
@@ -117,7 +167,9 @@ std::string CheckpointManager::write(const Checkpoint& checkpoint, const Progres
   return "";
 }
 
-std::string CheckpointManager::try_to_write(const Checkpoint& checkpoint) const {
+std::string CheckpointManager::try_to_write(const Checkpoint& checkpoint,
+                                            const std::vector<TensorShape>& optimizer,
+                                            PieceQueue& queue) const {
   try {
     if (fingerprint(checkpoint.parameters) != checkpoint.fingerprint)
       fail("the checkpoint of step {} has changed in memory before it was written; it is not kept",
@@ -125,7 +177,10 @@ std::string CheckpointManager::try_to_write(const Checkpoint& checkpoint) const 
     restore_run_directory(plan_);
     const fs::path path = checkpoint_path(plan_.directory, checkpoint.step);
     set_other_checkpoint_aside(path);
-    write_checkpoint(path, checkpoint);
+    CheckpointFile file(path, checkpoint, optimizer);
+    for (size_t pieces = queue.pieces(); pieces > 0; --pieces)
+      for (const TensorRows& rows : queue.take()) file.write(rows);
+    file.commit();
     return "";
   } catch (const Error& error) {
     return error.what();

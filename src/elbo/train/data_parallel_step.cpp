@@ -23,7 +23,7 @@ namespace {
 
 // RankStatus and times as the numbers that travel, each at one place.
 struct Place {
-  enum : size_t { stop, save, data_wait, compute, forward, overlapped, count };
+  enum : size_t { stop, save, piece, data_wait, compute, forward, overlapped, count };
 };
 
 std::vector<double> as_numbers(const RankStatus& status, double compute_seconds, double forward_seconds,
@@ -31,6 +31,7 @@ std::vector<double> as_numbers(const RankStatus& status, double compute_seconds,
   std::vector<double> numbers(Place::count);
   numbers[Place::stop] = status.stop ? 1 : 0;
   numbers[Place::save] = status.save ? 1 : 0;
+  numbers[Place::piece] = status.piece ? 1 : 0;
   numbers[Place::data_wait] = status.data_wait;
   numbers[Place::compute] = compute_seconds;
   numbers[Place::forward] = forward_seconds;
@@ -45,6 +46,7 @@ void add_status(const std::vector<std::vector<double>>& ranks, StepReport& repor
     const std::vector<double>& rank = ranks[i];
     report.stop |= rank[Place::stop] > 0;
     report.save |= rank[Place::save] > 0;
+    report.piece |= rank[Place::piece] > 0;
     report.data_wait = std::max(report.data_wait, rank[Place::data_wait]);
     report.ranks[i].data_wait = rank[Place::data_wait];
     report.ranks[i].compute += rank[Place::compute];  // of all phases
@@ -351,13 +353,21 @@ void DataParallelStep::collect(Checkpoint& checkpoint) {
     checkpoint.parameters.emplace_back(item.name, FlatParameters::view(flat_parameters_.values(), item));
   for (const auto& buffer : replicas_.front()->named_buffers())
     checkpoint.buffers.emplace_back(buffer.key(), buffer.value());
+}
+
+OptimizerSnapshot DataParallelStep::snapshot_optimizer(int64_t piece_bytes) const {
+  const torch::NoGradGuard no_grad;
+  std::vector<ShardedState> states;
   for (size_t phase = 0; phase < phases_.size(); ++phase)
     for (const auto& [state, shard] : optimizers_[phase].states()) {
-      const torch::Tensor whole = reducer_.gather(phase, shard);
-      for_each_state(phase, state, [&](const std::string& name, const auto& item, IndexRange range) {
-        checkpoint.optimizer.emplace_back(name, FlatParameters::view(whole, item, range.first));
+      ShardedState& copy = states.emplace_back();
+      copy.shard = shard.to(torch::kCPU, false, /*copy=*/true);
+      copy.buckets = &reducer_.buckets(phase);
+      for_each_state(phase, state, [&](const std::string& name, const auto& item, IndexRange) {
+        copy.items.push_back({name, item.shape, item.offset, item.elements});
       });
     }
+  return {world_, std::move(states), piece_bytes};
 }
 
 bool DataParallelStep::finite() {

@@ -25,6 +25,7 @@
 #include "elbo/parallel/gradient_reducer.h"
 #include "elbo/parallel/workers.h"
 #include "elbo/run/checkpoint.h"
+#include "elbo/train/optimizer_snapshot.h"
 #include "elbo/train/rank_times.h"
 
 namespace elbo {
@@ -43,6 +44,7 @@ struct DataParallelOptions {
 struct RankStatus {
   bool stop = false;     // it was asked to stop
   bool save = false;     // it asks for a checkpoint
+  bool piece = false;    // it asks for the next piece of the checkpoint that it writes
   double data_wait = 0;  // seconds that its workers have waited for data since the start
 };
 
@@ -72,6 +74,7 @@ struct StepReport {
   bool spike = false;    // they were not, as the loss was above set_loss_limit()
   bool stop = false;     // some rank was asked to stop
   bool save = false;     // some rank asks for a checkpoint
+  bool piece = false;    // rank 0 asks for the next piece of the checkpoint that it writes
   double data_wait = 0;  // the largest of all ranks
   StepSeconds seconds;
   std::vector<RankSeconds> ranks;
@@ -102,8 +105,10 @@ class DataParallelStep {
   // Copies the checkpoint's optimizer states into this rank's shards; parameters and buffers are the
   // replicas' (load_into). Throws Error where one is missing; `where` names the checkpoint.
   void load_optimizer(const Checkpoint& checkpoint, const std::string& where);
-  // Puts fingerprint, parameters, buffers and optimizer states into the checkpoint. Collective.
+  // Puts fingerprint, parameters and buffers into the checkpoint: views, which training changes. Collective.
   void collect(Checkpoint& checkpoint);
+  // A copy of this rank's optimizer states, which outlives further steps, but not the object.
+  OptimizerSnapshot snapshot_optimizer(int64_t piece_bytes = OptimizerSnapshot::default_piece_bytes) const;
 
   // Replaces parameters, buffers and optimizer states by those of the checkpoint.
   void restore(const Checkpoint& checkpoint, const std::string& where);

@@ -62,7 +62,9 @@ class Loop {
       try {
         take_step();
       } catch (const Diverged& error) {
-        if (!continue_with_lower_lr(error)) throw;
+        if (continue_with_lower_lr(error)) continue;
+        checkpoints_.wait_for_writer();
+        throw;
       }
     }
     metrics_.finish();
@@ -76,8 +78,12 @@ class Loop {
     record_.step = progress_.step + 1;
     step_.set_loss_limit(divergence_.loss_limit());
     report_ = step_.take(progress_.step, inputs_.data, [&] {
-      return RankStatus{inputs_.stop_requested(), checkpoints_.wants_checkpoint(), inputs_.data_wait()};
+      return RankStatus{.stop = inputs_.stop_requested(),
+                        .save = checkpoints_.wants_checkpoint(),
+                        .piece = checkpoints_.wants_piece(),
+                        .data_wait = inputs_.data_wait()};
     });
+    if (report_.piece) checkpoints_.send_piece();
     ++progress_.step;
     metrics_.after_step(progress_.step, report_);
     rank_times_.add(report_.ranks);
@@ -155,16 +161,17 @@ class Loop {
     checkpoints_.save(progress_, std::exchange(best_, false), must_succeed, [&] { return collect(); });
   }
 
-  Checkpoint collect() {
+  CollectedState collect() {
     if (!step_.finite()) divergence_.fail_for_parameters(report_);
-    Checkpoint checkpoint;
+    CollectedState state{.checkpoint = {}, .optimizer = step_.snapshot_optimizer()};
+    Checkpoint& checkpoint = state.checkpoint;
     static_cast<Progress&>(checkpoint) = progress_;
     checkpoint.config = plan_.ini;
     checkpoint.dataset_fingerprint = plan_.dataset_fingerprint;
     checkpoint.data = plan_.data;
     checkpoint.cpu = plan_.cpu;
     step_.collect(checkpoint);
-    return checkpoint;
+    return state;
   }
 
   // Whether the memory of all ranks holds what it should; the run goes back where it does not.
