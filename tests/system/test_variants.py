@@ -90,6 +90,18 @@ class Variants(ProgramTest):
         numpy.testing.assert_allclose(ends[int(value > 0)], restored, atol=1e-6)
         self.assertGreater(abs(ends[int(value < 0)] - restored).max(), 1e-6)
 
+    def test_terms_that_couple_rows_want_thirty_two_of_them(self):
+        """Total correlation, covariance, MMD and free bits are estimated within a microbatch."""
+        for name, settings, term in (("beta_tc_vae", (), "the total correlation"), ("dip_vae", (), "the covariance of z"),
+                                     ("wae_mmd", (), "the MMD"), ("info_vae", (), "the MMD"), ("vae", (), None),
+                                     ("vae", ("--model.free_bits=0.1",), "the KL of each dimension")):
+            for rows in (16, 32):
+                told = self.succeed(0, "train", self.make("image"), f"--model.name={name}", *settings, *SMALL, f"--train.microbatch={rows}",
+                                    "--train.steps=1", f"--run.directory={self.folder / 'none'}", "--check").stderr
+                warned = "is estimated within a microbatch" in told
+                self.assertEqual(warned, rows < 32 and term is not None, (name, settings, rows, told))
+                self.assertIn(f"train.microbatch=16: {term} is estimated" if warned else "", told)
+
     def moved(self, before, after, module):
         """Whether any parameter of the module differs."""
         names = [name for name in before if name.startswith(module)]
