@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -12,6 +13,12 @@ import numpy
 
 from .codes import texts_of
 from .networks import Architecture, Networks, module_of, read_ini
+
+
+def _texts_in_lines(lines: str) -> list[str]:
+    """The texts that a checkpoint keeps as lines: a line break in a text is \\n, a backslash is \\\\."""
+    texts = lines.split("\n") if lines else []
+    return [re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], text) for text in texts]
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Checkpoint:
                 "row": [int(side) for side in str(about["data_row"]).split(",")],
                 "kind": str(about["data_kind"]),
                 "classes": int(about["data_classes"]),
-                "class_names": names.split("\n") if names else [],
+                "class_names": _texts_in_lines(names),
                 "label_features": int(about["data_label_features"]),
                 "masked": bool(about.get("data_masked", 0)),
                 "in_unit_interval": bool(about["data_in_unit_interval"]),

@@ -22,6 +22,13 @@ TEST(Text, IsPrintableWithoutControlCharacters) {
   EXPECT_EQ(printable("a\nb\t", "\n"), "a\nb\\x09");
 }
 
+TEST(Text, InLinesKeepsItsOwnLineBreaksAndBlanks) {
+  const std::vector<std::string> texts{"", " a ", "two\nlines", "back\\slash", "\\n", ""};
+  EXPECT_EQ(texts_in_lines(as_lines(texts)), texts);
+  EXPECT_EQ(as_lines({"plain", "text"}), "plain\ntext");
+  EXPECT_TRUE(texts_in_lines("").empty());
+}
+
 TEST(Text, IsShortenedInItsMiddle) {
   EXPECT_EQ(shortened("abc", 3), "abc");
   EXPECT_EQ(shortened("0123456789", 6), "0123 … 89");

@@ -146,6 +146,34 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
+std::string as_lines(const std::vector<std::string>& texts) {
+  std::string lines;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (i > 0) lines += '\n';
+    for (const char c : texts[i]) {
+      if (c == '\n' || c == '\\') lines += '\\';
+      lines += c == '\n' ? 'n' : c;
+    }
+  }
+  return lines;
+}
+
+std::vector<std::string> texts_in_lines(std::string_view lines) {
+  std::vector<std::string> texts;
+  if (lines.empty()) return texts;
+  texts.emplace_back();
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const bool escaped = lines[i] == '\\' && i + 1 < lines.size();
+    if (escaped) ++i;
+    if (!escaped && lines[i] == '\n') {
+      texts.emplace_back();
+    } else {
+      texts.back() += escaped && lines[i] == 'n' ? '\n' : lines[i];
+    }
+  }
+  return texts;
+}
+
 size_t terminal_columns() {
   const std::string columns = std::getenv("COLUMNS") == nullptr ? "" : std::getenv("COLUMNS");
   size_t count = 0;

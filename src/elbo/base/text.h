@@ -17,6 +17,10 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 std::vector<std::string> split(std::string_view text,
                                char separator);  // parts are trimmed; "" gives an empty list
+// Texts as lines of one text, and back: a line break in a text is written \n, a backslash \\. "" gives an
+// empty list.
+std::string as_lines(const std::vector<std::string>& texts);
+std::vector<std::string> texts_in_lines(std::string_view lines);
 std::string trim(std::string_view text);
 std::string shape_text(std::span<const int64_t> shape);  // "(60000, 28, 28)"
 std::string lower_case(std::string text);                // ASCII only

@@ -17,7 +17,7 @@ namespace {
 
 // By its name or number.
 int64_t class_of(const std::string& text, const std::string& class_names) {
-  const std::vector<std::string> names = split(class_names, '\n');
+  const std::vector<std::string> names = texts_in_lines(class_names);
   if (const auto named = std::ranges::find(names, text); named != names.end()) return named - names.begin();
   int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

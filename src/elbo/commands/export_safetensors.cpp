@@ -78,7 +78,7 @@ ordered_json layers_of(const Model& model) {
 // What the rows of training were.
 ordered_json data_of(const DataShape& data) {
   ordered_json names = ordered_json::array();
-  if (!data.class_names.empty()) names = split(data.class_names, '\n');
+  if (!data.class_names.empty()) names = texts_in_lines(data.class_names);
   return {{"row", data.x},
           {"kind", data.kind},
           {"classes", data.classes},

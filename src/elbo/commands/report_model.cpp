@@ -101,7 +101,7 @@ ordered_json latent_map(const SavedRun& run, const ShownRows& shown) {
   const Batch all = run.dataset->split(shown.split).rows() > 0 ? run.rows(shown.split, 0, n) : Batch{};
   if (all.label.defined() && run.checkpoint.data.classes > 0) {
     map["label"] = numbers(all.label.cpu());
-    map["classes"] = split(run.checkpoint.data.class_names, '\n');
+    map["classes"] = texts_in_lines(run.checkpoint.data.class_names);
   }
   const torch::Tensor images = as_images(run, all.x);
   if (images.defined()) {

@@ -123,7 +123,7 @@ MixtureFit fit_group(const RunInUse& used, Workers& workers, const TrainingCodes
   const bool by_class = of.groups > 1 || used.run.model->conditional();
   const SharedPoints points =
       by_class && used.run.checkpoint.data.classes > 0 ? points_of_class(codes, group) : codes.points;
-  const std::vector<std::string> names = split(used.run.checkpoint.data.class_names, '\n');
+  const std::vector<std::string> names = texts_in_lines(used.run.checkpoint.data.class_names);
   const auto place = static_cast<size_t>(group);
   require_points(count_points(*used.world, points), of, used.run.model->latent_size(),
                  of.groups == 1 ? ""

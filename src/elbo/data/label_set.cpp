@@ -35,8 +35,8 @@ class LabelCollector {
         stored_, [&](const SplitPaths& paths) { return is_first(paths) && !paths.label.empty(); });
     if (!any) set_.classes = set_.features = 0;
     if (set_.classes > 0 && like_) set_.classes = std::max(set_.classes, like_->classes);
-    if (set_.classes > 0 && join(names_, "\n").size() <= most_name_bytes)
-      set_.class_names = join(names_, "\n");
+    if (std::string names = as_lines(names_); set_.classes > 0 && names.size() <= most_name_bytes)
+      set_.class_names = std::move(names);
     for (const auto& [split, problem] : set_.problems) notes_.push_back("labels are left out: " + problem);
     return std::move(set_);
   }
@@ -46,7 +46,7 @@ class LabelCollector {
 
   // Of classes that are texts, or numbers with names.
   void find_names() {
-    if (like_) names_ = split(like_->class_names, '\n');
+    if (like_) names_ = texts_in_lines(like_->class_names);
     if (!names_.empty()) return;
     for (const SplitPaths& paths : stored_) {
       if (!is_first(paths) || paths.label.empty()) continue;
@@ -71,7 +71,7 @@ class LabelCollector {
 
   void add(size_t i) {
     try {
-      if (join(names_, "\n").size() > most_name_bytes &&
+      if (as_lines(names_).size() > most_name_bytes &&
           !class_names_of(*stored_[i].file, stored_[i].label).empty())
         stored_[i].file->reject(fmt::format("{} holds {} different texts; expected fewer, as classes",
                                             stored_[i].label, names_.size()));
@@ -159,9 +159,15 @@ void LabelSet::require_valid(size_t index, const SplitPaths& paths) const {
   const ClassRange range = range_of(labels, rows[index]);
   const bool low = range.lowest < 0;
   if (!low && range.highest < classes) return;
-  paths.file->reject(fmt::format(
-      "{} has the label {} in row {}; expected 0 to {}, since the model uses labels", paths.label,
-      low ? range.lowest : range.highest, low ? range.first_lowest : range.first_highest, classes - 1));
+  const int64_t row = low ? range.first_lowest : range.first_highest;
+  if (const std::string text = text_of_label(*paths.file, paths.label, row); !text.empty())
+    paths.file->reject(fmt::format(
+        "{} has the class '{}' in row {}, which no training row has; leave such rows out, or use a "
+        "model without labels",
+        paths.label, text, row));
+  paths.file->reject(
+      fmt::format("{} has the label {} in row {}; expected 0 to {}, since the model uses labels", paths.label,
+                  low ? range.lowest : range.highest, row, classes - 1));
 }
 
 LabelSet open_label_set(std::vector<SplitPaths>& stored, const std::vector<int64_t>& rows,

@@ -127,8 +127,7 @@ std::vector<std::string> categories_of(const DataFile& file, const std::string& 
       hdf5::read_tensor(hdf5::open_dataset(file.handle(), categories)).to(torch::kFloat64);
   std::vector<std::string> names;
   names.reserve(static_cast<size_t>(numbers.numel()));
-  for (int64_t i = 0; i < numbers.numel(); ++i)
-    names.push_back(fmt::format("{:g}", numbers[i].item<double>()));
+  for (int64_t i = 0; i < numbers.numel(); ++i) names.push_back(fmt::format("{}", numbers[i].item<double>()));
   return names;
 }
 
@@ -216,6 +215,18 @@ Labels open_labels(const DataFile& file, const std::string& path, int64_t rows,
             .classes = declared,
             .form = "whole numbers, which are classes"};
   return {.reader = std::move(floats), .features = columns};
+}
+
+std::string text_of_label(const DataFile& file, const std::string& path, int64_t row) {
+  std::vector<std::string> texts;
+  int64_t place = row;
+  if (holds_categories(file, path)) {
+    texts = categories_of(file, path);
+    file.reader(path + "/codes", torch::kInt64)->read(row, 1, &place);
+  } else if (!hdf5::is_group(file.handle(), path) && file.describe(path).type_class == H5T_STRING) {
+    texts = texts_of(file, path);
+  }
+  return place >= 0 && place < std::ssize(texts) ? texts[static_cast<size_t>(place)] : "";
 }
 
 torch::Tensor empty_labels(const Labels& labels, int64_t rows) {

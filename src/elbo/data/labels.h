@@ -36,6 +36,9 @@ std::vector<std::string> names_of_numbers(const DataFile& file, const std::strin
 Labels open_labels(const DataFile& file, const std::string& path, int64_t rows,
                    const std::vector<std::string>& names, bool as_classes);
 
+// The text or category that a row has for a label; "" where labels are numbers, and for a missing category.
+std::string text_of_label(const DataFile& file, const std::string& path, int64_t row);
+
 // For `rows` rows: (rows) int64, or float32, (rows, features) where there are several.
 torch::Tensor empty_labels(const Labels& labels, int64_t rows);
 torch::Tensor all_labels(const Labels& labels, int64_t rows);

@@ -179,8 +179,9 @@ torch::Tensor labels_for(const SavedRun& run, const std::string& text, int64_t n
     return {};
   }
   if (text.empty() && data.classes > 0) return torch::arange(n).remainder(data.classes).to(run.device);
-  const std::vector<std::string> names = split(data.class_names, '\n');
-  if (const auto named = std::ranges::find(names, text); named != names.end())
+  const std::vector<std::string> names = texts_in_lines(data.class_names);
+  const auto is_named = [&](const std::string& name) { return name == text || trim(name) == text; };
+  if (const auto named = std::ranges::find_if(names, is_named); named != names.end())
     return torch::full({n}, named - names.begin(), torch::kInt64).to(run.device);
   std::vector<float> values;
   for (const std::string& word : split(text, ',')) {
