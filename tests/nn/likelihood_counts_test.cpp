@@ -80,8 +80,13 @@ TEST(Counts, ALibraryDividesTheSumOfTheRow) {
   EXPECT_NEAR(likelihood->log_prob(decoded, x).item<double>(), -5.615770917965445, 1e-5);
   const torch::Tensor mean = likelihood->mean(decoded);
   EXPECT_TRUE(torch::allclose(mean, torch::tensor({{10.0F, 20.0F, 50.0F}})));
-  EXPECT_TRUE(torch::allclose(likelihood->rescaled(mean, x), torch::tensor({{1.0F, 2.0F, 5.0F}})));
-  EXPECT_TRUE(make_counts({.name = "poisson"}, 3)->rescaled(mean, x).equal(mean));
+  const torch::Tensor of_row = torch::tensor({{1.0F, 2.0F, 5.0F}});
+  EXPECT_TRUE(torch::allclose(likelihood->choose(decoded, {.rows = x}), of_row));
+  EXPECT_TRUE(likelihood->choose(decoded, {.how = Elements::mode, .rows = 10 * x}).le(50).all().item<bool>());
+  EXPECT_TRUE(torch::allclose(make_counts({.name = "poisson"}, 3)->choose(decoded, {.rows = 7 * x}), of_row));
+  // Several samples of z for each row.
+  EXPECT_TRUE(torch::allclose(likelihood->choose(decoded.repeat({4, 1, 1}), {.rows = torch::cat({x, 2 * x})}),
+                              torch::cat({of_row, 2 * of_row}).repeat({2, 1})));
   const torch::Tensor nothing = likelihood->log_prob(decoded, torch::zeros({1, 3}));
   EXPECT_NEAR(nothing.item<double>(), 0, 1e-5);
 }

@@ -76,6 +76,19 @@ class Counts(ProgramTest):
             self.assertLess(last, first, likelihood)
             self.assertIn("input = log1p", (self.folder / f"{likelihood}0/run.ini").read_text())
 
+    def test_what_is_of_a_row_has_its_sum(self):
+        x = counts()
+        data = self.sparse(x=x)
+        self.train(0, "run", *SMALL, "--model.name=cvae", "--data.label=/obs/batch", "--model.library=observed",
+                   "--model.likelihood=negative_binomial", config=data)
+        made = {}
+        for command, words in (("transfer", ["--label=second"]), ("reconstruct", ["--elements=drawn"])):
+            self.succeed(0, command, self.folder / "run", data, f"--out={self.folder}/{command}.h5", *words)
+            with h5py.File(self.folder / f"{command}.h5") as file:
+                made[command] = file["x" if command == "transfer" else "reconstruction"][:]
+        numpy.testing.assert_allclose(made["transfer"].sum(1), x.sum(1), rtol=1e-3)
+        self.assertAlmostEqual(made["reconstruct"].sum() / x.sum(), 1, delta=0.2)
+
     def test_a_dispersion_of_each_batch(self):
         settings = ("--model.name=cvae", "--data.label=/obs/batch", "--model.likelihood=negative_binomial",
                     "--model.library=observed", "--model.dispersion=gene-batch")

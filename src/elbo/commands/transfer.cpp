@@ -50,10 +50,10 @@ void transfer(const TransferOptions& options, const RunInUse& used) {
              [&](Model& model, int64_t microbatch, int64_t first, int64_t end) {
                RandomGenerator noise(options.draw.key("transfer").with(static_cast<uint64_t>(microbatch)),
                                      run.device);
-               const torch::Tensor z = model.encode(run.rows(used.split, first, end)).z;
-               return std::vector{
-                   model.decode_as(z, label.slice(0, first, end),
-                                   {.how = how, .temperature = options.draw.temperature, .noise = &noise})};
+               const Batch batch = run.rows(used.split, first, end);
+               return std::vector{model.decode_as(
+                   model.encode(batch).z, label.slice(0, first, end),
+                   {.how = how, .temperature = options.draw.temperature, .noise = &noise, .rows = batch.x})};
              });
 }
 

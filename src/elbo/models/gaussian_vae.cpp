@@ -134,7 +134,7 @@ Latent GaussianVae::encode(const Batch& batch) {
 torch::Tensor GaussianVae::impute(const Batch& batch, int64_t k, RandomGenerator& noise) {
   const DensitySample sample = infer(batch).sample_with_log_prob(noise, k);
   return importance_weighted_mean(joint_at(sample.z, batch).log_weights(sample.log_prob),
-                                  decode(sample.z.flatten(0, 1), batch.label));
+                                  decode_as(sample.z.flatten(0, 1), batch.label, {.rows = batch.x}));
 }
 
 torch::Tensor GaussianVae::decode_as(const torch::Tensor& z, const torch::Tensor& label,

@@ -65,7 +65,8 @@ class HierarchicalVae : public Model {
 
   torch::Tensor impute(const Batch& batch, int64_t k, RandomGenerator& noise) override {
     const Weighted samples = weigh(batch, k, noise);
-    return importance_weighted_mean(samples.log_weights, likelihood_->mean(decoder_->forward(samples.state)));
+    return importance_weighted_mean(samples.log_weights,
+                                    likelihood_->choose(decoder_->forward(samples.state), {.rows = batch.x}));
   }
 
   // Each level's posterior given the means of those above it.

@@ -63,7 +63,7 @@ class IafVae : public Model {
   torch::Tensor impute(const Batch& batch, int64_t k, RandomGenerator& noise) override {
     const Sample sample = sample_posterior(infer(batch), k, noise);
     return importance_weighted_mean((log_likelihood(sample.z, batch) - sample.kl()).view({k, -1}),
-                                    decode(sample.z, {}));
+                                    decode_as(sample.z, {}, {.rows = batch.x}));
   }
 
   // The flow applied to the mean of the base distribution, which is not the posterior's mean.

@@ -85,8 +85,7 @@ class Model : public torch::nn::Module {
   }
   // decode() of the codes of rows, for likelihoods with an observed library with the sum of each row.
   torch::Tensor decode_rows(const Latent& code, const Batch& batch) {
-    const torch::Tensor mean = decode(code.z, batch.label);
-    return likelihood() ? likelihood()->rescaled(mean, batch.x) : mean;
+    return decode_as(code.z, batch.label, {.rows = batch.x});
   }
   // (n, latent); N(0, I) for models without a prior. label: as for decode(), or undefined.
   virtual torch::Tensor prior_sample(int64_t n, const torch::Tensor& label, RandomGenerator& noise) = 0;

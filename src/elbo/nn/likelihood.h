@@ -40,6 +40,9 @@ struct ElementChoice {
   // their mean. 1: as p(x|z) says.
   double temperature = 1;
   RandomGenerator* noise = nullptr;  // drawn: where the random numbers come from
+  // (b, …row): the rows of the data that these are, for likelihoods that take the sum of a row as given; row
+  // i of the n decoded ones belongs to row i mod b. Undefined: they are not of the data.
+  torch::Tensor rows{};
 };
 
 // The rows that a likelihood is made for.
@@ -70,8 +73,6 @@ class Likelihood : public torch::nn::Module {
 
   // E[x|z], (n, param_channels, …row) → (n, …row), in units of x.
   virtual torch::Tensor mean(const torch::Tensor& decoded) const = 0;
-  // The mean (b, …row) for rows with the sum of x (b, …row), if the likelihood takes that as given.
-  virtual torch::Tensor rescaled(const torch::Tensor& mean, const torch::Tensor& /*x*/) const { return mean; }
   // The most probable row, (n, …row); of a density its mean.
   virtual torch::Tensor mode(const torch::Tensor& decoded) const { return mean(decoded); }
   // (n, …row), at the temperature of an ElementChoice.
@@ -80,7 +81,8 @@ class Likelihood : public torch::nn::Module {
   torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise) const {
     return sample(decoded, noise, 1);
   }
-  torch::Tensor choose(const torch::Tensor& decoded, const ElementChoice& choice) const;  // one of the three
+  // One of the three.
+  virtual torch::Tensor choose(const torch::Tensor& decoded, const ElementChoice& choice) const;
 
   // 2 (log p(x) at its highest - log p(x)) of each element for a distribution with the mean (b, …row), (b,
   // …row), nats (McCullagh & Nelder 1989, section 2.3); undefined where it depends on more than the mean.

@@ -30,9 +30,12 @@ torch::Tensor Counts::log_mean(const torch::Tensor& decoded, int64_t dim,
   return bounded(of_row, lowest_log_mean, highest_log_mean).view_as(first);
 }
 
-torch::Tensor Counts::log_mean_of_samples(const torch::Tensor& decoded) const {
-  return log_mean(decoded, param_dim,
-                  torch::full({1}, std::log(library_size_), decoded.options().dtype(torch::kFloat64)));
+torch::Tensor Counts::log_mean_of(const torch::Tensor& decoded, const ElementChoice& choice) const {
+  if (!choice.rows.defined())
+    return log_mean(decoded, param_dim,
+                    torch::full({1}, std::log(library_size_), decoded.options().dtype(torch::kFloat64)));
+  const torch::Tensor log_library = sum_of_row(choice.rows).clamp_min(smallest_library).log();
+  return log_mean(decoded, param_dim, log_library.repeat({decoded.size(0) / log_library.size(0), 1}));
 }
 
 torch::Tensor Counts::log_prob_of_elements(const torch::Tensor& decoded, const torch::Tensor& x) const {
@@ -49,21 +52,32 @@ torch::Tensor Counts::log_prob_of_elements(const torch::Tensor& decoded, const t
 }
 
 torch::Tensor Counts::mean(const torch::Tensor& decoded) const {
-  torch::Tensor expected = log_mean_of_samples(decoded).exp();
+  return mean_given(log_mean_of(decoded, {}), decoded);
+}
+
+torch::Tensor Counts::mode(const torch::Tensor& decoded) const {
+  return mode_given(log_mean_of(decoded, {}), decoded);
+}
+
+torch::Tensor Counts::sample(const torch::Tensor& decoded, RandomGenerator& noise, double temperature) const {
+  return sample_given(log_mean_of(decoded, {}), decoded, noise, temperature);
+}
+
+torch::Tensor Counts::choose(const torch::Tensor& decoded, const ElementChoice& choice) const {
+  const torch::Tensor log_mean = log_mean_of(decoded, choice);
+  if (choice.how == Elements::drawn)
+    return sample_given(log_mean, decoded, *choice.noise, choice.temperature);
+  return choice.how == Elements::mode ? mode_given(log_mean, decoded) : mean_given(log_mean, decoded);
+}
+
+torch::Tensor Counts::mean_given(const torch::Tensor& log_mean, const torch::Tensor& decoded) const {
+  torch::Tensor expected = log_mean.exp();
   if (zero_inflated_) expected = expected * torch::sigmoid(-decoded.select(param_dim, 1));
   return expected.to(decoded.scalar_type());
 }
 
-torch::Tensor Counts::rescaled(const torch::Tensor& mean, const torch::Tensor& x) const {
-  if (!observed_library_) return mean;
-  std::vector<int64_t> shape(static_cast<size_t>(x.dim()), 1);
-  shape[0] = x.size(0);
-  return mean * (sum_of_row(x) / library_size_).to(mean.scalar_type()).view(shape);
-}
-
 // With zero inflation the mode is that of the counts, or 0 where that is more probable.
-torch::Tensor Counts::mode(const torch::Tensor& decoded) const {
-  const torch::Tensor log_mean = log_mean_of_samples(decoded);
+torch::Tensor Counts::mode_given(const torch::Tensor& log_mean, const torch::Tensor& decoded) const {
   torch::Tensor counts = mode_of_counts(log_mean.exp(), decoded);
   if (zero_inflated_) {
     const auto log_p = [&](const torch::Tensor& x) {
@@ -83,8 +97,9 @@ torch::Tensor counts_at_temperature(const torch::Tensor& draw, const torch::Tens
   return (mean + temperature * (draw - mean)).round().clamp_min(0);
 }
 
-torch::Tensor Counts::sample(const torch::Tensor& decoded, RandomGenerator& noise, double temperature) const {
-  const torch::Tensor expected = log_mean_of_samples(decoded).exp();
+torch::Tensor Counts::sample_given(const torch::Tensor& log_mean, const torch::Tensor& decoded,
+                                   RandomGenerator& noise, double temperature) const {
+  const torch::Tensor expected = log_mean.exp();
   torch::Tensor counts =
       counts_at_temperature(sample_counts(expected, decoded, noise), expected, temperature);
   if (zero_inflated_) counts = counts * noise.bernoulli(torch::sigmoid(-decoded.select(param_dim, 1)));

@@ -23,10 +23,10 @@ class Counts : public Likelihood {
 
   int64_t param_channels() const override { return zero_inflated_ ? 2 : 1; }
   torch::Tensor mean(const torch::Tensor& decoded) const override;
-  torch::Tensor rescaled(const torch::Tensor& mean, const torch::Tensor& x) const override;
   torch::Tensor mode(const torch::Tensor& decoded) const override;
   torch::Tensor sample(const torch::Tensor& decoded, RandomGenerator& noise,
                        double temperature) const override;
+  torch::Tensor choose(const torch::Tensor& decoded, const ElementChoice& choice) const override;
   bool discrete() const override { return true; }
   int64_t levels() const override { return 0; }
 
@@ -45,7 +45,12 @@ class Counts : public Likelihood {
   // log μ, float64; the row begins at the dimension `dim` of the result, and `decoded` has its channels
   // there. log_library: of each row, broadcastable to (…, elements of the row).
   torch::Tensor log_mean(const torch::Tensor& decoded, int64_t dim, const torch::Tensor& log_library) const;
-  torch::Tensor log_mean_of_samples(const torch::Tensor& decoded) const;
+  // log μ of the rows of `choice`, float64 (n, …row), and what is chosen given it.
+  torch::Tensor log_mean_of(const torch::Tensor& decoded, const ElementChoice& choice) const;
+  torch::Tensor mean_given(const torch::Tensor& log_mean, const torch::Tensor& decoded) const;
+  torch::Tensor mode_given(const torch::Tensor& log_mean, const torch::Tensor& decoded) const;
+  torch::Tensor sample_given(const torch::Tensor& log_mean, const torch::Tensor& decoded,
+                             RandomGenerator& noise, double temperature) const;
 
   bool observed_library_;
   double library_size_;
