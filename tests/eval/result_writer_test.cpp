@@ -11,6 +11,7 @@
 #include "elbo/base/file.h"
 #include "elbo/data/sound_features.h"
 #include "elbo/eval/output.h"
+#include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
 namespace {
@@ -122,6 +123,27 @@ TEST_F(ResultWriterTest, ArraysOfNumpyBeginAtAMultipleOf64Bytes) {
   EXPECT_EQ(bytes.size() % 64, 24U);
   EXPECT_THAT(bytes, testing::HasSubstr("'shape': (2,3,)"));
   EXPECT_EQ(bytes.substr(bytes.size() - 24), std::string(static_cast<const char*>(z.const_data_ptr()), 24));
+}
+
+TEST_F(ResultWriterTest, ArraysHaveTheColumnsOfTheTable) {
+  ResultFile file = table_file();
+  file.description.number_forms[0] = "whole";
+  const torch::Tensor x = torch::tensor({{0.26F, 0.8F, 0.1F, 0.9F}, {-1.0F, 0.1F, 0.7F, 0.2F}});
+  const std::string bytes = written(file, "t.npy", {.values = {x}});
+  EXPECT_THAT(bytes, testing::HasSubstr("'shape': (2,3,)"));
+  const torch::Tensor expected = torch::tensor({43.0F, 1.0F, 1.0F, 30.0F, 0.0F, 0.0F});
+  EXPECT_EQ(bytes.substr(bytes.size() - 24),
+            std::string(static_cast<const char*>(expected.const_data_ptr()), 24));
+}
+
+TEST_F(ResultWriterTest, RowsKeepTheirNamesWhereOthersHaveNone) {
+  ResultFile file = table_file();
+  file.outputs = {{"score", {}}};
+  const ResultRows rows{.values = {torch::tensor({1.0F, 2.0F, 3.0F})},
+                        .identities = {{"test", 0, ""}, {"test", 1, "b"}, {"test", 2, ""}}};
+  written(file, "s.h5", rows);
+  const hdf5::Handle made = hdf5::open_file(folder / "s.h5");
+  EXPECT_THAT(hdf5::read_texts(hdf5::open_dataset(made, "/name")), testing::ElementsAre("", "b", ""));
 }
 
 // The samples of a WAV file.

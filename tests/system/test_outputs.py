@@ -125,6 +125,29 @@ class Tables(OutputsTest):
         scores = lines_of(self.write("score", "run", "scores.csv", made))  # rows are those that the run knows
         self.assertEqual(len(scores), 200)
 
+    def test_names_of_classes_keep_their_blanks_and_line_breaks(self):
+        names = [" padded ", "back\\n", "two\nlines", "x,y"]
+        with h5py.File(self.folder / "t.h5", "w") as file:
+            file["train/x"] = numpy.random.default_rng(0).normal(size=(80, 3)).astype("f4")
+            file.create_dataset("train/label", data=[names[i % 4] for i in range(80)], dtype=h5py.string_dtype())
+        self.train(0, "run", "--train.steps=2", "--model.name=cvae", config=self.folder / "t.h5")
+        rows = lines_of(self.write("score", "run", "s.csv", self.folder / "t.h5"))
+        self.assertEqual([row["label"] for row in rows], [names[i % 4] for i in range(80)])
+        for name in names:
+            made = lines_of(self.write("sample", "run", "one.csv", "--n=1", f"--label={name}", "--force=true"))
+            self.assertEqual(made[0]["label"], name)
+        import anndata
+        frame = anndata.read_h5ad(self.write("encode", "run", "z.h5ad", self.folder / "t.h5"))
+        self.assertEqual(list(frame.obs["label"][:4]), names)
+
+    def test_rows_beside_their_reconstructions_are_those_of_the_file(self):
+        x = numpy.random.default_rng(0).integers(0, 1000, (60, 5))
+        with h5py.File(self.folder / "t.h5", "w") as file:
+            file["train/x"] = x
+        self.train(0, "run", "--train.steps=2", config=self.folder / "t.h5")
+        self.assertIn("standardize", (self.folder / "run/run.ini").read_text())
+        numpy.testing.assert_array_equal(numpy.load(self.write("reconstruct", "run", "r.npz", self.folder / "t.h5"))["x"], x)
+
     def test_one_hot_categories_and_labels_are_texts(self):
         self.table(self.folder / "t.csv")
         self.convert("csv", self.folder / "t.csv", "--drop=who", "--label=region", f"--out={self.folder}/l.h5")

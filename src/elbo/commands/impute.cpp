@@ -27,13 +27,6 @@ struct ImputeOptions : SavedRunOptions {
   }
 };
 
-// Rows as they are stored.
-torch::Tensor stored_rows(const RunInUse& used, int64_t first, int64_t end) {
-  std::vector<int64_t> ids(static_cast<size_t>(end - first));
-  std::iota(ids.begin(), ids.end(), first);
-  return used.run.dataset->stored_split(used.split).read(ids).x.to(used.run.device);
-}
-
 void impute(const ImputeOptions& options, const RunInUse& used) {
   const SavedRun& run = used.run;
   if (!run.checkpoint.data.masked)
@@ -56,6 +49,12 @@ void impute(const ImputeOptions& options, const RunInUse& used) {
 }
 
 }  // namespace
+
+torch::Tensor stored_rows(const RunInUse& used, int64_t first, int64_t end) {
+  std::vector<int64_t> ids(static_cast<size_t>(end - first));
+  std::iota(ids.begin(), ids.end(), first);
+  return used.run.dataset->stored_split(used.split).read(ids).x.to(used.run.device);
+}
 
 void require_imputation(const RunInUse& used, int64_t importance_samples) {
   if (importance_samples > 0 && !used.run.checkpoint.data.masked)

@@ -13,6 +13,9 @@ constexpr const char* imputation_samples_help =
     "for "
     "models with a density";
 
+// Rows first … end-1 of the split as they are stored, (b, …row), without the run's transform.
+torch::Tensor stored_rows(const RunInUse& used, int64_t first, int64_t end);
+
 // Throws a usage Error for importance samples that the run has no use for.
 void require_imputation(const RunInUse& used, int64_t importance_samples);
 

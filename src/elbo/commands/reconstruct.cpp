@@ -34,33 +34,25 @@ struct ReconstructOptions : SavedRunOptions {
   }
 };
 
-// Throws a usage Error for other elements than the mean where these depend on the sum of a row.
-void require_known_sums(const RunInUse& used, Elements how, const std::string& elements) {
-  const std::shared_ptr<const Likelihood> likelihood = used.run.model->likelihood();
-  if (how == Elements::mean || !likelihood) return;
-  const Batch batch = used.run.rows(used.split, 0, 1);
-  const torch::Tensor ones = torch::ones_like(batch.x);
-  if (!torch::equal(likelihood->rescaled(ones, 2 * ones), ones))
-    usage_error("--elements={}: with model.library=observed only means follow the sum of each row; use mean",
-                elements);
-}
-
 void reconstruct(const ReconstructOptions& options, const RunInUse& used) {
   const SavedRun& run = used.run;
   require_imputation(used, options.importance_samples);
   const torch::NoGradGuard no_grad;
   const RowSource& source = used.rows();
   const Elements how = options.draw.how(Elements::mean);
-  require_known_sums(used, how, options.draw.elements);
   const std::vector<int64_t>& row = run.checkpoint.data.x;
   RowsOut rows{.outputs = {{"x", row, true}, {"reconstruction", row, true, how == Elements::mean}},
                .rows = rows_asked(options.n, 32, options.output, source),
                .main = 1,
                .source = &source};
   const bool masked = run.checkpoint.data.masked, in_units = writes_in_units(options.output, run);
+  // The transform and its inverse would round the rows.
+  const bool as_stored =
+      in_units && !run.model->transform().is_identity() && run.config->data.binarize == "none";
+  if (as_stored) rows.already_in_units = {"x"};
   if (masked) {
     rows.outputs.push_back({"imputed", row, true});
-    rows.already_in_units = {"imputed"};
+    rows.already_in_units.emplace_back("imputed");
   }
   write_rows(
       options.output, used, options.threads, rows,
@@ -69,12 +61,11 @@ void reconstruct(const ReconstructOptions& options, const RunInUse& used) {
         RandomGenerator noise(options.draw.key("reconstruct").with(static_cast<uint64_t>(microbatch)),
                               run.device);
         const Latent code = model.encode(batch);
-        const torch::Tensor made =
-            how == Elements::mean
-                ? model.decode_rows(code, batch)
-                : model.decode_as(code.z, batch.label,
-                                  {.how = how, .temperature = options.draw.temperature, .noise = &noise});
-        std::vector<torch::Tensor> outputs{options.output.is_picture() ? batch.x : batch.marked(), made};
+        const torch::Tensor made = model.decode_as(
+            code.z, batch.label,
+            {.how = how, .temperature = options.draw.temperature, .noise = &noise, .rows = batch.x});
+        const Batch shown = as_stored ? batch.with_x(stored_rows(used, first, end)) : batch;
+        std::vector<torch::Tensor> outputs{options.output.is_picture() ? shown.x : shown.marked(), made};
         if (masked)
           outputs.push_back(completed_rows(used, model, first, end, options.importance_samples, in_units));
         return outputs;

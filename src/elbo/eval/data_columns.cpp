@@ -35,7 +35,7 @@ std::string date_text(int64_t days) {
 
 std::string formed(double value, const std::string& form, bool is_mean) {
   constexpr double most = 1e7;  // days or hours that can be written
-  if (form == "whole" && !is_mean) return fmt::format("{:.0f}", std::round(value) + 0.0);
+  if (form == "whole" && !is_mean) return fmt::format("{:.0f}", value);
   if (form.empty() || form == "whole" || std::abs(value) > most) return number_text(value);
   constexpr int64_t day = 86400;
   if (form == "clock") return clock_text(std::clamp<int64_t>(std::llround(value * 3600), 0, day));
@@ -52,13 +52,17 @@ std::string number_text(double value) {
 }
 
 std::string DataColumn::text(const double* values, bool is_mean) const {
+  const double value = number(values, is_mean);
+  if (std::isnan(value)) return "";
+  return texts.empty() ? formed(value, form, is_mean) : texts[static_cast<size_t>(value)];
+}
+
+double DataColumn::number(const double* values, bool is_mean) const {
   const double* const begin = values + first;
-  if (std::isnan(*begin)) return "";
-  if (texts.empty()) return formed(*begin, form, is_mean);
-  const double last = static_cast<double>(texts.size()) - 1;
-  const auto place =
-      count > 1 ? std::max_element(begin, begin + count) - begin : std::lround(std::clamp(*begin, 0.0, last));
-  return texts[static_cast<size_t>(place)];
+  if (std::isnan(*begin)) return *begin;
+  if (count > 1) return static_cast<double>(std::max_element(begin, begin + count) - begin);
+  if (!texts.empty()) return std::round(std::clamp(*begin, 0.0, static_cast<double>(texts.size()) - 1));
+  return form == "whole" && !is_mean ? std::round(*begin) + 0.0 : *begin;
 }
 
 std::vector<DataColumn> columns_of(const DataDescription& description, int64_t features) {

@@ -18,6 +18,8 @@ struct DataColumn {
   // What the features of a row or step say, from values[first] on; "" for a missing value. A mean of whole
   // numbers keeps its decimals.
   std::string text(const double* values, bool is_mean = false) const;
+  // The same as a number; of a category its code.
+  double number(const double* values, bool is_mean = false) const;
 };
 
 // Of rows with this number of features, if the data set names them; else none.

@@ -86,7 +86,7 @@ class AnnDataWriter final : public CollectingWriter {
       names.push_back(std::to_string(i));
     const hdf5::Handle group = hdf5::create_group(out, "/obs/label");
     encode(group, "categorical", "0.2.0");
-    hdf5::write_attribute(group, "ordered", int64_t{0});
+    hdf5::write_boolean_attribute(group, "ordered", false);
     write_array(out, "/obs/label/codes", label.to(torch::kInt32));
     write_names(out, "/obs/label/categories", names);
   }

@@ -127,21 +127,30 @@ class ArrayWriter final : public CollectingWriter {
       splits.push_back(identity.split);
     }
     archive.add("row.npy", array_of(torch::tensor(rows, torch::kInt64)));
-    if (!names.front().empty()) archive.add("name.npy", array_of(names));
+    if (have_names(identities)) archive.add("name.npy", array_of(names));
     if (file().several_splits) archive.add("split.npy", array_of(splits));
   }
 
-  // In the units of the table; categories as codes.
+  // In the units of the table, with its columns; categories as codes.
   torch::Tensor values(const ResultRows& all, size_t output) const {
     const torch::Tensor& values = all.values[output];
     if (!file().outputs[output].is_data) return values;
     if (file().shape.tokens > 0) return values.to(torch::kInt32);
-    if (values.dim() < 2 || columns_of(file().description, values.size(-1)).empty()) return values;
+    if (values.dim() < 2) return values;
+    const std::vector<DataColumn> columns = columns_of(file().description, values.size(-1));
+    if (columns.empty()) return values;
     const bool steps = file().shape.x.size() == 2;
     const torch::Tensor table =
-        in_units_of_table(file().description, steps ? values : values.unsqueeze(-2), all.before)
-            .to(torch::kFloat32);
-    return steps ? table : table.squeeze(-2);
+        in_units_of_table(file().description, steps ? values : values.unsqueeze(-2), all.before).contiguous();
+    std::vector<int64_t> shape = values.sizes().vec();
+    shape.back() = std::ssize(columns);
+    torch::Tensor result = torch::empty(shape, torch::kFloat32);
+    auto* to = result.mutable_data_ptr<float>();
+    const double* const end = table.const_data_ptr<double>() + table.numel();
+    for (const auto* from = table.const_data_ptr<double>(); from != end; from += table.size(-1))
+      for (const DataColumn& column : columns)
+        *to++ = static_cast<float>(column.number(from, file().outputs[output].is_mean));
+    return result;
   }
 };
 

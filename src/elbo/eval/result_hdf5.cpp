@@ -42,7 +42,7 @@ class Hdf5Writer final : public ResultWriter {
 
   void finish() override {
     const auto lock = hdf5::lock();
-    if (!names_.empty()) hdf5::write_texts(out_, "/name", names_);
+    if (has_names_) hdf5::write_texts(out_, "/name", names_);
     if (split_) hdf5::write_attribute(split_, "names", split_codes());
     if (label_ && file_.shape.classes > 0) {
       hdf5::write_attribute(label_, "classes", file_.shape.classes);
@@ -77,8 +77,9 @@ class Hdf5Writer final : public ResultWriter {
       rows.push_back(row.row);
       splits.push_back(
           static_cast<uint8_t>(std::ranges::find(split_codes(), row.split) - split_codes().begin()));
-      if (!row.name.empty()) names_.push_back(row.name);
+      names_.push_back(row.name);
     }
+    has_names_ = has_names_ || have_names(identities);
     append_to(row_, "/row", torch::tensor(rows, torch::kInt64));
     if (file_.several_splits) append_to(split_, "/split", torch::tensor(splits, torch::kUInt8));
   }
@@ -103,6 +104,7 @@ class Hdf5Writer final : public ResultWriter {
   hdf5::Handle out_, label_, length_, row_, split_;
   std::vector<hdf5::Handle> datasets_;
   std::vector<std::string> names_;
+  bool has_names_ = false;
 };
 
 }  // namespace

@@ -107,7 +107,7 @@ class TableWriter final : public ResultWriter {
     std::vector<ArrowColumn> columns;
     const auto add = [&](const std::string& name, Kind kind) { columns.push_back({name, kind}); };
     if (!rows.identities.empty()) {
-      has_names_ = !rows.identities.front().name.empty();
+      has_names_ = have_names(rows.identities);
       add("row", Kind::whole);
       if (file_.several_splits) add("split", Kind::text);
       if (has_names_) add("name", Kind::text);

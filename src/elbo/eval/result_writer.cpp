@@ -2,11 +2,17 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
+
 #include "elbo/base/text.h"
 
 namespace elbo {
 
-std::vector<std::string> ResultFile::class_names() const { return split(shape.class_names, '\n'); }
+bool have_names(const std::vector<RowIdentity>& identities) {
+  return std::ranges::any_of(identities, [](const RowIdentity& row) { return !row.name.empty(); });
+}
+
+std::vector<std::string> ResultFile::class_names() const { return texts_in_lines(shape.class_names); }
 
 ResultRows CollectingWriter::joined() const {
   ResultRows all;

@@ -24,6 +24,9 @@ struct RowOutput {
   bool is_mean = false;  // of p(x|z): whole numbers have decimals
 };
 
+// Whether any of the rows has a name.
+bool have_names(const std::vector<RowIdentity>& identities);
+
 struct ResultRows {
   std::vector<torch::Tensor> values;      // of each output (n, …shape) float32, on the CPU
   std::vector<RowIdentity> identities{};  // of the rows of a data set; empty for rows that are new

@@ -130,6 +130,17 @@ void write_attribute(const Handle& object, const std::string& name, double value
   write(object.get(), name, H5T_NATIVE_DOUBLE, &value);
 }
 
+void write_boolean_attribute(const Handle& object, const std::string& name, bool value) {
+  const auto guard = lock();
+  const Handle type =
+      checked(H5Tenum_create(H5T_NATIVE_INT8), H5Tclose, object.get(), "create an enumeration");
+  for (const int8_t number : {int8_t{0}, int8_t{1}})
+    check(H5Tenum_insert(type.get(), number == 0 ? "FALSE" : "TRUE", &number), object.get(),
+          "create an enumeration");
+  const int8_t stored = value ? 1 : 0;
+  write(object.get(), name, type.get(), &stored);
+}
+
 bool has_attribute(const Handle& object, const std::string& name) {
   const auto guard = lock();
   return H5Aexists(object.get(), name.c_str()) > 0;

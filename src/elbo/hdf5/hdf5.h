@@ -127,6 +127,8 @@ void write_attribute(const Handle& object, const std::string& name, const std::s
 void write_attribute(const Handle& object, const std::string& name, int64_t value);
 void write_attribute(const Handle& object, const std::string& name, double value);
 void write_attribute(const Handle& object, const std::string& name, const std::vector<std::string>& values);
+// As h5py writes a bool: an enumeration of FALSE and TRUE.
+void write_boolean_attribute(const Handle& object, const std::string& name, bool value);
 bool has_attribute(const Handle& object, const std::string& name);
 std::optional<std::string> read_text_attribute(const Handle& object, const std::string& name);
 std::optional<int64_t> read_integer_attribute(const Handle& object, const std::string& name);
