@@ -49,6 +49,44 @@ class OtherLayouts(ProgramTest):
         """The rows as the model gets them."""
         return self.results("reconstruct", folder, path, "--n=1000", *settings)["x"]
 
+    # ---- names ----
+
+    def columns_of_samples(self, folder):
+        self.succeed(0, "sample", folder, "--n=2", f"--out={folder}.csv")
+        with open(f"{folder}.csv", encoding="utf8") as file:
+            return file.readline().rstrip("\n")
+
+    def test_columns_of_tables_have_their_names(self):
+        table = numpy.zeros(50, [("age", "f8"), ("who", "S3"), ("at", [("lat", ">f4"), ("lon", "<i2")]), ("v", "f4", (2,))])
+        table["age"], table["v"] = RANDOM.normal(size=50), normal(50, 2)
+        _, folder = self.train_file(self.write("table.h5", people=table))
+        self.assertEqual(self.columns_of_samples(folder), "age,at.lat,at.lon,v_0,v_1")
+        import pandas
+        pandas.DataFrame({"height": normal(50), "weight": normal(50)}).to_hdf(self.folder / "frame.h5", "df")
+        _, folder = self.train_file(self.folder / "frame.h5", run_name="frame")
+        self.assertEqual(self.columns_of_samples(folder), "height,weight")
+
+    def test_genes_of_10x_and_loom_have_their_names(self):
+        counts, genes = RANDOM.poisson(2, (40, 3)), numpy.array([b"ACTB", b"GAPDH", b"CD3E"])
+        row, column = numpy.nonzero(counts)
+        ten_x = self.write("raw.h5", matrix__barcodes=numpy.array([b"c%d" % i for i in range(40)]),
+                           matrix__data=counts[row, column].astype("i4"), matrix__indices=column,
+                           matrix__indptr=numpy.append(0, numpy.cumsum((counts > 0).sum(1))), matrix__shape=[3, 40],
+                           matrix__features__name=genes, matrix__features__id=genes)
+        _, folder = self.train_file(ten_x, run_name="ten_x")
+        self.assertEqual(self.columns_of_samples(folder), "ACTB,GAPDH,CD3E")
+        loom = self.write("a.loom", matrix=counts.T.astype("f4"), row_attrs__Gene=genes,
+                          col_attrs__CellID=numpy.array([b"c%d" % i for i in range(40)]), layers__x=counts.T)
+        _, folder = self.train_file(loom, run_name="loom")
+        self.assertEqual(self.columns_of_samples(folder), "ACTB,GAPDH,CD3E")
+
+    def test_large_numbers_are_different_categories(self):
+        file = {"X": normal(60, 4), "obs___index": [b"c%d" % i for i in range(60)], "var___index": [b"g%d" % i for i in range(4)],
+                "obs__donor__codes": numpy.arange(60) % 3, "obs__donor__categories": [1000001, 1000002, 1000003]}
+        data = self.write("donors.h5ad", **file)
+        _, folder = self.train_file(data, "--model.name=cvae", "--data.label=donor")
+        numpy.testing.assert_array_equal(self.results("score", folder, data)["label"], numpy.arange(60) % 3)
+
     # ---- rows ----
 
     def test_a_file_that_is_named_gives_all_its_rows_in_its_order(self):

@@ -412,7 +412,8 @@ void Dataset::save_description(const std::string& path) const {
   AtomicFile file(path);
   {
     const hdf5::Handle to = hdf5::create_file(file.temporary_path());
-    copy_description(*state_->files.front(), to);
+    copy_description(*state_->files.front(), to,
+                     names_of_columns(*state_->files.front(), state_->stored.front().x));
     hdf5::write_out(to, path);
   }
   file.commit();

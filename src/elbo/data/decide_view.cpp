@@ -50,8 +50,7 @@ std::string likely_axes(const std::string& kind, const hdf5::DatasetInfo& info, 
     return matlab ? "NWH" : "NHW";
   if (size.size() != 4) return "";
   if (matlab) return "NCWH";
-  const bool last = are_channels(size[3]) && !are_channels(size[1]) && size[1] > size[3] && size[2] > size[3];
-  return last ? "NHWC" : "";
+  return are_channels_last(size) ? "NHWC" : "";
 }
 
 // What a reader of the log should know: which order was taken as meant.
@@ -90,6 +89,11 @@ std::string axes_of_volumes(const std::vector<int64_t>& shape, bool is_said, boo
   if (is_said && !matlab && is_channels(shape[4]) && !is_channels(shape[1])) return "NDHWC";
   if (!is_said && !(shortest >= smallest && is_channels(shape[1]))) return "";
   return matlab ? "NCDWH" : "NCDHW";
+}
+
+bool are_channels_last(const std::vector<int64_t>& shape) {
+  return shape.size() == 4 && are_channels(shape[3]) && !are_channels(shape[1]) && shape[1] > shape[3] &&
+         shape[2] > shape[3];
 }
 
 void decide_view(SplitPaths& paths, const DataOptions& options, std::vector<std::string>& notes) {

@@ -20,6 +20,10 @@ std::string kind_of_rows(const DataFile& file, const DataOptions& options);
 // of at least 8 pixels and after 1 to 4 channels. matlab: each row has its dimensions in reverse.
 std::string axes_of_volumes(const std::vector<int64_t>& shape, bool is_said, bool matlab);
 
+// Whether rows of this shape (N, height, width, channels) are images with their channels last: 1, 3 or 4 that
+// are fewer than the pixels of both sides.
+bool are_channels_last(const std::vector<int64_t>& shape);
+
 // Sets paths.reversed and paths.axes as data.transpose and data.axes say, or as the file suggests: by the
 // attribute MATLAB_class, by the number of labels, by sizes that can only be channels. Adds what it took as
 // meant to `notes`. Throws a usage Error for data.axes of another number of dimensions.

@@ -25,11 +25,19 @@ std::vector<std::string> texts_if_any(const DataFile& file, const std::string& p
   return hdf5::read_texts(hdf5::open_dataset(file.handle(), path));
 }
 
-// Names of genes in AnnData.
+// Names of genes in AnnData, 10x of versions 3 and 2, and Loom.
 std::vector<std::string> names_of_variables(const DataFile& file) {
-  if (!hdf5::exists(file.handle(), "/var") || !hdf5::is_group(file.handle(), "/var")) return {};
-  const hdf5::Handle group = hdf5::open_group(file.handle(), "/var");
-  return texts_if_any(file, "/var/" + hdf5::read_text_attribute(group, "_index").value_or("_index"));
+  std::vector<std::string> names;
+  if (hdf5::exists(file.handle(), "/var") && hdf5::is_group(file.handle(), "/var")) {
+    const hdf5::Handle group = hdf5::open_group(file.handle(), "/var");
+    names = texts_if_any(file, "/var/" + hdf5::read_text_attribute(group, "_index").value_or("_index"));
+  }
+  for (const std::string& group : hdf5::list(file.handle(), "/"))
+    for (const char* genes : {"/features/name", "/gene_names"})
+      if (names.empty() && hdf5::exists(file.handle(), "/" + group + "/barcodes"))
+        names = texts_if_any(file, "/" + group + genes);
+  if (names.empty()) names = texts_if_any(file, "/row_attrs/Gene");
+  return names;
 }
 
 // "4:3,7:2".
@@ -111,7 +119,7 @@ DataDescription describe_data(const DataFile& file) {
   return description;
 }
 
-void copy_description(const DataFile& from, const hdf5::Handle& to) {
+void copy_description(const DataFile& from, const hdf5::Handle& to, const std::vector<std::string>& columns) {
   const auto lock = hdf5::lock();
   const hdf5::Handle root = hdf5::open_group(from.handle(), "/"), target = hdf5::open_group(to, "/");
   for (const char* name : text_attributes)
@@ -124,8 +132,8 @@ void copy_description(const DataFile& from, const hdf5::Handle& to) {
       hdf5::check(H5Ocopy(from.handle().get(), path, to.get(), path, H5P_DEFAULT, H5P_DEFAULT), to.get(),
                   "copy the description of the data set");
   if (hdf5::exists(from.handle(), "/features") || hdf5::exists(from.handle(), "/items")) return;
-  if (const std::vector<std::string> names = names_of_variables(from); !names.empty())
-    hdf5::write_texts(to, "/features", names);
+  const std::vector<std::string> names = columns.empty() ? names_of_variables(from) : columns;
+  if (!names.empty()) hdf5::write_texts(to, "/features", names);
 }
 
 }  // namespace elbo

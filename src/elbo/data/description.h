@@ -45,7 +45,8 @@ struct DataDescription {
 DataDescription describe_data(const DataFile& file);
 
 // Copies all of this from a data set to an open file, which has none of it, as datasets and attributes of the
-// data format.
-void copy_description(const DataFile& from, const hdf5::Handle& to);
+// data format. columns: their names where the data set has none for them.
+void copy_description(const DataFile& from, const hdf5::Handle& to,
+                      const std::vector<std::string>& columns = {});
 
 }  // namespace elbo

@@ -77,6 +77,28 @@ hdf5::Handle as_floats(hid_t type) {
   return {H5Tarray_create2(element.get(), static_cast<unsigned>(shape.size()), shape.data()), H5Tclose};
 }
 
+// The names of the numbers in a type of as_floats(), in their order.
+void add_names(hid_t floats, const std::string& name, std::vector<std::string>& names) {
+  const H5T_class_t kind = H5Tget_class(floats);
+  if (kind == H5T_COMPOUND) {
+    const int members = H5Tget_nmembers(floats);
+    for (int i = 0; i < members; ++i) {
+      const auto number = static_cast<unsigned>(i);
+      char* const stored = H5Tget_member_name(floats, number);
+      const std::string field = stored == nullptr ? "" : stored;
+      H5free_memory(stored);
+      const hdf5::Handle type(H5Tget_member_type(floats, number), H5Tclose);
+      add_names(type.get(), name.empty() ? field : name + "." + field, names);
+    }
+  } else if (kind == H5T_ARRAY) {
+    const hdf5::Handle element(H5Tget_super(floats), H5Tclose);
+    const size_t count = H5Tget_size(floats) / H5Tget_size(element.get());
+    for (size_t i = 0; i < count; ++i) add_names(element.get(), fmt::format("{}_{}", name, i), names);
+  } else {
+    names.push_back(name);
+  }
+}
+
 // pandas keeps the index beside the columns of a table, dates as integers and categories as codes. Attributes
 // of the table say so.
 bool is_date_or_category(const hdf5::Handle& table, const std::string& field) {
@@ -273,6 +295,22 @@ std::vector<std::string> fields_left_out(const DataFile& file, const std::string
       blocks.push_back(name);
   }
   return blocks;
+}
+
+std::vector<std::string> names_of_columns(const DataFile& file, const std::string& path) {
+  std::vector<std::string> names;
+  const auto guard = hdf5::lock();
+  if (!hdf5::exists(file.handle(), path) || hdf5::is_group(file.handle(), path)) return names;
+  if (file.describe(path).type_class == H5T_COMPOUND) {
+    const Fields fields = fields_of(file, path, hdf5::open_dataset(file.handle(), path));
+    if (fields.floats) add_names(fields.floats.get(), "", names);
+  } else if (is_block_of_pandas(path) && is_in_pandas_group(file, path)) {
+    const std::string items = path.substr(0, path.rfind('_')) + "_items";
+    if (hdf5::exists(file.handle(), items) && file.describe(items).type_class == H5T_STRING &&
+        file.describe(items).shape.size() == 1)
+      names = hdf5::read_texts(hdf5::open_dataset(file.handle(), items));
+  }
+  return names;
 }
 
 bool is_in_pandas_group(const DataFile& file, const std::string& path) {

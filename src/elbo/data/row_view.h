@@ -39,6 +39,10 @@ std::shared_ptr<const RowReader> open_rows(const DataFile& file, const RowView& 
 // has a dataset (a block) for the columns of each type, names of the blocks.
 std::vector<std::string> fields_left_out(const DataFile& file, const std::string& path);
 
+// Names of the columns of a table of a compound type (fields inside of fields as outer.inner, elements of
+// arrays as name_0, …) or of a block of pandas; empty for other datasets.
+std::vector<std::string> names_of_columns(const DataFile& file, const std::string& path);
+
 // Whether it is in a group that pandas wrote, and whether its name is that of a block there.
 bool is_in_pandas_group(const DataFile& file, const std::string& path);
 bool is_block_of_pandas(const std::string& path);
