@@ -35,6 +35,47 @@ TEST_F(ImagesTest, JpegIsReadNearlyAsItWasWritten) {
             4);
 }
 
+TEST_F(ImagesTest, PhotographsAreTurnedUpright) {
+  // The left half is bright. Exif's 6: the upper side was at the right of the camera, 3: it was upside down.
+  torch::Tensor pixels = torch::zeros({8, 16, 3}, torch::kUInt8);
+  pixels.narrow(1, 0, 8).fill_(200);
+  const auto held = [&](char orientation, const std::string& order) {
+    using namespace std::string_literals;
+    const bool little = order == "II";
+    const auto word = [&](char low) { return little ? std::string{low, '\0'} : std::string{'\0', low}; };
+    const auto number = [&](char low) { return little ? word(low) + "\0\0"s : "\0\0"s + word(low); };
+    const std::string tag = little ? "\x12\x01"s : "\x01\x12"s;
+    const std::string exif = "Exif\0\0"s + order + word(42) + number(8) + word(1) + tag + word(3) +
+                             number(1) + word(orientation) + word(0) + number(0);
+    std::string file = samples::jpeg(pixels);
+    const std::string head{'\xff', '\xe1', '\0', static_cast<char>(exif.size() + 2)};
+    return read_image(write("a.jpg", file.insert(2, head + exif)), 1)[0].gt(100);
+  };
+  EXPECT_TRUE(held(1, "II").narrow(1, 0, 8).all().item<bool>());
+  EXPECT_TRUE(held(3, "MM").narrow(1, 8, 8).all().item<bool>());
+  const torch::Tensor turned = held(6, "II");
+  EXPECT_EQ(turned.sizes(), (std::vector<int64_t>{16, 8}));
+  EXPECT_TRUE(turned.narrow(0, 0, 8).all().item<bool>());  // clockwise: left becomes up
+  EXPECT_TRUE(held(8, "MM").narrow(0, 8, 8).all().item<bool>());
+}
+
+TEST_F(ImagesTest, InksOfAPrintBecomeColors) {
+  // No cyan, half of the magenta, all of the yellow and no black, stored inverted.
+  const torch::Tensor inks = torch::tensor({255, 128, 0, 255}, torch::kUInt8).expand({8, 8, 4}).contiguous();
+  const torch::Tensor image = read_image(write("a.jpg", samples::jpeg(inks)), 3);
+  for (const auto& [channel, value] : {std::pair{0, 255}, {1, 128}, {2, 0}})
+    EXPECT_NEAR(image[channel][4][4].item<int>(), value, 3) << channel;
+}
+
+TEST_F(ImagesTest, SixteenBitsAreSaidToBecomeEight) {
+  using namespace std::string_literals;
+  write("deep/1.pgm", "P5 1 1\n65535\n\x80\x00"s), write("deep/2.pgm", "P5 1 1\n255\n\x10"s);
+  testing::internal::CaptureStderr();
+  convert("images", {path("deep")}, {{"channels", "1"}});
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("1 of 2 images have 16 bits"));
+  EXPECT_THAT(numbers(read("/train/x")), ElementsAre(128, 16));
+}
+
 TEST_F(ImagesTest, ImagesAreResizedToOneSize) {
   // Two rows, 0 and 200, with two columns of white on each side.
   const torch::Tensor image =

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <memory>
 #include <sstream>
+#include <string_view>
 #include <tuple>
 
 #include "elbo/base/error.h"
@@ -46,6 +47,51 @@ torch::Tensor read_png(const std::string& path) {
   return pixels;
 }
 
+// How a camera was held: 1 to 8, as in the table of the tag Orientation (Exif 2.3, section 4.6.4); 1 where
+// the file does not say.
+int64_t orientation_of(std::string_view jpeg) {
+  const auto byte = [&](size_t place) {
+    return place < jpeg.size() ? size_t{static_cast<unsigned char>(jpeg[place])} : 0;
+  };
+  // Segments: 0xff, a marker, and two bytes of length with these two.
+  for (size_t place = 2; place + 10 < jpeg.size() && byte(place) == 0xff && byte(place + 1) != 0xda;
+       place += 2 + byte(place + 2) * 256 + byte(place + 3)) {
+    if (byte(place + 1) != 0xe1 || jpeg.substr(place + 4, 6) != std::string_view("Exif\0\0", 6)) continue;
+    const size_t tiff = place + 10;
+    const bool little = byte(tiff) == 'I';
+    const auto number = [&](size_t at, size_t bytes) {
+      size_t value = 0;
+      for (size_t i = 0; i < bytes; ++i) value = value * 256 + byte(at + (little ? bytes - 1 - i : i));
+      return value;
+    };
+    const size_t directory = tiff + number(tiff + 4, 4), entries = number(directory, 2);
+    for (size_t entry = directory + 2; entry < directory + 2 + 12 * entries; entry += 12)
+      if (constexpr size_t tag = 0x0112; number(entry, 2) == tag) {
+        const size_t value = number(entry + 8, 2);
+        return value >= 1 && value <= 8 ? static_cast<int64_t>(value) : 1;
+      }
+  }
+  return 1;
+}
+
+// (height, width, colours) as it was stored → as it is to be seen.
+torch::Tensor upright(const torch::Tensor& pixels, int64_t orientation) {
+  const torch::Tensor turned = orientation < 5 ? pixels : pixels.transpose(0, 1);
+  switch (orientation) {
+    case 2:
+    case 6:
+      return turned.flip(1);
+    case 3:
+    case 7:
+      return turned.flip({0, 1});
+    case 4:
+    case 8:
+      return turned.flip(0);
+    default:
+      return turned;
+  }
+}
+
 // (height, width, 3) bytes.
 torch::Tensor read_jpeg(const std::string& path) {
   const std::string bytes = read_file(path);
@@ -56,12 +102,16 @@ torch::Tensor read_jpeg(const std::string& path) {
   if (tjDecompressHeader3(decoder.get(), data, bytes.size(), &width, &height, &sampling, &colours) != 0)
     damaged(path, tjGetErrorStr2(decoder.get()));
   check_size(path, height, width);
-  torch::Tensor pixels = torch::empty({height, width, 3}, torch::kUInt8);
+  const bool inks = colours == TJCS_CMYK || colours == TJCS_YCCK;
+  torch::Tensor pixels = torch::empty({height, width, inks ? 4 : 3}, torch::kUInt8);
   // For a truncated file the library returns a warning and fills the missing part.
   if (tjDecompress2(decoder.get(), data, bytes.size(), pixels.mutable_data_ptr<uint8_t>(), width, 0, height,
-                    TJPF_RGB, TJFLAG_ACCURATEDCT) != 0)
+                    inks ? TJPF_CMYK : TJPF_RGB, TJFLAG_ACCURATEDCT) != 0)
     damaged(path, tjGetErrorStr2(decoder.get()));
-  return pixels;
+  if (inks)  // stored inverted, as Adobe's programs do: 255 is no ink
+    pixels =
+        (pixels.narrow(2, 0, 3).to(torch::kFloat32) * pixels.narrow(2, 3, 1) / 255).round().to(torch::kUInt8);
+  return upright(pixels, orientation_of(bytes));
 }
 
 // (width, height) that the header of a BMP or PNM file claims; zeros if it is cut short.
@@ -95,11 +145,14 @@ std::pair<int64_t, int64_t> claimed_size(const std::string& head) {
 torch::Tensor read_uncompressed(const std::string& path, const std::string& head) {
   const auto [claimed_width, claimed_height] = claimed_size(head);
   check_size(path, claimed_height, claimed_width);
-  int width = 0, height = 0, format = TJPF_RGB;
+  const bool grey =
+      head.starts_with("P5") || head.starts_with("P2");  // of 16 bits, they are read as nothing else
+  int width = 0, height = 0, format = grey ? TJPF_GRAY : TJPF_RGB;
   const std::unique_ptr<unsigned char, decltype(&tjFree)> bytes(
       tjLoadImage(path.c_str(), &width, 1, &height, &format, 0), tjFree);
   if (!bytes) damaged(path, tjGetErrorStr2(nullptr));
-  return torch::from_blob(bytes.get(), {height, width, 3}, torch::kUInt8).clone();
+  const torch::Tensor pixels = torch::from_blob(bytes.get(), {height, width, grey ? 1 : 3}, torch::kUInt8);
+  return pixels.expand({height, width, 3}).clone();
 }
 
 std::string first_bytes(const std::string& path) {
@@ -134,6 +187,23 @@ torch::Tensor read_pixels(const std::string& path) {
   damaged(path, "it does not begin as PNG, JPEG, BMP or PNM");
 }
 
+// Whether an image stores its values in 16 bits.
+bool has_16_bits(const std::string& head) {
+  constexpr size_t place_of_depth = 24;
+  if (head.starts_with("\x89PNG")) return head.size() > place_of_depth && head[place_of_depth] == 16;
+  if (head.size() < 2 || head[0] != 'P') return false;
+  std::istringstream words(head.substr(2));
+  std::string word;
+  for (int numbers = 0; words >> word;) {  // width, height, the largest value
+    if (word.starts_with('#')) {
+      std::getline(words, word);
+    } else if (++numbers == 3) {
+      return word.size() > 3 || word > "255";
+    }
+  }
+  return false;
+}
+
 torch::Tensor over_white(const torch::Tensor& pixels) {
   if (pixels.size(2) == 3) return pixels.to(torch::kFloat32);
   const torch::Tensor alpha = pixels.narrow(2, 3, 1).to(torch::kFloat32) / 255;
@@ -164,6 +234,8 @@ FileKind image_files() {
                        ".dcm",  ".fits", ".nii",  ".dng", ".cr2",  ".nef",  ".arw"},
           .remedy = "convert them to PNG, such as with ImageMagick's mogrify -format png"};
 }
+
+bool loses_bits(const std::string& path) { return has_16_bits(first_bytes(path)); }
 
 torch::Tensor read_image(const std::string& path, int64_t channels) {
   require_readable_file(path);

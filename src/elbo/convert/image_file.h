@@ -13,9 +13,13 @@ namespace elbo {
 FileKind image_files();  // PNG, JPEG, BMP, PNM
 
 // PNG, JPEG, BMP or PNM, by the file's first bytes: (channels, height, width) uint8. One channel is the luma
-// of Rec. 601; transparent pixels are composited on white. Throws a usage Error that names the file if it is
+// of Rec. 601; transparent pixels are composited on white; photographs are turned upright, as their Exif data
+// say; 16 bits become 8. Throws a usage Error that names the file if it is
 // damaged or has more than 64 million pixels.
 torch::Tensor read_image(const std::string& path, int64_t channels);
+
+// Whether a file that read_image() has read has more than 8 bits for a value.
+bool loses_bits(const std::string& path);
 
 struct ImageSize {
   std::string size, fit = "crop";

@@ -32,6 +32,7 @@ struct ImagesOptions {
 struct ReadImage {
   torch::Tensor image;  // undefined if it cannot be read
   std::string why_not;
+  bool loses_bits = false;
 };
 
 std::vector<ReadImage> read_images(std::span<const FolderFile> files, int64_t channels, int threads) {
@@ -40,6 +41,7 @@ std::vector<ReadImage> read_images(std::span<const FolderFile> files, int64_t ch
     const auto index = static_cast<size_t>(i);
     try {
       images[index].image = read_image(files[index].path, channels);
+      images[index].loses_bits = loses_bits(files[index].path);
     } catch (const Error& error) {
       images[index].why_not = error.what();
     }
@@ -56,7 +58,7 @@ void convert_images(const std::vector<std::string>& inputs, const Target& target
   DatasetWriter out(target, "image");
   RowWriter rows(out, options.splits);
   OneSize one_size(options.size);
-  int64_t skipped = 0;
+  int64_t skipped = 0, rounded = 0;
   const auto append = [&](const FolderFile& file, const ReadImage& read) {
     if (!read.image.defined()) {
       if (!options.skip_damaged) usage_error("{} with --skip_damaged", read.why_not);
@@ -64,6 +66,7 @@ void convert_images(const std::vector<std::string>& inputs, const Target& target
       ++skipped;
       return;
     }
+    if (read.loses_bits) ++rounded;
     Rows row{{"x", one_size(read.image, file.path).unsqueeze(0)}};
     if (!classes.empty())
       row.emplace_back(
@@ -79,6 +82,12 @@ void convert_images(const std::vector<std::string>& inputs, const Target& target
     for (size_t i = 0; i < few.size(); ++i) append(few[i], images[i]);
   }
   if (skipped > 0) log::warning("{} of {} images were left out", skipped, files.size());
+  if (rounded > 0)
+    log::warning(
+        "{} of {} images have 16 bits for a value, of which 8 are kept; for all of them, save an array with "
+        "NumPy "
+        "and use elbo convert npy",
+        rounded, files.size());
   rows.name_classes(classes);
   rows.finish();
   out.commit();
