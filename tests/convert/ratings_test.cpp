@@ -42,6 +42,14 @@ TEST_F(RatingsTest, WeakRatingsAndRareUsersAreLeftOut) {
   EXPECT_EQ(integer_attribute("/train", "features"), 2);
 }
 
+TEST_F(RatingsTest, ALaterWeakRatingReplacesAStrongOne) {
+  const std::string again = typed + "u\ta\t1\t99\nw\tb\t3.3\t0\nw\tc\t3.3\t2\n";
+  convert("ratings", {write("a.inter", again)}, {{"minimum_rating", "3.3"}});
+  EXPECT_THAT(numbers(read("/train/offsets")), ElementsAre(0, 1, 3));  // u has no strong rating left
+  const hdf5::Handle file = hdf5::open_file(out());
+  EXPECT_THAT(hdf5::read_texts(hdf5::open_dataset(file, "/train/name")), ElementsAre("v", "w"));
+}
+
 TEST_F(RatingsTest, FilesWithoutAHeaderAreReadByPosition) {
   convert("ratings", {write("ratings.dat", "1::7::5::100\n1::7::2::90\n2::8::3::5\n")},
           {{"values", "rating"}});

@@ -47,6 +47,17 @@ std::vector<std::string> names_of_items(const SavedRun& run) {
   return names;
 }
 
+// A line of a table with one column (RFC 4180): its quotes are not part of the name.
+std::string unquoted(const std::string& line) {
+  if (line.size() < 2 || line.front() != '"' || line.back() != '"') return line;
+  std::string name;
+  for (size_t i = 1; i + 1 < line.size(); ++i) {
+    if (line[i] == '"' && line[i + 1] == '"' && i + 2 < line.size()) ++i;
+    name += line[i];
+  }
+  return name;
+}
+
 // (1, items) with 1 for each item of the file. Unknown items are named.
 torch::Tensor read_history(const std::string& path, const std::vector<std::string>& items) {
   std::unordered_map<std::string_view, int64_t> numbers;
@@ -56,7 +67,9 @@ torch::Tensor read_history(const std::string& path, const std::vector<std::strin
   int64_t known = 0;
   for (const std::string& name : split(read_file(path), '\n')) {
     if (name.empty()) continue;
-    if (const auto found = numbers.find(name); found != numbers.end()) {
+    auto found = numbers.find(name);
+    if (found == numbers.end()) found = numbers.find(unquoted(name));
+    if (found != numbers.end()) {
       row[0][found->second] = 1;
       ++known;
     } else {

@@ -53,6 +53,10 @@ struct Interaction {
   double time;
 };
 
+bool is_small(float rating, const RatingsOptions& options) {
+  return options.minimum_rating != 0 && rating < static_cast<float>(options.minimum_rating);
+}
+
 // Numbers names in the order of their first occurrence.
 class Numbering {
  public:
@@ -103,8 +107,8 @@ Places find_places(const TableReader& table, const RatingsOptions& options) {
 double number_in(const TableReader& table, const std::string& field, const char* what) {
   double value = 0;
   if (!parse_real(field, value) || !std::isfinite(value))
-    usage_error("{}, line {}: the {} is '{}'; expected a number", table.name(), table.line(), what,
-                trim(field));
+    usage_error("{}, line {}: the {} is '{}'; expected a number, such as 4.5; name another column with --{}",
+                table.name(), table.line(), what, trim(field), what);
   return value;
 }
 
@@ -138,17 +142,19 @@ Interactions read_interactions(const std::string& path, const RatingsOptions& op
         "need; set --rating=COLUMN",
         path);
   Interactions result;
-  Numbering users, items;
+  Numbering read, users, items;  // users: in the order of their first ratings that are not small
   std::vector<std::string> fields;
   while (table.next(fields)) {
     const double rating = places.rating ? number_in(table, fields[*places.rating], "rating") : 1;
     const double time = places.time ? number_in(table, fields[*places.time], "time") : 0;
-    if (options.minimum_rating != 0 && rating < options.minimum_rating) continue;
     const std::string user = trim(fields[places.user]), item = trim(fields[places.item]);
     if (user.empty() || item.empty())
       usage_error("{}, line {}: has no {}", path, table.line(), user.empty() ? "user" : "item");
-    result.all.push_back({users(user), items(item), static_cast<float>(rating), time});
+    const Interaction each{read(user), items(item), static_cast<float>(rating), time};
+    if (!is_small(each.rating, options)) users(user);
+    result.all.push_back(each);
   }
+  for (Interaction& each : result.all) each.user = users(read.names()[static_cast<size_t>(each.user)]);
   table.report_latin1();
   result.users = users.names();
   result.items = items.names();
@@ -175,8 +181,10 @@ void sort_by_user(std::vector<Interaction>& all) {
   all.resize(kept);
 }
 
-// Leaves out users with too few interactions and renumbers the remaining items.
+// Leaves out small ratings and then users with too few interactions, and renumbers the remaining items.
 void require_enough(Interactions& interactions, const RatingsOptions& options) {
+  if (options.minimum_rating != 0)
+    std::erase_if(interactions.all, [&](const Interaction& each) { return is_small(each.rating, options); });
   std::vector<int64_t> counts(interactions.users.size(), 0);
   for (const Interaction& each : interactions.all) ++counts[static_cast<size_t>(each.user)];
   const int64_t least = std::max(options.minimum_user, options.leave_out + 1);
