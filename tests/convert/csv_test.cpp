@@ -11,6 +11,14 @@ using testing::HasSubstr;
 
 class CsvTest : public ConversionTest {};
 
+TEST_F(CsvTest, LeadingZerosThatAreLostAreSaid) {
+  testing::internal::CaptureStderr();
+  convert("csv", {write("zip.csv", "zip,a\n10115,0\n01067,0.5\n")});
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("lose their leading zeros; --categorical keeps codes: column zip, such as '01067'"));
+  EXPECT_THAT(numbers(read("/train/x")), ElementsAre(10115, 0, 1067, 0.5));
+}
+
 TEST_F(CsvTest, QuotedFieldsAndBothLineEndsAreRead) {
   convert("csv", {write("a.csv", "\"first, of two\",\"say \"\"b\"\"\"\r\n1,2\n\n\"3\",\" 4\"\r\n5,+6e1")});
   EXPECT_EQ(kind(), "tabular");

@@ -3,8 +3,11 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <map>
+#include <string_view>
 
 #include "elbo/base/error.h"
+#include "elbo/base/log.h"
 #include "elbo/data/decide_view.h"
 
 namespace elbo {
@@ -23,20 +26,34 @@ std::vector<int64_t> row_shape(const ArraySplit& arrays, bool channels_last) {
   return row;
 }
 
-// --kind=auto: bytes with two dimensions, and rows with three dimensions and 1 or 3 channels, are images;
+// --kind=auto: pixels with two dimensions, and rows with three dimensions and 1, 3 or 4 channels, are images;
 // rows with nearly equal sides (data/decide_view.h) are volumes.
-std::string kind_of(const std::vector<int64_t>& row, torch::ScalarType type) {
+std::string kind_of(const std::vector<int64_t>& row, const NpyReader& x) {
+  constexpr int64_t smallest_camera = 16;
   if (row.size() <= 1) return "tabular";
-  if (row.size() == 2) return type == torch::kUInt8 ? "image" : "sequence";
+  const bool counts = x.is_uint16() && std::ranges::min(row) >= smallest_camera;
+  if (row.size() == 2) return x.type() == torch::kUInt8 || counts ? "image" : "sequence";
   std::vector<int64_t> rows = row;
   rows.insert(rows.begin(), 1);
   if (!axes_of_volumes(rows, /*is_said=*/false, /*matlab=*/false).empty()) return "volume";
-  return row.size() == 3 && (row[0] == 1 || row[0] == 3) ? "image" : "sequence";
+  return row.size() == 3 && (row[0] == 1 || row[0] == 3 || row[0] == 4) ? "image" : "sequence";
+}
+
+// Images that only --kind=sequence would take for something else.
+bool takes_channels_last(const NpyReader& x, const ArrayOptions& options) {
+  if ((options.kind != "auto" && options.kind != "image") || !are_channels_last(x.shape())) return false;
+  log::info(
+      "{}: rows (height, width, channels) become images (channels, height, width); --kind=sequence does not",
+      x.name());
+  return true;
 }
 
 void require_fit(const std::vector<ArraySplit>& arrays) {
   const ArraySplit& first = arrays.front();
   for (const ArraySplit& each : arrays) {
+    if (each.x.has_texts())
+      usage_error("{}: holds texts; expected numbers, or for a corpus lines of text and elbo convert text",
+                  each.x.name());
     const bool same_row = std::equal(first.x.shape().begin() + 1, first.x.shape().end(),
                                      each.x.shape().begin() + 1, each.x.shape().end());
     if (!same_row || first.x.type() != each.x.type())
@@ -46,11 +63,40 @@ void require_fit(const std::vector<ArraySplit>& arrays) {
     if (each.label->rows() != each.x.rows())
       usage_error("{}: holds {} labels for the {} rows of {}; expected one label per row", each.label->name(),
                   each.label->rows(), each.x.rows(), each.x.name());
-    const bool real = torch::isFloatingType(each.label->type());
+    const bool real = !each.label->has_texts() && torch::isFloatingType(each.label->type());
     if (each.label->shape().size() > (real ? 2U : 1U))
-      usage_error("{}: has {} dimensions; expected labels: (rows) integers, or (rows) or (rows, k) floats",
-                  each.label->name(), each.label->shape().size());
+      usage_error(
+          "{}: has {} dimensions; expected labels: (rows) integers or texts, or (rows) or (rows, k) floats",
+          each.label->name(), each.label->shape().size());
   }
+}
+
+// Classes of labels that are texts, and their names in sorted order.
+std::vector<std::string> read_text_labels(std::vector<ArraySplit>& arrays) {
+  std::vector<std::vector<std::string>> texts;
+  std::vector<std::string> names;
+  for (ArraySplit& each : arrays) {
+    const bool has_texts = each.label && each.label->has_texts();
+    if (each.label && has_texts != arrays.front().label->has_texts())
+      usage_error("{}: holds other labels than {}; expected texts in both, or numbers", each.label->name(),
+                  arrays.front().label->name());
+    texts.push_back(has_texts ? each.label->texts() : std::vector<std::string>{});
+    names.insert(names.end(), texts.back().begin(), texts.back().end());
+  }
+  names = sorted_classes(std::move(names));
+  std::map<std::string_view, int64_t> number;
+  for (const std::string& name : names) number.emplace(name, std::ssize(number));
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    arrays[i].classes.reserve(texts[i].size());
+    for (const std::string& text : texts[i]) arrays[i].classes.push_back(number.at(text));
+  }
+  return names;
+}
+
+torch::Tensor next_labels(ArraySplit& arrays, int64_t first, int64_t count) {
+  if (!arrays.label->has_texts()) return arrays.label->next(count);
+  const auto begin = arrays.classes.begin() + first;
+  return torch::tensor(std::vector<int64_t>(begin, begin + count), torch::kInt64);
 }
 
 void convert_split(RowWriter& out, ArraySplit& arrays, const std::vector<int64_t>& row, bool channels_last) {
@@ -62,7 +108,7 @@ void convert_split(RowWriter& out, ArraySplit& arrays, const std::vector<int64_t
     std::vector<int64_t> shape{count};
     shape.insert(shape.end(), row.begin(), row.end());
     Rows rows{{"x", x.reshape(shape)}};
-    if (arrays.label) rows.emplace_back("label", arrays.label->next(count));
+    if (arrays.label) rows.emplace_back("label", next_labels(arrays, done, count));
     out.append(rows, arrays.split);
     done += count;
   }
@@ -83,8 +129,9 @@ void ArrayOptions::bind(OptionTable& table) {
 
 void convert_arrays(std::vector<ArraySplit> arrays, const ArrayOptions& options, const Target& target) {
   require_fit(arrays);
-  std::vector<int64_t> row = row_shape(arrays.front(), options.channels_last);
-  const std::string kind = options.kind == "auto" ? kind_of(row, arrays.front().x.type()) : options.kind;
+  const bool channels_last = options.channels_last || takes_channels_last(arrays.front().x, options);
+  std::vector<int64_t> row = row_shape(arrays.front(), channels_last);
+  const std::string kind = options.kind == "auto" ? kind_of(row, arrays.front().x) : options.kind;
   if (row.empty()) row = {1};
   if (kind == "image" || kind == "volume") {
     const std::string depth = kind == "volume" ? "depth, " : "";
@@ -98,7 +145,9 @@ void convert_arrays(std::vector<ArraySplit> arrays, const ArrayOptions& options,
   }
   DatasetWriter out(target, kind);
   RowWriter rows(out, options.splits);
-  for (ArraySplit& each : arrays) convert_split(rows, each, row, options.channels_last);
+  if (std::vector<std::string> names = read_text_labels(arrays); !names.empty())
+    rows.name_classes(std::move(names));
+  for (ArraySplit& each : arrays) convert_split(rows, each, row, channels_last);
   rows.finish();
   out.commit();
 }

@@ -20,6 +20,7 @@ struct ArraySplit {
   std::string split;  // "" if the input does not name a split
   NpyReader x;
   std::optional<NpyReader> label;
+  std::vector<int64_t> classes{};  // of labels that are texts
 };
 
 // Throws a usage Error that names the arrays whose shapes or types differ.

@@ -24,6 +24,13 @@ void note_value(Statistics& all, double value, bool training) {
   ++all.summed;
 }
 
+// 00501, but not 0 or 0.5.
+bool has_leading_zero(const std::string& field) {
+  const std::string digits = trim(field);
+  return digits.size() > 1 && digits.front() == '0' &&
+         digits.find_first_not_of("0123456789") == std::string::npos;
+}
+
 using Values = std::array<std::optional<double>, all_notations.size()>;  // of a field
 
 // plain: the number that parse_real() reads, if it reads one; value_of() would parse it again.
@@ -77,6 +84,7 @@ void note(Column& column, const std::string& field, const TableReader& table, bo
   if (differ(Notation::point, Notation::comma)) keep_first(column.unclear_number, field, table);
   if (differ(Notation::day_first, Notation::month_first)) keep_first(column.unclear_date, field, table);
   if (!is_plain) keep_first(column.not_plain, field, table);
+  if (has_leading_zero(field)) keep_first(column.leading_zero, field, table);
   if (!values[0] && !values[1]) note_marks(column, field, table);
   keep_first(column.first, field, table);
   ++column.fields;

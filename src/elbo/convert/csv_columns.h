@@ -40,6 +40,7 @@ struct Column {
   Field first;
   std::array<Statistics, all_notations.size()> read;
   Field not_plain;               // the first that is not a number such as 1234.5
+  Field leading_zero;            // the first such as 00501: a code, perhaps
   Field unclear_number;          // the first that has different values with point and comma
   Field unclear_date;            // and with the two orders of dates
   bool counts_lines = true;      // 0, 1, 2 … or 1, 2, 3 …

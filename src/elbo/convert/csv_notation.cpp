@@ -212,6 +212,8 @@ void report_readings(const std::vector<ColumnReading>& readings, bool exact) {
       report("numbers with thousands separators", column->not_plain);
     if (notation == Notation::comma && column->not_plain)
       report("numbers with decimal commas", column->not_plain);
+    if (notation <= Notation::comma && column->leading_zero)
+      report("numbers lose their leading zeros; --categorical keeps codes", column->leading_zero);
     if (date) report("dates become days since 1970-01-01", column->first);
     if (notation == Notation::clock) report("times become hours", column->first);
     if (!exact && date && !values.whole)

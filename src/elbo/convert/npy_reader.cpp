@@ -49,6 +49,23 @@ std::string_view shape_field(std::string_view header, const std::string& name) {
   return shape.substr(1, shape.size() - 2);
 }
 
+// As UTF-8; what is not a character becomes U+FFFD.
+void append_character(std::string& text, uint32_t character) {
+  constexpr uint32_t replacement = 0xfffd;
+  if (character > 0x10ffff || (character >= 0xd800 && character < 0xe000)) character = replacement;
+  const auto add = [&](uint32_t byte) { text += static_cast<char>(byte); };
+  const auto more = [&](uint32_t shift) { add(0x80U | (character >> shift & 0x3fU)); };
+  if (character < 0x80) return add(character);
+  if (character < 0x800) {
+    add(0xc0U | character >> 6U);
+  } else if (character < 0x10000) {
+    add(0xe0U | character >> 12U), more(6);
+  } else {
+    add(0xf0U | character >> 18U), more(12), more(6);
+  }
+  more(0);
+}
+
 std::FILE* temporary_file() {
   std::string path = (std::filesystem::temp_directory_path() / "elbo_XXXXXX").string();
   const int descriptor = ::mkstemp(path.data());
@@ -114,7 +131,22 @@ void NpyReader::read_header() {
   row_bytes_ = static_cast<int64_t>(row);
 }
 
+// 'U12' or 'S5', after the order of bytes: texts of so many characters.
+bool NpyReader::read_text_type(std::string_view description) {
+  const size_t kind = description.find_first_of("US");
+  if (kind != 1 && kind != 2) return false;
+  size_t characters = 0;
+  const std::string_view number = description.substr(kind + 1);
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), characters);
+  if (error != std::errc() || *end != '\'' || characters < 1 || characters > longest_header) return false;
+  kind_ = description[kind];
+  size_ = kind_ == 'U' ? 4 * characters : characters;
+  swapped_ = description[1] == '>';
+  return true;
+}
+
 void NpyReader::read_type(const std::string& description) {
+  if (read_text_type(description)) return;
   // In quotes: perhaps the order of bytes, the kind, the size.
   const bool has_order =
       description.size() == 5 && std::string_view("<>|=").find(description[1]) != std::string_view::npos;
@@ -200,6 +232,28 @@ torch::Tensor NpyReader::decode(std::vector<uint8_t> bytes, const std::vector<in
   if (kind_ == 'u' && size_ == 8) return widened<uint64_t, int64_t>(bytes, shape, type_, name());
   const bool half = kind_ == 'f' && size_ == 2;
   return torch::from_blob(bytes.data(), shape, half ? torch::kHalf : type_).to(type_, false, true);
+}
+
+std::vector<std::string> NpyReader::texts() {
+  std::vector<std::string> all;
+  constexpr int64_t most_reserved = 1 << 16;  // a damaged header may claim any number
+  all.reserve(static_cast<size_t>(std::min(rows(), most_reserved)));
+  std::string element(size_, '\0');
+  for (int64_t row = 0; row < rows(); ++row) {
+    read_bytes(element.data(), element.size());
+    std::string text = element;
+    if (kind_ == 'U') {
+      text.clear();
+      for (size_t i = 0; i < size_; i += 4) {
+        uint32_t character = 0;
+        for (size_t j = 0; j < 4; ++j)
+          character = character << 8U | static_cast<uint8_t>(element[i + (swapped_ ? j : 3 - j)]);
+        append_character(text, character);
+      }
+    }
+    all.push_back(text.substr(0, text.find_last_not_of('\0') + 1));
+  }
+  return all;
 }
 
 void NpyReader::require_end() {
