@@ -125,6 +125,9 @@ TEST(ParseIni, TakesWhatOtherProgramsWrite) {
 
 TEST(ParseIni, ASyntaxErrorNamesTheFile) {
   EXPECT_THAT(usage_message([] { parse_ini("[a]\nx = 1\nnonsense\n", "f.ini"); }), HasSubstr("f.ini"));
+  EXPECT_THAT(usage_message([] { parse_ini("[a]\nx = 1\n[b]\nx = 2\n[a]\nx = 3\n", "f.ini"); }),
+              HasSubstr("sets a.x twice"));
+  EXPECT_THAT(usage_message([] { parse_ini("\x89HDF\r\n", "f.h5"); }), HasSubstr("is an HDF5 file"));
 }
 
 CommandLine read(const std::vector<std::string>& words) {

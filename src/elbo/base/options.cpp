@@ -347,12 +347,20 @@ CommandLine parse_command_line(const std::vector<std::string>& words,
 }
 
 std::vector<Setting> parse_ini(const std::string& text, const std::string& name) {
+  if (text.starts_with("\x89HDF"))
+    usage_error(
+        "{}: is an HDF5 file; expected a configuration (INI), such as the run.ini of a run of elbo train "
+        "DATA.h5",
+        name);
   std::istringstream stream(plain_ini(text));
   const po::options_description none;
   std::vector<Setting> settings;
   try {
-    for (const po::option& option : po::parse_config_file(stream, none, true).options)
+    for (const po::option& option : po::parse_config_file(stream, none, true).options) {
+      if (std::ranges::find(settings, option.string_key, &Setting::first) != settings.end())
+        usage_error("{}: sets {} twice; remove one of the lines", name, option.string_key);
       settings.emplace_back(option.string_key, option.value.empty() ? "" : trim(option.value.front()));
+    }
   } catch (const po::error& error) {
     usage_error("{}: is not a valid INI file (expected lines [section] and key = value): {}", name,
                 error.what());
