@@ -108,7 +108,7 @@ torch::Tensor read_jpeg(const std::string& path) {
   if (tjDecompress2(decoder.get(), data, bytes.size(), pixels.mutable_data_ptr<uint8_t>(), width, 0, height,
                     inks ? TJPF_CMYK : TJPF_RGB, TJFLAG_ACCURATEDCT) != 0)
     damaged(path, tjGetErrorStr2(decoder.get()));
-  if (inks)  // stored inverted, as Adobe's programs do: 255 is no ink
+  if (inks)  // stored inverted, as Adobe's programs do: 0 is all of the ink
     pixels =
         (pixels.narrow(2, 0, 3).to(torch::kFloat32) * pixels.narrow(2, 3, 1) / 255).round().to(torch::kUInt8);
   return upright(pixels, orientation_of(bytes));

@@ -131,7 +131,7 @@ void NpyReader::read_header() {
   row_bytes_ = static_cast<int64_t>(row);
 }
 
-// 'U12' or 'S5', after the order of bytes: texts of so many characters.
+// 'U12' or 'S5', after the order of bytes: texts of 12 and of 5 characters.
 bool NpyReader::read_text_type(std::string_view description) {
   const size_t kind = description.find_first_of("US");
   if (kind != 1 && kind != 2) return false;
