@@ -87,6 +87,18 @@ def sampled(job, x, label, seed):
     return made["x"].reshape(-1, *x.shape[1:]), made["label"].astype(int)
 
 
+def semi_supervised(job, unlabelled, x, label, rows, name, seed):
+    """Classes of `rows` by q(y|x) of a model of all rows, of which (x, label) have a label and are a quarter of each batch."""
+    data = job.out / f"{name}_{seed}.h5"
+    if not data.exists():
+        write_images(data, numpy.concatenate([x, unlabelled]), numpy.r_[label, numpy.full(len(unlabelled), -1)])
+        with h5py.File(data, "r+") as file:
+            file["train/weight"] = numpy.r_[numpy.full(len(x), len(unlabelled) / len(x) / 3), numpy.ones(len(unlabelled))]
+    run = job.train(f"runs/{name}_{seed}", "augmentation_m2", f"--data.path={data}", f"--train.seed={seed}",
+                    *(["--train.steps=150", "--network.hidden=32", "--model.latent=4"] if job.short else []))
+    return codes(job, run, rows, f"{name}_test_{seed}")[:, :label.max() + 1].argmax(1)
+
+
 def codes(job, run, x, name):
     return job.rows("encode", run, write_images(job.out / f"{name}.h5", x))["z"]
 
@@ -119,6 +131,12 @@ def main():
         z, z_copies, z_test = (codes(job, run, rows, f"{name}_{seed}") for name, rows in (("rows", x), ("copies", copies), ("test", test)))
         judge("codes of a vae of all rows (M1)", z, label, z_test)
         judge("codes of all rows, with moved copies", numpy.concatenate([z, z_copies]), numpy.r_[label, copied], z_test)
+        rest = numpy.delete(train, chosen, 0)
+        for method, given, its in (("m2_vae of all rows (M2)", x, label),
+                                   ("m2_vae, with moved copies",
+                                    numpy.concatenate([x, copies]), numpy.r_[label, copied])):
+            guessed = semi_supervised(job, rest, given, its, test, "copies_m2" if "copies" in method else "m2", seed)
+            found.setdefault(method, []).append((guessed == test_label).mean())
     table = common.Table(job, f"{count} labels a class", {"right": ".3f"})
     for method, values in found.items():
         table.add(method, {"right": values}, "elbo" if "vae" in method or "codes" in method else "baseline")

@@ -28,6 +28,7 @@ std::unique_ptr<ModelSpec> vrnn_spec();
 std::unique_ptr<ModelSpec> hierarchical_vae_spec();
 std::unique_ptr<ModelSpec> iaf_vae_spec();
 std::unique_ptr<ModelSpec> vamp_vae_spec();
+std::unique_ptr<ModelSpec> m2_vae_spec();
 
 std::vector<std::unique_ptr<ModelSpec>> builtin_models() {
   std::vector<std::unique_ptr<ModelSpec>> models;
@@ -51,7 +52,8 @@ std::vector<std::unique_ptr<ModelSpec>> builtin_models() {
                           vrnn_spec,
                           hierarchical_vae_spec,
                           iaf_vae_spec,
-                          vamp_vae_spec})
+                          vamp_vae_spec,
+                          m2_vae_spec})
     models.push_back(make());
   return models;
 }
