@@ -19,7 +19,7 @@ HELD_OUT = 5000             # test molecules that are used, and training molecul
 SEARCHED = 500              # test molecules whose property is changed
 DISTANCES = (-3, -2, -1, 0, 1, 2, 3)   # standard deviations of the prior by which their codes are moved
 WAYS = {"sequence_vae": [], "sequence_vae, temperature 0.7": ["--temperature=0.7"],
-        "sequence_vae, codes from a mixture": ["--sampler=gmm"]}  # options of elbo sample
+        "sequence_vae, codes from a mixture": ["--sampler=gmm", "--fitted_rows=5000"]}  # options of elbo sample
 ORDER = 10                  # tokens of an n-gram
 
 
