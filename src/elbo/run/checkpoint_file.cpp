@@ -39,6 +39,7 @@ template <typename Tensors, typename Name>
 void write_group(const hdf5::Handle& file, const char* group, const Tensors& tensors, Name&& name) {
   const hdf5::Handle made = hdf5::create_group(file, group);
   std::vector<std::string> order;
+  order.reserve(tensors.size());
   for (const auto& tensor : tensors) order.push_back(name(tensor));
   hdf5::write_attribute(made, "order", join(order, "\n"));
 }
@@ -76,7 +77,7 @@ void CheckpointFile::begin_next_tensor() {
     if (next_ == optimizer_.size()) return;
     const TensorShape& tensor = optimizer_[next_++];
     dataset_ = hdf5::create_dataset(file_, "/optimizer/" + tensor.name, tensor.sizes, tensor.type);
-    digest_.emplace();
+    digest_ = std::make_unique<Sha256>();
     missing_ = std::accumulate(tensor.sizes.begin(), tensor.sizes.end(), int64_t{1}, std::multiplies<>());
   }
 }

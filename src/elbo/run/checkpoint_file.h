@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <optional>
+#include <memory>
 #include <vector>
 
 #include "elbo/base/file.h"
@@ -34,9 +34,9 @@ class CheckpointFile {
   AtomicFile target_;
   hdf5::Handle file_, dataset_;
   std::vector<TensorShape> optimizer_;
-  std::optional<Sha256> digest_;  // of the tensor that is being written
-  size_t next_ = 0;               // the tensor after that
-  int64_t missing_ = 0;           // elements of that tensor
+  std::unique_ptr<Sha256> digest_;  // of the tensor that is being written
+  size_t next_ = 0;                 // the tensor after that
+  int64_t missing_ = 0;             // elements of that tensor
 };
 
 }  // namespace elbo

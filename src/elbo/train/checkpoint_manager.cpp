@@ -139,7 +139,7 @@ void CheckpointManager::save(const Progress& progress, bool is_best, bool must_s
 void CheckpointManager::start_to_write(const Progress& progress, bool is_best, CollectedState state) {
   const Stopwatch watch;
   saved_step_ = progress.step;
-  snapshot_.emplace(std::move(state.optimizer));
+  snapshot_ = std::make_unique<OptimizerSnapshot>(std::move(state.optimizer));
   next_piece_ = 0;
   if (is_root_) {
     copy_from_training(state.checkpoint);
@@ -159,7 +159,7 @@ void CheckpointManager::start_to_write(const Progress& progress, bool is_best, C
 std::string CheckpointManager::write(const Checkpoint& checkpoint, const std::vector<TensorShape>& optimizer,
                                      const Progress& progress, bool is_best, PieceQueue& queue) const {
   const Doing doing(FlightRecorder::instance().record().writer, "writes a checkpoint");
-  const std::string why = try_to_write(checkpoint, optimizer, queue);
+  std::string why = try_to_write(checkpoint, optimizer, queue);
   if (!why.empty()) return why;
   if (is_best) link_best(checkpoint.step);
   remove_old(progress);

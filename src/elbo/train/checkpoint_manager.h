@@ -9,7 +9,6 @@
 #include <functional>
 #include <future>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -88,7 +87,7 @@ class CheckpointManager {
   std::chrono::duration<double> retry_delay_;  // between attempts while training continues
   Clock::time_point last_ = Clock::now();
   std::atomic<double> save_seconds_;
-  std::optional<OptimizerSnapshot> snapshot_;  // until its last piece is sent
+  std::unique_ptr<OptimizerSnapshot> snapshot_;  // until its last piece is sent
   size_t next_piece_ = 0;
   std::shared_ptr<PieceQueue> queue_;  // on the root, while the writer works
   std::future<std::string> writer_;    // on the root: its failure, or ""

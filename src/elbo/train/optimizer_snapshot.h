@@ -25,7 +25,7 @@ struct ShardedState {
 
 class OptimizerSnapshot {
  public:
-  static constexpr int64_t default_piece_bytes = int64_t{32} << 20;
+  static constexpr int64_t default_piece_bytes = int64_t{32} * 1024 * 1024;
 
   // A piece is at most so large, or one row of a tensor. The communicator and the buckets outlive the object.
   OptimizerSnapshot(Communicator& world, std::vector<ShardedState> states,
