@@ -5,7 +5,7 @@
 
 Columns: steps; the error of reconstructions of test rows beside that of the rows' mean (of tokens: of the most frequent at
 each place); how far samples are from each other beside how far test rows are; KL in nats. A line ends with what is wrong:
-    blind       reconstructions are no better than the mean
+    blind       reconstructions are not better than the mean
     monotonous  samples are nearly the same: less than a third of the variety of the rows
     unused      the KL is below a nat: the latent variables are not used
 """
