@@ -72,6 +72,25 @@ class EndOfJob(unittest.TestCase):
             self.assertRegex(message, rf": rank {rank} on {HOST} \(process \d+\) is stopped, by a signal or a debugger")
             self.assertNotIn(f"rank {(rank + 1) % 3} on {HOST} (process", message)
 
+    def test_a_rank_that_is_stopped_before_mpi_ends_is_named(self):
+        for rank in range(2):
+            # The launcher continues the stopped rank for a second before it kills it.
+            message = self.fails(2, "at_end", "1", str(rank), "3", status=69, within=7)
+            self.assertRegex(message, rf"^error: rank {1 - rank} on {HOST}: MPI did not end within 3 s: rank {rank} on {HOST} "
+                                      r"\(process \d+\) is stopped, by a signal or a debugger")
+            self.assertEqual(message.count("(process"), 1, message)
+
+    def test_a_rank_that_is_stopped_before_mpi_starts_is_named(self):
+        program = 'if [ "$OMPI_COMM_WORLD_RANK" = "$0" ]; then kill -STOP $$; fi; exec "$@"'
+        for rank in range(2):
+            run = subprocess.run([os.environ["MPIRUN"], "--oversubscribe", "--bind-to", "none", "-n", "2", "sh", "-c", program, str(rank),
+                                  PROGRAM, "barrier", "0", "none"], timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 env={**os.environ, "ELBO_START_TIMEOUT": "1"})
+            self.assertEqual(run.returncode, 69, run.stderr)
+            message, = [line for line in run.stderr.splitlines() if "error:" in line]
+            self.assertRegex(message, rf"^error: rank {1 - rank} on {HOST}: MPI did not start within 1 s: rank {rank} on {HOST} "
+                                      r"\(process \d+\) is stopped, by a signal or a debugger$")
+
     def run_without_launcher(self, **variables):
         return subprocess.run([PROGRAM, "barrier", "0", "none"], env={"PATH": "/usr/bin", **variables}, timeout=60,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -5,6 +5,7 @@
 //   asleep    they sleep outside of MPI
 //   absent    as barrier, but RANKS never enter it
 //   stopped   as absent: RANKS stop themselves by a signal
+//   at_end    they end, but RANKS stop themselves before
 //   apart     as barrier; each of RANKS fails with a different message
 //   in_turn   as barrier; RANKS fail one after another, the highest first
 #include <csignal>
@@ -30,6 +31,10 @@ void run(const Environment& environment, const std::vector<std::string>& words) 
   if (fails && how == "in_turn")
     std::this_thread::sleep_for(std::chrono::milliseconds(300 * (environment.size() - environment.rank())));
   if (fails && how == "stopped") std::raise(SIGSTOP);
+  if (how == "at_end") {
+    if (fails) std::raise(SIGSTOP);
+    return;
+  }
   if (fails && how != "absent" && how != "stopped")
     throw Error(static_cast<ExitCode>(std::stoi(words.at(1))),
                 "the sky fell" + (how == "apart" ? " on " + rank : ""));

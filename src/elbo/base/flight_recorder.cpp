@@ -32,15 +32,6 @@ std::string name_of(const FlightRecord::Call& call) {
                     : fmt::format("{} of {}", call.name.get(), human_bytes(static_cast<double>(bytes)));
 }
 
-// The letter of the process's state in /proc; 'X' if there is no such process.
-char process_state(int64_t process) {
-  std::ifstream file(fmt::format("/proc/{}/stat", process));
-  std::string text;
-  std::getline(file, text);
-  const size_t end = text.rfind(')');  // the name before it may hold anything
-  return end == std::string::npos || end + 2 >= text.size() ? 'X' : text[end + 2];
-}
-
 std::string describe(const FlightRecord::Activity& activity) {
   const std::string what = activity.what.get();
   return what.empty() ? "" : fmt::format("{} for {:.1f} s", what, seconds_since(activity.since));
@@ -65,6 +56,18 @@ const FlightRecord::Call* last_finished(const FlightRecord& record) {
 }
 
 }  // namespace
+
+ProcessState process_state(int64_t process) {
+  std::ifstream file(fmt::format("/proc/{}/stat", process));
+  std::string text;
+  std::getline(file, text);
+  const size_t end = text.rfind(')');  // the name before it may hold anything
+  ProcessState state;
+  if (end == std::string::npos || end + 4 >= text.size()) return state;
+  state.letter = text[end + 2];
+  std::from_chars(text.data() + end + 4, text.data() + text.size(), state.parent);
+  return state;
+}
 
 void SharedText::set(std::string_view text) {
   std::array<uint64_t, 5> words{};
@@ -131,7 +134,7 @@ RankState state_of(const FlightRecord& record, const std::string& host) {
   RankState state{.rank = static_cast<int>(record.rank),
                   .host = host,
                   .process = record.process,
-                  .state = process_state(record.process),
+                  .state = process_state(record.process).letter,
                   .calls = record.calls,
                   .step = record.step,
                   .waits_in = "",

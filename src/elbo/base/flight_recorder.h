@@ -80,6 +80,13 @@ class Doing {
   int64_t before_since_;
 };
 
+// A process in /proc: the letter of its state, 'X' if there is no such process, and its parent.
+struct ProcessState {
+  char letter = 'X';
+  int64_t parent = 0;
+};
+ProcessState process_state(int64_t process);
+
 // How a rank is, as another process of its host sees it.
 struct RankState {
   int rank = 0;

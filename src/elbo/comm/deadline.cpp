@@ -1,6 +1,7 @@
 #include "elbo/comm/deadline.h"
 
 #include <cstdlib>
+#include <utility>
 
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
@@ -8,12 +9,15 @@
 
 namespace elbo {
 
-Deadline::Deadline(double seconds, const std::string& message)
-    : watch_([this, seconds, message] {
+Deadline::Deadline(double seconds, std::function<std::string()> message, std::function<bool()> reports)
+    : watch_([this, seconds, message = std::move(message), reports = std::move(reports)] {
+        constexpr double patience = 10;
+        const auto is_over = [this] { return over_; };
         std::unique_lock lock(mutex_);
-        if (wait_until(changed_, lock, seconds, [this] { return over_; })) return;
+        if (wait_until(changed_, lock, seconds, is_over)) return;
+        if (!reports() && wait_until(changed_, lock, patience, is_over)) return;
         log::set_enabled(true);
-        log::error(message);
+        log::error(message());
         std::_Exit(static_cast<int>(ExitCode::hang));
       }) {}
 

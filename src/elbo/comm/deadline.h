@@ -2,6 +2,7 @@
 // hosts cannot connect to each other.
 #pragma once
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -10,9 +11,10 @@ namespace elbo {
 
 class Deadline {
  public:
-  // Unless destroyed within `seconds`, prints the message as an error and ends the process with
-  // ExitCode::hang. Time in which the process did not run does not count.
-  Deadline(double seconds, const std::string& message);
+  // Unless destroyed within `seconds`, prints message() as an error and ends the process with ExitCode::hang.
+  // Where !reports(), another process of the job does so: ten seconds later, should that not end this one.
+  // Time in which the process did not run does not count.
+  Deadline(double seconds, std::function<std::string()> message, std::function<bool()> reports);
   ~Deadline();
   Deadline(const Deadline&) = delete;
   Deadline& operator=(const Deadline&) = delete;

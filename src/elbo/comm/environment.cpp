@@ -3,6 +3,7 @@
 #include <mpi.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include "elbo/comm/cuda_library.h"
 #include "elbo/comm/deadline.h"
 #include "elbo/comm/failure_reporting.h"
+#include "elbo/comm/host_ranks.h"
 #include "elbo/comm/mpi_check.h"
 #include "elbo/comm/mpi_communicator.h"
 #include "elbo/comm/self.h"
@@ -23,14 +25,6 @@
 
 namespace elbo {
 namespace {
-
-// The rank that mpirun or srun sets in the environment. A process that neither started with MPI has none, not
-// even in a Slurm batch script.
-std::optional<int> launched_rank() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"})
-    if (const char* value = std::getenv(name)) return static_cast<int>(std::strtol(value, nullptr, 10));
-  return std::nullopt;
-}
 
 // The number of processes that the launcher reports.
 int launched_processes() {
@@ -48,12 +42,22 @@ double start_timeout() {
 }
 
 std::string start_failure(const RankName& name) {
-  return fmt::format(
-      "{}: MPI did not start within {:g} s: the ranks cannot connect to each other; select the network "
-      "between "
-      "the hosts, e.g. OMPI_MCA_btl_tcp_if_include=10.0.0.0/8, or raise ELBO_START_TIMEOUT (seconds) if the "
-      "start is only slow",
-      to_string(name), start_timeout());
+  std::string why;
+  for (const RankState& rank : stuck_ranks(name.host)) why += (why.empty() ? "" : "; ") + rank.sentence();
+  if (why.empty())
+    why =
+        "the ranks cannot connect to each other; select the network between the hosts, e.g. "
+        "OMPI_MCA_btl_tcp_if_include=10.0.0.0/8, or raise ELBO_START_TIMEOUT (seconds) if the start is only "
+        "slow";
+  return fmt::format("{}: MPI did not start within {:g} s: {}", to_string(name), start_timeout(), why);
+}
+
+// Whether it reports a hang of MPI: the lowest rank that runs. Those after it are ended by the launcher.
+bool is_lowest_running(const RankName& name) {
+  const std::vector<RankState> stuck = stuck_ranks(name.host);
+  for (int rank = 0; rank < name.rank; ++rank)
+    if (std::ranges::find(stuck, rank, &RankState::rank) == stuck.end()) return false;
+  return true;
 }
 
 }  // namespace
@@ -66,12 +70,12 @@ struct Environment::State {
   std::shared_ptr<InFlight> in_flight = std::make_shared<InFlight>();
   std::unique_ptr<SideChannel> side_channel;  // from the first communicator of several ranks on
   std::filesystem::path records_folder;       // "": the records are not kept
-  double timeout = start_timeout();           // the longest of the communicators
+  double timeout = 0;                         // the longest of the communicators
 
   void start() {
     name.rank = launched_rank().value_or(0);
-    // Later on ranks above 0: by then rank 0 has reported and the launcher has ended them.
-    const Deadline deadline(start_timeout() + (name.rank > 0 ? 10 : 0), start_failure(name));
+    const Deadline deadline(
+        start_timeout(), [this] { return start_failure(name); }, [this] { return is_lowest_running(name); });
     // Serialized: LibTorch runs a device's backward pass in a separate thread, and collectives that overlap
     // with it start there.
     int threads = MPI_THREAD_SINGLE;
@@ -99,6 +103,21 @@ struct Environment::State {
     check_mpi(MPI_Comm_free(&host), name, "free a communicator");
   }
 
+  // The other ranks see in its record that this one waits for them.
+  void end() {
+    FlightRecorder& recorder = FlightRecorder::instance();
+    const double seconds = timeout > 0 ? timeout : start_timeout();
+    const auto message = [&] {
+      const std::string why = side_channel ? side_channel->explain(records_folder) : "";
+      return fmt::format("{}: MPI did not end within {:g} s: {}", to_string(name), seconds,
+                         why.empty() ? "another rank hangs" : why);
+    };
+    const Deadline deadline(seconds, message, [this] { return is_lowest_running(name); });
+    recorder.record().waits_in = recorder.enter("MPI_Finalize", 0);
+    failure_reporting->close();
+    MPI_Finalize();
+  }
+
   bool find_blocks(MPI_Comm host) {
     int first = name.rank;  // of the host
     check_mpi(MPI_Bcast(&first, 1, MPI_INT, 0, host), name, "learn the first rank of its host");
@@ -116,13 +135,7 @@ Environment::Environment() : state_(std::make_unique<State>()) {
 
 // NOLINTNEXTLINE(bugprone-exception-escape): fmt throws for wrong formats only, and these are constants
 Environment::~Environment() {
-  if (!state_->failure_reporting) return;
-  state_->side_channel.reset();
-  const double seconds = state_->timeout + (rank() > 0 ? 10 : 0);
-  const Deadline deadline(seconds, fmt::format("{}: MPI did not end within {:g} s: another rank hangs",
-                                               to_string(state_->name), seconds));
-  state_->failure_reporting->close();
-  MPI_Finalize();
+  if (state_->failure_reporting) state_->end();
 }
 
 int Environment::rank() const { return state_->name.rank; }
@@ -174,7 +187,8 @@ int Environment::end_job(const Error& error) const {
     return status;
   }
   const bool pending_call = !state_->in_flight->calls.empty();
-  const FailureReporting::Outcome outcome = state_->failure_reporting->agree(what, pending_call);
+  const FailureReporting::Outcome outcome =
+      state_->failure_reporting->agree(what, pending_call, error.code() == ExitCode::hang);
   if (!outcome.reports && outcome.can_finalize) return status;
   // The reporting rank aborts the job; ranks of other hosts end about two seconds later. If that takes
   // longer, this rank reports and aborts.

@@ -23,8 +23,9 @@ class FailureReporting {
     bool can_finalize = false;  // every rank failed, none with a pending call: no abort is needed
   };
 
-  // Takes at most 1.5 s. pending_call: MPI still works on a collective of this rank that failed.
-  Outcome agree(const std::string& message, bool pending_call);
+  // Takes at most 1.5 s, or 0.75 s after a hang. pending_call: MPI still works on a collective of this rank
+  // that failed.
+  Outcome agree(const std::string& message, bool pending_call, bool hang);
 
  private:
   struct Cause {
