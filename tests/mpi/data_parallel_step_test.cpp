@@ -332,6 +332,38 @@ TEST(DataParallelMemory, TheRankWithOtherParametersIsNamedOnAllRanks) {
   EXPECT_THAT(search.find(1), testing::StartsWith("rank 1 on "));
 }
 
+TEST(DataParallelMemory, ACopyThatChangesForAStepIsFound) {
+  const std::unique_ptr<Communicator> world = environment().make_world(60);
+  const Trained trained(*world, 1, "vae");
+  DamageSearch search(*trained.step);
+  trained.step->take(0, data, quiet);
+  EXPECT_EQ(search.find(0), "");
+  const int victim = world->size() - 1;
+  if (world->rank() == victim) {
+    const torch::NoGradGuard no_grad;
+    trained.step->replicas().front()->parameters().front().view({-1})[0] += 1e-6;
+  }
+  trained.step->take(1, data, quiet);  // the all-gather of this step replaces the copy
+  EXPECT_THAT(search.find(1), testing::MatchesRegex(fmt::format(
+                                  "the memory of rank {} on .* has changed .*values of .*", victim)));
+}
+
+TEST(DataParallelMemory, AValueThatChangesAfterTheLastUpdateIsFound) {
+  const std::unique_ptr<Communicator> world = environment().make_world(60);
+  const Trained trained(*world, 1, "vae");
+  DamageSearch search(*trained.step);
+  trained.step->take(0, data, quiet);
+  int owner = 0;
+  while (trained.step->buckets(0).shard(0, owner).size() == 0) ++owner;
+  if (world->rank() == owner) {
+    const torch::NoGradGuard no_grad;
+    torch::Tensor values = trained.step->values();
+    values[trained.step->buckets(0).shard(0, owner).first] += 1e-6;
+  }
+  EXPECT_THAT(search.find(0), testing::MatchesRegex(fmt::format(
+                                  "the memory of rank {} on .* has changed values of .*", owner)));
+}
+
 TEST(DataParallelMemory, TheRankThatComputesOtherGradientsIsNamedIfItDidNotAtFirst) {
   const std::unique_ptr<Communicator> world = environment().make_world(60);
   const Trained trained(*world, 1, "vae");

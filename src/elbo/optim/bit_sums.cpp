@@ -6,9 +6,7 @@
 #include "elbo/parallel/flat_parameters.h"
 
 namespace elbo {
-namespace {
 
-// Modulo 2^32: a single bit always changes it.
 ELBO_VECTORIZE uint32_t sum_of_bits(const float* values, int64_t n) {
   uint32_t sum = 0;
   for (int64_t i = 0; i < n; ++i) {
@@ -18,8 +16,6 @@ ELBO_VECTORIZE uint32_t sum_of_bits(const float* values, int64_t n) {
   }
   return sum;
 }
-
-}  // namespace
 
 BitSums::BitSums(size_t arrays, int64_t elements)
     : blocks_(elements / block_elements), sums_(arrays * static_cast<size_t>(blocks_)) {}

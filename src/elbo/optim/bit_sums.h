@@ -10,6 +10,9 @@
 
 namespace elbo {
 
+// Modulo 2^32: a single bit always changes it.
+uint32_t sum_of_bits(const float* values, int64_t n);
+
 class BitSums {
  public:
   // Of `arrays` arrays of `elements` floats each, in whole blocks (block_elements).
@@ -22,6 +25,10 @@ class BitSums {
   // host memory from element `begin` of an array on, in whole blocks. Threads may do so for different blocks.
   void check(size_t array, int64_t begin, const float* values, int64_t n);
   void record(size_t array, int64_t begin, const float* values, int64_t n);
+
+  // The sums of an array's blocks, as they were recorded.
+  const uint32_t* sums(size_t array) const { return sums_.data() + array * static_cast<size_t>(blocks_); }
+  int64_t blocks() const { return blocks_; }  // of an array
 
   struct Place {
     size_t array = 0;

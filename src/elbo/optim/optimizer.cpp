@@ -267,12 +267,26 @@ void Optimizer::remember(const std::vector<Tensor>& shard) {
   }
 }
 
+void Optimizer::check(const std::vector<Tensor>& shard) {
+  int64_t begin = 0;
+  for (const Tensor& piece : shard) {
+    for_each_array(piece, begin, 0, piece.numel(), [&](auto... values) { bit_sums_->check(values...); });
+    begin += piece.numel();
+  }
+}
+
 void Optimizer::remember_values(const std::vector<Tensor>& shard) {
   int64_t begin = 0;
   for (const Tensor& piece : shard) {
     if (piece.is_cpu()) bit_sums_->record(0, begin, piece.const_data_ptr<float>(), piece.numel());
     begin += piece.numel();
   }
+}
+
+std::vector<double> Optimizer::value_sums(const std::vector<Tensor>& shard) const {
+  std::vector<double> sums(static_cast<size_t>(bit_sums_->blocks()), -1.0);
+  if (shard.front().is_cpu()) std::copy_n(bit_sums_->sums(0), bit_sums_->blocks(), sums.begin());
+  return sums;
 }
 
 void Optimizer::step(const std::vector<Tensor>& shard, const std::vector<Tensor>& gradients, double lr,

@@ -66,9 +66,14 @@ class Optimizer {
   void remember(const std::vector<torch::Tensor>& shard);
   // The same of the shards' values alone, which another phase's optimizer may have changed.
   void remember_values(const std::vector<torch::Tensor>& shard);
+  // Compares the bits of shards and states with those after the last step() or remember(), as step() does.
+  void check(const std::vector<torch::Tensor>& shard);
   // The place of a bit that changed between two calls of step() and remember(), if there is one: array 0 are
-  // the shards, arrays 1, … the states, both end to end. Found by the next step(), in host memory only.
+  // the shards, arrays 1, … the states, both end to end. Found by step() or check(), in host memory only.
   std::optional<BitSums::Place> damage() const { return bit_sums_->damage(); }
+  // The sum of the bits of each block of the shards, end to end, after the last step() or remember(); -1 for
+  // values that are not in host memory.
+  std::vector<double> value_sums(const std::vector<torch::Tensor>& shard) const;
 
  private:
   OptimizerOptions options_;

@@ -131,7 +131,8 @@ void GradientReducer::sum_buckets(PhaseState& state) {
     state.gradient[bucket] = state.reductions[bucket].finish(workers_);
 }
 
-StepSums GradientReducer::finish(size_t phase, const std::vector<double>& status) {
+StepSums GradientReducer::finish(size_t phase, const std::vector<double>& status,
+                                 std::vector<double> block_sums) {
   const torch::NoGradGuard no_grad;
   PhaseState& state = *phases_[phase];
   await_all_parameters();
@@ -143,18 +144,31 @@ StepSums GradientReducer::finish(size_t phase, const std::vector<double>& status
     const std::vector<double> more = block_square_sums(gradient, workers_);
     squares.insert(squares.end(), more.begin(), more.end());
   }
-  return gather_scalars(state, squares, status);
+  block_sums.resize(squares.size(), -1.0);
+  return gather_scalars(state, squares, block_sums, status);
 }
 
-// One all-gather carries the scalars of all microbatches, the square sums of all blocks and the status of all
+void GradientReducer::place_blocks(const Buckets& buckets, int rank, const double* at,
+                                   std::vector<double>& range) const {
+  for (size_t bucket = 0; bucket < buckets.count(); ++bucket) {
+    const IndexRange shard = buckets.shard(bucket, rank);
+    std::copy_n(at, shard.size() / block_elements,
+                range.begin() + (shard.first - buckets.range().first) / block_elements);
+    at += shard.size() / block_elements;
+  }
+}
+
+// One all-gather carries the scalars of all microbatches, two numbers of each block and the status of all
 // ranks.
 StepSums GradientReducer::gather_scalars(PhaseState& state, const std::vector<double>& squares,
+                                         const std::vector<double>& block_sums,
                                          const std::vector<double>& status) {
   const size_t width = state.names.size();
   std::vector<double> mine;
   for (const std::vector<double>& microbatch : local_.scalars())
     mine.insert(mine.end(), microbatch.begin(), microbatch.end());
   mine.insert(mine.end(), squares.begin(), squares.end());
+  mine.insert(mine.end(), block_sums.begin(), block_sums.end());
   mine.insert(mine.end(), status.begin(), status.end());
 
   std::vector<int64_t> counts;  // of each rank
@@ -164,7 +178,7 @@ StepSums GradientReducer::gather_scalars(PhaseState& state, const std::vector<do
   counts.reserve(static_cast<size_t>(cpu_.size()));
   for (int rank = 0; rank < cpu_.size(); ++rank)
     counts.push_back(microbatches_of(rank) * static_cast<int64_t>(width) +
-                     state.buckets.shard_elements(rank) / block_elements +
+                     2 * (state.buckets.shard_elements(rank) / block_elements) +
                      static_cast<int64_t>(status.size()));
   std::vector<const double*> from(counts.size());  // what each rank sent
   torch::Tensor all =
@@ -181,17 +195,17 @@ StepSums GradientReducer::gather_scalars(PhaseState& state, const std::vector<do
                 .scalars = std::vector<double>(width, 0.0),
                 .gradient_norm = 0,
                 .statistics = sum_statistics(state),
-                .rank_status = {}};
+                .rank_status = {},
+                .block_sums = {}};
   std::vector<double> all_squares(static_cast<size_t>(state.buckets.range().size() / block_elements));
+  sums.block_sums.resize(all_squares.size());
   for (int rank = 0; rank < cpu_.size(); ++rank) {
     const double* at = from[static_cast<size_t>(rank)];
     for (int64_t microbatch = 0; microbatch < microbatches_of(rank); ++microbatch)
       for (double& scalar : sums.scalars) scalar += *at++;
-    for (size_t bucket = 0; bucket < state.buckets.count(); ++bucket) {
-      const IndexRange shard = state.buckets.shard(bucket, rank);
-      std::copy(at, at + shard.size() / block_elements,
-                all_squares.begin() + (shard.first - state.buckets.range().first) / block_elements);
-      at += shard.size() / block_elements;
+    for (std::vector<double>* const of_blocks : {&all_squares, &sums.block_sums}) {
+      place_blocks(state.buckets, rank, at, *of_blocks);
+      at += state.buckets.shard_elements(rank) / block_elements;
     }
     sums.rank_status.emplace_back(at, at + status.size());
   }

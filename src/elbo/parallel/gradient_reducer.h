@@ -54,6 +54,7 @@ struct StepSums {
   double gradient_norm = 0;        // Euclidean norm over the phase's parameters, before clipping
   torch::Tensor statistics;  // (s) float32, summed over all microbatches; undefined if the model has none
   std::vector<std::vector<double>> rank_status;  // the `status` of each rank
+  std::vector<double> block_sums;  // of the phase's range: each block's, as its owner gave it to finish()
 };
 
 class GradientReducer {
@@ -81,8 +82,9 @@ class GradientReducer {
   double forward_seconds() const { return forward_seconds_.value_or(0); }
 
   // Completes the sums over all microbatches; afterwards gradient() holds this rank's shards. status: numbers
-  // that all ranks receive, the same count on every rank. Collective.
-  StepSums finish(size_t phase, const std::vector<double>& status);
+  // that all ranks receive, the same count on every rank. block_sums: a number for each block of this rank's
+  // shards, end to end; -1 if none is given. Collective.
+  StepSums finish(size_t phase, const std::vector<double>& status, std::vector<double> block_sums = {});
 
   const Buckets& buckets(size_t phase) const;
   // This rank's shard of each bucket: views of the flat parameters, and the gradients of the last finish().
@@ -114,7 +116,10 @@ class GradientReducer {
   void agree_on_report_layout(PhaseState& state);
   torch::Tensor sum_statistics(PhaseState& state);
   StepSums gather_scalars(PhaseState& state, const std::vector<double>& squares,
-                          const std::vector<double>& status);
+                          const std::vector<double>& block_sums, const std::vector<double>& status);
+  // The numbers of the blocks of a rank's shards, end to end from `at` on, at their places in the phase's
+  // range.
+  void place_blocks(const Buckets& buckets, int rank, const double* at, std::vector<double>& range) const;
 
   Levels cpu_, device_;
   Workers& workers_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <iterator>
 #include <map>
@@ -152,9 +153,13 @@ StepReport DataParallelStep::take(int64_t step, const Data& data, const std::fun
     }
     const double waited = reducer_.take_waited_seconds();
     const double compute_seconds = watch.lap() - waited;
+    reducer_.await_all_parameters();
+    if (shares_parameters(phase)) optimizers_[phase].remember_values(reducer_.shard(phase));
     const StepSums sums = reducer_.finish(
-        phase, as_numbers(status(), compute_seconds, std::max(0.0, reducer_.forward_seconds() - waited),
-                          reducer_.overlapped_seconds()));
+        phase,
+        as_numbers(status(), compute_seconds, std::max(0.0, reducer_.forward_seconds() - waited),
+                   reducer_.overlapped_seconds()),
+        optimizers_[phase].value_sums(reducer_.shard(phase)));
     seconds.exchange += watch.lap();
     update(phase, step, sums, report);
     seconds.update += watch.lap();
@@ -217,16 +222,32 @@ void DataParallelStep::update(size_t phase, int64_t step, const StepSums& sums, 
   const bool finite = std::isfinite(loss) && std::isfinite(sums.gradient_norm);
   const bool spike = finite && phase == 0 && loss > loss_limit_;
   report.spike |= spike;
+  // A rank alone owns all values, which the update checks.
+  if (world_.size() > 1 || !finite || spike) check_copies(phase, sums.block_sums);
   if (!finite || spike) {
     report.finite = false;
     return;
   }
   const double limit = options_.optimizer.clip_norm;
   const double scale = limit > 0 && sums.gradient_norm > limit ? limit / sums.gradient_norm : 1.0;
-  if (shares_parameters(phase)) optimizers_[phase].remember_values(reducer_.shard(phase));
   optimizers_[phase].step(reducer_.shard(phase), reducer_.gradient(phase),
                           phases_[phase].lr_factor * report.lr, scale, step - phases_[phase].first_step + 1,
                           workers_);
+}
+
+void DataParallelStep::check_copies(size_t phase, const std::vector<double>& block_sums) {
+  if (device_.is_cuda()) return;
+  const IndexRange range = flat_parameters_.range(phase);
+  const auto* values = flat_parameters_.values().const_data_ptr<float>();
+  std::atomic<int64_t> damaged = damaged_copy_;
+  workers_.run([&](int worker) {
+    const IndexRange own = partition_blocks(range, worker, workers_.count());
+    for (int64_t at = own.first; at < own.end; at += block_elements) {
+      const double sum = block_sums[static_cast<size_t>((at - range.first) / block_elements)];
+      if (sum >= 0 && sum != sum_of_bits(values + at, block_elements)) damaged = at;
+    }
+  });
+  damaged_copy_ = damaged;
 }
 
 bool DataParallelStep::shares_parameters(size_t phase) const {
@@ -258,6 +279,7 @@ void DataParallelStep::load_optimizer(const Checkpoint& checkpoint, const std::s
       shard.copy_(reducer_.select(phase, whole));
     }
   for (size_t phase = 0; phase < phases_.size(); ++phase) optimizers_[phase].remember(reducer_.shard(phase));
+  damaged_copy_ = -1;
 }
 
 void DataParallelStep::restore(const Checkpoint& checkpoint, const std::string& where) {
@@ -289,6 +311,12 @@ std::string DataParallelStep::nonfinite_gradient(size_t phase) {
   return "";
 }
 
+void DataParallelStep::check_memory() {
+  reducer_.await_all_parameters();
+  for (size_t phase = 0; phase < phases_.size(); ++phase)
+    if (!shares_parameters(phase)) optimizers_[phase].check(reducer_.shard(phase));
+}
+
 // A block of 1024 values may hold several parameters; the first of them is named.
 std::string DataParallelStep::own_damage() const {
   for (size_t phase = 0; phase < phases_.size(); ++phase) {
@@ -303,7 +331,15 @@ std::string DataParallelStep::own_damage() const {
       element -= shard.size();
     }
   }
-  return "";
+  if (damaged_copy_ < 0) return "";
+  return fmt::format("{}values of {}", owns(damaged_copy_) ? "" : "a copy of ", name_at(damaged_copy_));
+}
+
+bool DataParallelStep::owns(int64_t element) const {
+  for (size_t phase = 0; phase < phases_.size(); ++phase)
+    for (size_t bucket = 0; bucket < buckets(phase).count(); ++bucket)
+      if (buckets(phase).shard(bucket, world_.rank()).contains(element)) return true;
+  return false;
 }
 
 const torch::Tensor& DataParallelStep::values() {

@@ -120,8 +120,11 @@ class DataParallelStep {
   void set_loss_limit(double limit) { loss_limit_ = limit; }
 
   // What must not have changed in this rank's memory between two updates and has: "values of
-  // encoder.0.weight", "optimizer states of …", or "". Found by the next update, on CPUs only.
+  // encoder.0.weight", "optimizer states of …", "a copy of values of …" that another rank owns, or "". Found
+  // by the next step, on CPUs only; optimizer states by the next update.
   std::string own_damage() const;
+  // Finds what has changed since the last update, too.
+  void check_memory();
   LossTerms objective(size_t phase, int64_t step, int64_t microbatch, Model& replica,
                       const Batch& batch) const;
 
@@ -146,10 +149,13 @@ class DataParallelStep {
   // Layers wait for their parameters at each use. The step itself waits for those of other modules, eager_.
   void hook_layers();
   const std::string& name_at(int64_t element) const;  // of the parameter, by its place in the flat parameters
+  bool owns(int64_t element) const;  // of the flat parameters: whether it is in a shard of this rank
   MicrobatchReport compute_microbatch(size_t phase, int64_t step, int64_t microbatch, int worker,
                                       const Data& data);
   // Adds what all ranks reported in this phase, and updates the shard if loss and gradient are finite.
   void update(size_t phase, int64_t step, const StepSums& sums, StepReport& report);
+  // Compares the bits of the phase's parameters with those that their owners have kept.
+  void check_copies(size_t phase, const std::vector<double>& block_sums);
   bool shares_parameters(size_t phase) const;  // with another phase, whose updates change them, too
   // Calls visit(name, item, range of the phase) for each parameter of each state of each phase's optimizer.
   template <typename Visit>
@@ -167,6 +173,7 @@ class DataParallelStep {
   std::vector<IndexRange> eager_;      // of the flat parameters
   std::vector<Optimizer> optimizers_;  // of each phase
   std::vector<Batch> batches_;         // of this rank's microbatches; phases of a step share them
+  int64_t damaged_copy_ = -1;          // element of the flat parameters, of a block that has changed
   double lr_factor_ = 1;
   double loss_limit_ = std::numeric_limits<double>::infinity();
 };

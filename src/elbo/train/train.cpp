@@ -92,8 +92,9 @@ class Loop {
       report_bad_rows(plan_, step_, progress_.step, report_.spike);
       events_.after_skip(progress_.step);
     }
+    // Damaged memory may be the reason.
+    if ((!report_.finite || plan_.check_due(progress_.step)) && !is_sound()) return;
     divergence_.count(report_);
-    if (plan_.check_due(progress_.step) && !is_sound()) return;
     const bool evaluated = !plan_.evaluation_due(progress_.step) || evaluate();
     stopped_ = !evaluated || (report_.stop && !is_over());
     if (best_ || report_.save || stopped_ || is_over() || plan_.checkpoint_due(progress_.step))
@@ -156,8 +157,9 @@ class Loop {
   // Nothing that is damaged is saved: then the run goes back.
   void save(bool must_succeed) {
     const Doing doing(record_.main, "saves a checkpoint");
-    if (!is_sound()) return;
     if (is_root()) write_rank_times();
+    checkpoints_.wait_for_writer();
+    if (!is_sound()) return;  // immediately before the copy
     checkpoints_.save(progress_, std::exchange(best_, false), must_succeed, [&] { return collect(); });
   }
 
@@ -176,7 +178,7 @@ class Loop {
 
   // Whether the memory of all ranks holds what it should; the run goes back where it does not.
   bool is_sound() {
-    const std::string damage = search_.find(report_.phases > 0 ? progress_.step - 1 : -1);
+    const std::string damage = search_.find(report_.finite && report_.phases > 0 ? progress_.step - 1 : -1);
     if (damage.empty()) return true;
     if (++setbacks_ > most_setbacks || !go_back(damage))
       fail("{}; nothing was saved since the last checkpoint; replace that host, and continue with --resume",
