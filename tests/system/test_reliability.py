@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """A run survives what happens around it, and what cannot be survived is named. docs/reliability.md lists the cases.
 ELBO_TRIES: how often each is tried, with another moment each time (default 1)."""
-import hashlib
 import json
 import os
 import pathlib
@@ -18,18 +17,12 @@ import unittest
 import h5py
 import numpy
 
-from program import ELBO, ENVIRONMENT, ROOT, ProgramTest, command, processes_left, processes_with, run
+from disturbed import SETTINGS, DisturbedRun, flip_bit, last_step, ranks_of, seal, write_table
+from program import ELBO, ENVIRONMENT, ProgramTest, processes_left, run
 
 TRIES = int(os.environ.get("ELBO_TRIES", "1"))
 HOST = socket.gethostname()
 HANG = 69
-
-
-def seal(path):
-    """The checksum of a checkpoint that was changed."""
-    content = path.read_bytes()
-    with open(path, "r+b") as file:
-        file.write(f"elbo checkpoint\nsha256 {hashlib.sha256(content[512:]).hexdigest()}\n".encode())
 
 
 class Reliability(ProgramTest):
@@ -37,49 +30,19 @@ class Reliability(ProgramTest):
         super().setUp()
         self.dice = random.Random(22)
         self.data = self.folder / "t.h5"
-        x = numpy.random.default_rng(0).normal(size=(1000, 20)).astype("f4")
-        x[:, 0] = 0  # the weights of this column never change
-        with h5py.File(self.data, "w") as file:
-            file.attrs["kind"] = "tabular"
-            file["train/x"] = x
-            file["validation/x"] = x[:100]
-
-    SETTINGS = ("--train.batch=32", "--train.microbatch=8", "--network.hidden=32", "--model.latent=4", "--evaluate.every=never")
+        write_table(self.data)
 
     def words(self, name, *more):
-        return ("train", self.data, f"--run.directory={self.folder / name}", *self.SETTINGS, *more)
+        return ("train", self.data, f"--run.directory={self.folder / name}", *SETTINGS, "--evaluate.every=never", *more)
 
     def fingerprint(self, ranks, *more):
         return self.succeed(ranks, *self.words("undisturbed", *more)).stdout.splitlines()[-1]
 
     def begin(self, ranks, name, *more, steps=20):
         """Starts a run and waits for its first steps."""
-        process = subprocess.Popen(command(ranks, *self.words(name, *more)), cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
-        self.wait_for(name, steps)
-        return process
-
-    def last_step(self, name):
-        try:
-            lines = (self.folder / name / "metrics.jsonl").read_text().splitlines()
-            return json.loads(lines[-1])["step"]
-        except (OSError, IndexError, json.JSONDecodeError):
-            return 0
-
-    def wait_for(self, name, steps):
-        end = time.monotonic() + 60
-        while self.last_step(name) < steps and time.monotonic() < end:
-            time.sleep(0.005)
-
-    def ranks_of(self, name):
-        """Process ids by rank."""
-        found = {}
-        for process in processes_with(str(self.folder / name)):
-            variables = pathlib.Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
-            ranks = [int(variable[21:]) for variable in variables if variable.startswith(b"OMPI_COMM_WORLD_RANK=")]
-            if ranks:
-                found[ranks[0]] = process
-        return found
+        run = DisturbedRun(ranks, self.data, self.folder / name, "--evaluate.every=never", *more)
+        run.wait_for_step(steps)
+        return run.process
 
     def finish(self, process, expected):
         output, errors = process.communicate(timeout=120)
@@ -118,7 +81,7 @@ class Reliability(ProgramTest):
         self.assertEqual(result.returncode, 75, result.stderr)
         self.assertIn("before the end of its time (run.time_limit) the run stops", result.stderr)
         self.assertLess(time.time(), end + 60)  # without the limit it would take an hour
-        steps = self.last_step("limited") + 5
+        steps = last_step(self.folder / "limited") + 5
         self.assertEqual(self.succeed(3, *self.words("limited", f"--train.steps={steps}", "--resume")).stdout.splitlines()[-1],
                          self.fingerprint(1, f"--train.steps={steps}"))
         table = (self.folder / "limited/ranks.tsv").read_text().splitlines()
@@ -130,7 +93,7 @@ class Reliability(ProgramTest):
         expected = self.fingerprint(2, *steps)
         for number in range(TRIES):
             process = self.begin(2, f"suspended{number}", *steps, steps=self.dice.randrange(20, 200))
-            ranks = list(self.ranks_of(f"suspended{number}").values())
+            ranks = list(ranks_of(self.folder / f"suspended{number}").values())
             for rank in ranks:
                 os.kill(rank, signal.SIGSTOP)
             time.sleep(3)
@@ -146,7 +109,7 @@ class Reliability(ProgramTest):
             process = self.begin(3, name, "--train.steps=1000000", f"--run.timeout={timeout}", "--train.batch=48",
                                  steps=self.dice.randrange(20, 100))
             start = time.monotonic()
-            stopped = self.ranks_of(name)[culprit]
+            stopped = ranks_of(self.folder / name)[culprit]
             os.kill(stopped, signal.SIGSTOP)
             _, errors = process.communicate(timeout=60)
             self.assertLess(time.monotonic() - start, timeout + 6, errors)
@@ -165,40 +128,10 @@ class Reliability(ProgramTest):
             process = self.begin(0, name, *steps, steps=520 + self.dice.randrange(1000))
             os.kill(process.pid, signal.SIGSTOP)
             newest = max((self.folder / name / "checkpoints").glob("step_*.h5"))
-            self.assertTrue(self.flip(process.pid, newest), f"step {self.last_step(name)}, {newest}")
+            self.assertTrue(flip_bit(process.pid, newest), f"step {last_step(self.folder / name)}, {newest}")
             os.kill(process.pid, signal.SIGCONT)
             errors = self.finish(process, expected)
             self.assertRegex(errors, rf"warning: the memory of rank 0 on {HOST} has changed values of .* goes back from step")
-
-    def flip(self, process, checkpoint):
-        """Flips one bit of one weight in the memory of a process; whether it was found."""
-        with h5py.File(checkpoint) as file:
-            names = file["parameters"].attrs["order"].split("\n")
-            weights = file[f"parameters/{names[0]}"][...]
-        key, found = weights[5, 0].tobytes(), False
-        with open(f"/proc/{process}/mem", "r+b", 0) as memory:
-            for line in pathlib.Path(f"/proc/{process}/maps").read_text().splitlines():
-                span, mode = line.split()[:2]
-                first, end = (int(word, 16) for word in span.split("-"))
-                if not mode.startswith("rw") or end - first > 1 << 31:
-                    continue
-                try:
-                    memory.seek(first)
-                    content = memory.read(end - first)
-                except OSError:
-                    continue
-                at = content.find(key)
-                while at >= 0:
-                    row = numpy.frombuffer(content[at:at + 80].ljust(80, b"\0"), "f4")
-                    if numpy.all(numpy.isfinite(row)) and numpy.corrcoef(row, weights[5])[0, 1] > 0.9:
-                        memory.seek(first + at + 40)
-                        value = bytearray(memory.read(4))
-                        value[2] ^= 0x80
-                        memory.seek(first + at + 40)
-                        memory.write(bytes(value))
-                        found = True
-                    at = content.find(key, at + 1)
-        return found
 
     def test_commands_look_at_a_run_that_trains(self):
         process = self.begin(0, "busy", "--train.steps=10000000", "--checkpoint.every_steps=1", "--checkpoint.keep_last=1")
