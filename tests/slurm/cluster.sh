@@ -4,13 +4,14 @@
 #   tests/slurm/cluster.sh up FOLDER [PID]           # then: export SLURM_CONF=FOLDER/slurm.conf
 #                                                    # with PID, it is shut down when that process ends
 #   tests/slurm/cluster.sh node_lost FOLDER node3    # like a power failure: kills the daemon and all that it runs
+#   tests/slurm/cluster.sh node_hangs FOLDER node3   # stops the daemon and all that it runs
 #   tests/slurm/cluster.sh node_back FOLDER node3
 #   tests/slurm/cluster.sh down FOLDER               # also after a failure; leaves no process
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 usage() {
-  sed -n '2,8s/^# \{0,1\}//p' "$0"
+  sed -n '2,9s/^# \{0,1\}//p' "$0"
   exit "$1"
 }
 fail() {
@@ -21,7 +22,7 @@ fail() {
 case ${1:-} in
   up) [ $# = 2 ] || [ $# = 3 ] || usage 2 ;;
   down) [ $# = 2 ] || usage 2 ;;
-  node_lost | node_back) [ $# = 3 ] || usage 2 ;;
+  node_lost | node_hangs | node_back) [ $# = 3 ] || usage 2 ;;
   --help) usage 0 ;;
   *) usage 2 ;;
 esac
@@ -60,6 +61,13 @@ kill_all() {
     sleep 0.1
   done
   fail "processes ${processes[*]} of $folder do not end; kill them by hand"
+}
+
+# signal_node SIGNAL: sends it to all processes of the node; fails if there are none.
+signal_node() {
+  local processes
+  mapfile -t processes < <(daemons "slurmd.$node.log"; processes_of_jobs "SLURMD_NODENAME=$node")
+  [ ${#processes[@]} != 0 ] && kill -"$1" "${processes[@]}"
 }
 
 start_node() {
@@ -171,5 +179,6 @@ case $action in
     kill_all daemons "slurmd.$node.log"
     kill_all processes_of_jobs "SLURMD_NODENAME=$node"
     ;;
-  node_back) start_node "$node" ;;
+  node_hangs) signal_node STOP ;;
+  node_back) signal_node CONT || start_node "$node" ;;
 esac

@@ -68,6 +68,14 @@ def slurm_processes():
     return found
 
 
+def state_of(process):
+    """The letter of a process's state in /proc; "" if it has ended."""
+    try:
+        return pathlib.Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return ""
+
+
 class SlurmTest(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="elbo_test_"))
@@ -303,6 +311,28 @@ class Interruptions(SlurmTest):
                 self.assertEqual(self.about(job)["Restarts"], "1")
                 last_nodes = self.slurm("scontrol", "show", "hostnames", self.about(job)["NodeList"]).split()
                 self.assertNotIn(nodes[position], last_nodes)
+
+    def test_a_node_that_hangs_is_replaced(self):
+        job = self.train(LONG, "--checkpoint.every_steps=50", "--run.timeout=2", options=("--nodes=2-3", "--exclusive"))
+        self.wait_for_training(job)
+        node = self.slurm("scontrol", "show", "hostnames", self.about(job)["NodeList"]).split()[-1]
+        self.addCleanup(self.wait_until, lambda: not slurm_processes(), "the processes of the node end")
+        self.addCleanup(cluster, "node_back", node)
+        cluster("node_hangs", node)
+        self.assert_undisturbed(job, LONG)
+        self.assertEqual(self.about(job)["Restarts"], "1")
+        self.assertNotIn(node, self.slurm("scontrol", "show", "hostnames", self.about(job)["NodeList"]).split())
+        self.assertRegex(self.log(job), r"error: rank \d on \S+ waited 2 s in \w+")
+
+    def test_a_suspended_job_continues(self):
+        job = self.train(LONG, "--run.timeout=2", options=("--nodes=2", "--ntasks-per-node=1"))
+        self.wait_for_training(job)
+        self.slurm("scontrol", "suspend", job)
+        self.wait_until(lambda: all(state_of(process) == "T" for process, line in slurm_processes() if line.startswith(ELBO)), "its ranks stop")
+        time.sleep(3)  # longer than run.timeout
+        self.slurm("scontrol", "resume", job)
+        self.assert_undisturbed(job, LONG)
+        self.assertEqual(self.about(job)["Restarts"], "0")
 
 
 class Sweeps(SlurmTest):
