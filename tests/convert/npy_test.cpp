@@ -96,6 +96,14 @@ TEST_F(NpyTest, TextsAreClasses) {
   std::filesystem::remove(out());
   EXPECT_THAT(refusal_of("npy", {write("t.npy", npy("|S2", "(3,)", "b\0a\0b\0"s))}),
               HasSubstr("holds texts"));
+  const std::string train = write("x_train.npy", npy("|u1", "(3, 1)", "abc")),
+                    test = write("x_test.npy", npy("|u1", "(1, 1)", "d")),
+                    test_label = write("y_test.npy", npy("|S1", "(1,)", "k"));
+  EXPECT_THAT(
+      refusal_of("npy", {train, write("y_train.npy", npy("|u1", "(3,)", "\0\1\0"s)), test, test_label}),
+      HasSubstr("some labels are texts and others numbers"));
+  convert("npy", {train, test, test_label});
+  EXPECT_THAT(numbers(read("/test/label")), ElementsAre(0));
 }
 
 TEST_F(NpyTest, ImagesAreRecognisedAsInOtherFiles) {

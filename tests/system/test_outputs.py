@@ -147,6 +147,8 @@ class Tables(OutputsTest):
         self.train(0, "run", "--train.steps=2", config=self.folder / "t.h5")
         self.assertIn("standardize", (self.folder / "run/run.ini").read_text())
         numpy.testing.assert_array_equal(numpy.load(self.write("reconstruct", "run", "r.npz", self.folder / "t.h5"))["x"], x)
+        walks = lines_of(self.write("interpolate", "run", "walks.csv"))  # of the six rows that are held out
+        self.assertEqual(len(walks), 3 * 10)
 
     def test_one_hot_categories_and_labels_are_texts(self):
         self.table(self.folder / "t.csv")

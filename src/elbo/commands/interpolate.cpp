@@ -1,19 +1,25 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
+
 #include "elbo/commands/rows_out.h"
 
 namespace elbo {
 namespace {
 
 struct InterpolateOptions : SavedRunOptions {
-  int64_t n = 8, steps = 10;
+  std::string n = "auto";
+  int64_t steps = 10;
   DrawOptions draw;
   OutputOptions output;
   OptionTable table() {
     OptionTable table;
-    table.add("n", n, "number of interpolations, each between two consecutive rows of the split",
-              Range::between(1, 1 << 16));
+    table.add_number_or(
+        "n", n, {"auto"},
+        "number of interpolations, each between two consecutive rows of the split; auto: 8, or as "
+        "many as there are rows for",
+        Range::between(1, 1 << 16));
     table.add("steps", steps, "points of an interpolation, including both ends", Range::between(2, 1 << 10));
     bind_split(table);
     bind_run(table);
@@ -36,12 +42,14 @@ torch::Tensor walks(const torch::Tensor& z, int64_t steps) {
 void interpolate(const InterpolateOptions& options, const RunInUse& used) {
   const SavedRun& run = used.run;
   const RowSource& source = used.rows();
-  if (source.rows() < 2 * options.n)
-    usage_error("--n={}: needs {} rows, the {} split has {}; expected fewer walks", options.n, 2 * options.n,
-                used.split, source.rows());
+  const int64_t n =
+      options.n == "auto" ? std::clamp<int64_t>(source.rows() / 2, 1, 8) : std::stoll(options.n);
+  if (source.rows() < 2 * n)
+    usage_error("--n={}: needs {} rows, the {} split has {}; expected fewer walks, or another --split", n,
+                2 * n, used.split, source.rows());
 
   const torch::NoGradGuard no_grad;
-  const Batch batch = run.rows(used.split, 0, 2 * options.n);
+  const Batch batch = run.rows(used.split, 0, 2 * n);
   // A walk keeps the label of the row where it begins.
   const torch::Tensor label = batch.label.defined()
                                   ? batch.label.slice(0, 0, {}, 2).repeat_interleave(options.steps, 0)

@@ -75,14 +75,19 @@ void require_fit(const std::vector<ArraySplit>& arrays) {
 std::vector<std::string> read_text_labels(std::vector<ArraySplit>& arrays) {
   std::vector<std::vector<std::string>> texts;
   std::vector<std::string> names;
+  size_t labelled = 0, with_texts = 0;
   for (ArraySplit& each : arrays) {
-    const bool has_texts = each.label && each.label->has_texts();
-    if (each.label && has_texts != arrays.front().label->has_texts())
-      usage_error("{}: holds other labels than {}; expected texts in both, or numbers", each.label->name(),
-                  arrays.front().label->name());
-    texts.push_back(has_texts ? each.label->texts() : std::vector<std::string>{});
+    texts.emplace_back();
+    if (!each.label) continue;
+    ++labelled;
+    if (!each.label->has_texts()) continue;
+    ++with_texts;
+    texts.back() = each.label->texts();
     names.insert(names.end(), texts.back().begin(), texts.back().end());
   }
+  if (with_texts > 0 && with_texts < labelled)
+    usage_error("{}: some labels are texts and others numbers; expected the same in all splits",
+                arrays.front().x.name());
   names = sorted_classes(std::move(names));
   std::map<std::string_view, int64_t> number;
   for (const std::string& name : names) number.emplace(name, std::ssize(number));
@@ -93,9 +98,10 @@ std::vector<std::string> read_text_labels(std::vector<ArraySplit>& arrays) {
   return names;
 }
 
-torch::Tensor next_labels(ArraySplit& arrays, int64_t first, int64_t count) {
-  if (!arrays.label->has_texts()) return arrays.label->next(count);
-  const auto begin = arrays.classes.begin() + first;
+torch::Tensor next_labels(NpyReader& label, const std::vector<int64_t>& classes, int64_t first,
+                          int64_t count) {
+  if (!label.has_texts()) return label.next(count);
+  const auto begin = classes.begin() + first;
   return torch::tensor(std::vector<int64_t>(begin, begin + count), torch::kInt64);
 }
 
@@ -108,7 +114,7 @@ void convert_split(RowWriter& out, ArraySplit& arrays, const std::vector<int64_t
     std::vector<int64_t> shape{count};
     shape.insert(shape.end(), row.begin(), row.end());
     Rows rows{{"x", x.reshape(shape)}};
-    if (arrays.label) rows.emplace_back("label", next_labels(arrays, done, count));
+    if (arrays.label) rows.emplace_back("label", next_labels(*arrays.label, arrays.classes, done, count));
     out.append(rows, arrays.split);
     done += count;
   }

@@ -76,7 +76,7 @@ int64_t orientation_of(std::string_view jpeg) {
 
 // (height, width, colours) as it was stored → as it is to be seen.
 torch::Tensor upright(const torch::Tensor& pixels, int64_t orientation) {
-  const torch::Tensor turned = orientation < 5 ? pixels : pixels.transpose(0, 1);
+  torch::Tensor turned = orientation < 5 ? pixels : pixels.transpose(0, 1);
   switch (orientation) {
     case 2:
     case 6:

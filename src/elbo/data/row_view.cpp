@@ -88,7 +88,7 @@ void add_names(hid_t floats, const std::string& name, std::vector<std::string>& 
       const std::string field = stored == nullptr ? "" : stored;
       H5free_memory(stored);
       const hdf5::Handle type(H5Tget_member_type(floats, number), H5Tclose);
-      add_names(type.get(), name.empty() ? field : name + "." + field, names);
+      add_names(type.get(), name.empty() ? field : fmt::format("{}.{}", name, field), names);
     }
   } else if (kind == H5T_ARRAY) {
     const hdf5::Handle element(H5Tget_super(floats), H5Tclose);
