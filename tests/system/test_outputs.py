@@ -144,7 +144,7 @@ class Tables(OutputsTest):
         x = numpy.random.default_rng(0).integers(0, 1000, (60, 5))
         with h5py.File(self.folder / "t.h5", "w") as file:
             file["train/x"] = x
-        self.train(0, "run", "--train.steps=2", config=self.folder / "t.h5")
+        self.train(0, "run", "--train.steps=2", "--data.validation_fraction=0.1", config=self.folder / "t.h5")
         self.assertIn("standardize", (self.folder / "run/run.ini").read_text())
         numpy.testing.assert_array_equal(numpy.load(self.write("reconstruct", "run", "r.npz", self.folder / "t.h5"))["x"], x)
         walks = lines_of(self.write("interpolate", "run", "walks.csv"))  # of the six rows that are held out
