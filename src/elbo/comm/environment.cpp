@@ -105,6 +105,7 @@ struct Environment::State {
 
   // The other ranks see in its record that this one waits for them.
   void end() {
+    if (!failure_reporting) return;  // MPI was not started
     FlightRecorder& recorder = FlightRecorder::instance();
     const double seconds = timeout > 0 ? timeout : start_timeout();
     const auto message = [&] {
@@ -134,9 +135,7 @@ Environment::Environment() : state_(std::make_unique<State>()) {
 }
 
 // NOLINTNEXTLINE(bugprone-exception-escape): fmt throws for wrong formats only, and these are constants
-Environment::~Environment() {
-  if (state_->failure_reporting) state_->end();
-}
+Environment::~Environment() { state_->end(); }
 
 int Environment::rank() const { return state_->name.rank; }
 int Environment::size() const { return state_->size; }
