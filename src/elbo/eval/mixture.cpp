@@ -10,8 +10,6 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/index_range.h"
-#include "elbo/parallel/sum_over_ranks.h"
-#include "elbo/parallel/tree_sum.h"
 
 namespace elbo {
 namespace {
@@ -151,82 +149,38 @@ struct Statistics {
   }
 };
 
-class Fit {
- public:
-  Fit(Communicator& world, Workers& workers, const SharedPoints& points)
-      : world_(world), workers_(workers), points_(points) {
-    own_ = partition({0, points.parts}, world.rank(), world.size());
-    torch::Tensor width = torch::tensor({points.own.empty() ? int64_t{0} : points.own.front().size(1)});
-    world.all_reduce(width, ReduceOp::max);
-    dimensions_ = width.item<int64_t>();
-  }
-  int64_t dimensions() const { return dimensions_; }
-
-  // The sum over all points of function(points of a part), (elements) float64, in the order of one tree.
-  template <typename Function>
-  torch::Tensor sum(int64_t elements, const Function& function) {
-    TreeAccumulator accumulator(points_.parts, elements, torch::kFloat64);
-    std::vector<torch::Tensor> values(static_cast<size_t>(workers_.count()));
-    for (int64_t first = own_.first; first < own_.end; first += workers_.count()) {
-      const int64_t count = std::min<int64_t>(workers_.count(), own_.end - first);
-      workers_.run([&](int worker) {
-        const torch::NoGradGuard no_grad;
-        if (worker < count)
-          values[static_cast<size_t>(worker)] =
-              function(points_.own[static_cast<size_t>(first - own_.first + worker)]);
-      });
-      for (int64_t i = 0; i < count; ++i) accumulator.add(first + i, values[static_cast<size_t>(i)]);
-    }
-    return sum_over_ranks(world_, accumulator.parts(), points_.parts, {elements}, torch::kFloat64);
-  }
-
-  // At most about clustered_points points, at equal distances, on rank 0; on the others (0, d).
-  torch::Tensor spread_points() {
-    std::vector<int64_t> sizes = part_sizes();
-    int64_t total = 0;
-    for (const int64_t size : sizes) total += size;
-    const int64_t stride = std::max<int64_t>(1, (total + clustered_points - 1) / clustered_points);
-    std::vector<torch::Tensor> taken{torch::empty({0, dimensions_}, torch::kFloat64)};
-    std::vector<int64_t> counts(static_cast<size_t>(world_.size()), 0);
-    int64_t before = 0;  // points of the parts before
-    for (int rank = 0; rank < world_.size(); ++rank) {
-      const IndexRange range = partition({0, points_.parts}, rank, world_.size());
-      for (int64_t part = range.first; part < range.end; ++part) {
-        const int64_t size = sizes[static_cast<size_t>(part)], skip = (stride - before % stride) % stride;
-        const int64_t here = size > skip ? (size - skip - 1) / stride + 1 : 0;
-        counts[static_cast<size_t>(rank)] += here * dimensions_;
-        if (rank == world_.rank() && here > 0)
-          taken.push_back(points_.own[static_cast<size_t>(part - own_.first)].slice(0, skip, size, stride));
-        before += size;
-      }
-    }
-    return gather(world_, torch::cat(taken).contiguous(), counts, 0).view({-1, dimensions_});
-  }
-
-  // Makes rank 0's values those of all ranks, whose CPUs may round factorisations in different ways.
-  void share(GaussianMixture& mixture) {
-    for (torch::Tensor* tensor : {&mixture.weights, &mixture.means, &mixture.factors}) {
-      *tensor = tensor->contiguous();
-      world_.broadcast(*tensor, 0);
+// At most about clustered_points points (n, d), at equal distances, on rank 0; on the others (0, d).
+// Collective.
+torch::Tensor spread_points(Communicator& world, const SharedPoints& points, int64_t d) {
+  const IndexRange own = partition({0, points.parts}, world.rank(), world.size());
+  const std::vector<int64_t> sizes = sizes_of_parts(world, points);
+  int64_t total = 0;
+  for (const int64_t size : sizes) total += size;
+  const int64_t stride = std::max<int64_t>(1, (total + clustered_points - 1) / clustered_points);
+  std::vector<torch::Tensor> taken{torch::empty({0, d}, torch::kFloat64)};
+  std::vector<int64_t> counts(static_cast<size_t>(world.size()), 0);
+  int64_t before = 0;  // points of the parts before
+  for (int rank = 0; rank < world.size(); ++rank) {
+    const IndexRange range = partition({0, points.parts}, rank, world.size());
+    for (int64_t part = range.first; part < range.end; ++part) {
+      const int64_t size = sizes[static_cast<size_t>(part)], skip = (stride - before % stride) % stride;
+      const int64_t here = size > skip ? (size - skip - 1) / stride + 1 : 0;
+      counts[static_cast<size_t>(rank)] += here * d;
+      if (rank == world.rank() && here > 0)
+        taken.push_back(points.own[static_cast<size_t>(part - own.first)].slice(0, skip, size, stride));
+      before += size;
     }
   }
+  return gather(world, torch::cat(taken).contiguous(), counts, 0).view({-1, d});
+}
 
-  // Of every part.
-  std::vector<int64_t> part_sizes() {
-    torch::Tensor sizes = torch::zeros({points_.parts}, torch::kInt64);
-    for (int64_t part = own_.first; part < own_.end; ++part)
-      sizes[part] = points_.own[static_cast<size_t>(part - own_.first)].size(0);
-    world_.all_reduce(sizes, ReduceOp::sum);
-    return {sizes.const_data_ptr<int64_t>(), sizes.const_data_ptr<int64_t>() + points_.parts};
+// Makes rank 0's values those of all ranks, whose CPUs may round factorisations in different ways.
+void share(Communicator& world, GaussianMixture& mixture) {
+  for (torch::Tensor* tensor : {&mixture.weights, &mixture.means, &mixture.factors}) {
+    *tensor = tensor->contiguous();
+    world.broadcast(*tensor, 0);
   }
-
- private:
-  Communicator& world_;
-  Workers& workers_;
-  const SharedPoints& points_;
-  IndexRange own_;
-  int64_t dimensions_ = 0;
-};
+}
 
 GaussianMixture empty_mixture(int64_t k, int64_t d) {
   return {torch::zeros({k}, torch::kFloat64), torch::zeros({k, d}, torch::kFloat64),
@@ -239,12 +193,15 @@ torch::Tensor GaussianMixture::log_prob(const torch::Tensor& points) const {
   return joint_log_prob(*this, points).logsumexp(1);
 }
 
-torch::Tensor GaussianMixture::sample(int64_t n, RandomGenerator& noise) const {
+torch::Tensor choose_components(const torch::Tensor& weights, int64_t n, RandomGenerator& noise) {
   const torch::Tensor ends = weights.cumsum(0);
-  const torch::Tensor chosen =
-      torch::searchsorted(ends, noise.uniform({n}).to(torch::kFloat64) * ends[-1], /*out_int32=*/false,
-                          /*right=*/true)
-          .clamp_max(components() - 1);
+  return torch::searchsorted(ends, noise.uniform({n}).to(torch::kFloat64) * ends[-1], /*out_int32=*/false,
+                             /*right=*/true)
+      .clamp_max(weights.size(0) - 1);
+}
+
+torch::Tensor GaussianMixture::sample(int64_t n, RandomGenerator& noise) const {
+  const torch::Tensor chosen = choose_components(weights, n, noise);
   const torch::Tensor standard = noise.normal({n, dimensions()}).to(torch::kFloat64);
   torch::Tensor points = torch::empty({n, dimensions()}, standard.options());
   for (int64_t k = 0; k < components(); ++k) {
@@ -257,43 +214,31 @@ torch::Tensor GaussianMixture::sample(int64_t n, RandomGenerator& noise) const {
 MixtureFit fit_mixture(Communicator& world, Workers& workers, const SharedPoints& points,
                        const MixtureOptions& options, Key key) {
   const torch::NoGradGuard no_grad;
-  Fit fit(world, workers, points);
-  const int64_t k = options.components, d = fit.dimensions();
-  const torch::Tensor moments = fit.sum(2 * d + 1, [&](const torch::Tensor& some) {
-    return torch::cat({torch::full({1}, some.size(0), torch::kFloat64), some.sum(0), some.square().sum(0)});
-  });
-  const auto count = moments[0].item<double>();
-  if (count < static_cast<double>(k))
-    fail("a mixture of {} components needs as many points; there are {}", k, count);
-  const torch::Tensor mean = moments.narrow(0, 1, d) / count;
-  const double variance =
-      (moments.narrow(0, d + 1, d) / count - mean.square()).mean().clamp_min(0).item<double>();
+  const int64_t k = options.components;
+  const Moments moments = moments_of(world, workers, points);
+  const int64_t d = moments.mean.size(0);
+  if (moments.count < static_cast<double>(k))
+    fail("a mixture of {} components needs as many points; there are {}", k, moments.count);
+  const double variance = moments.variance.mean().clamp_min(0).item<double>();
   const double ridge = options.ridge * (variance > 0 ? variance : 1);
   MixtureFit result{.mixture = empty_mixture(k, d)};
-  const torch::Tensor some = fit.spread_points();
+  const torch::Tensor some = spread_points(world, points, d);
   if (world.rank() == 0) result.mixture = clusters(some, k, ridge, key);
-  fit.share(result.mixture);
+  share(world, result.mixture);
   const Statistics statistics{k, d};
   double before = -std::numeric_limits<double>::infinity();
   while (result.iterations < options.iterations) {
-    const torch::Tensor sums = fit.sum(
-        statistics.size(), [&](const torch::Tensor& part) { return statistics.of(result.mixture, part); });
-    result.log_prob = sums[-1].item<double>() / count;
+    const torch::Tensor sums =
+        sum_over_points(world, workers, points, statistics.size(),
+                        [&](const torch::Tensor& part) { return statistics.of(result.mixture, part); });
+    result.log_prob = sums[-1].item<double>() / moments.count;
     if (!(result.log_prob - before >= options.gain)) break;
     before = result.log_prob;
     result.mixture = statistics.maximise(result.mixture, sums, ridge);
-    fit.share(result.mixture);
+    share(world, result.mixture);
     ++result.iterations;
   }
   return result;
-}
-
-int64_t count_points(Communicator& world, const SharedPoints& points) {
-  int64_t own = 0;
-  for (const torch::Tensor& part : points.own) own += part.size(0);
-  torch::Tensor all = torch::tensor({own});
-  world.all_reduce(all, ReduceOp::sum);
-  return all.item<int64_t>();
 }
 
 }  // namespace elbo

@@ -5,10 +5,10 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <vector>
 
 #include "elbo/base/random.h"
 #include "elbo/comm/communicator.h"
+#include "elbo/eval/shared_points.h"
 #include "elbo/parallel/workers.h"
 
 namespace elbo {
@@ -28,12 +28,8 @@ struct GaussianMixture {
   }
 };
 
-// Points in consecutive parts, of which each rank has its own: partition({0, parts}, rank, ranks). How they
-// are divided into parts decides the order of sums; ranks do not.
-struct SharedPoints {
-  int64_t parts = 0;
-  std::vector<torch::Tensor> own;  // (n, d) float64 each, on the CPU; n may be 0
-};
+// n of the components with such weights (k) float64, at random: (n) int64, on their device.
+torch::Tensor choose_components(const torch::Tensor& weights, int64_t n, RandomGenerator& noise);
 
 struct MixtureOptions {
   int64_t components = 10;
@@ -55,8 +51,5 @@ struct MixtureFit {
 // and each gets the result.
 MixtureFit fit_mixture(Communicator& world, Workers& workers, const SharedPoints& points,
                        const MixtureOptions& options, Key key);
-
-// The number of all points. Collective.
-int64_t count_points(Communicator& world, const SharedPoints& points);
 
 }  // namespace elbo
