@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""elbo sample --sampler=gmm: a mixture that is fitted to the codes of training rows, and kept in the run."""
+"""elbo sample --sampler=: distributions that are fitted to the codes of training rows, and kept in the run."""
 import json
 import unittest
 
@@ -14,9 +14,9 @@ FEW = "--fitted_rows=3000"
 
 
 class Samplers(ProgramTest):
-    def sample(self, ranks, name, out, *words):
+    def sample(self, ranks, name, out, *words, sampler="gmm"):
         path = self.folder / out
-        log = self.succeed(ranks, "sample", self.folder / name, "--n=200", "--sampler=gmm", f"--out={path}", *words).stderr
+        log = self.succeed(ranks, "sample", self.folder / name, "--n=200", f"--sampler={sampler}", f"--out={path}", "--force", *words).stderr
         return path, "is fitted to" in log
 
     def refuse(self, command, name, *words, expected):
@@ -59,16 +59,50 @@ class Samplers(ProgramTest):
         self.refuse("sample", "run", "--sampler=gmm", "--fitted_rows=49", expected="need 50 training rows, and there are 49; expected at most --components=9")
         self.refuse("sample", "run", "--sampler=gmm", "--fitted_rows=4", expected="expected --sampler=prior")
 
+    def test_every_sampler_is_kept_and_has_the_same_bytes_on_3_ranks(self):
+        self.train(0, "run", *SMALL)
+        for sampler, *words in ("vampprior", "--components=40"), ("two_stage", FEW, "--sampler_steps=30"), ("flow", FEW, "--sampler_steps=10"):
+            first, fitted = self.sample(0, "run", "1.h5", *words, sampler=sampler)
+            self.assertTrue(fitted)
+            kept = self.folder / f"run/samplers/{sampler}.h5"
+            content, samples = kept.read_bytes(), first.read_bytes()
+            kept.unlink()
+            again, fitted = self.sample(3, "run", "2.h5", *words, sampler=sampler)
+            self.assertTrue(fitted)
+            self.assertEqual(content, kept.read_bytes(), sampler)
+            self.assertEqual(samples, again.read_bytes(), sampler)
+            again, fitted = self.sample(2, "run", "3.h5", *words, sampler=sampler)
+            self.assertFalse(fitted, f"the kept {sampler} is used")
+            self.assertEqual(samples, again.read_bytes(), sampler)
+        self.assertTrue(self.sample(0, "run", "4.h5", FEW, "--sampler_steps=11", sampler="flow")[1], "other options: fitted again")
+        self.refuse("sample", "run", "--sampler=gmm", "--sampler_steps=3", expected="add --sampler=flow or --sampler=two_stage")
+        self.refuse("sample", "run", "--sampler=flow", "--components=3", expected="add --sampler=gmm or --sampler=vampprior")
+        self.refuse("sample", "run", "--sampler=flow", "--fitted_rows=100", expected="needs 256 training rows, and there are 100")
+
+    def test_vampprior_has_posteriors_of_training_rows(self):
+        self.train(0, "run", *SMALL)
+        self.sample(0, "run", "s.h5", "--components=40", sampler="vampprior")
+        self.succeed(0, "encode", self.folder / "run", "datasets/mnist.h5", "--split=train", f"--out={self.folder}/codes.h5")
+        with h5py.File(self.folder / "codes.h5") as codes, h5py.File(self.folder / "run/samplers/vampprior.h5") as kept:
+            numpy.testing.assert_allclose(kept["weights"][:], 1 / 40)
+            z, logvar = codes["z"][:], codes["logvar"][:]
+            rows = [numpy.abs(z - mean).sum(1).argmin() for mean in kept["means"][0]]
+            self.assertEqual(len(set(rows)), 40, "rows are different ones")
+            numpy.testing.assert_allclose(kept["means"][0], z[rows], rtol=0, atol=1e-4)
+            numpy.testing.assert_allclose(kept["logvars"][0], logvar[rows], rtol=0, atol=1e-4)
+
     def test_brings_samples_of_an_autoencoder_nearer_to_rows(self):
         self.train(0, "ae", *SMALL, config="configs/mnist_autoencoder.ini")
         distance = {}
-        for sampler in "prior", "gmm":
+        for sampler, *words in ("prior",), ("gmm",), ("two_stage", "--sampler_steps=300"), ("flow", "--sampler_steps=150"):
             out = self.folder / f"{sampler}.json"
-            self.succeed(0, "evaluate", self.folder / "ae", "--metrics=samples", "--samples=600", f"--sampler={sampler}", FEW, f"--out={out}")
+            self.succeed(2, "evaluate", self.folder / "ae", "--metrics=samples", "--samples=600", f"--sampler={sampler}", FEW, *words, f"--out={out}")
             measured = json.loads(out.read_text())["samples"]
             self.assertEqual(measured["sampler"], sampler)
             distance[sampler] = measured["frechet_distance"]
-        self.assertLess(distance["gmm"], 0.5 * distance["prior"], distance)
+        for sampler in "gmm", "two_stage", "flow":
+            self.assertLess(distance[sampler], 0.5 * distance["prior"], distance)
+        self.refuse("sample", "ae", "--sampler=vampprior", expected="autoencoder has no posterior q(z|x)")
 
     def test_of_a_conditional_model_has_a_mixture_for_each_class(self):
         rng = numpy.random.default_rng(0)
@@ -83,6 +117,16 @@ class Samplers(ProgramTest):
         with h5py.File(self.folder / "all.h5") as file:
             means = [file["x"][:][file["label"][:] == k].mean() for k in range(3)]
         numpy.testing.assert_allclose(means, [0, 1, 2], atol=0.35)
+        for sampler, *words in ("vampprior",), ("two_stage", "--sampler_steps=300"), ("flow", "--sampler_steps=200"):
+            self.sample(0, "cvae", "all.h5", *words, sampler=sampler)
+            with h5py.File(self.folder / "all.h5") as file:
+                means = [file["x"][:][file["label"][:] == k].mean() for k in range(3)]
+            numpy.testing.assert_allclose(means, [0, 1, 2], atol=0.35, err_msg=sampler)
+        with h5py.File(self.folder / "cvae/samplers/vampprior.h5") as file:
+            rows = (file["weights"][:] > 0).sum(1)
+            self.assertEqual(rows.sum(), 810, "all training rows, as no class has 500")
+            numpy.testing.assert_allclose(file["weights"][:].max(1), 1 / rows)
+            numpy.testing.assert_allclose(file["weights"][:].sum(1), 1)
         self.refuse("sample", "cvae", "--sampler=gmm", "--components=100", expected="of class 0, and there are 270")
         self.refuse("evaluate", "cvae", "--sampler=gmm", expected="samples cannot be measured")
         (self.folder / "three.h5").unlink()

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "elbo/base/options.h"
-#include "elbo/commands/sample_codes.h"
+#include "elbo/commands/samplers.h"
 #include "elbo/commands/saved_run_command.h"
 #include "elbo/eval/evaluate.h"
 #include "elbo/models/model.h"

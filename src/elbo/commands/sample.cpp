@@ -6,7 +6,7 @@
 
 #include "elbo/base/error.h"
 #include "elbo/commands/rows_out.h"
-#include "elbo/commands/sample_codes.h"
+#include "elbo/commands/samplers.h"
 #include "elbo/run/device.h"
 
 namespace elbo {
@@ -33,7 +33,8 @@ struct SampleOptions : SavedRunOptions {
         Range::between(0, 1 << 20));
     sampler.bind(table);
     table.add("fitted_rows", sampler.fitted_rows,
-              "gmm: training rows at most whose codes the mixture is fitted to", Range::between(1, 1e9));
+              "flow, gmm, two_stage: training rows at most whose codes the sampler is fitted to",
+              Range::between(1, 1e9));
     draw.bind(table, "drawn; for images, volumes, video and interactions their mean");
     bind_run(table);
     bind_device(table);

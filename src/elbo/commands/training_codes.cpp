@@ -1,60 +1,18 @@
-#include "elbo/commands/sample_codes.h"
+#include "elbo/commands/training_codes.h"
 
+#include <fmt/format.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "elbo/base/error.h"
 #include "elbo/base/index_range.h"
+#include "elbo/base/text.h"
 #include "elbo/commands/evaluate_measures.h"
 
 namespace elbo {
-
-void SamplerOptions::bind(OptionTable& table) {
-  table.add_choice(
-      "sampler", sampler, {"prior", "gmm"},
-      "where codes z of samples come from; prior: p(z); gmm: a mixture of Gaussians that is fitted to the "
-      "codes "
-      "of training rows, once for a checkpoint, and kept in the folder samplers of the run; for models "
-      "conditioned on a class a mixture for each class");
-  table.add("components", components, "gmm: Gaussians of a mixture", Range::between(1, 1000));
-}
-
-std::shared_ptr<const CodeSampler> open_sampler(const SamplerOptions& options, const RunInUse& used,
-                                                Workers& workers) {
-  if (options.sampler == "prior") {
-    if (options.components != SamplerOptions{}.components)
-      usage_error("--components={}: has an effect on a fitted sampler only; add --sampler=gmm",
-                  options.components);
-    return nullptr;
-  }
-  if (const std::string why = used.run.model->why_codes_have_no_density(); !why.empty())
-    usage_error(
-        "--sampler={}: {} has no codes that a distribution can be fitted to, as {}; use --sampler=prior",
-        options.sampler, used.run.config->model->name(), why);
-  return open_mixture_sampler(options, used, workers);
-}
-
-torch::Tensor generate_rows(Model& model, const CodeSampler* sampler, int64_t n, const torch::Tensor& label,
-                            const ElementChoice& choice, RandomGenerator& noise) {
-  if (sampler == nullptr) return model.generate_rows(n, label, choice, noise);
-  return model.decode_as(sampler->sample(n, label, noise), label, choice);
-}
-
 namespace {
-
-// The run with its own data set, whatever the command itself reads.
-SavedRun run_with_rows(const RunInUse& used) {
-  SavedRun run = open_run(*used.world, used.run.directory, std::to_string(used.run.checkpoint.step), "",
-                          DataNeed::rows, used.run.device);
-  if (!run.dataset->has("train"))
-    usage_error("{}: has no training rows, to whose codes a sampler is fitted; use --sampler=prior",
-                run.config->data.path);
-  if (run.model->conditional()) run.dataset->require_labels("train");
-  return run;
-}
 
 // (b, latent) float64, on the CPU.
 torch::Tensor code_sample(Model& model, const Batch& batch, Key key, torch::Device device) {
@@ -67,9 +25,19 @@ torch::Tensor code_sample(Model& model, const Batch& batch, Key key, torch::Devi
 
 }  // namespace
 
+SavedRun run_with_training_rows(const RunInUse& used) {
+  SavedRun run = open_run(*used.world, used.run.directory, std::to_string(used.run.checkpoint.step), "",
+                          DataNeed::rows, used.run.device);
+  if (!run.dataset->has("train"))
+    usage_error("{}: has no training rows, to whose codes a sampler is fitted; use --sampler=prior",
+                run.config->data.path);
+  if (run.model->conditional()) run.dataset->require_labels("train");
+  return run;
+}
+
 TrainingCodes codes_of_training_rows(const RunInUse& used, Workers& workers, int64_t most) {
   constexpr int64_t rows_of_part = 1024;  // about
-  const SavedRun run = run_with_rows(used);
+  const SavedRun run = run_with_training_rows(used);
   const std::vector<std::shared_ptr<Model>> models = run.replicas(workers.count());
   const std::vector<int64_t> ids = spread_ids(run.dataset->split("train").rows(), most);
   const int64_t count = std::ssize(ids), microbatch = run.config->evaluate.microbatch;
@@ -94,11 +62,40 @@ TrainingCodes codes_of_training_rows(const RunInUse& used, Workers& workers, int
       codes.points.own[place] = torch::cat(z);
       if (!labels.empty()) codes.labels[place] = torch::cat(labels);
       if (!codes.points.own[place].isfinite().all().item<bool>())
-        fail("{}: codes of its training rows are not finite: no sampler can be fitted to them",
-             run.directory);
+        usage_error(
+            "{}: codes of its training rows are not finite, so no sampler can be fitted to them; "
+            "use an earlier --checkpoint",
+            run.directory);
     }
   });
   return codes;
+}
+
+bool is_grouped_by_class(const SavedRun& run) {
+  return run.model->conditional() && run.checkpoint.data.classes > 0;
+}
+
+int64_t groups_of(const SavedRun& run) { return is_grouped_by_class(run) ? run.checkpoint.data.classes : 1; }
+
+std::string of_group(const SavedRun& run, int64_t group) {
+  if (groups_of(run) == 1) return "";
+  const std::vector<std::string> names = texts_in_lines(run.checkpoint.data.class_names);
+  const auto place = static_cast<size_t>(group);
+  return fmt::format(" of class {}", place < names.size() ? names[place] : std::to_string(group));
+}
+
+torch::Tensor sample_by_group(int64_t groups, int64_t n, const torch::Tensor& label,
+                              const std::function<torch::Tensor(int64_t group, int64_t count)>& sample) {
+  if (groups == 1) return sample(0, n);
+  torch::Tensor z;
+  for (int64_t group = 0; group < groups; ++group) {
+    const torch::Tensor own = label.eq(group).nonzero().squeeze(1);
+    if (own.size(0) == 0) continue;
+    const torch::Tensor codes = sample(group, own.size(0));
+    if (!z.defined()) z = torch::empty({n, codes.size(1)}, codes.options());
+    z.index_copy_(0, own, codes);
+  }
+  return z;
 }
 
 }  // namespace elbo
