@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "elbo/base/text.h"
+
 namespace elbo {
 namespace {
 
