@@ -8,6 +8,7 @@ import h5py
 import numpy
 
 from program import ProgramTest
+from program import run as run_program
 
 SHORT = ["--train.steps=60", "--train.batch=32", "--train.microbatch=16", "--evaluate.every=never"]
 
@@ -188,6 +189,34 @@ class FieldMeasures(ProgramTest):
         self.assertRegex(printed, r"test \d*0  [0-9.]+  (?:area|width|height) [+-]")
         evaluation = self.evaluation(0, run)[1]["anomalies"]
         self.assertGreater(evaluation["auroc"]["negative_elbo"], 0.95)
+
+    def test_annealing_finds_the_likelihood_of_a_linear_model(self):
+        """A VAE without hidden layers is probabilistic PCA: x ~ N(b, WW' + s^2 I)."""
+        data, run = self.folder / "table.h5", self.folder / "linear"
+        write_table(data)
+        self.train(0, "linear", *SHORT, "--model.name=vae", "--model.latent=3", "--network.hidden=", "--network.kind=mlp",
+                   "--model.likelihood=gaussian", "--model.likelihood_variance=fixed", "--model.likelihood_scale=0.4", config=data)
+        options = ("--split=validation", "--metrics=ais", "--ais_rows=20", "--ais_temperatures=150", "--ais_chains=8")
+        content, found = self.evaluation(0, run, *options)
+        self.assertEqual(self.evaluation(2, run, *options)[0], content)
+        with h5py.File(data) as file, h5py.File(next((run / "checkpoints").glob("step_*.h5"))) as checkpoint:
+            x, values = file["validation/x"][::10].astype("f8"), {}
+            checkpoint.visititems(lambda name, item: values.update({name: item[()].astype("f8")} if isinstance(item, h5py.Dataset) else {}))
+        value = lambda *words: next(v for name, v in values.items() if all(word in name for word in ("parameters", *words)))
+        x = (x - values.get("buffers/input_shift", 0)) / values.get("buffers/input_scale", 1)
+        w, b = value("decoder", "weight"), value("decoder", "bias")
+        covariance, deviation = w @ w.T + 0.4 ** 2 * numpy.eye(5), x - b
+        exact = 0.5 * ((deviation @ numpy.linalg.inv(covariance) * deviation).sum(1) + numpy.linalg.slogdet(2 * numpy.pi * covariance)[1])
+        ais = found["ais"]
+        self.assertEqual((ais["rows"], ais["chains"], ais["temperatures"]), (20, 8, 150))
+        self.assertAlmostEqual(ais["nll"], exact.mean(), delta=0.1)
+        self.assertAlmostEqual(ais["standard_error"], exact.std(ddof=1) / 20 ** 0.5, delta=0.05)
+        self.assertTrue(0.4 < ais["acceptance"] < 0.95, ais)
+        self.assertNotIn("ais", self.evaluation(0, run, "--split=validation", "--metrics=auto")[1])
+        self.train(0, "ae", *SHORT, "--model.name=autoencoder", config=data)
+        refused = run_program(0, "evaluate", self.folder / "ae", "--metrics=ais")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("autoencoder has no density p(x, z)", refused.stderr)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,11 @@ namespace {
 struct NamedMeasure {
   std::string_view name;
   std::unique_ptr<Measure> (*make)(const MeasureOptions&, const MeasuredRun&);
+  bool only_by_name = false;  // auto leaves it out: it takes long
 };
 
-constexpr std::array<NamedMeasure, 7> all_measures{{{"anomalies", measure_of_anomalies},
+constexpr std::array<NamedMeasure, 8> all_measures{{{"ais", measure_of_annealing, true},
+                                                    {"anomalies", measure_of_anomalies},
                                                     {"classes", measure_of_classes},
                                                     {"factors", measure_of_factors},
                                                     {"information", measure_of_information},
@@ -33,9 +35,9 @@ constexpr std::array<NamedMeasure, 7> all_measures{{{"anomalies", measure_of_ano
 void MeasureOptions::bind(OptionTable& table) {
   table.add(
       "metrics", metrics,
-      "what is measured besides losses: auto, none, or some of anomalies, classes, factors, information, "
-      "samples, similarity and texts with commas between; auto: what the data allow; empty: evaluate.metrics "
-      "of the run");
+      "what is measured besides losses: auto, none, or some of ais, anomalies, classes, factors, "
+      "information, samples, similarity and texts with commas between; auto: what the data allow, but for "
+      "ais; empty: evaluate.metrics of the run");
   table.add(
       "anomaly", anomaly,
       "anomalies: the class, by its name or number, whose rows are the anomalies; auto: if the rows have two "
@@ -56,6 +58,13 @@ void MeasureOptions::bind(OptionTable& table) {
       "validity", validity,
       "texts: a command, run in a shell, that reads drawn texts, one in a line, and prints a line for each: "
       "empty where the text is not valid, else its canonical form, or the text itself");
+  table.add("ais_rows", ais_rows, "ais: rows at most whose log p(x) is estimated, at equal distances",
+            Range::between(1, 1e9));
+  table.add("ais_chains", ais_chains, "ais: chains of codes of each row", Range::between(1, 1e4));
+  table.add(
+      "ais_temperatures", ais_temperatures,
+      "ais: steps of a chain from the prior to the posterior; the estimate rises towards log p(x) with it",
+      Range::between(1, 1e7));
   sampler.bind(table);
 }
 
@@ -86,7 +95,7 @@ nlohmann::ordered_json measure(const MeasureOptions& options, const MeasuredRun&
   nlohmann::ordered_json results = nlohmann::ordered_json::object();
   for (const NamedMeasure& named : all_measures) {
     const bool by_name = std::ranges::find(asked, named.name) != asked.end();
-    if (text != "auto" && !by_name) continue;
+    if (!by_name && (text != "auto" || named.only_by_name)) continue;
     const std::unique_ptr<Measure> measure = named.make(options, measured);
     if (const std::string why = measure->refusal(); !why.empty()) {
       if (by_name) usage_error("{}={}: {} cannot be measured: {}", option, text, named.name, why);

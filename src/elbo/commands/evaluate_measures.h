@@ -29,7 +29,8 @@ struct MeasureOptions {
   int64_t fitted_rows = 50000;      // training rows that classifiers of codes see, at most
   int64_t samples = 5000;           // that are compared with as many rows, or judged as texts
   std::string validity;             // texts: the command that judges them
-  SamplerOptions sampler;           // that the samples come from
+  int64_t ais_rows = 100, ais_chains = 16, ais_temperatures = 500;
+  SamplerOptions sampler;  // that the samples come from
   void bind(OptionTable& table);
 };
 
@@ -59,6 +60,7 @@ class Measure {
   virtual nlohmann::ordered_json result() = 0;
 };
 
+std::unique_ptr<Measure> measure_of_annealing(const MeasureOptions& options, const MeasuredRun& measured);
 std::unique_ptr<Measure> measure_of_anomalies(const MeasureOptions& options, const MeasuredRun& measured);
 std::unique_ptr<Measure> measure_of_classes(const MeasureOptions& options, const MeasuredRun& measured);
 std::unique_ptr<Measure> measure_of_factors(const MeasureOptions& options, const MeasuredRun& measured);

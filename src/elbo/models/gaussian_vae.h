@@ -58,6 +58,10 @@ class GaussianVae : public Model {
   LossTerms objective(const StepContext& step_context, const Batch& batch, RandomGenerator& noise) override;
   LossTerms evaluate(const Batch& batch, RandomGenerator& noise) override;
   std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) override;
+  std::optional<LogJoint> log_joint(const torch::Tensor& z, const Batch& batch) override {
+    const Joint joint = joint_at(z, batch);
+    return LogJoint{.log_prior = joint.log_prior, .log_likelihood = -joint.reconstruction};
+  }
   Latent encode(const Batch& batch) override;
   torch::Tensor decode_as(const torch::Tensor& z, const torch::Tensor& label,
                           const ElementChoice& choice) override;

@@ -87,6 +87,11 @@ class M2Vae : public GaussianVae {
     return torch::cat(all);
   }
 
+  // Of a code, which holds a class, too.
+  std::optional<LogJoint> log_joint(const torch::Tensor& /*code*/, const Batch&) override {
+    return std::nullopt;
+  }
+
   Latent encode(const Batch& batch) override {
     const torch::Tensor log_q = class_log_probs(batch);
     Batch guessed = batch;

@@ -35,6 +35,11 @@ struct Latent {
   std::optional<torch::Tensor> mask{};  // (b, latent): 0 in dimensions of padding, else 1; none: 1
 };
 
+// Densities of rows and codes, (k, b) each, nats.
+struct LogJoint {
+  torch::Tensor log_prior, log_likelihood;  // log p(z), log p(x|z)
+};
+
 // How sequences are continued.
 struct Continuation {
   int64_t prefix_length = 1;  // elements of a row that are kept, 1 … time - 1
@@ -71,6 +76,9 @@ class Model : public torch::nn::Module {
 
   // log p(x,z)/q(z|x) for k samples of z: (k, b); none for models without a density.
   virtual std::optional<torch::Tensor> log_weights(const Batch& batch, int64_t k, RandomGenerator& noise) = 0;
+
+  // At codes z (k, b, latent), with gradients; none for models without a density of a vector z.
+  virtual std::optional<LogJoint> log_joint(const torch::Tensor& /*z*/, const Batch&) { return std::nullopt; }
 
   virtual Latent encode(const Batch& batch) = 0;
   // (n, latent) → (n, …row), elements of p(x|z). label: (n, …) as in a Batch; only conditional models use it.

@@ -248,10 +248,11 @@ void EvaluateOptions::bind(OptionTable& table) {
   table.add("evaluate.microbatch", microbatch,
             "rows evaluated at once; the last digits of results depend on it, but not on the number of ranks",
             Range::between(1, 1 << 20));
-  table.add("evaluate.metrics", metrics,
-            "what elbo evaluate measures besides losses, once training has ended: auto, none, or some of "
-            "anomalies, classes, factors, information, samples, similarity and texts with commas between; "
-            "auto: what the data allow");
+  table.add(
+      "evaluate.metrics", metrics,
+      "what elbo evaluate measures besides losses, once training has ended: auto, none, or some of "
+      "ais, anomalies, classes, factors, information, samples, similarity and texts with commas between; "
+      "auto: what the data allow, but for ais");
 }
 
 void CheckpointOptions::bind(OptionTable& table) {
@@ -355,8 +356,8 @@ OptionTable RunConfig::table() {
 std::string RunConfig::saved_ini() { return table().ini({{"run.resume", "never"}, {"run.change", ""}}); }
 
 std::vector<std::string> named_measures(const std::string& option, const std::string& text) {
-  static const std::vector<std::string> known{"anomalies", "classes",    "factors", "information",
-                                              "samples",   "similarity", "texts"};
+  static const std::vector<std::string> known{"ais",         "anomalies", "classes",    "factors",
+                                              "information", "samples",   "similarity", "texts"};
   if (text == "auto" || text == "none") return {};
   std::vector<std::string> names = split(text, ',');
   for (const std::string& name : names)
