@@ -20,7 +20,7 @@ using ::testing::Not;
 class TrainTest : public LoopTest {
  protected:
   bool run() {
-    MetricsWriter metrics(plan_, /*is_root=*/true);
+    MetricsWriter metrics(plan_, /*is_root=*/true, {RankPlace{}});
     CheckpointManager checkpoints(plan_, *comm_);
     RunEvents events(plan_, /*is_root=*/true);
     return train(plan_, progress_, step(), inputs_, metrics, checkpoints, events);

@@ -61,6 +61,7 @@ ordered_json to_json(const SavedRun& run, const Evaluation& evaluation) {
   }
   json["active_units"] = value_or_null(evaluation.active_units);
   json["kl_per_dim"] = evaluation.kl_per_dim;
+  if (!evaluation.code_uses.empty()) json["code_uses"] = evaluation.code_uses;
   return json;
 }
 

@@ -81,7 +81,8 @@ struct Metrics {
   std::map<std::string, Curve> curves;  // by "split/term"
   std::vector<std::string> order;
   std::vector<std::pair<int64_t, std::vector<double>>> kl;
-  ordered_json last;  // line of an evaluation
+  ordered_json last;       // line of an evaluation
+  ordered_json code_uses;  // of the last evaluation that counted them
   int64_t last_step = 0;
 
   void add(const std::string& name, int64_t step, const ordered_json& value) {
@@ -103,6 +104,7 @@ struct Metrics {
     }
     if (split == "train") return;
     last = line;
+    if (line.contains("code_uses")) code_uses = {{"step", step}, {"uses", line["code_uses"]}};
     if (line.contains("kl_per_dim")) {
       std::vector<double> values;
       for (const ordered_json& value : line["kl_per_dim"]) values.push_back(number_of(value));
@@ -249,6 +251,7 @@ ordered_json report_of_files(const fs::path& run, const ReportLimits& limits) {
                     {"curves", std::move(curves)},
                     {"last", metrics.last},
                     {"kl", kl_over_time(metrics, limits)},
+                    {"code_uses", metrics.code_uses},
                     {"samples", samples_over_time(sample_files(run, false), limits.image_bytes)},
                     {"reconstructions", samples_over_time(sample_files(run, true), limits.image_bytes / 2)},
                     {"events", read_events(run)},

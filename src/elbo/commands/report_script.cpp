@@ -308,6 +308,25 @@ cards("KL per dimension over time", "A line for each latent dimension, the large
       `${active} of ${run.kl.of} dimensions above 0.01 nats at the end` + (dimensions.length < run.kl.of ? `; the ${dimensions.length} largest are shown` : "")));
   });
 
+// ---- Use of a codebook: an area below the uses of its vectors, in descending order.
+cards("Use of the codebook", "How often each vector of the codebook is the nearest one, the most frequent at the left.",
+  run => run.code_uses, run => {
+    const uses = [...run.code_uses.uses].sort((a, b) => b - a), all = uses.reduce((sum, n) => sum + n, 0) || 1;
+    const width = 420, height = 180, left = 52, right = 8, top = 8, bottom = 24, most = Math.max(1, uses[0]);
+    const x = i => left + i / uses.length * (width - left - right), y = n => top + (1 - n / most) * (height - top - bottom);
+    let svg = `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="uses of the vectors of the codebook">`;
+    for (const n of ticks(0, most, 4)) svg += `<line class="axis" x1="${left}" x2="${width - right}" y1="${y(n)}" y2="${y(n)}"/>` +
+      `<text class="tick" x="${left - 5}" y="${y(n) + 4}" text-anchor="end">${number(n)}</text>`;
+    for (const i of ticks(0, uses.length, 5)) svg += `<text class="tick" x="${x(i)}" y="${height - 7}" text-anchor="middle">${number(i)}</text>`;
+    const steps = uses.map((n, i) => `${x(i).toFixed(2)},${y(n).toFixed(1)} ${x(i + 1).toFixed(2)},${y(n).toFixed(1)}`).join(" ");
+    svg += `<polygon class="uses" fill="${color(0)}" points="${left},${y(0)} ${steps} ${width - right},${y(0)}"/></svg>`;
+    const holder = el("div");
+    holder.innerHTML = svg;
+    const entropy = uses.reduce((sum, n) => n ? sum - n / all * Math.log(n / all) : sum, 0);
+    return el("div", {}, holder, el("div", {class: "legend"}, `${uses.filter(n => n).length} of ${uses.length} vectors are in use; ` +
+      `perplexity ${number(Math.exp(entropy))}; evaluation after step ${run.code_uses.step}`));
+  });
+
 // ---- Samples
 function overTime(list, what) {
   const holder = el("div"), caption = el("div", {class: "legend"});

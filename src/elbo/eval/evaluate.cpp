@@ -32,11 +32,12 @@ struct Layout {
   bool bound = false;              // the model has an ELBO
   bool tighter_bound = false;      // its loss is another bound, -L_K
   bool kl_per_dim = false;         // encode() gives the KL of each dimension
-  int64_t latent = 0;
+  int64_t latent = 0, codebook = 0;
 
   // rows; elements that count; rows that have some; steps that count; loss; -ELBO; nll; squared error; PSNR;
   // rows with values outside [0, 1]; rows with values between the likelihood's levels; ranked rows and sums
-  // over them; then the terms; then four blocks of `latent`.
+  // over them; then the terms; then four blocks of `latent`; then the uses of
+  // each vector of a codebook.
   enum Offset : int64_t {
     rows,
     elements,
@@ -59,7 +60,8 @@ struct Layout {
     return first_term + static_cast<int64_t>(terms.size()) + block * latent;
   }
   enum LatentBlock : int64_t { kl, mean, mean_square, count };
-  int64_t size() const { return latent_at(4); }
+  int64_t codebook_at() const { return latent_at(4); }
+  int64_t size() const { return codebook_at() + codebook; }
 };
 
 double sum_of(const torch::Tensor& values) { return values.sum(torch::kFloat64).item<double>(); }
@@ -102,6 +104,7 @@ class Evaluator {
     layout_.bound = model.log_weights(one, 1, noise).has_value();
     layout_.kl_per_dim = model.encode(one).kl.has_value();
     layout_.latent = model.latent_size();
+    layout_.codebook = model.codebook_size();
   }
 
   const Layout& layout() const { return layout_; }
@@ -133,6 +136,9 @@ class Evaluator {
     }
     if (options_.ranking) add_ranking(rank_held_out(model, batch, key_of(options_).with("held_out")), at);
     add_posterior(code, sums);
+    if (code.codes)
+      sums.narrow(0, layout_.codebook_at(), layout_.codebook)
+          .copy_(torch::bincount(code.codes->flatten().cpu(), {}, layout_.codebook));
     at[Layout::negative_elbo] = sum_of(layout_.tighter_bound ? terms.negative_elbo : terms.loss);
     if (options_.importance_samples > 0 && layout_.bound) {
       const ImportanceEstimates estimates = importance_estimates(model, batch, microbatch, options_);
@@ -289,6 +295,8 @@ Evaluation conclude(const Layout& layout, const torch::Tensor& sums, const Evalu
   for (int64_t i = 0; i < layout.latent && layout.kl_per_dim; ++i)
     result.kl_per_dim.push_back(mean(layout.latent_at(Layout::kl) + i));
   result.active_units = active_units(layout, at);
+  for (int64_t i = 0; i < layout.codebook; ++i)
+    result.code_uses.push_back(static_cast<int64_t>(at[layout.codebook_at() + i]));
   return result;
 }
 

@@ -57,6 +57,7 @@ struct Evaluation {
   std::optional<int64_t> active_units;
   // (latent). Of models whose z has levels or steps: at the means of the levels before, so its sum is not kl.
   std::vector<double> kl_per_dim;
+  std::vector<int64_t> code_uses;  // of each vector of a codebook, over all rows; empty for other models
 };
 
 // Collective; every rank gets the result. models: one replica for each worker. Workers call `interrupted`

@@ -32,7 +32,8 @@ struct Latent {
   std::optional<torch::Tensor> kl{};  // (b, latent), nats: KL from the prior per dimension, where it is known
   // (b, latent): z in standard deviations from the mean of its prior, where the prior is not N(0, I).
   std::optional<torch::Tensor> standardized{};
-  std::optional<torch::Tensor> mask{};  // (b, latent): 0 in dimensions of padding, else 1; none: 1
+  std::optional<torch::Tensor> mask{};   // (b, latent): 0 in dimensions of padding, else 1; none: 1
+  std::optional<torch::Tensor> codes{};  // (b, …) int64, of models with a codebook: numbers of its vectors
 };
 
 // Densities of rows and codes, (k, b) each, nats.
@@ -120,6 +121,7 @@ class Model : public torch::nn::Module {
   // Why no distribution of z can be fitted to the codes of rows and sampled; "" where one can.
   virtual std::string why_codes_have_no_density() const { return ""; }
   virtual int64_t latent_size() const = 0;
+  virtual int64_t codebook_size() const { return 0; }                // vectors; 0: Latent has no codes
   virtual std::shared_ptr<const Likelihood> likelihood() const = 0;  // null for a model without one
 
  private:

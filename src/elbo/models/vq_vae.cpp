@@ -97,7 +97,9 @@ class VqVae : public Model {
   // The concatenated vectors of the codes. Points between vectors can be decoded, too.
   Latent encode(const Batch& batch) override {
     const torch::Tensor codes = codebook_->nearest(encoder_->forward(batch.encoder_input()));
-    return {codebook_->vectors(codes).flatten(1)};
+    Latent latent{codebook_->vectors(codes).flatten(1)};
+    latent.codes = codes;
+    return latent;
   }
   torch::Tensor decode_as(const torch::Tensor& z, const torch::Tensor&,
                           const ElementChoice& choice) override {
@@ -110,6 +112,7 @@ class VqVae : public Model {
     return "its codes are discrete and have a trained prior";
   }
   int64_t latent_size() const override { return codes_ * options_.code.dim; }
+  int64_t codebook_size() const override { return codebook_->size(); }
   std::shared_ptr<const Likelihood> likelihood() const override { return likelihood_; }
 
  private:

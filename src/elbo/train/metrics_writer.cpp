@@ -94,8 +94,8 @@ ordered_json step_seconds(const StepReport& report) {
 
 }  // namespace
 
-MetricsWriter::MetricsWriter(const RunPlan& plan, bool is_root)
-    : plan_(plan), last_line_step_(plan.start.step) {
+MetricsWriter::MetricsWriter(const RunPlan& plan, bool is_root, const std::vector<RankPlace>& places)
+    : plan_(plan), last_line_step_(plan.start.step), ranks_(places) {
   if (!is_root) return;
   const fs::path path = fs::path(plan.directory) / "metrics.jsonl";
   cut_back(path, plan.start);
@@ -156,6 +156,7 @@ void MetricsWriter::after_step(int64_t step, const StepReport& report) {
     write_line(line.dump());
     if (tensorboard_) tensorboard_->after_step(step, report, samples / since);
   }
+  ranks_.add(report.ranks);
   show_progress(step, report);
 }
 
@@ -173,10 +174,12 @@ void MetricsWriter::show_progress(int64_t step, const StepReport& report) {
     shown_ = averages(shown_, std::move(now));
   }
   const double rate = static_cast<double>(step - plan_.start.step) / seconds();
+  const double waiting = std::min(1.0, ranks_.data_wait() / seconds());
   log::progress(
-      fmt::format("epoch {:.2f}  step {}/{}  loss {:.3f}  {:.0f} samples/s  {} to go{}", plan_.epochs(step),
-                  step, plan_.end_step, shown_.empty() ? report.loss : shown_.front().second,
-                  rate * static_cast<double>(plan_.batch),
+      fmt::format("epoch {:.2f}  step {}/{}  loss {:.3f}  {:.0f} samples/s  waiting {:.0f} %  {} to go{}",
+                  plan_.epochs(step), step, plan_.end_step,
+                  shown_.empty() ? report.loss : shown_.front().second,
+                  rate * static_cast<double>(plan_.batch), 100 * waiting,
                   human_duration(static_cast<double>(plan_.end_step - step) / rate), parts_text(shown_)),
       10.0, step == plan_.end_step || report.stop);
 }
@@ -198,6 +201,7 @@ void MetricsWriter::after_evaluation(int64_t step, const Evaluation& evaluation,
     line["kl_per_dim"] = ordered_json::array();
     for (const double kl : evaluation.kl_per_dim) line["kl_per_dim"].push_back(number(kl));
   }
+  if (!evaluation.code_uses.empty()) line["code_uses"] = evaluation.code_uses;
   line["seconds"] = rounded_seconds(seconds());
   write_line(line.dump());
   if (tensorboard_) tensorboard_->after_evaluation(step, evaluation);

@@ -19,7 +19,8 @@ class MetricsWriter {
  public:
   // Opens RUN/metrics.jsonl, cut back to the step that the run continues from, and to before that step's
   // evaluation where it is repeated. `plan` outlives the object.
-  MetricsWriter(const RunPlan& plan, bool is_root);
+  // places: of each rank.
+  MetricsWriter(const RunPlan& plan, bool is_root, const std::vector<RankPlace>& places);
 
   // step: updates that were made. A line that cannot be written is a warning, and is written later.
   void after_step(int64_t step, const StepReport& report);
@@ -45,6 +46,7 @@ class MetricsWriter {
   // Of the progress line only: moving averages of the loss and its terms, and the phase whose they are.
   std::vector<std::pair<std::string, double>> shown_;
   std::string shown_phase_;
+  RankTimes ranks_;
 };
 
 }  // namespace elbo

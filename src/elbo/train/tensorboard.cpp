@@ -141,6 +141,9 @@ void TensorBoard::after_evaluation(int64_t step, const Evaluation& evaluation) {
     summary.scalar(fmt::format("{}/{}", evaluation.split, name), value);
   if (!evaluation.kl_per_dim.empty())
     summary.bars(fmt::format("{}/kl_per_dim", evaluation.split), evaluation.kl_per_dim);
+  if (!evaluation.code_uses.empty())
+    summary.bars(fmt::format("{}/code_uses", evaluation.split),
+                 {evaluation.code_uses.begin(), evaluation.code_uses.end()});
   write(summary.record(step, now()));
 }
 

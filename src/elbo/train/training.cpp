@@ -66,7 +66,7 @@ Training::Training(const Environment& environment, RunConfig& config)
     const size_t space = text.find(' ');
     places_.push_back({.host = text.substr(space + 1), .workers = std::stoi(text.substr(0, space))});
   }
-  metrics_ = std::make_unique<MetricsWriter>(run_.plan, is_root);
+  metrics_ = std::make_unique<MetricsWriter>(run_.plan, is_root, places_);
   events_ = std::make_unique<RunEvents>(run_.plan, is_root);
   checkpoints_ = std::make_unique<CheckpointManager>(
       run_.plan, *run_.world,
