@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """elbo report and elbo watch: what they show of runs."""
 import base64
+import html
 import json
 import re
 import shutil
 import subprocess
 import unittest
 
+from event_files import events
 from program import ProgramTest, run
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -21,9 +23,9 @@ class Report(ProgramTest):
         text = (self.folder / "page.html").read_text(encoding="utf-8")
         return text, json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
 
-    def drawn(self):
+    def drawn(self, *options):
         """The page as the browser has it after its script."""
-        drawn = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+        drawn = subprocess.run([BROWSER, "--headless", "--no-sandbox", *options, "--disable-gpu", "--enable-logging=stderr",
                                 f"--user-data-dir={self.folder / 'browser'}", "--virtual-time-budget=3000", "--dump-dom",
                                 f"file://{self.folder / 'page.html'}"], capture_output=True, text=True, timeout=120)
         self.assertIn('data-drawn="yes"', drawn.stdout, drawn.stderr[-2000:])
@@ -82,6 +84,48 @@ class Report(ProgramTest):
         terms = {name.split("/")[1] for part in (first, second) for name in part["curves"]}
         self.assertEqual(len(re.findall('<polyline class="curve" stroke="#', drawn)), sum(len(part["curves"]) for part in (first, second)))
         self.assertEqual(drawn.count('class="chart"'), len(terms))
+
+    def test_shows_the_use_of_a_codebook(self):
+        self.train(0, "vq", "--train.steps=4", "--network.hidden=16", "--evaluate.every=4", "--data.validation_fraction=0.01",
+                   "--model.codebook_size=32", config="configs/mnist_vq_vae.ini")
+        line = json.loads((self.folder / "vq/metrics.jsonl").read_text().splitlines()[-1])
+        text, (part,) = self.page(self.folder / "vq")
+        self.assertEqual(part["code_uses"], {"step": 4, "uses": line["code_uses"]})
+        kind, limits, heights = next(value for _, tag, value in events(self.folder / "vq") if tag == "validation/code_uses")
+        self.assertEqual((kind, len(limits), list(heights)), ("histogram", 32, line["code_uses"]))
+        self.assertEqual(sum(line["code_uses"]), 600 * 7 * 7, "each code of each validation row once")
+        ranks = self.folder / "three.json"
+        self.succeed(3, "evaluate", self.folder / "vq", "--split=validation", "--metrics=none", f"--out={ranks}")
+        self.assertEqual(json.loads(ranks.read_text())["code_uses"], line["code_uses"])
+        if BROWSER is None:
+            self.skipTest("chromium is not installed: the page was not drawn")
+        self.assertIn('<polygon class="uses"', self.drawn())
+
+    def test_can_be_printed(self):
+        """On a page of A4, in a browser that prefers dark colours: nothing is cut off, dark text on white."""
+        self.train(0, "a", *self.SETTINGS)
+        self.train(0, "b", *self.SETTINGS, "--model.latent=2")
+        text, _ = self.page(self.folder / "a", self.folder / "b")
+        if BROWSER is None:
+            self.skipTest("chromium is not installed: the page was not drawn")
+        look = """<script>
+          const seen = [...document.querySelectorAll("body *")].filter(node => node.checkVisibility());
+          const page = document.documentElement.clientWidth, light = text => Math.max(...text.match(/[0-9]+/g).slice(0, 3).map(Number));
+          document.documentElement.dataset.printed = JSON.stringify({
+            page, nodes: seen.length,
+            outside: seen.filter(node => node.getBoundingClientRect().right > page + 1).map(node => node.outerHTML.slice(0, 90)),
+            cut: seen.filter(node => /auto|scroll|hidden/.test(getComputedStyle(node).overflowY) && node.scrollHeight > node.clientHeight + 1).length,
+            background: getComputedStyle(document.body).backgroundColor,
+            pale: seen.filter(node => !node.matches(".key, .key *") && light(getComputedStyle(node).color) > 110).map(node => node.outerHTML.slice(0, 90)),
+            controls: document.querySelector(".controls").checkVisibility(), charts: document.querySelectorAll(".chart svg").length});
+        </script></body>"""
+        (self.folder / "page.html").write_text(text.replace("@media print", "@media all").replace("</body>", look), encoding="utf-8")
+        drawn = self.drawn("--window-size=718,1000", "--blink-settings=preferredColorScheme=0")
+        seen = json.loads(html.unescape(re.search('data-printed="(.*?)"', drawn)[1]))
+        self.assertLess(seen.pop("page"), 719)
+        self.assertGreater(seen.pop("nodes"), 200)
+        self.assertGreater(seen.pop("charts"), 4)
+        self.assertEqual(seen, {"outside": [], "cut": 0, "background": "rgb(255, 255, 255)", "pale": [], "controls": False})
 
     def test_a_long_run_has_a_small_page(self):
         folder = self.folder / "long"

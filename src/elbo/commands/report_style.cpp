@@ -54,9 +54,13 @@ input[type=range] { width: 100%; }
 @media (max-width: 600px) { body { font-size: 14px; } header { position: static; } main { padding: .6rem; } }
 @media print {
   :root { color-scheme: light; --text: #000; --soft: #444; --line: #bbb; --back: #fff; --panel: #fff; }
-  header { position: static; } .controls, #tip { display: none !important; }
-  .card, tr { break-inside: avoid; } .scroll { max-height: none; overflow: visible; }
-  .grid { grid-template-columns: repeat(2, 1fr); }
+  header, th { position: static; } .controls, #tip, audio { display: none !important; }
+  body { font-size: 10pt; } main { max-width: none; padding: 0; } section { margin-bottom: 1rem; }
+  h1, h2, h3 { break-after: avoid; } .card, tr, .image, svg, canvas { break-inside: avoid; }
+  .scroll, pre { max-height: none; overflow: visible; }
+  table { table-layout: fixed; } td.number { white-space: normal; }
+  .card { border-color: #999; } .axis { stroke: #ccc; } .tick { fill: #222; }
+  .grid { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .6rem; }
 }
 )css";
 
