@@ -55,6 +55,19 @@ class Tune(ProgramTest):
         strip = lambda text: re.sub(r"\| *\d+ *(?=\| trial)", "", text)  # samples/s
         self.assertEqual(strip((self.folder / "t/table.md").read_text()), strip(table))
 
+    def test_trials_of_an_array_are_those_of_the_search(self):
+        words = ("--method=random", "--trials=2", "--train.steps=20")
+        self.assertRegex(self.tune(0, *words, "--trial=2").stdout, r"best: trial_002 with loss")
+        self.assertEqual([path.name for path in sorted((self.folder / "t").glob("trial_*"))], ["trial_002"])
+        last = self.tune(2, *words, "--trial=1").stdout.splitlines()[-1]
+        self.assertEqual(len(self.table()), 2)
+        self.assertEqual(self.tune(0, *words).stdout.splitlines()[-1], last)
+        for wrong, expected in ((("--trial=3",), "--trial=3: the search has 2 trials; expected 1 to 2"),
+                                (("--trial=1", "--method=halving"), "add --method=random")):
+            refused = run(0, "tune", CONFIG, *SETTINGS, *SEARCH, *words, *wrong)
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn(expected, refused.stderr)
+
     def test_stopped_and_started_again_it_ends_with_the_same_trials(self):
         words = ("tune", CONFIG, *SETTINGS, "--train.steps=240", *SEARCH, "--trials=2", "--method=random", f"--folder={self.folder / 't'}")
         process = start(0, *words)

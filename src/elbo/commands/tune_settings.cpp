@@ -37,7 +37,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct SearchOptions {
-  int64_t trials = 16, seed = 1, keep = 3;
+  int64_t trials = 16, seed = 1, keep = 3, trial = 0;
   std::string method = "halving", folder;
   bool model = true;
   OptionTable table() {
@@ -52,6 +52,11 @@ struct SearchOptions {
               "the steps, 1 of them after a third",
               Range::between(2, 100));
     table.add("seed", seed, "of the trials' settings", Range::at_least(0));
+    table.add(
+        "trial", trial,
+        "random: trains only the trial with this number, from 1 on, and reports what has ended, as in a "
+        "task of a Slurm array; 0: all trials",
+        Range::between(0, 256));
     table.add_path("folder", folder, "folder of the trials; empty: runs/NAME_tune after the configuration");
     table.add("model", model, "as of elbo report: also show what the first trials' models compute");
     return table;
@@ -218,6 +223,11 @@ class Search {
         trials_(draw_trials(space_, options)),
         folder_(options.folder.empty() ? fs::path("runs") / (fs::path(path_).stem().string() + "_tune")
                                        : fs::path(options.folder)) {
+    if (options.trial > 0 && options.method != "random")
+      usage_error("--trial={}: halving compares all trials of a round; add --method=random", options.trial);
+    if (options.trial > std::ssize(trials_))
+      usage_error("--trial={}: the search has {} trials; expected 1 to {}", options.trial, trials_.size(),
+                  trials_.size());
     // A mistake in any trial's settings is found before the first one starts.
     for (size_t trial = 0; trial < trials_.size(); ++trial) config_of(trial);
     const std::unique_ptr<RunConfig> config = config_of(0, {{"run.directory", (folder_ / "none").string()}});
@@ -235,6 +245,7 @@ class Search {
   // Whether it was stopped on request, with everything saved.
   bool run(TimeLimit::Clock::time_point started) {
     const StopRequest stop;
+    if (options_.trial > 0) return run_one(static_cast<size_t>(options_.trial - 1), stop, started);
     std::vector<size_t> left(trials_.size());
     std::iota(left.begin(), left.end(), size_t{0});
     for (int round = 0; round < rounds(); ++round) {
@@ -263,6 +274,16 @@ class Search {
   }
 
  private:
+  // Trains one trial to its end, and finds the best of those that have ended, perhaps in other jobs. Whether
+  // it was stopped.
+  bool run_one(size_t trial, const StopRequest& stop, TimeLimit::Clock::time_point started) {
+    if (!train(trial, 0, stop, started)) return true;
+    for (size_t other = 0; other < trials_.size(); ++other)
+      if (const std::optional<double> value = shared_value(other, steps_of(*config_of(other), 0)))
+        best_ = std::min(best_, std::pair(*value, other));
+    return false;
+  }
+
   // In which all trials, a part of them, …, one of them train.
   int rounds() const {
     if (options_.method == "random") return 1;
@@ -288,14 +309,19 @@ class Search {
     return train.steps > 0 ? train.steps : (train.epochs * rows_ + train.batch - 1) / train.batch;
   }
 
+  // Of a trial in the round.
+  int64_t steps_of(const RunConfig& config, int round) const {
+    const double part = std::pow(static_cast<double>(options_.keep), round + 1 - rounds());
+    return std::max<int64_t>(1, std::llround(static_cast<double>(all_steps(config)) * part));
+  }
+
   // Trains a trial as far as the round goes. Its value; none if it was stopped. A trial that diverges has the
   // value infinity.
   std::optional<double> train(size_t trial, int round, const StopRequest& stop,
                               TimeLimit::Clock::time_point started) {
     const std::unique_ptr<RunConfig> plain = config_of(trial);
     const int64_t all = all_steps(*plain);
-    const double part = std::pow(static_cast<double>(options_.keep), round + 1 - rounds());
-    const auto steps = std::max<int64_t>(1, std::llround(static_cast<double>(all) * part));
+    const int64_t steps = steps_of(*plain, round);
     if (const std::optional<double> known = shared_value(trial, steps)) return known;
     log::info("{} of {}, to step {} of {}: {}", name_of(trial), trials_.size(), steps, all,
               as_words(trials_[trial]));
