@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <torch/types.h>
 
-#include <ranges>
+#include <iterator>
 
 #include "elbo/nn/distributions.h"
 
@@ -43,15 +43,15 @@ FlowOutput AutoregressiveFlow::to_noise(const torch::Tensor& z, const torch::Ten
 
 torch::Tensor AutoregressiveFlow::from_noise(const torch::Tensor& u, const torch::Tensor& context) {
   torch::Tensor z = u;
-  for (const auto& layer : std::views::reverse(layers_)) {
+  for (auto layer = layers_.rbegin(); layer != layers_.rend(); ++layer) {
     // What a pass computes for a dimension is right once all dimensions before it are.
     torch::Tensor found = torch::zeros_like(z);
     for (int64_t i = 0; i < z.size(1); ++i) {
-      const Affine affine = affine_of(*layer, found, context);
+      const Affine affine = affine_of(**layer, found, context);
       found.select(1, i).copy_(z.select(1, i) * affine.log_scale.select(1, i).exp() +
                                affine.shift.select(1, i));
     }
-    z = &layer == &layers_.front() ? found : found.flip(1);
+    z = std::next(layer) == layers_.rend() ? found : found.flip(1);
   }
   return z;
 }
