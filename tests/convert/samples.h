@@ -41,7 +41,8 @@ inline std::string jpeg(const torch::Tensor& pixels) {
   unsigned char* bytes = nullptr;
   unsigned long size = 0;
   tjCompress2(encoder, pixels.const_data_ptr<uint8_t>(), static_cast<int>(pixels.size(1)), 0,
-              static_cast<int>(pixels.size(0)), pixels.size(2) == 4 ? TJPF_CMYK : TJPF_RGB, &bytes, &size, TJSAMP_444, 95, 0);
+              static_cast<int>(pixels.size(0)), pixels.size(2) == 4 ? TJPF_CMYK : TJPF_RGB, &bytes, &size,
+              TJSAMP_444, 95, 0);
   std::string result(reinterpret_cast<const char*>(bytes), size);
   tjFree(bytes);
   tjDestroy(encoder);

@@ -55,6 +55,22 @@ TEST_F(TokensTest, MoleculesAreTheFirstColumn) {
   EXPECT_THAT(numbers(read("/validation/x")), ElementsAre(1, 5, 4, 2));
 }
 
+TEST_F(TokensTest, MoleculesAreTheColumnThatAHeaderNames) {
+  convert("smiles", {write("train.csv", "id,\"SMILES\",weight\n7,CCl,1\n8,C,2\n"),
+                     write("valid.smi", "name smiles\na ClC\n")});
+  EXPECT_THAT(numbers(read("/train/x")), ElementsAre(1, 4, 5, 2, 1, 4, 2, 0));
+  EXPECT_THAT(numbers(read("/validation/x")), ElementsAre(1, 5, 4, 2));
+}
+
+TEST_F(TokensTest, LinesThatAreNotMoleculesAreRefusedOrSkipped) {
+  const std::string lines = write("a.csv", "id,smiles\n1,CC\n2,\n3,C[N\n4\n");
+  EXPECT_THAT(refusal_of("smiles", {lines}),
+              HasSubstr("a.csv, line 3: column 2 is empty; expected a molecule"));
+  EXPECT_THAT(refusal_of("smiles", {write("b.csv", ",CC\n")}), HasSubstr("b.csv, line 1: column 1 is empty"));
+  convert("smiles", {lines}, {{"bad", "skip"}});
+  EXPECT_EQ(read("/train/x").size(0), 1);
+}
+
 TEST_F(TokensTest, ErrorsNameTheirCause) {
   const std::string text = write("a.txt", "fine\n\xff\n");
   EXPECT_THAT(refusal_of("text", {text}), HasSubstr("a.txt, line 2: is not UTF-8"));

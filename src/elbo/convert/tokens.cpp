@@ -170,11 +170,12 @@ Lines lines_of_files(const std::vector<std::string>& paths) {
   return [paths](const std::function<void(const TextLine&)>& take) {
     for (const std::string& path : paths) {
       LineReader reader(open_bytes(path));
-      TextLine line{"", split_of_file(path)};
+      TextLine line{"", split_of_file(path), &path};
       bool any = false;
       while (reader.next(line.text)) {
         if (line.text.find_first_not_of(" \t") == std::string::npos) continue;
         any = true;
+        line.number = reader.number();
         try {
           take(line);
         } catch (const Error& error) {

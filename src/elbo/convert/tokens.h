@@ -28,6 +28,8 @@ struct TokenOptions {
 
 struct TextLine {
   std::string text, split;
+  const std::string* path = nullptr;  // of its file
+  int64_t number = 0;                 // in it, from 1
 };
 
 // Reads all lines of all inputs in each call.
