@@ -43,6 +43,7 @@ class CheckpointManagerTest : public LoopTest {
   CollectedState collect(OptimizerSnapshot optimizer) {
     ++collected_;
     CollectedState state{.checkpoint = {}, .optimizer = std::move(optimizer)};
+    state.rank_times = "rank\n";
     state.checkpoint.step = progress_.step;
     state.checkpoint.data = plan_.data;
     state.checkpoint.parameters = {{"w", parameter_}};
@@ -147,6 +148,7 @@ TEST_F(CheckpointManagerTest, MakesAFolderAgainThatWasDeleted) {
   save(manager, 3, false, /*must_succeed=*/true);
   EXPECT_THAT(checkpoint_steps(folder_), ElementsAre(3));
   EXPECT_EQ(read_file(folder_ / "run.ini"), plan_.ini);
+  EXPECT_EQ(read_file(folder_ / "ranks.tsv"), "rank\n");
 }
 
 TEST_F(CheckpointManagerTest, DoesNotReplaceACheckpointOfAnother) {

@@ -144,10 +144,11 @@ void CheckpointManager::start_to_write(const Progress& progress, bool is_best, C
   if (is_root_) {
     copy_from_training(state.checkpoint);
     queue_ = std::make_shared<PieceQueue>(snapshot_->pieces());
-    writer_ = std::async(
-        std::launch::async, [this, watch, progress, is_best, queue = queue_, optimizer = snapshot_->tensors(),
-                             kept = std::move(state.checkpoint)] {
-          std::string why = write(kept, optimizer, progress, is_best, *queue);
+    writer_ =
+        std::async(std::launch::async, [this, watch, queue = queue_,
+                                        writing = Writing{std::move(state.checkpoint), snapshot_->tensors(),
+                                                          std::move(state.rank_times), progress, is_best}] {
+          std::string why = write(writing, *queue);
           save_seconds_ = std::max(save_seconds_.load(), watch.seconds() - queue->waited_seconds());
           queue->end();
           return why;
@@ -156,20 +157,19 @@ void CheckpointManager::start_to_write(const Progress& progress, bool is_best, C
   if (snapshot_->pieces() > 0) send_piece();  // often the only one
 }
 
-std::string CheckpointManager::write(const Checkpoint& checkpoint, const std::vector<TensorShape>& optimizer,
-                                     const Progress& progress, bool is_best, PieceQueue& queue) const {
+std::string CheckpointManager::write(const Writing& writing, PieceQueue& queue) const {
   const Doing doing(FlightRecorder::instance().record().writer, "writes a checkpoint");
-  std::string why = try_to_write(checkpoint, optimizer, queue);
+  std::string why = try_to_write(writing, queue);
   if (!why.empty()) return why;
-  if (is_best) link_best(checkpoint.step);
-  remove_old(progress);
-  written_(checkpoint.step, is_best);
+  if (writing.is_best) link_best(writing.checkpoint.step);
+  remove_old(writing.progress);
+  write_rank_times(writing.rank_times);
+  written_(writing.checkpoint.step, writing.is_best);
   return "";
 }
 
-std::string CheckpointManager::try_to_write(const Checkpoint& checkpoint,
-                                            const std::vector<TensorShape>& optimizer,
-                                            PieceQueue& queue) const {
+std::string CheckpointManager::try_to_write(const Writing& writing, PieceQueue& queue) const {
+  const Checkpoint& checkpoint = writing.checkpoint;
   try {
     if (fingerprint(checkpoint.parameters) != checkpoint.fingerprint)
       fail("the checkpoint of step {} has changed in memory before it was written; it is not kept",
@@ -177,7 +177,7 @@ std::string CheckpointManager::try_to_write(const Checkpoint& checkpoint,
     restore_run_directory(plan_);
     const fs::path path = checkpoint_path(plan_.directory, checkpoint.step);
     set_other_checkpoint_aside(path);
-    CheckpointFile file(path, checkpoint, optimizer);
+    CheckpointFile file(path, checkpoint, writing.optimizer);
     for (size_t pieces = queue.pieces(); pieces > 0; --pieces)
       for (const TensorRows& rows : queue.take()) file.write(rows);
     file.commit();
@@ -186,6 +186,15 @@ std::string CheckpointManager::try_to_write(const Checkpoint& checkpoint,
     return error.what();
   } catch (const std::exception& error) {
     return describe_library_error(error).what();
+  }
+}
+
+void CheckpointManager::write_rank_times(const std::string& table) const {
+  if (table.empty()) return;
+  try {
+    write_file(fs::path(plan_.directory) / "ranks.tsv", table);
+  } catch (const Error& error) {
+    log::warning("{}", error.what());
   }
 }
 

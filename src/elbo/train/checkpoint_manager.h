@@ -24,6 +24,7 @@ namespace elbo {
 struct CollectedState {
   Checkpoint checkpoint;  // without optimizer states
   OptimizerSnapshot optimizer;
+  std::string rank_times{};  // what ranks.tsv in the run's folder shall hold; on the root, "" for nothing new
 };
 
 class CheckpointManager {
@@ -69,12 +70,18 @@ class CheckpointManager {
   void complete_writing();
   void settle();  // takes the result of a writer that has ended
   void warn_of_failure() const;
+  struct Writing {
+    Checkpoint checkpoint;
+    std::vector<TensorShape> optimizer;
+    std::string rank_times;
+    Progress progress;
+    bool is_best;
+  };
   // In the writer's thread; these read the plan only.
   // "" or why not.
-  std::string write(const Checkpoint& checkpoint, const std::vector<TensorShape>& optimizer,
-                    const Progress& progress, bool is_best, PieceQueue& queue) const;
-  std::string try_to_write(const Checkpoint& checkpoint, const std::vector<TensorShape>& optimizer,
-                           PieceQueue& queue) const;
+  std::string write(const Writing& writing, PieceQueue& queue) const;
+  std::string try_to_write(const Writing& writing, PieceQueue& queue) const;
+  void write_rank_times(const std::string& table) const;
   void link_best(int64_t step) const;
   void remove_old(const Progress& progress) const;
 

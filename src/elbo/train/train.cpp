@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "elbo/base/error.h"
-#include "elbo/base/file.h"
 #include "elbo/base/flight_recorder.h"
 #include "elbo/base/log.h"
 #include "elbo/eval/evaluation_metrics.h"
@@ -145,19 +144,9 @@ class Loop {
 
   bool is_root() const { return step_.comm().rank() == 0; }
 
-  void write_rank_times() const {
-    if (rank_times_.steps() == 0) return;
-    try {
-      write_file(std::filesystem::path(plan_.directory) / "ranks.tsv", rank_times_.table());
-    } catch (const Error& error) {
-      log::warning("{}", error.what());
-    }
-  }
-
   // Nothing that is damaged is saved: then the run goes back.
   void save(bool must_succeed) {
     const Doing doing(record_.main, "saves a checkpoint");
-    if (is_root()) write_rank_times();
     checkpoints_.wait_for_writer();
     if (!is_sound()) return;  // immediately before the copy
     checkpoints_.save(progress_, std::exchange(best_, false), must_succeed, [&] { return collect(); });
@@ -166,6 +155,7 @@ class Loop {
   CollectedState collect() {
     if (!step_.finite()) divergence_.fail_for_parameters(report_);
     CollectedState state{.checkpoint = {}, .optimizer = step_.snapshot_optimizer()};
+    if (is_root() && rank_times_.steps() > 0) state.rank_times = rank_times_.table();
     Checkpoint& checkpoint = state.checkpoint;
     static_cast<Progress&>(checkpoint) = progress_;
     checkpoint.config = plan_.ini;
