@@ -63,6 +63,7 @@ bool is_lowest_running(const RankName& name) {
 }  // namespace
 
 struct Environment::State {
+  FlightRecorder& recorder = FlightRecorder::instance();  // made first, as it is used until the end
   RankName name{.rank = 0, .host = host_name()};
   int size = 1, local_rank = 0, local_size = 1, cores = cores_of({core_allowance()}, 0);
   bool in_blocks = true;
@@ -106,7 +107,6 @@ struct Environment::State {
   // The other ranks see in its record that this one waits for them.
   void end() {
     if (!failure_reporting) return;  // MPI was not started
-    FlightRecorder& recorder = FlightRecorder::instance();
     const double seconds = timeout > 0 ? timeout : start_timeout();
     const auto message = [&] {
       const std::string why = side_channel ? side_channel->explain(records_folder) : "";
@@ -180,7 +180,7 @@ int Environment::end_job(const Error& error) const {
   const int status = static_cast<int>(error.code());
   std::string what = error.what();
   log::set_enabled(true);
-  FlightRecorder::instance().record().fails = 1;
+  state_->recorder.record().fails = 1;
   if (size() == 1 || !state_->failure_reporting) {
     log::error(what);
     return status;

@@ -32,7 +32,10 @@ double train_on_rows(Communicator& world, Workers& workers,
   int64_t counted = 0;
   for (int64_t number = 0; number < how.steps; ++number) {
     const StepReport report = step.take(number, data, [] { return RankStatus{}; });
-    if (!report.finite) fail("the loss of step {} of {} is not finite", number + 1, how.steps);
+    if (!report.finite) {
+      step.values();  // parameters are in transit, and no call may be left incomplete
+      fail("the loss of step {} of {} is not finite", number + 1, how.steps);
+    }
     if (number < how.steps - (how.steps + 9) / 10) continue;
     sum += report.loss;
     ++counted;
