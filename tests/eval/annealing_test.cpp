@@ -60,7 +60,9 @@ class Annealing : public testing::Test {
 
 TEST_F(Annealing, FindsTheLikelihoodOfProbabilisticPca) {
   const AnnealedEstimate found = estimate({.chains = 1000, .temperatures = 200});
-  EXPECT_TRUE(torch::allclose(found.log_likelihood, exact_, 0, 0.1)) << found.log_likelihood << exact_;
+  // Over seeds, the error of a row has a standard deviation of 0.06.
+  EXPECT_TRUE(torch::allclose(found.log_likelihood, exact_, 0, 0.3)) << found.log_likelihood << exact_;
+  EXPECT_NEAR((found.log_likelihood - exact_).mean().item<double>(), 0, 0.15);
   EXPECT_GT(found.acceptance.min().item<double>(), 0.5);
   EXPECT_LT(found.acceptance.max().item<double>(), 1.0);
 }
@@ -73,9 +75,10 @@ TEST_F(Annealing, RisesToTheLikelihoodWithTheNumberOfTemperatures) {
         .item<double>();
   };
   const double one = error_of(1), ten = error_of(10), hundred = error_of(100);
-  EXPECT_GT(one, 5);
+  // Over seeds: 6 to 57, 0.6 to 4.2, and at most 0.7 from 0.
+  EXPECT_GT(one, 4);
   EXPECT_LT(ten, one);
-  EXPECT_LT(std::abs(hundred), 0.5 * ten);
+  EXPECT_LT(std::abs(hundred), one / 4);
 }
 
 }  // namespace
