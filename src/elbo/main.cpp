@@ -145,6 +145,7 @@ void allow_many_open_files() {
 extern "C" const char* malloc_conf;
 const char* malloc_conf = "thp:always";
 
+// NOLINTNEXTLINE(bugprone-exception-escape): fmt throws for wrong formats only, and these are constants
 int main(int argc, char** argv) {
   elbo::keep_freed_memory();
   elbo::allow_many_open_files();
