@@ -31,4 +31,13 @@ void normal_numbers(const uint32_t* words, int64_t pairs, float* numbers, Instru
   normal_numbers_portable(words, pairs, numbers);
 }
 
+float bernoulli_row(const float* logits, const float* x, int64_t features, float* slope, InstructionSet set) {
+#if defined(__x86_64__)
+  if (set == InstructionSet::avx512) return bernoulli_row_avx512(logits, x, features, slope);
+  if (set == InstructionSet::avx2) return bernoulli_row_avx2(logits, x, features, slope);
+#endif
+  (void)set;
+  return bernoulli_row_portable(logits, x, features, slope);
+}
+
 }  // namespace elbo

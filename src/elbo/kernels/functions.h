@@ -20,4 +20,9 @@ void map(Elementary function, const double* x, int64_t n, double* y, Instruction
 void normal_numbers(const uint32_t* words, int64_t pairs, float* numbers,
                     InstructionSet set = instruction_set());
 
+// The Bernoulli log likelihood of a row, Σ x·l - log(1 + eˡ) over its `features` logits l, where the sums of
+// every 16th element are added in the end; slope: its derivatives x - σ(l).
+float bernoulli_row(const float* logits, const float* x, int64_t features, float* slope,
+                    InstructionSet set = instruction_set());
+
 }  // namespace elbo

@@ -11,6 +11,9 @@ void map_avx512(Elementary function, const double* x, int64_t n, double* y) {
 void normal_numbers_avx512(const uint32_t* words, int64_t pairs, float* numbers) {
   normal_pairs(words, pairs, numbers);
 }
+float bernoulli_row_avx512(const float* logits, const float* x, int64_t features, float* slope) {
+  return bernoulli_row_by(logits, x, features, slope);
+}
 
 }  // namespace elbo
 #endif

@@ -1,5 +1,6 @@
 // The functions of functions.h for the vectors of one instruction set.
 #pragma once
+#include "elbo/kernels/bernoulli_element.h"
 #include "elbo/kernels/elementary.h"
 #include "elbo/kernels/functions_scalar.h"
 #include "elbo/kernels/vector.h"
@@ -15,6 +16,9 @@ void map_portable(Elementary function, const double* x, int64_t n, double* y);
 void normal_numbers_avx512(const uint32_t* words, int64_t pairs, float* numbers);
 void normal_numbers_avx2(const uint32_t* words, int64_t pairs, float* numbers);
 void normal_numbers_portable(const uint32_t* words, int64_t pairs, float* numbers);
+float bernoulli_row_avx512(const float* logits, const float* x, int64_t features, float* slope);
+float bernoulli_row_avx2(const float* logits, const float* x, int64_t features, float* slope);
+float bernoulli_row_portable(const float* logits, const float* x, int64_t features, float* slope);
 
 namespace {
 

@@ -10,5 +10,8 @@ void map_portable(Elementary function, const double* x, int64_t n, double* y) {
 void normal_numbers_portable(const uint32_t* words, int64_t pairs, float* numbers) {
   normal_pairs(words, pairs, numbers);
 }
+float bernoulli_row_portable(const float* logits, const float* x, int64_t features, float* slope) {
+  return bernoulli_row_by(logits, x, features, slope);
+}
 
 }  // namespace elbo

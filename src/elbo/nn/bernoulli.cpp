@@ -3,33 +3,12 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/types.h>
 
-#include "elbo/base/vectorize.h"
-#include "elbo/kernels/bernoulli_element.h"
+#include "elbo/kernels/functions.h"
 #include "elbo/nn/kernels.h"
 #include "elbo/operators/compute.h"
 
 namespace elbo {
 namespace {
-
-// One row: returns its log likelihood and writes the derivative x - σ(l).
-ELBO_VECTORIZE float log_prob_of_row(const float* logits, const float* x, int64_t features, float* slope) {
-  float sums[lanes] = {};
-  int64_t i = 0;
-  for (; i + lanes <= features; i += lanes)
-    for (int lane = 0; lane < lanes; ++lane) {
-      const BernoulliElement here = bernoulli_element(logits[i + lane], x[i + lane]);
-      sums[lane] += here.log_prob;
-      slope[i + lane] = here.slope;
-    }
-  for (int lane = 0; i < features; ++i, ++lane) {
-    const BernoulliElement here = bernoulli_element(logits[i], x[i]);
-    sums[lane] += here.log_prob;
-    slope[i] = here.slope;
-  }
-  double sum = 0;
-  for (const float lane : sums) sum += static_cast<double>(lane);
-  return static_cast<float>(sum);
-}
 
 // logits (k, b, features), x (b, features), contiguous → log likelihood (k, b), slope (k, b, features).
 std::pair<torch::Tensor, torch::Tensor> in_one_pass(const torch::Tensor& logits, const torch::Tensor& x) {
@@ -43,7 +22,7 @@ std::pair<torch::Tensor, torch::Tensor> in_one_pass(const torch::Tensor& logits,
   }
   for (int64_t row = 0; row < rows; ++row)
     log_prob.mutable_data_ptr<float>()[row] =
-        log_prob_of_row(logits.const_data_ptr<float>() + row * features,
+        bernoulli_row(logits.const_data_ptr<float>() + row * features,
                         x.const_data_ptr<float>() + row % x.size(0) * features, features,
                         slope.mutable_data_ptr<float>() + row * features);
   return {log_prob, slope};

@@ -104,10 +104,10 @@ extern "C" __global__ void bernoulli_rows(const float* logits, const float* x, i
     float sum = 0;
     if (row < rows)
       for (int64_t i = lane; i < features; i += elbo::lanes_of_row) {
-        const elbo::BernoulliElement here =
-            elbo::bernoulli_element(logits[row * features + i], x[row % x_rows * features + i]);
-        sum += here.log_prob;
-        slope[row * features + i] = here.slope;
+        const elbo::BernoulliElement here = elbo::bernoulli_element(
+            elbo::Vector{logits[row * features + i]}, elbo::Vector{x[row % x_rows * features + i]});
+        sum += here.log_prob.value;
+        slope[row * features + i] = here.slope.value;
       }
     sums[slot][lane] = sum;
     __syncthreads();
