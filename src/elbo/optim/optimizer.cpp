@@ -40,31 +40,32 @@ ELBO_VECTORIZE void adam_pass(int64_t n, const AdamFactors& factors, const float
   for (int64_t i = 0; i < n; ++i) adam_element(f, gradient[i], parameters[i], exp_avg[i], exp_avg_sq[i]);
 }
 
-void adam_update(bool decoupled, const Tensor& parameters, const Tensor& gradient,
-                 const std::vector<Tensor>& state, const Update& u) {
+AdamFactors adam_factors(bool decoupled, const Update& u) {
   const OptimizerOptions& o = u.options;
-  const bool on_gpu = gpu::computes(parameters.is_cpu());
-  if (!parameters.is_cpu() && !on_gpu) {
-    const Tensor count = torch::full({}, static_cast<double>(u.count), parameters.options());
-    constexpr FusedAdam fused_adam = &at::_fused_adam_, fused_adamw = &at::_fused_adamw_;
-    (decoupled ? fused_adamw : fused_adam)({parameters}, {gradient}, {state[0]}, {state[1]}, {}, {count},
-                                           u.lr, o.beta1, o.beta2, o.weight_decay, o.epsilon, false, false,
-                                           {}, {});
-    return;
-  }
   const double bias1 = 1 - std::pow(o.beta1, static_cast<double>(u.count));
   const double bias2 = 1 - std::pow(o.beta2, static_cast<double>(u.count));
-  const AdamFactors factors{.decay = static_cast<float>(decoupled ? 1 - u.lr * o.weight_decay : 1.0),
-                            .l2 = static_cast<float>(decoupled ? 0.0 : o.weight_decay),
-                            .first = static_cast<float>(1 - o.beta1),
-                            .second = static_cast<float>(1 - o.beta2),
-                            .beta2 = static_cast<float>(o.beta2),
-                            .step = static_cast<float>(u.lr / bias1),
-                            .correction = static_cast<float>(1 / std::sqrt(bias2)),
-                            .epsilon = static_cast<float>(o.epsilon)};
-  (on_gpu ? gpu::adam_update : adam_pass)(
-      parameters.numel(), factors, gradient.const_data_ptr<float>(), parameters.mutable_data_ptr<float>(),
-      state[0].mutable_data_ptr<float>(), state[1].mutable_data_ptr<float>());
+  return {.decay = static_cast<float>(decoupled ? 1 - u.lr * o.weight_decay : 1.0),
+          .l2 = static_cast<float>(decoupled ? 0.0 : o.weight_decay),
+          .first = static_cast<float>(1 - o.beta1),
+          .second = static_cast<float>(1 - o.beta2),
+          .beta2 = static_cast<float>(o.beta2),
+          .step = static_cast<float>(u.lr / bias1),
+          .correction = static_cast<float>(1 / std::sqrt(bias2)),
+          .epsilon = static_cast<float>(o.epsilon)};
+}
+
+// On a GPU. On CPUs, Optimizer::update_blocks() updates.
+void adam_update(bool decoupled, const Tensor& parameters, const Tensor& gradient,
+                 const std::vector<Tensor>& state, const Update& u) {
+  if (gpu::computes(parameters.is_cpu()))
+    return gpu::adam_update(parameters.numel(), adam_factors(decoupled, u), gradient.const_data_ptr<float>(),
+                            parameters.mutable_data_ptr<float>(), state[0].mutable_data_ptr<float>(),
+                            state[1].mutable_data_ptr<float>());
+  const OptimizerOptions& o = u.options;
+  const Tensor count = torch::full({}, static_cast<double>(u.count), parameters.options());
+  constexpr FusedAdam fused_adam = &at::_fused_adam_, fused_adamw = &at::_fused_adamw_;
+  (decoupled ? fused_adamw : fused_adam)({parameters}, {gradient}, {state[0]}, {state[1]}, {}, {count}, u.lr,
+                                         o.beta1, o.beta2, o.weight_decay, o.epsilon, false, false, {}, {});
 }
 
 // Kingma & Ba 2015, algorithm 1.
@@ -113,6 +114,10 @@ void sgd(const Tensor& parameters, const Tensor& gradient, const std::vector<Ten
   }
 }
 
+ELBO_VECTORIZE void scale_pass(int64_t n, float factor, float* __restrict values) {
+  for (int64_t i = 0; i < n; ++i) values[i] *= factor;
+}
+
 ELBO_VECTORIZE void average_pass(int64_t n, float weight, const float* __restrict parameters,
                                  float* __restrict average) {
   for (int64_t i = 0; i < n; ++i) average[i] += weight * (parameters[i] - average[i]);
@@ -132,7 +137,8 @@ struct Rule {
   std::string name;
   std::vector<std::string> states;  // named as in PyTorch
   void (*update)(const Tensor&, const Tensor&, const std::vector<Tensor>&, const Update&);
-  bool has_weight_decay;  // false: weight decay is added to the gradient (L2)
+  bool is_adam;  // with or without decoupled weight decay, which it has itself; other rules add it to the
+                 // gradient (L2)
 };
 
 const std::vector<Rule>& rules() {
@@ -289,9 +295,31 @@ std::vector<double> Optimizer::value_sums(const std::vector<Tensor>& shard) cons
   return sums;
 }
 
+// Adam's whole update of a block while it is in the first-level cache, with the sums of its bits before and
+// after it.
+void Optimizer::update_blocks(const Tensor& piece, const Tensor& gradient, int64_t begin, IndexRange own,
+                              float gradient_scale, const AdamFactors& factors) {
+  float *const values = piece.mutable_data_ptr<float>(), *const gradients = gradient.mutable_data_ptr<float>();
+  float* const exp_avg = states_[0].second.mutable_data_ptr<float>() + begin;
+  float* const exp_avg_sq = states_[1].second.mutable_data_ptr<float>() + begin;
+  float* const average =
+      options_.ema > 0 ? states_.back().second.mutable_data_ptr<float>() + begin : nullptr;
+  for (int64_t at = own.first; at < own.end; at += block_elements) {
+    if (gradient_scale != 1) scale_pass(block_elements, gradient_scale, gradients + at);
+    for_each_array(piece, begin, at, block_elements, [&](auto... block) { bit_sums_->check(block...); });
+    adam_pass(block_elements, factors, gradients + at, values + at, exp_avg + at, exp_avg_sq + at);
+    if (average != nullptr)
+      average_pass(block_elements, static_cast<float>(1 - options_.ema), values + at, average + at);
+    for_each_array(piece, begin, at, block_elements, [&](auto... block) { bit_sums_->record(block...); });
+  }
+}
+
 void Optimizer::step(const std::vector<Tensor>& shard, const std::vector<Tensor>& gradients, double lr,
                      double gradient_scale, int64_t update, Workers& workers) {
   const Rule& rule = rule_of(options_.name);
+  const Update numbers{options_, lr, update};
+  const bool on_cpu = shard.front().is_cpu(), in_blocks = rule.is_adam && on_cpu && !gpu::computes(true);
+  const AdamFactors factors = adam_factors(rule.update == &adamw, numbers);
   // Small enough that the values stay in the core's cache between the update and the sums of their bits.
   constexpr int64_t piece_elements = 16 * block_elements;
   workers.run([&](int worker) {
@@ -299,7 +327,11 @@ void Optimizer::step(const std::vector<Tensor>& shard, const std::vector<Tensor>
     int64_t begin = 0;  // offset of the piece in the state
     for (size_t piece = 0; piece < shard.size(); begin += shard[piece++].numel()) {
       const IndexRange own = partition_blocks({0, shard[piece].numel()}, worker, workers.count());
-      const int64_t step = shard[piece].is_cpu() ? piece_elements : own.size();
+      if (in_blocks) {
+        update_blocks(shard[piece], gradients[piece], begin, own, static_cast<float>(gradient_scale), factors);
+        continue;
+      }
+      const int64_t step = on_cpu ? piece_elements : own.size();
       for (int64_t first = own.first; first < own.end; first += step) {
         const int64_t n = std::min(step, own.end - first);
         const Tensor p = shard[piece].narrow(0, first, n);
@@ -308,9 +340,9 @@ void Optimizer::step(const std::vector<Tensor>& shard, const std::vector<Tensor>
         states.reserve(states_.size());
         for (const State& state : states_) states.push_back(state.second.narrow(0, begin + first, n));
         if (gradient_scale != 1) g.mul_(gradient_scale);
-        if (!rule.has_weight_decay && options_.weight_decay > 0) g.add_(p, options_.weight_decay);
+        if (!rule.is_adam && options_.weight_decay > 0) g.add_(p, options_.weight_decay);
         for_each_array(shard[piece], begin, first, n, [&](auto... values) { bit_sums_->check(values...); });
-        rule.update(p, g, states, {options_, lr, update});
+        rule.update(p, g, states, numbers);
         if (options_.ema > 0) update_average(p, states.back(), options_.ema);
         for_each_array(shard[piece], begin, first, n, [&](auto... values) { bit_sums_->record(values...); });
       }

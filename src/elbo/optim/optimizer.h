@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "elbo/base/index_range.h"
 #include "elbo/base/options.h"
+#include "elbo/kernels/adam_element.h"
 #include "elbo/optim/bit_sums.h"
 #include "elbo/parallel/workers.h"
 
@@ -82,6 +84,8 @@ class Optimizer {
   template <typename Visit>
   void for_each_array(const torch::Tensor& piece, int64_t begin, int64_t first, int64_t n,
                       Visit&& visit) const;
+  void update_blocks(const torch::Tensor& piece, const torch::Tensor& gradient, int64_t begin, IndexRange own,
+                     float gradient_scale, const AdamFactors& factors);
   std::unique_ptr<BitSums> bit_sums_;
 };
 
