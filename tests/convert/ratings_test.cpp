@@ -59,6 +59,18 @@ TEST_F(RatingsTest, FilesWithoutAHeaderAreReadByPosition) {
   EXPECT_THAT(numbers(read("/train/indices")), ElementsAre(0, 1));
 }
 
+TEST_F(RatingsTest, NumbersMayHaveCommasAndTimesMayBeDates) {
+  convert("ratings",
+          {write("a.csv", "user;item;rating;date\nu;a;4,5;2020-01-03 10:00:00\nu;b;3;2020-01-03 09:59:59\n")},
+          {{"values", "rating"}, {"leave_out", "1"}});
+  EXPECT_THAT(numbers(read("/train/values")), ElementsAre(3));
+  EXPECT_THAT(numbers(read("/train/held_out/indices")), ElementsAre(1));  // a, a second later than b
+  std::filesystem::remove(out());
+  // Without a header, the decimal comma is not taken for the separator.
+  convert("ratings", {write("b.csv", "1;7;4,5;31.12.2020\n1;8;2,5;30.12.2020\n")}, {{"values", "rating"}});
+  EXPECT_THAT(numbers(read("/train/values")), ElementsAre(2.5, 4.5));
+}
+
 TEST_F(RatingsTest, ErrorsNameTheirCause) {
   const auto refusal = [&](const std::string& text, const std::vector<Setting>& settings = {}) {
     return refusal_of("ratings", {write("a.csv", text)}, settings);
@@ -66,6 +78,11 @@ TEST_F(RatingsTest, ErrorsNameTheirCause) {
   EXPECT_THAT(refusal("a\n"), HasSubstr("its first line has one field"));
   EXPECT_THAT(refusal("who,what\n1,2\n"), HasSubstr("set --user to one of"));
   EXPECT_THAT(refusal("user,item,rating\n1,2,good\n"), HasSubstr("line 2: the rating is 'good'"));
+  EXPECT_THAT(refusal("user;item;rating\n1;2;4,5\n1;3;4.5\n"), HasSubstr("others have a decimal comma"));
+  EXPECT_THAT(refusal("user,item,time\n1,2,soon\n"),
+              HasSubstr("line 2: the time is 'soon'; expected a number"));
+  EXPECT_THAT(refusal("user,item,time\n1,2,7\n1,3,2020-01-01\n"), HasSubstr("as in the lines before"));
+  EXPECT_THAT(refusal("user,item,time\n1,2,03/04/2020\n"), HasSubstr("with the day first and another with"));
   EXPECT_THAT(refusal("user,item\n1,2\n", {{"values", "rating"}}),
               HasSubstr("has no column with a usual name for ratings"));
   EXPECT_THAT(refusal("user,item\n1,\n"), HasSubstr("line 2: has no item"));

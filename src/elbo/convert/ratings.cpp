@@ -13,6 +13,7 @@
 #include "elbo/base/text.h"
 #include "elbo/convert/arrow_library.h"
 #include "elbo/convert/csv_reader.h"
+#include "elbo/convert/csv_values.h"
 #include "elbo/convert/format.h"
 #include "elbo/convert/splits.h"
 
@@ -29,7 +30,8 @@ struct RatingsOptions {
               "column of the user, by name or number; empty: the one with a usual name, or the first");
     table.add("item", item, "column of the item; empty: the one with a usual name, or the second");
     table.add("rating", rating, "column of the rating; empty: the one with a usual name, or the third");
-    table.add("time", time, "column of the time, a number; empty: the one with a usual name, or the fourth");
+    table.add("time", time,
+              "column of the time, a number or a date; empty: the one with a usual name, or the fourth");
     table.add_choice(
         "header", header, {"auto", "yes", "no"},
         "whether the first line names the columns; auto: if its fields differ and none is a number");
@@ -104,13 +106,66 @@ Places find_places(const TableReader& table, const RatingsOptions& options) {
           place_of(table, options.time, "time", {"time", "timestamp", "date", "ts"}, 3)};
 }
 
-double number_in(const TableReader& table, const std::string& field, const char* what) {
-  double value = 0;
-  if (!parse_real(field, value) || !std::isfinite(value))
-    usage_error("{}, line {}: the {} is '{}'; expected a number, such as 4.5; name another column with --{}",
-                table.name(), table.line(), what, trim(field), what);
-  return value;
-}
+// A column of ratings: numbers with a decimal point, or with a decimal comma.
+class RatingColumn {
+ public:
+  double operator()(const TableReader& table, const std::string& field) {
+    const Notation notation = field.find(',') == std::string::npos ? Notation::point : Notation::comma;
+    double value = 0;
+    if (notation == Notation::comma)
+      value = value_of(field, notation).value_or(NAN);
+    else if (!parse_real(field, value))
+      value = NAN;
+    if (!std::isfinite(value))
+      usage_error(
+          "{}, line {}: the rating is '{}'; expected a number, such as 4.5; name another column with "
+          "--rating",
+          table.name(), table.line(), trim(field));
+    if (field.find_first_of(".,") == std::string::npos) return value;
+    if (notation_ && *notation_ != notation)
+      usage_error("{}, line {}: the rating is '{}', and others have a decimal {}; expected one of the two",
+                  table.name(), table.line(), trim(field), *notation_ == Notation::point ? "point" : "comma");
+    notation_ = notation;
+    return value;
+  }
+
+ private:
+  std::optional<Notation> notation_;
+};
+
+// A column of times: numbers, or dates with or without a time, which are days then.
+class TimeColumn {
+ public:
+  double operator()(const TableReader& table, const std::string& field) {
+    double value = 0;
+    const bool is_number = parse_real(field, value);
+    if (!is_number) value = date(table, field);
+    if (!std::isfinite(value) || (are_numbers_ && *are_numbers_ != is_number)) refuse(table, field);
+    are_numbers_ = is_number;
+    return value;
+  }
+
+ private:
+  double date(const TableReader& table, const std::string& field) const {
+    const std::optional<double> day_first = value_of(field, Notation::day_first),
+                                month_first = value_of(field, Notation::month_first);
+    if (day_first && month_first && *day_first != *month_first)
+      usage_error(
+          "{}, line {}: the time '{}' is one date with the day first and another with the month first; "
+          "expected dates such as 2020-12-31",
+          table.name(), table.line(), trim(field));
+    return day_first.value_or(month_first.value_or(NAN));
+  }
+  void refuse(const TableReader& table, const std::string& field) const {
+    const char* const expected = !are_numbers_   ? "a number, or a date such as 2020-12-31"
+                                 : *are_numbers_ ? "a number, as in the lines before"
+                                                 : "a date, as in the lines before";
+    usage_error("{}, line {}: the time is '{}'; expected {}; name another column with --time", table.name(),
+                table.line(), trim(field), expected);
+  }
+
+  std::optional<bool> are_numbers_;
+};
 
 // The separator of fields: the first of the usual ones that occurs in the first line.
 std::string separator_of(const std::string& path) {
@@ -118,8 +173,11 @@ std::string separator_of(const std::string& path) {
   LineReader lines(open_bytes(path));
   std::string first;
   lines.next(first);
-  for (const char* separator : {"::", "\t", ",", ";"})
+  for (const char* separator : {"::", "\t"})
     if (first.find(separator) != std::string::npos) return separator;
+  // Numbers may have decimal commas.
+  const auto commas = std::ranges::count(first, ','), semicolons = std::ranges::count(first, ';');
+  if (commas + semicolons > 0) return semicolons > commas ? ";" : ",";
   usage_error(
       "{}: its first line has one field; expected user and item, separated by a tab, comma, semicolon or "
       "'::'",
@@ -142,11 +200,13 @@ Interactions read_interactions(const std::string& path, const RatingsOptions& op
         "need; set --rating=COLUMN",
         path);
   Interactions result;
+  RatingColumn ratings;
+  TimeColumn times;
   Numbering read, users, items;  // users: in the order of their first ratings that are not small
   std::vector<std::string> fields;
   while (table.next(fields)) {
-    const double rating = places.rating ? number_in(table, fields[*places.rating], "rating") : 1;
-    const double time = places.time ? number_in(table, fields[*places.time], "time") : 0;
+    const double rating = places.rating ? ratings(table, fields[*places.rating]) : 1;
+    const double time = places.time ? times(table, fields[*places.time]) : 0;
     const std::string user = trim(fields[places.user]), item = trim(fields[places.item]);
     if (user.empty() || item.empty())
       usage_error("{}, line {}: has no {}", path, table.line(), user.empty() ? "user" : "item");
