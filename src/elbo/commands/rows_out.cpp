@@ -115,43 +115,56 @@ bool writes_in_units(const OutputOptions& options, const SavedRun& run) {
   return kind != "bytes" && !(options.is_picture() && kind == "unit");
 }
 
-void write_rows(const OutputOptions& options, const RunInUse& used, const std::string& threads,
-                const RowsOut& rows, const ModelFunction& function) {
-  const SavedRun& run = used.run;
+struct RowsWriter::File {
   std::unique_ptr<ResultWriter> writer;
   std::optional<LinesBefore> before;
-  if (used.is_root()) {
-    ResultFile file = file_for(options, run, rows);
-    check_results(options, file);
-    find_lines_before(used, rows, file.description, before);
-    writer = open_results(std::move(file));
-  }
+};
+
+RowsWriter::RowsWriter(const OutputOptions& options, const RunInUse& used, RowsOut rows)
+    : options_(options), used_(used), rows_(std::move(rows)) {
+  if (!used.is_root()) return;
+  file_ = std::make_unique<File>();
+  ResultFile file = file_for(options, used.run, rows_);
+  check_results(options, file);
+  find_lines_before(used, rows_, file.description, file_->before);
+  file_->writer = open_results(std::move(file));
+}
+
+RowsWriter::~RowsWriter() = default;
+
+void RowsWriter::write(const std::string& threads, const ModelFunction& function) {
+  const SavedRun& run = used_.run;
   const torch::NoGradGuard no_grad;
   const int64_t microbatch = run.config->evaluate.microbatch;
   Workers workers(
-      worker_count(threads, used.environment, run.device, (rows.rows + microbatch - 1) / microbatch));
+      worker_count(threads, used_.environment, run.device, (rows_.rows + microbatch - 1) / microbatch));
   const std::vector<std::shared_ptr<Model>> models = run.replicas(workers.count());
-  const bool in_units = writes_in_units(options, run);
+  const bool in_units = writes_in_units(options_, run);
   const auto undo = [&](const RowOutput& output) {
     return in_units && output.is_data &&
-           std::ranges::find(rows.already_in_units, output.name) == rows.already_in_units.end();
+           std::ranges::find(rows_.already_in_units, output.name) == rows_.already_in_units.end();
   };
   map_rows(
-      *used.world, workers, rows.rows, microbatch, rows.outputs,
+      *used_.world, workers, rows_.rows, microbatch, rows_.outputs,
       [&](int worker, int64_t number, int64_t first, int64_t end) {
         Model& model = *models[static_cast<size_t>(worker)];
         std::vector<torch::Tensor> outputs = function(model, number, first, end);
         for (size_t i = 0; i < outputs.size(); ++i)
-          if (undo(rows.outputs[i])) outputs[i] = model.transform().undo(outputs[i]);
+          if (undo(rows_.outputs[i])) outputs[i] = model.transform().undo(outputs[i]);
         return outputs;
       },
       [&](int64_t first, const std::vector<torch::Tensor>& outputs) {
         ResultRows results{.values = outputs};
-        add_what_is_known(rows, first, before, results);
-        writer->append(results);
-        if (rows.seen) rows.seen(results);
+        add_what_is_known(rows_, first, file_->before, results);
+        file_->writer->append(results);
+        if (rows_.seen) rows_.seen(results);
       });
-  if (writer) writer->finish();
+  if (file_) file_->writer->finish();
+}
+
+void write_rows(const OutputOptions& options, const RunInUse& used, const std::string& threads,
+                const RowsOut& rows, const ModelFunction& function) {
+  RowsWriter(options, used, rows).write(threads, function);
 }
 
 void bind_rows_asked(OptionTable& table, std::string& n, int64_t images) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,23 @@ using ModelFunction =
 // Collective. Throws a usage Error where --out cannot hold these rows, before anything is computed.
 void write_rows(const OutputOptions& options, const RunInUse& used, const std::string& threads,
                 const RowsOut& rows, const ModelFunction& function);
+
+// The same in two parts, for what has to be computed before the rows.
+class RowsWriter {
+ public:
+  RowsWriter(const OutputOptions& options, const RunInUse& used, RowsOut rows);  // checks --out
+  ~RowsWriter();
+  RowsWriter(const RowsWriter&) = delete;
+  RowsWriter& operator=(const RowsWriter&) = delete;
+  void write(const std::string& threads, const ModelFunction& function);
+
+ private:
+  struct File;
+  const OutputOptions& options_;
+  const RunInUse& used_;
+  RowsOut rows_;
+  std::unique_ptr<File> file_;  // on rank 0
+};
 
 // Whether results are in the units of the data: all are but images of bytes, which are in [0, 1], and .png
 // and .gif, which need that.

@@ -90,17 +90,17 @@ void sample(const SampleOptions& options, const RunInUse& used) {
   }
   const torch::Tensor label = labels_for(run, options.label, options.n);
   if (label.defined()) rows.label = label;
+  RowsWriter out(options.output, used, rows);  // before a sampler is fitted
   Workers workers(thread_count(options.threads, used.environment, run.device));
   const std::shared_ptr<const CodeSampler> sampler = open_sampler(options.sampler, used, workers);
-  write_rows(options.output, used, options.threads, rows,
-             [&](Model& model, int64_t microbatch, int64_t first, int64_t end) {
-               const Key key = options.draw.key("sample").with(static_cast<uint64_t>(microbatch));
-               RandomGenerator noise(key, run.device), elements(key.with("elements"), run.device);
-               const torch::Tensor condition = label.defined() ? label.slice(0, first, end) : label;
-               return std::vector{generate_rows(
-                   model, sampler.get(), end - first, condition,
-                   {.how = how, .temperature = options.draw.temperature, .noise = &elements}, noise)};
-             });
+  out.write(options.threads, [&](Model& model, int64_t microbatch, int64_t first, int64_t end) {
+    const Key key = options.draw.key("sample").with(static_cast<uint64_t>(microbatch));
+    RandomGenerator noise(key, run.device), elements(key.with("elements"), run.device);
+    const torch::Tensor condition = label.defined() ? label.slice(0, first, end) : label;
+    return std::vector{
+        generate_rows(model, sampler.get(), end - first, condition,
+                      {.how = how, .temperature = options.draw.temperature, .noise = &elements}, noise)};
+  });
 }
 
 }  // namespace
