@@ -14,7 +14,9 @@ namespace elbo {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::HasSubstr;
+using testing::Not;
 
 class DatasetTest : public DataTest {};
 
@@ -330,6 +332,16 @@ TEST_F(DatasetTest, InvalidValuesAreReportedWithTheirRow) {
   x[7][2] = std::numeric_limits<float>::infinity();
   EXPECT_THAT(error_of(options(make("inf.h5", {{"/train/x", x}}))),
               AllOf(HasSubstr("not finite"), HasSubstr("row 7")));
+}
+
+TEST_F(DatasetTest, ALabelThatNoRowHasIsSaid) {
+  const auto notes_of = [&](const std::string& name, const torch::Tensor& labels) {
+    return Dataset(options(make(name, {{"/train/x", torch::rand({4, 3})}, {"/train/label", labels}}, "", 4)))
+        .notes();
+  };
+  EXPECT_THAT(notes_of("from_1.h5", torch::tensor({1, 2, 3, 1})),
+              Contains(HasSubstr("labels begin at 1: class 0 has no rows")));
+  EXPECT_THAT(notes_of("from_0.h5", torch::tensor({1, 2, 3, 0})), Not(Contains(HasSubstr("labels begin"))));
 }
 
 TEST_F(DatasetTest, ValuesThatFloat32CannotDistinguishAreNamed) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
@@ -34,6 +35,7 @@ class LabelCollector {
     const bool any = std::ranges::any_of(
         stored_, [&](const SplitPaths& paths) { return is_first(paths) && !paths.label.empty(); });
     if (!any) set_.classes = set_.features = 0;
+    note_classes_without_rows();
     if (set_.classes > 0 && like_) set_.classes = std::max(set_.classes, like_->classes);
     if (std::string names = as_lines(names_); set_.classes > 0 && names.size() <= most_name_bytes)
       set_.class_names = std::move(names);
@@ -112,8 +114,19 @@ class LabelCollector {
         paths.file->reject(
             fmt::format("{} has the label {} in row {}; expected 0 to {} (at most as many classes as rows)",
                         paths.label, range.highest, range.first_highest, most_classes_ - 1));
+      lowest_ = std::min(lowest_, range.lowest);
     }
     set_.classes = std::max(set_.classes, classes);
+  }
+
+  // Of labels that begin at 1, class 0.
+  void note_classes_without_rows() {
+    if (set_.classes == 0 || lowest_ <= 0 || lowest_ >= set_.classes) return;
+    const std::string without = lowest_ == 1 ? "class 0 has" : fmt::format("classes below {} have", lowest_);
+    notes_.push_back(
+        fmt::format("{}: labels begin at {}: {} no rows, and samples of it mean nothing; name others with "
+                    "--label",
+                    stored_.front().file->path(), lowest_, without));
   }
 
   static std::string kind(int64_t features) {
@@ -139,6 +152,8 @@ class LabelCollector {
   LabelSet set_;
   std::vector<std::string> names_;
   int64_t most_classes_ = 0;
+  // Of the labels of the first split that do not say how many classes there are.
+  int64_t lowest_ = std::numeric_limits<int64_t>::max();
 };
 
 }  // namespace
