@@ -171,10 +171,10 @@ class SetbackTest : public TrainTest {
       return Progress(*newest);
     };
   }
-  void flip_a_bit() {
+  void flip_a_bit(int32_t bit = 4) {
     const torch::NoGradGuard no_grad;
     const torch::Tensor parameter = step().replicas().front()->parameters().front().view({-1});
-    parameter.view(torch::kInt32)[0] = parameter.view(torch::kInt32)[0].item<int32_t>() ^ 4;
+    parameter.view(torch::kInt32)[0] = parameter.view(torch::kInt32)[0].item<int32_t>() ^ bit;
   }
   int setbacks_ = 0;
 };
@@ -182,20 +182,25 @@ class SetbackTest : public TrainTest {
 TEST_F(SetbackTest, AFlippedBitIsFoundAndTheRunEndsWithTheSameBits) {
   run();
   const std::string undisturbed = step().fingerprint();
-  forget_step();
-  std::filesystem::remove_all(folder_ / "checkpoints");
-  progress_ = {};
-  inputs_.data = [this](int64_t number, int64_t microbatch) {
-    if (number == 4 && microbatch == 0 && setbacks_ == 0) flip_a_bit();
-    return rows(number, microbatch);
-  };
-  testing::internal::CaptureStderr();
-  EXPECT_FALSE(run());
-  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("the memory of rank 0 on "));
-  EXPECT_EQ(setbacks_, 1);
-  EXPECT_EQ(step().fingerprint(), undisturbed);
-  EXPECT_THAT(lines("train"), ElementsAre(1, 2, 3, 4, 5, 6));
-  EXPECT_THAT(checkpoint_steps(folder_), ElementsAre(2, 4, 6));
+  // Of an exponent, too: the loss is not finite then, which is not taken for a divergence.
+  for (const int32_t bit : {4, 1 << 30}) {
+    forget_step();
+    std::filesystem::remove_all(folder_ / "checkpoints");
+    std::filesystem::remove(folder_ / "metrics.jsonl");
+    progress_ = {};
+    setbacks_ = 0;
+    inputs_.data = [this, bit](int64_t number, int64_t microbatch) {
+      if (number == 4 && microbatch == 0 && setbacks_ == 0) flip_a_bit(bit);
+      return rows(number, microbatch);
+    };
+    testing::internal::CaptureStderr();
+    EXPECT_FALSE(run());
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("the memory of rank 0 on "));
+    EXPECT_EQ(setbacks_, 1);
+    EXPECT_EQ(step().fingerprint(), undisturbed);
+    EXPECT_THAT(lines("train"), ElementsAre(1, 2, 3, 4, 5, 6));
+    EXPECT_THAT(checkpoint_steps(folder_), ElementsAre(2, 4, 6));
+  }
 }
 
 TEST_F(SetbackTest, MemoryThatIsDamagedAgainAndAgainEndsTheRun) {
