@@ -111,7 +111,7 @@ bool belongs_to(const Phase& phase, const std::string& parameter) {
          });
 }
 
-void learn(Model& model, const Batch& batch, int64_t steps, double lr) {
+void learn(Model& model, const Batch& batch, int64_t steps, double lr, const std::function<bool()>& enough) {
   std::vector<std::unique_ptr<torch::optim::Adam>> optimizers;
   for (const Phase& phase : model.phases()) {
     std::vector<torch::Tensor> own;
@@ -132,6 +132,7 @@ void learn(Model& model, const Batch& batch, int64_t steps, double lr) {
       optimizers[i]->step();
       if (terms.statistics.defined()) model.update_statistics(step_context, terms.statistics);
     }
+    if (enough && step % 20 == 19 && enough()) return;
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <torch/types.h>
 
+#include <functional>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -36,6 +37,7 @@ torch::Tensor part(const LossTerms& terms, const std::string& name);
 bool belongs_to(const Phase& phase, const std::string& parameter);
 
 // `steps` steps on one batch with Adam, phase by phase as in the trainer.
-void learn(Model& model, const Batch& batch, int64_t steps, double lr = 0.01);
+void learn(Model& model, const Batch& batch, int64_t steps, double lr = 0.01,
+           const std::function<bool()>& enough = {});  // after each 20 steps: whether to stop
 
 }  // namespace elbo
