@@ -95,6 +95,29 @@ TEST(Product, ARowDoesNotDependOnTheOthers) {
   }
 }
 
+TEST(Product, SumsMayBeAddedToWhatIsThere) {
+  struct Sizes {
+    int64_t m, n, k;
+  };
+  // Tiles with rests; so deep that the product takes several blocks; a product that is computed transposed.
+  for (const auto& [m, n, k] :
+       {Sizes{1, 1, 1}, {13, 31, 3}, {25, 47, 100}, {7, 300, 1300}, {64, 129, 600}, {130, 500, 9}})
+    for (const bool a_by_column : {false, true})
+      for (const bool b_by_column : {false, true}) {
+        SCOPED_TRACE(testing::Message() << m << "×" << n << "×" << k << " " << a_by_column << b_by_column);
+        const std::vector<float> left = random_floats(m * k, 1), right = random_floats(k * n, 2),
+                                 before = random_floats(m * n, 3);
+        const MatrixView a = stored(left, m, k, a_by_column), b = stored(right, k, n, b_by_column);
+        std::vector<float> expected = chains(a, b, nullptr);
+        for (size_t i = 0; i < expected.size(); ++i) expected[i] = before[i] + expected[i];
+        for (const InstructionSet set : available_sets()) {
+          std::vector<float> c = before;
+          add_sums(a, b, c.data(), set);
+          ASSERT_EQ(c, expected) << name_of(set);
+        }
+      }
+}
+
 TEST(Product, NotANumberStaysOne) {
   std::vector<float> left(10, 1.0F), right(10, 1.0F), c(1);
   left[3] = std::nanf("");

@@ -12,19 +12,19 @@
 namespace elbo {
 namespace {
 
-constexpr int64_t rows = 3;
+constexpr int64_t flow_rows = 3;
 
 // In float64, with parameters far from their initial values, so that the flow is not nearly linear.
-struct Case {
+struct FlowInDoublePrecision {
   std::shared_ptr<Flow> flow;
-  torch::Tensor context;  // (rows, context)
+  torch::Tensor context;  // (flow_rows, context)
 
-  Case(const std::string& name, int64_t latent, int64_t flows, RandomGenerator& noise) {
+  FlowInDoublePrecision(const std::string& name, int64_t latent, int64_t flows, RandomGenerator& noise) {
     flow = make_flow(name, {latent, flows, {7, 6}, find_activation("tanh")}, noise);
     flow->to(torch::kFloat64);
     const torch::NoGradGuard no_grad;
     for (torch::Tensor& parameter : flow->parameters()) parameter.mul_(3);
-    context = noise.normal({rows, flow->context_size()}).to(torch::kFloat64) * 1.5;
+    context = noise.normal({flow_rows, flow->context_size()}).to(torch::kFloat64) * 1.5;
   }
 };
 
@@ -34,9 +34,9 @@ TEST_P(Flows, TheLogDeterminantIsThatOfTheNumericJacobian) {
   const torch::NoGradGuard no_grad;
   RandomGenerator noise(Key(1));
   constexpr int64_t latent = 4;
-  const Case tested(GetParam(), latent, 3, noise);
-  const torch::Tensor z = noise.normal({rows, latent}).to(torch::kFloat64);
-  torch::Tensor jacobian = torch::zeros({rows, latent, latent}, torch::kFloat64);
+  const FlowInDoublePrecision tested(GetParam(), latent, 3, noise);
+  const torch::Tensor z = noise.normal({flow_rows, latent}).to(torch::kFloat64);
+  torch::Tensor jacobian = torch::zeros({flow_rows, latent, latent}, torch::kFloat64);
   constexpr double step = 1e-5;
   for (int64_t i = 0; i < latent; ++i) {
     torch::Tensor shift = torch::zeros({1, latent}, torch::kFloat64);
@@ -56,7 +56,7 @@ TEST_P(Flows, TheLogDeterminantIsThatOfTheNumericJacobian) {
 TEST_P(Flows, TheDensityOfWhatANormalBecomesIntegratesToOne) {
   const torch::NoGradGuard no_grad;
   RandomGenerator noise(Key(2));
-  const Case tested(GetParam(), 2, 1, noise);
+  const FlowInDoublePrecision tested(GetParam(), 2, 1, noise);
   constexpr int64_t n = 400;
   const auto mapped = [&](const torch::Tensor& line) {
     const std::vector<torch::Tensor> grid = torch::meshgrid({line, line}, "ij");
@@ -79,8 +79,8 @@ TEST_P(Flows, NoVolumeIsLost) {
   const torch::NoGradGuard no_grad;
   RandomGenerator noise(Key(3));
   for (int round = 0; round < 50; ++round) {
-    const Case tested(GetParam(), 3, 4, noise);
-    const torch::Tensor z = noise.normal({rows, 3}).to(torch::kFloat64) * 10;
+    const FlowInDoublePrecision tested(GetParam(), 3, 4, noise);
+    const torch::Tensor z = noise.normal({flow_rows, 3}).to(torch::kFloat64) * 10;
     EXPECT_TRUE(tested.flow->forward(z, tested.context).log_det.isfinite().all().item<bool>());
   }
 }
@@ -91,10 +91,10 @@ INSTANTIATE_TEST_SUITE_P(All, Flows, testing::ValuesIn(flow_names()),
 TEST(Planar, IsTheIdentityWhereTheContextIsZero) {
   RandomGenerator noise(Key(4));
   const auto flow = make_flow("planar", {3, 2, {}, nullptr}, noise);
-  const torch::Tensor z = noise.normal({rows, 3});
-  const FlowOutput flowed = flow->forward(z, torch::zeros({rows, flow->context_size()}));
+  const torch::Tensor z = noise.normal({flow_rows, 3});
+  const FlowOutput flowed = flow->forward(z, torch::zeros({flow_rows, flow->context_size()}));
   EXPECT_TRUE(torch::equal(flowed.z, z));
-  EXPECT_TRUE(torch::allclose(flowed.log_det, torch::zeros({rows}), 0, 1e-6));
+  EXPECT_TRUE(torch::allclose(flowed.log_det, torch::zeros({flow_rows}), 0, 1e-6));
 }
 
 // Changes one input of a Made at a time: only later outputs change.

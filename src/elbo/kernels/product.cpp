@@ -44,14 +44,15 @@ thread_local Scratch packed_panels, transposed_result;
 constexpr int64_t cached_floats = 128 << 10, depth_at_once = 512;
 
 // The sums of a product: row i of C is at to + i · row. It begins with the numbers from start + i · start_row
-// on, or with 0 where start is null.
+// on, or with 0 where start is null. adds: the sums are added to C's numbers, else they replace them.
 struct Sums {
   const float* start;
   int64_t start_row;
   float* to;
   int64_t row;
+  bool adds = false;
   Sums from(int64_t column) const {
-    return {start == nullptr ? nullptr : start + column, start_row, to + column, row};
+    return {start == nullptr ? nullptr : start + column, start_row, to + column, row, adds};
   }
   Sums continued() const { return {to, row, to, row}; }
 };
@@ -70,15 +71,21 @@ void multiply_block(const Kernel& kernel, const MatrixView& a, int64_t columns, 
                    .start = c.start,
                    .start_row = c.start_row,
                    .c = c.to,
-                   .c_row = c.row});
+                   .c_row = c.row,
+                   .adds = c.adds});
+}
+
+// The rows of B that are multiplied at once.
+int64_t rows_at_once(const Kernel& kernel, const MatrixView& b) {
+  return std::max<int64_t>(
+      1, std::min(b.rows, std::max(depth_at_once, cached_floats / in_panels(b.columns, kernel.panel))));
 }
 
 // Of B's panels, which are packed already or, where `packed` is null, here: a part that fits the cache at a
 // time.
 void multiply_panels(const Kernel& kernel, const MatrixView& a, const MatrixView& b, const float* packed,
                      const Sums& c) {
-  const int64_t deepest = std::max<int64_t>(
-      1, std::min(a.columns, std::max(depth_at_once, cached_floats / in_panels(b.columns, kernel.panel))));
+  const int64_t deepest = rows_at_once(kernel, b);
   const int64_t widest = std::max(kernel.panel, cached_floats / deepest / kernel.panel * kernel.panel);
   float* const panels =
       packed != nullptr
@@ -145,6 +152,15 @@ void product(const MatrixView& a, const MatrixView& b, const float* start, float
 
 void add_product(const MatrixView& a, const MatrixView& b, float* c, InstructionSet set) {
   multiply_any(kernel_of(set), a, b, {c, b.columns, c, b.columns});
+}
+
+void add_sums(const MatrixView& a, const MatrixView& b, float* c, InstructionSet set) {
+  const Kernel kernel = kernel_of(set);
+  if (b.rows <= rows_at_once(kernel, b) && !transposing_pays(kernel, a, b))
+    return multiply_panels(kernel, a, b, nullptr, {nullptr, 0, c, b.columns, /*adds=*/true});
+  std::vector<float> sums(static_cast<size_t>(a.rows * b.columns));
+  product(a, b, nullptr, sums.data(), set);
+  for (const float sum : sums) *c++ += sum;
 }
 
 PackedFactor::PackedFactor(const MatrixView& b, InstructionSet of_set)

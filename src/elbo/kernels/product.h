@@ -30,6 +30,9 @@ void product(const MatrixView& a, const MatrixView& b, const float* start, float
 // C (a.rows, b.columns) += A·B: the same chains, from C's values on.
 void add_product(const MatrixView& a, const MatrixView& b, float* c, InstructionSet set = instruction_set());
 
+// C (a.rows, b.columns) += A·B, where each chain begins at 0 and its end is added to C's number.
+void add_sums(const MatrixView& a, const MatrixView& b, float* c, InstructionSet set = instruction_set());
+
 // A right factor that several products share, in the order in which their inner loops read it.
 struct PackedFactor {
   explicit PackedFactor(const MatrixView& b, InstructionSet of_set = instruction_set());

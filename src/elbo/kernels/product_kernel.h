@@ -18,6 +18,7 @@ struct ProductBlock {
   int64_t start_row;
   float* c;
   int64_t c_row;
+  bool adds;  // the finished sums are added to C's numbers, else they replace them
 };
 
 // Columns of a panel for each instruction set: two vectors.
@@ -35,7 +36,7 @@ template <int height, int vectors, bool deep>
 [[gnu::always_inline]] inline void multiply_tile(int64_t depth, const float* a, int64_t a_row,
                                                  int64_t a_depth, const float* b, int64_t b_depth,
                                                  const float* start, int64_t start_row, float* c,
-                                                 int64_t c_row) {
+                                                 int64_t c_row, bool adds) {
   Vector sum[height][vectors];
 #pragma GCC unroll 16
   for (int64_t i = 0; i < height; ++i)
@@ -54,6 +55,12 @@ template <int height, int vectors, bool deep>
     a += deep ? 1 : a_depth;
     b += b_depth;
   }
+  if (adds)
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < height; ++i)
+#pragma GCC unroll 2
+      for (int64_t j = 0; j < vectors; ++j)
+        sum[i][j] = Vector::load(c + i * c_row + j * Vector::width) + sum[i][j];
 #pragma GCC unroll 16
   for (int64_t i = 0; i < height; ++i)
 #pragma GCC unroll 2
@@ -73,21 +80,24 @@ template <int height, bool deep>
   }
   if (columns == 2 * width)
     return multiply_tile<height, 2, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, start,
-                                          start_row, c, block.c_row);
+                                          start_row, c, block.c_row, block.adds);
   if (columns == width)
     return multiply_tile<height, 1, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, start,
-                                          start_row, c, block.c_row);
+                                          start_row, c, block.c_row, block.adds);
   alignas(64) float copy[height][2 * width] = {};
   for (int64_t i = 0; i < height; ++i)
     for (int64_t j = 0; j < columns; ++j) copy[i][j] = start[i * start_row + j];
   if (columns > width)
     multiply_tile<height, 2, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, copy[0],
-                                   2 * width, copy[0], 2 * width);
+                                   2 * width, copy[0], 2 * width, /*adds=*/false);
   else
     multiply_tile<height, 1, deep>(block.depth, a, block.a_row, block.a_depth, b, block.b_depth, copy[0],
-                                   2 * width, copy[0], 2 * width);
+                                   2 * width, copy[0], 2 * width, /*adds=*/false);
   for (int64_t i = 0; i < height; ++i)
-    for (int64_t j = 0; j < columns; ++j) c[i * block.c_row + j] = copy[i][j];
+    for (int64_t j = 0; j < columns; ++j) {
+      float& to = c[i * block.c_row + j];
+      to = block.adds ? to + copy[i][j] : copy[i][j];
+    }
 }
 
 // `height` rows of C from row i on.

@@ -13,6 +13,8 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
+#include "elbo/kernels/gradient_sums.h"
+#include "elbo/nn/dense.h"
 #include "elbo/nn/precision.h"
 
 namespace elbo {
@@ -103,11 +105,13 @@ Linear::Linear(int64_t in, int64_t out, RandomGenerator& init)
 
 torch::Tensor Linear::forward(const torch::Tensor& x) {
   before_use();
-  return in_matmul_precision(x, weight_, bias_, torch::linear);
+  return in_matmul_precision(x, weight_, bias_, dense);
 }
 
 Linear::Parameters Linear::use() const {
   before_use();
+  if (weight_.is_cpu() && weight_.scalar_type() == torch::kFloat32)
+    GradientSums::exclude(weight_.const_data_ptr<float>());
   return {weight_, bias_};
 }
 

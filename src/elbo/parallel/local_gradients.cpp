@@ -123,6 +123,7 @@ void LocalGradients::compute(size_t phase, const Task& task, const std::function
   workers_.run([&](int worker) {
     const ScopeExit left([&] { --computing; });
     const IndexRange microbatches = worker_microbatches(worker);
+    const GradientSums::Use sums(active_[static_cast<size_t>(worker)].sums);
     for (int64_t microbatch = microbatches.first; microbatch < microbatches.end; ++microbatch) {
       begin_microbatch(worker, microbatch);
       end_microbatch(worker, microbatch, task(worker, microbatch));
@@ -143,7 +144,13 @@ void LocalGradients::reset(PhaseState& state) {
 
 void LocalGradients::begin_microbatch(int worker, int64_t microbatch) {
   ActiveMicrobatch& active = active_[static_cast<size_t>(worker)];
-  current_->gradients[static_cast<size_t>(worker)].open(microbatch);
+  TreeAccumulator& gradients = current_->gradients[static_cast<size_t>(worker)];
+  gradients.open(microbatch);
+  if (gradients.buffer().is_cpu()) {
+    const IndexRange range = current_->buckets.range();
+    active.sums.begin(flat_parameters_.values().const_data_ptr<float>() + range.first, range.size(),
+                      gradients.buffer().mutable_data_ptr<float>(), gradients.accumulates());
+  }
   active.is_last = microbatch + 1 == worker_microbatches(worker).end;
   active.accumulated.assign(active.parameters.size(), false);
   active.missing = current_->parameters_in;
@@ -160,7 +167,11 @@ void LocalGradients::accumulate(int worker, size_t parameter) {
     const TreeAccumulator& sums = current_->gradients[static_cast<size_t>(worker)];
     torch::Tensor target = FlatParameters::view(sums.buffer(), flat_parameters_.items()[parameter],
                                                 current_->buckets.range().first);
-    if (!gradient.defined()) {
+    const bool added =
+        sums.buffer().is_cpu() && active.sums.taken(active.parameters[parameter].const_data_ptr<float>());
+    if (added) {
+      // The layer's derivative did it.
+    } else if (!gradient.defined()) {
       // Adds zeros, as if the gradient were zero: this turns -0.0 into +0.0.
       sums.accumulates() ? target.add_(0.0) : target.zero_();
     } else if (sums.accumulates()) {

@@ -1,7 +1,8 @@
 // Gradient accumulation inside a rank: gradients, statistics and scalars of its microbatches, summed over its
 // workers.
 //
-// A hook takes each gradient as soon as the backward pass has computed it. During a worker's last microbatch,
+// A hook takes each gradient as soon as the backward pass has computed it; those of large weights are in the
+// sums already (kernels/gradient_sums.h). During a worker's last microbatch,
 // its sums of the buckets (buckets.h) become complete one after another, while the pass continues.
 #pragma once
 #include <torch/types.h>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "elbo/base/index_range.h"
+#include "elbo/kernels/gradient_sums.h"
 #include "elbo/parallel/buckets.h"
 #include "elbo/parallel/flat_parameters.h"
 #include "elbo/parallel/tree_reducer.h"
@@ -77,9 +79,10 @@ class LocalGradients {
   // The microbatch that a worker computes.
   struct ActiveMicrobatch {
     std::vector<torch::Tensor> parameters;  // of the worker's replica
-    bool is_last = false;                   // of the worker's microbatches
-    std::vector<bool> accumulated;          // for each parameter: its gradient has been added
-    std::vector<int64_t> missing;           // for each bucket: the number of gradients not yet added
+    GradientSums sums;
+    bool is_last = false;           // of the worker's microbatches
+    std::vector<bool> accumulated;  // for each parameter: its gradient has been added
+    std::vector<int64_t> missing;   // for each bucket: the number of gradients not yet added
   };
 
   IndexRange worker_microbatches(int worker) const {
