@@ -76,7 +76,7 @@ class DisturbedRun:
     def is_over(self):
         return self.process.poll() is not None
 
-    def wait_until(self, condition, seconds=60):
+    def wait_until(self, condition, seconds=300):
         """Whether the condition held before the run was over."""
         end = time.monotonic() + seconds
         while not condition():
@@ -88,7 +88,7 @@ class DisturbedRun:
     def wait_for_step(self, step):
         return self.wait_until(lambda: last_step(self.folder) >= step)
 
-    def end(self, seconds=120):
+    def end(self, seconds=600):
         """Exit code, output and errors."""
         output, errors = self.process.communicate(timeout=seconds)
         return self.process.returncode, output, errors

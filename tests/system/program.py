@@ -18,8 +18,9 @@ def command(ranks, *words, wrapper=()):
     return [*launcher, *wrapper, ELBO, *map(str, words)]
 
 
-def run(ranks, *words, seconds=120, wrapper=()):
-    """ranks 0: without mpirun. wrapper: a command that starts each rank."""
+def run(ranks, *words, seconds=600, wrapper=()):
+    """ranks 0: without mpirun. seconds: after which it counts as hanging, also on a slow, busy machine. wrapper: a command that
+    starts each rank."""
     return subprocess.run(command(ranks, *words, wrapper=wrapper), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True,
                           timeout=seconds, stdin=subprocess.DEVNULL)
 

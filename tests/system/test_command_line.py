@@ -23,7 +23,7 @@ class CommandLine(ProgramTest):
 
     def elbo(self, *words, **variables):
         return subprocess.run([ELBO, *map(str, words)], cwd=self.folder, env={**ENVIRONMENT, **variables}, capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL, timeout=120)
+                              stdin=subprocess.DEVNULL, timeout=600)
 
     def succeed_here(self, *words, **variables):
         result = self.elbo(*words, **variables)
@@ -60,7 +60,7 @@ class CommandLine(ProgramTest):
     def test_an_output_that_cannot_be_written_is_said(self):
         with open("/dev/full", "w", encoding="utf-8") as full:
             for words in ("--version",), ("--help",):
-                result = subprocess.run([ELBO, *words], stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True, timeout=60)
+                result = subprocess.run([ELBO, *words], stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True, timeout=300)
                 self.assertEqual((result.returncode, result.stderr), (1, "error: standard output: No space left on device\n"), words)
 
     def test_a_time_limit_reaches_the_commands(self):
@@ -84,7 +84,7 @@ class CommandLine(ProgramTest):
         terminal, other_end = pty.openpty()
         self.addCleanup(os.close, terminal)
         subprocess.run([ELBO, "train", self.data, "--train.steps=2", "--run.directory=run"], cwd=self.folder, env=ENVIRONMENT,
-                       stdout=subprocess.DEVNULL, stderr=other_end, stdin=subprocess.DEVNULL, check=True, timeout=120)
+                       stdout=subprocess.DEVNULL, stderr=other_end, stdin=subprocess.DEVNULL, check=True, timeout=600)
         os.close(other_end)
         text = b""
         while True:

@@ -430,7 +430,7 @@ class Convert(ProgramTest):
                 time.sleep(0.05)
             time.sleep(0.3)
             process.send_signal(number)
-            process.communicate(timeout=60)
+            process.communicate(timeout=300)
             self.assertEqual(process.returncode, -number)
             self.assertEqual(list(self.folder.iterdir()), [])
 

@@ -352,7 +352,7 @@ class DataForms(ProgramTest):
                 for place in dice.integers(0, len(content), 1 + turn % 5):
                     changed[place] ^= 1 << int(dice.integers(0, 8))
                 damaged.write_bytes(changed)
-            result = run(0, "verify", damaged, seconds=20)
+            result = run(0, "verify", damaged, seconds=100)
             self.assertIn(result.returncode, (0, 1, 2), f"turn {turn}: {result.stderr}")
             if result.returncode != 0:
                 told += 1

@@ -120,7 +120,7 @@ class Datasets(ProgramTest):
 
     def get(self, *words):
         return subprocess.run(self.command(*words), env={**os.environ, "ELBO": ELBO}, capture_output=True, text=True,
-                              timeout=120, stdin=subprocess.DEVNULL)
+                              timeout=600, stdin=subprocess.DEVNULL)
 
     def refuse(self, words, code, *expected):
         result = self.get(*words)
@@ -185,7 +185,7 @@ class Datasets(ProgramTest):
         self.assertTrue((self.out / ".fashion_mnist.unfinished").exists())
         time.sleep(0.2)
         os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=150)
         self.assertNotEqual(process.returncode, 0)
         self.assertEqual(list(self.out.iterdir()), [])
 
@@ -224,7 +224,7 @@ class Datasets(ProgramTest):
 
     def prepare(self, script, *words):
         subprocess.run([sys.executable, ROOT / f"datasets/prepare/{script}.py", *words], check=True, capture_output=True,
-                       timeout=60)
+                       timeout=300)
 
     def test_chorales_become_the_pitches_of_each_eighth(self):
         def note(step, octave, quarters, alter=0):

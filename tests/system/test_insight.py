@@ -64,7 +64,7 @@ class Insight(ProgramTest):
             self.assertIsNone(process.poll())
         for victim in processes_with(str(self.folder / "run")):
             os.kill(victim, signal.SIGKILL)
-        process.communicate(timeout=30)
+        process.communicate(timeout=150)
         self.train(2, "run", "--resume", *self.SETTINGS, f"--train.steps={self.lines('run')[-1]['step'] + 100}",
                    "--evaluate.every=never")
         self.assertEqual(self.assert_events_match_metrics("run"), {})

@@ -21,7 +21,7 @@ class Launch(ProgramTest):
                    "SLURM_CPUS_ON_NODE": "1", "SLURM_NTASKS": "1", "SLURM_TASKS_PER_NODE": "1", "ELBO": ELBO,
                    "PATH": f"{programs}:{os.environ['PATH']}"}
             result = subprocess.run([ROOT / "launch/elbo.sbatch", "train", "nothing.h5", f"--run.directory={name}"], cwd=work,
-                                    env={**ENVIRONMENT, **job}, capture_output=True, text=True, timeout=60)
+                                    env={**ENVIRONMENT, **job}, capture_output=True, text=True, timeout=300)
             self.assertIn("nothing.h5", result.stderr)
             self.assertEqual([path.name for path in work.iterdir()], ["precious"], name)
 

@@ -45,7 +45,7 @@ class Reliability(ProgramTest):
         return run.process
 
     def finish(self, process, expected):
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=600)
         self.assertEqual(process.returncode, 0, errors)
         self.assertEqual(output.splitlines()[-1], expected)
         return errors
@@ -111,7 +111,7 @@ class Reliability(ProgramTest):
             start = time.monotonic()
             stopped = ranks_of(self.folder / name)[culprit]
             os.kill(stopped, signal.SIGSTOP)
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=300)
             self.assertLess(time.monotonic() - start, timeout + 6, errors)
             self.assertEqual(process.returncode, HANG, errors)
             error, = [line for line in errors.splitlines() if line.startswith("error: ")]
@@ -139,7 +139,7 @@ class Reliability(ProgramTest):
             self.succeed(0, "verify", self.folder / "busy")
             self.succeed(0, "evaluate", self.folder / "busy", "--split=validation")
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=150)
         self.assertEqual(process.returncode, 75)
 
     def test_a_checkpoint_of_a_newer_elbo_keeps_its_name(self):
@@ -190,7 +190,7 @@ class Reliability(ProgramTest):
         data = folder + b"/t.h5"
         os.rename(self.data, data)
         def elbo(*words):
-            result = subprocess.run([ELBO, *words], cwd=self.folder, env=ENVIRONMENT, capture_output=True, timeout=60)
+            result = subprocess.run([ELBO, *words], cwd=self.folder, env=ENVIRONMENT, capture_output=True, timeout=300)
             self.assertEqual(result.returncode, 0, result.stderr)
         elbo("train", data, "--train.steps=20", "--run.directory=run")
         elbo("train", data, "--train.steps=40", "--run.directory=run", "--resume")

@@ -66,7 +66,7 @@ class Resume(ProgramTest):
             victims = processes_with(str(self.folder / "killed"))
             self.assertTrue(victims, "the run was over before it could be killed")
             os.kill(dice.choice(victims), signal.SIGKILL)
-            process.communicate(timeout=30)
+            process.communicate(timeout=150)
             self.assertNotEqual(process.returncode, 0)
             self.assertEqual(processes_left(str(self.folder / "killed")), [], "a rank was left behind")
         self.assertEqual(self.train(3, "killed", "--resume", *self.SETTINGS), whole)
@@ -94,7 +94,7 @@ class Resume(ProgramTest):
             name = number.name
             process = self.start_and_wait_for_steps(0, name, 20)
             process.send_signal(number)
-            output, _ = process.communicate(timeout=30)
+            output, _ = process.communicate(timeout=150)
             self.assertEqual(process.returncode, 75, name)
             step = int(output.split()[-1])
             self.assertTrue((self.folder / name / "checkpoints" / f"step_{step:09}.h5").exists())
@@ -108,7 +108,7 @@ class Resume(ProgramTest):
                                    preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
         self.wait_for_steps(process, "run", 20)
         process.send_signal(signal.SIGHUP)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=300)
         self.assertEqual(process.returncode, 0)
         self.assertTrue(output.endswith("step 60\n"), output)
 
@@ -116,7 +116,7 @@ class Resume(ProgramTest):
         read, write = os.pipe()
         os.close(read)
         process = subprocess.run(command(0, "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / 'run'}",
-                                         "--train.steps=20", "--evaluate.every=10"), cwd=ROOT, env=ENVIRONMENT, stdout=write, stderr=write, timeout=60)
+                                         "--train.steps=20", "--evaluate.every=10"), cwd=ROOT, env=ENVIRONMENT, stdout=write, stderr=write, timeout=300)
         os.close(write)
         self.assertEqual(process.returncode, 0)
         self.assertTrue((self.folder / "run" / "checkpoints" / "step_000000020.h5").exists())
@@ -129,7 +129,7 @@ class Resume(ProgramTest):
         os.close(terminal)
         self.wait_for_steps(process, "run", 20, terminal=here)
         os.close(here)
-        process.wait(timeout=30)
+        process.wait(timeout=150)
         self.assertEqual(process.returncode, 75)
         step = json.loads(self.metrics("run")[-1])["step"]
         self.assertTrue((self.folder / "run" / "checkpoints" / f"step_{step:09}.h5").exists())
@@ -212,7 +212,7 @@ class Resume(ProgramTest):
             time.sleep(0.005)
         time.sleep(0.3)  # the evaluation takes many seconds
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=150)
         self.assertEqual(process.returncode, 75)
         self.assertEqual(len(self.metrics("stopped")), 10)
         self.assertEqual(self.train(2, "stopped", "--resume", *settings), whole)
@@ -226,7 +226,7 @@ class Resume(ProgramTest):
         other = run(0, "train", "configs/mnist_vae.ini", f"--run.directory={self.folder / 'run'}", "--resume", *self.SETTINGS)
         self.assertEqual(other.returncode, 2, other.stderr)
         self.assertIn("another elbo trains there", other.stderr)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
         self.assertEqual(process.returncode, 0)
 
     def test_a_finished_run_says_its_fingerprint_again_and_a_longer_one_goes_on(self):

@@ -36,7 +36,7 @@ class Run(ProgramTest):
         environment.update({"PATH": f"{self.tools}:{os.environ['PATH']}", "ELBO": ELBO,
                             "OMPI_MCA_btl_tcp_if_exclude": "lo", **variables})  # also where there are bridges for containers
         return subprocess.run([ROOT / "launch/run.sh", *words], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
 
     def command(self, *words, **variables):
         """What the dry run prints between mpirun and elbo."""

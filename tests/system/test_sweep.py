@@ -90,7 +90,7 @@ class Sweep(ProgramTest):
         while time.monotonic() < end and (not metrics.exists() or metrics.read_text().count("\n") < 50):
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
         self.assertEqual(process.returncode, 75, output + errors)
         self.assertIn("latent=2: stopped", output)
         self.assertEqual(processes_left("runs/small"), [])

@@ -76,7 +76,7 @@ class Tune(ProgramTest):
         while time.monotonic() < end and (not metrics.exists() or metrics.read_text().count("\n") < 5):
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
         self.assertEqual(process.returncode, 75, output + errors)
         last = self.succeed(0, *words).stdout.splitlines()[-1]
         self.assertEqual({row["step"] for row in self.table().values()}, {"240"})

@@ -1,5 +1,5 @@
-// The Bernoulli log likelihood with its derivative, for the vectors of one instruction set and for GPUs, whose
-// vectors have one number. This file includes nothing of other libraries (see vector.h).
+// The Bernoulli log likelihood with its derivative, for the vectors of one instruction set and for GPUs,
+// whose vectors have one number. This file includes nothing of other libraries (see vector.h).
 #pragma once
 #include "elbo/kernels/vector.h"
 

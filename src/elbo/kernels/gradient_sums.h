@@ -1,4 +1,4 @@
-// Sums of gradients to which a layer's derivative adds directly, without a tensor of its own.
+// Sums of gradients to which a layer's derivative adds directly, without a separate tensor.
 #pragma once
 #include <cstdint>
 #include <map>

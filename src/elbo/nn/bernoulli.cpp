@@ -23,8 +23,8 @@ std::pair<torch::Tensor, torch::Tensor> in_one_pass(const torch::Tensor& logits,
   for (int64_t row = 0; row < rows; ++row)
     log_prob.mutable_data_ptr<float>()[row] =
         bernoulli_row(logits.const_data_ptr<float>() + row * features,
-                        x.const_data_ptr<float>() + row % x.size(0) * features, features,
-                        slope.mutable_data_ptr<float>() + row * features);
+                      x.const_data_ptr<float>() + row % x.size(0) * features, features,
+                      slope.mutable_data_ptr<float>() + row * features);
   return {log_prob, slope};
 }
 

@@ -299,11 +299,11 @@ std::vector<double> Optimizer::value_sums(const std::vector<Tensor>& shard) cons
 // after it.
 void Optimizer::update_blocks(const Tensor& piece, const Tensor& gradient, int64_t begin, IndexRange own,
                               float gradient_scale, const AdamFactors& factors) {
-  float *const values = piece.mutable_data_ptr<float>(), *const gradients = gradient.mutable_data_ptr<float>();
+  float *const values = piece.mutable_data_ptr<float>(), *const gradients =
+                                                             gradient.mutable_data_ptr<float>();
   float* const exp_avg = states_[0].second.mutable_data_ptr<float>() + begin;
   float* const exp_avg_sq = states_[1].second.mutable_data_ptr<float>() + begin;
-  float* const average =
-      options_.ema > 0 ? states_.back().second.mutable_data_ptr<float>() + begin : nullptr;
+  float* const average = options_.ema > 0 ? states_.back().second.mutable_data_ptr<float>() + begin : nullptr;
   for (int64_t at = own.first; at < own.end; at += block_elements) {
     if (gradient_scale != 1) scale_pass(block_elements, gradient_scale, gradients + at);
     for_each_array(piece, begin, at, block_elements, [&](auto... block) { bit_sums_->check(block...); });
@@ -328,7 +328,8 @@ void Optimizer::step(const std::vector<Tensor>& shard, const std::vector<Tensor>
     for (size_t piece = 0; piece < shard.size(); begin += shard[piece++].numel()) {
       const IndexRange own = partition_blocks({0, shard[piece].numel()}, worker, workers.count());
       if (in_blocks) {
-        update_blocks(shard[piece], gradients[piece], begin, own, static_cast<float>(gradient_scale), factors);
+        update_blocks(shard[piece], gradients[piece], begin, own, static_cast<float>(gradient_scale),
+                      factors);
         continue;
       }
       const int64_t step = on_cpu ? piece_elements : own.size();
