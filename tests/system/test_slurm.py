@@ -283,11 +283,15 @@ class Interruptions(SlurmTest):
     def test_ahead_of_the_time_limit_it_saves_itself_and_is_queued_again(self):
         # Slurm looks at the limits each half minute, counted from when it was started, and sends the signal half a minute early.
         # So the job is due ten seconds after its start, when Slurm checks the limits.
-        steps = f"--train.steps={self.steps_in(seconds=24)}"
-        time.sleep((18 - (time.time() - (folder / "slurmctld.pid").stat().st_mtime)) % 30)
-        job = self.train(steps, options=("--time=1", "--signal=B:USR1@20"))
-        self.assert_undisturbed(job, steps)
-        starts = len(self.nodes_of_starts(job))
+        starts = 1
+        for seconds in (24, 80, 250):  # where the machine is faster than a moment ago, the job ends before its limit
+            if starts > 1:
+                break
+            steps = f"--train.steps={self.steps_in(seconds)}"
+            time.sleep((18 - (time.time() - (folder / "slurmctld.pid").stat().st_mtime)) % 30)
+            job = self.train(steps, options=("--time=1", "--signal=B:USR1@20"))
+            self.assert_undisturbed(job, steps)
+            starts = len(self.nodes_of_starts(job))
         self.assertGreater(starts, 1)
         self.assertEqual(int(self.about(job)["Restarts"]), starts - 1)
         self.assertEqual(self.log(job).count("stopped before the time limit, with a checkpoint"), starts - 1)
