@@ -79,6 +79,7 @@ TEST_F(RatingsTest, ErrorsNameTheirCause) {
   EXPECT_THAT(refusal("who,what\n1,2\n"), HasSubstr("set --user to one of"));
   EXPECT_THAT(refusal("user,item,rating\n1,2,good\n"), HasSubstr("line 2: the rating is 'good'"));
   EXPECT_THAT(refusal("user;item;rating\n1;2;4,5\n1;3;4.5\n"), HasSubstr("others have a decimal comma"));
+  EXPECT_THAT(refusal("user,item,rating\n1,2,\"1,234\"\n"), HasSubstr("with commas between thousands"));
   EXPECT_THAT(refusal("user,item,time\n1,2,soon\n"),
               HasSubstr("line 2: the time is 'soon'; expected a number"));
   EXPECT_THAT(refusal("user,item,time\n1,2,7\n1,3,2020-01-01\n"), HasSubstr("as in the lines before"));

@@ -230,5 +230,25 @@ TEST(NormalNumbers, AreBoxAndMullersOfTheirWords) {
     }
 }
 
+TEST(Functions, ARowOfTheBernoulliLikelihoodHasTheSameBitsForEveryInstructionSet) {
+  std::mt19937 generator(1);
+  std::normal_distribution<float> normal(0, 5);
+  for (const size_t features : {1U, 7U, 16U, 31U, 97U}) {
+    std::vector<float> logits(features), x(features), expected(features), slope(features);
+    for (size_t i = 0; i < features; ++i) {
+      logits[i] = normal(generator);
+      x[i] = i % 2 == 0 ? 1.0F : 0.25F;
+    }
+    const auto n = static_cast<int64_t>(features);
+    const float sum = bernoulli_row(logits.data(), x.data(), n, expected.data(), InstructionSet::portable);
+    for (const InstructionSet set : {InstructionSet::avx2, InstructionSet::avx512}) {
+      if (!is_available(set)) continue;
+      EXPECT_EQ(std::bit_cast<uint32_t>(bernoulli_row(logits.data(), x.data(), n, slope.data(), set)),
+                std::bit_cast<uint32_t>(sum));
+      EXPECT_EQ(slope, expected);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace elbo

@@ -122,6 +122,12 @@ class RatingColumn {
           "--rating",
           table.name(), table.line(), trim(field));
     if (field.find_first_of(".,") == std::string::npos) return value;
+    const double grouped = value_of(field, Notation::point).value_or(value);
+    if (notation == Notation::comma && notation_ != notation && grouped != value)
+      usage_error(
+          "{}, line {}: the rating '{}' is {} with a decimal comma and {} with commas between thousands; "
+          "expected a decimal point and no other marks",
+          table.name(), table.line(), trim(field), value, grouped);
     if (notation_ && *notation_ != notation)
       usage_error("{}, line {}: the rating is '{}', and others have a decimal {}; expected one of the two",
                   table.name(), table.line(), trim(field), *notation_ == Notation::point ? "point" : "comma");
