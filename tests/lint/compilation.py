@@ -1,5 +1,9 @@
-"""The compiler flags of the files of src/, from build/compile_commands.json, and a function that runs commands in parallel."""
+"""The compiler flags of the files of src/, from build/compile_commands.json, and a function that runs commands in parallel.
+
+A command without findings is remembered under ~/.cache/elbo/lint by a digest of all it read: ccache does the same for compilers."""
 import concurrent.futures
+import functools
+import hashlib
 import json
 import os
 import pathlib
@@ -9,6 +13,8 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
+SOURCES = ROOT / "src"
+REMEMBERED = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "elbo/lint"
 
 
 def flags():
@@ -35,14 +41,53 @@ def flags():
     return table
 
 
-def run_all(commands, keep_going=lambda: True):
-    """Runs (name, command) pairs on all cores; yields (name, output, succeeded). Starts no more once keep_going() is false."""
-    def run(pair):
-        name, command = pair
-        if not keep_going():
-            return None
+@functools.cache
+def tools():
+    """Versions of all packages of this system and of deps/, so of tools and of headers that are not ours; None where unknown."""
+    try:
+        system = subprocess.run(["dpkg-query", "--show"], check=True, stdout=subprocess.PIPE).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return system + repr(sorted(folder.name for folder in ROOT.glob("deps/**/*.dist-info"))).encode()
+
+
+@functools.cache
+def reached(file):
+    """The file and what it includes of src/, directly or through other files."""
+    found = {file}
+    for name in re.findall(r'^#include "([^"]+)"', file.read_text(encoding="utf-8"), re.MULTILINE):
+        included = SOURCES / name  # an absolute name stays as it is
+        if included.exists():
+            found |= reached(included)
+    return frozenset(found)
+
+
+def digest(command, source):
+    """Of all that decides about the output of the command, wherever the checkout is; None where that is not known."""
+    if tools() is None:
+        return None
+    content = hashlib.sha256(tools())
+    content.update(repr([str(word).replace(str(ROOT), "") for word in command]).encode())
+    for file in (ROOT / ".clang-tidy", *sorted(reached(source))):
+        text = file.read_text(encoding="utf-8").replace(str(ROOT), "")
+        content.update(f"{file.relative_to(ROOT)} {len(text)} {text}".encode())
+    return content.hexdigest()
+
+
+def is_remembered(key):
+    """Whether the command with this digest had no findings before."""
+    return key is not None and (REMEMBERED / key).exists()
+
+
+def run_all(commands):
+    """Runs (name, command, digest) triples on all cores; yields (name, output, succeeded)."""
+    def run(triple):
+        name, command, key = triple
         result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if key is not None and result.returncode == 0:
+            REMEMBERED.mkdir(parents=True, exist_ok=True)
+            (REMEMBERED / key).touch()
         return name, result.stdout, result.returncode == 0
 
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        yield from filter(None, pool.map(run, commands))
+        yield from pool.map(run, commands)

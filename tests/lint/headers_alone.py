@@ -9,21 +9,20 @@ import re
 import subprocess
 import sys
 
-from compilation import BUILD, ROOT, flags, run_all
+from compilation import BUILD, ROOT, SOURCES, digest, flags, is_remembered, run_all
 
-SOURCES = ROOT / "src"
 FOLDER = BUILD / "lint"
 LIBTORCH = re.compile(r"(torch|ATen|c10)/")
 COMPILER = ["clang++", "-O0"]  # as for the sanitized build; GCC takes half as long again
 
 
 @functools.cache
-def reached(header):
+def libtorch_of(header):
     """The headers of LibTorch that a header of ours includes, directly or through others of ours."""
     found = set()
     for bracket, name in re.findall(r'^#include ([<"])([^>"]+)[>"]', (SOURCES / header).read_text(encoding="utf-8"), re.MULTILINE):
         if bracket == '"':
-            found |= reached(name)
+            found |= libtorch_of(name)
         elif LIBTORCH.match(name):
             found.add(name)
     return frozenset(found)
@@ -61,13 +60,17 @@ def commands():
         if header.parent not in compiled:
             print(f"{name}: not checked, because no file beside it is compiled on this machine")
             continue
-        libtorch = reached(name)
-        if libtorch not in before:
-            before[libtorch] = precompile(libtorch, options, len(before))
         source = FOLDER / f"{name}.cpp"
         source.parent.mkdir(parents=True, exist_ok=True)
         source.write_text(f'#include "{name}"\n', encoding="utf-8")
-        yield name, [*COMPILER, *options, *before[libtorch], "-fsyntax-only", source]
+        command = [*COMPILER, *options, "-fsyntax-only", source]
+        key = digest(command, source)
+        if is_remembered(key):
+            continue
+        libtorch = libtorch_of(name)
+        if libtorch not in before:
+            before[libtorch] = precompile(libtorch, options, len(before))
+        yield name, [*command, *before[libtorch]], key
 
 
 FOLDER.mkdir(parents=True, exist_ok=True)

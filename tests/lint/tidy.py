@@ -4,13 +4,11 @@ longer than all else.
 
     tidy.py [FILE…]        looks only at the groups of these files
 """
-import json
-import os
 import pathlib
 import re
 import sys
 
-from compilation import BUILD, ROOT, flags, run_all
+from compilation import BUILD, ROOT, digest, flags, is_remembered, run_all
 
 CLANG_TIDY = ROOT / "deps/clang_tidy/data/bin/clang-tidy"
 FOLDER = BUILD / "lint"
@@ -31,28 +29,29 @@ def batches(table):
 
 def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
-    database = []
     table = flags()
     wanted = {pathlib.Path(name).resolve() for name in sys.argv[1:]}
     if unknown := wanted - set(table):
         sys.exit(f"{min(unknown)}: is not a source file of build/compile_commands.json")
-    looked_at = 0
+    commands, files_of_all, groups = [], 0, 0
     for name, files in batches(table):
         if wanted and not wanted & set(files):
             continue
-        looked_at += len(files)
+        files_of_all += len(files)
+        groups += 1
         batch = FOLDER / f"tidy_{name}.cpp"
         batch.write_text("".join(f'#include "{file}"\n' for file in files), encoding="utf-8")
-        database.append({"directory": str(BUILD), "file": str(batch), "arguments": ["c++", *table[files[0]], "-c", str(batch)]})
-    (FOLDER / "compile_commands.json").write_text(json.dumps(database), encoding="utf-8")
-    # The compiler reports deprecated functions in this code; clang-tidy would also report the standard library's. In one file,
-    # another's constant looks as if a parameter shadowed it.
-    command = [CLANG_TIDY, "--quiet", "--config-file", ROOT / ".clang-tidy", "--checks=-bugprone-suspicious-include",
-               "--extra-arg=-Wno-deprecated-declarations", "--extra-arg=-Wno-shadow", "-p", FOLDER]
-    failed = [output for _, output, succeeded in run_all((os.path.basename(entry["file"]), [*command, entry["file"]])
-                                                         for entry in database) if not succeeded]
+        # The compiler reports deprecated functions in this code; clang-tidy would also report the standard library's. In one
+        # file, another's constant looks as if a parameter shadowed it.
+        command = [CLANG_TIDY, "--quiet", "--config-file", ROOT / ".clang-tidy", "--checks=-bugprone-suspicious-include", batch, "--",
+                   *table[files[0]], "-Wno-deprecated-declarations", "-Wno-shadow"]
+        key = digest(command, batch)
+        if not is_remembered(key):
+            commands.append((batch.name, command, key))
+    failed = [output for _, output, succeeded in run_all(commands) if not succeeded]
     print("\n".join(failed), end="")
-    print(f"clang-tidy: {looked_at} files looked at, {len(failed)} of {len(database)} groups with findings")
+    print(f"clang-tidy: {files_of_all} files; {groups - len(commands)} of {groups} groups have not changed since they had no findings; "
+          f"{len(failed)} have findings")
     return 1 if failed else 0
 
 

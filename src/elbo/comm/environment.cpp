@@ -65,7 +65,8 @@ bool is_lowest_running(const RankName& name) {
 struct Environment::State {
   FlightRecorder& recorder = FlightRecorder::instance();  // made first, as it is used until the end
   RankName name{.rank = 0, .host = host_name()};
-  int size = 1, local_rank = 0, local_size = 1, cores = cores_of({core_allowance()}, 0);
+  int size = 1, cores = cores_of({core_allowance()}, 0);
+  HostGroup on_host;
   bool in_blocks = true;
   std::optional<FailureReporting> failure_reporting;  // set once MPI is initialised
   std::shared_ptr<InFlight> in_flight = std::make_shared<InFlight>();
@@ -93,14 +94,16 @@ struct Environment::State {
     MPI_Comm host = MPI_COMM_NULL;
     check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, name.rank, MPI_INFO_NULL, &host),
               name, "find the ranks of its host");
-    check_mpi(MPI_Comm_rank(host, &local_rank), name, "query its rank on the host");
-    check_mpi(MPI_Comm_size(host, &local_size), name, "query the number of ranks on the host");
-    std::vector<CoreAllowance> allowances(static_cast<size_t>(local_size), core_allowance());
+    check_mpi(MPI_Comm_rank(host, &on_host.local_rank), name, "query its rank on the host");
+    check_mpi(MPI_Comm_size(host, &on_host.local_size), name, "query the number of ranks on the host");
+    std::vector<CoreAllowance> allowances(static_cast<size_t>(on_host.local_size), core_allowance());
     check_mpi(MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, allowances.data(), sizeof(CoreAllowance),
                             MPI_BYTE, host),
               name, "gather the cores of its host's ranks");
-    cores = cores_of(allowances, static_cast<size_t>(local_rank));
-    in_blocks = find_blocks(host);
+    cores = cores_of(allowances, static_cast<size_t>(on_host.local_rank));
+    on_host.first_rank = name.rank;
+    check_mpi(MPI_Bcast(&on_host.first_rank, 1, MPI_INT, 0, host), name, "learn the first rank of its host");
+    in_blocks = find_blocks();
     check_mpi(MPI_Comm_free(&host), name, "free a communicator");
   }
 
@@ -119,11 +122,10 @@ struct Environment::State {
     MPI_Finalize();
   }
 
-  bool find_blocks(MPI_Comm host) {
-    int first = name.rank;  // of the host
-    check_mpi(MPI_Bcast(&first, 1, MPI_INT, 0, host), name, "learn the first rank of its host");
+  bool find_blocks() const {
+    const bool in_order = name.rank == on_host.first_rank + on_host.local_rank;
     // The least of each over all ranks; the second is minus the greatest.
-    int numbers[] = {local_size, -local_size, name.rank == first + local_rank ? 1 : 0};
+    int numbers[] = {on_host.local_size, -on_host.local_size, in_order ? 1 : 0};
     check_mpi(MPI_Allreduce(MPI_IN_PLACE, numbers, 3, MPI_INT, MPI_MIN, MPI_COMM_WORLD), name,
               "compare the numbers of ranks of the hosts");
     return numbers[0] == -numbers[1] && numbers[2] == 1;
@@ -139,8 +141,8 @@ Environment::~Environment() { state_->end(); }
 
 int Environment::rank() const { return state_->name.rank; }
 int Environment::size() const { return state_->size; }
-int Environment::local_rank() const { return state_->local_rank; }
-int Environment::local_size() const { return state_->local_size; }
+int Environment::local_rank() const { return state_->on_host.local_rank; }
+int Environment::local_size() const { return state_->on_host.local_size; }
 int Environment::cores() const { return state_->cores; }
 const std::string& Environment::host() const { return state_->name.host; }
 bool Environment::in_blocks() const { return state_->in_blocks; }
@@ -156,7 +158,7 @@ std::unique_ptr<Communicator> Environment::make_world(double timeout) const {
   state_->timeout = std::max(state_->timeout, timeout);
   std::unique_ptr<Communicator> world = make_mpi_communicator(state_->name, timeout, state_->in_flight);
   if (!state_->side_channel)
-    state_->side_channel = std::make_unique<SideChannel>(*world, state_->name, local_rank(), local_size());
+    state_->side_channel = std::make_unique<SideChannel>(*world, state_->name, state_->on_host);
   return world;
 }
 
@@ -186,8 +188,10 @@ int Environment::end_job(const Error& error) const {
     return status;
   }
   const bool pending_call = !state_->in_flight->calls.empty();
+  const bool hang = error.code() == ExitCode::hang;
+  const bool lowest = rank() == 0 || (hang && is_lowest_running(state_->name));
   const FailureReporting::Outcome outcome =
-      state_->failure_reporting->agree(what, pending_call, error.code() == ExitCode::hang);
+      state_->failure_reporting->agree(what, {.pending_call = pending_call, .hang = hang, .lowest = lowest});
   if (!outcome.reports && outcome.can_finalize) return status;
   // The reporting rank aborts the job; ranks of other hosts end about two seconds later. If that takes
   // longer, this rank reports and aborts.
@@ -195,7 +199,7 @@ int Environment::end_job(const Error& error) const {
   const bool named =
       outcome.same_message || what.starts_with("rank ") || (rank() == 0 && error.code() == ExitCode::usage);
   if (!named) what = to_string(state_->name) + ": " + what;
-  if (error.code() == ExitCode::hang && state_->side_channel) {
+  if (hang && state_->side_channel) {
     const std::string why = state_->side_channel->explain(state_->records_folder);
     if (!why.empty()) what += ": " + why;
   }

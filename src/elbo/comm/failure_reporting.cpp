@@ -30,12 +30,13 @@ FailureReporting::FailureReporting(const RankName& name) : name_(name) {
 
 void FailureReporting::close() { MPI_Comm_free(&comm_); }
 
-FailureReporting::Outcome FailureReporting::agree(const std::string& message, bool pending_call, bool hang) {
+FailureReporting::Outcome FailureReporting::agree(const std::string& message, const Failure& failure) {
   // One second for ranks that fail with the same error at slightly different times. Then each failing rank
   // notifies the higher ranks, which takes far less than half a second. A rank that fails later is aborted
   // before it reports. After a hang, the ranks that wait fail at once, and one does not fail.
-  if (!all_ranks_fail({std::hash<std::string>{}(message), pending_call}, hang ? 0.25 : 1.0))
-    return {.reports = !lower_rank_fails(name_.rank == 0 ? 0.05 : 0.5)};
+  const Cause mine{std::hash<std::string>{}(message), failure.pending_call ? 1U : 0U};
+  if (!all_ranks_fail(mine, failure.hang ? 0.25 : 1.0))
+    return {.reports = !lower_rank_fails(failure.lowest ? 0.05 : 0.5)};
   const auto same = [&](const Cause& cause) { return cause.message_hash == causes_.front().message_hash; };
   const auto idle = [](const Cause& cause) { return cause.pending_call == 0; };
   return {.reports = name_.rank == 0,

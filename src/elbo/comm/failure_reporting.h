@@ -23,9 +23,13 @@ class FailureReporting {
     bool can_finalize = false;  // every rank failed, none with a pending call: no abort is needed
   };
 
-  // Takes at most 1.5 s, or 0.75 s after a hang. pending_call: MPI still works on a collective of this rank
-  // that failed.
-  Outcome agree(const std::string& message, bool pending_call, bool hang);
+  struct Failure {
+    bool pending_call = false;  // MPI still works on a collective of this rank that failed
+    bool hang = false;
+    bool lowest = false;  // no lower rank can report: there is none, or all of them are stopped or gone
+  };
+  // Takes at most 1.5 s; after a hang, 0.75 s.
+  Outcome agree(const std::string& message, const Failure& failure);
 
  private:
   struct Cause {

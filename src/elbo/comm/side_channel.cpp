@@ -135,12 +135,11 @@ std::string sentences(std::vector<RankState> late) {
 
 }  // namespace
 
-SideChannel::SideChannel(Communicator& world, const RankName& name, int local_rank, int local_size)
-    : name_(name) {
-  share_records(world, local_rank, local_size);
+SideChannel::SideChannel(Communicator& world, const RankName& name, const HostGroup& on_host) : name_(name) {
+  share_records(world, on_host);
   secret_ = broadcast_text(world, world.rank() == 0 ? random_secret() : "", 0);
   listener_ = listen_anywhere(port_);
-  exchange_peers(world);
+  exchange_peers(world, memory_ ? on_host.first_rank : name_.rank);
   server_ = std::thread([this] { serve(); });
 }
 
@@ -150,12 +149,13 @@ SideChannel::~SideChannel() {
   ::close(listener_);
 }
 
-void SideChannel::share_records(Communicator& world, int local_rank, int local_size) {
+void SideChannel::share_records(Communicator& world, const HostGroup& on_host) {
   FlightRecorder& recorder = FlightRecorder::instance();
   recorder.record().rank = name_.rank;
-  memory_ = share_host_memory(world, local_rank, local_size * static_cast<int64_t>(sizeof(FlightRecord)),
-                              [local_size](void* memory) {
-                                for (int i = 0; i < local_size; ++i)
+  const int size = on_host.local_size;
+  memory_ = share_host_memory(world, on_host.local_rank, size * static_cast<int64_t>(sizeof(FlightRecord)),
+                              [size](void* memory) {
+                                for (int i = 0; i < size; ++i)
                                   new (static_cast<FlightRecord*>(memory) + i) FlightRecord;
                               });
   if (!memory_) {
@@ -163,24 +163,23 @@ void SideChannel::share_records(Communicator& world, int local_rank, int local_s
     return;
   }
   auto* all = static_cast<FlightRecord*>(memory_.get());
-  recorder.move_to({memory_, all + local_rank});
-  for (int i = 0; i < local_size; ++i) records_.push_back(all + i);
+  recorder.move_to({memory_, all + on_host.local_rank});
+  for (int i = 0; i < size; ++i) records_.push_back(all + i);
 }
 
-void SideChannel::exchange_peers(Communicator& world) {
-  // Ranks of a host have the first of them in common; without shared memory each is alone.
-  const std::string group = memory_ ? name_.host : fmt::format("{}/{}", name_.host, name_.rank);
+void SideChannel::exchange_peers(Communicator& world, int group) {
   const std::string mine =
       fmt::format("{}\t{}\t{}\t{}", name_.host, group, port_, join(own_addresses(), ","));
   const std::vector<std::string> all = all_gather_text(world, mine);
   for (size_t rank = 0; rank < all.size(); ++rank) {
     const std::vector<std::string> fields = split(all[rank], '\t');
     if (fields.size() != 4) fail("rank {} sent no address", rank);
-    Peer peer{.rank = static_cast<int>(rank),
-              .host = fields[0],
-              .group = fields[1],
-              .addresses = split(fields[3], ',')};
-    std::from_chars(fields[2].data(), fields[2].data() + fields[2].size(), peer.port);
+    Peer peer{.rank = static_cast<int>(rank), .host = fields[0], .addresses = split(fields[3], ',')};
+    const auto read = [](const std::string& field, int& number) {
+      std::from_chars(field.data(), field.data() + field.size(), number);
+    };
+    read(fields[1], peer.group);
+    read(fields[2], peer.port);
     peers_.push_back(std::move(peer));
   }
 }
@@ -250,8 +249,8 @@ std::vector<SideChannel::Answer> SideChannel::ask_group(const std::vector<Peer>&
 }
 
 std::vector<SideChannel::Answer> SideChannel::gather() const {
-  std::map<std::string, std::vector<Peer>> others;
-  const std::string own = peers_[static_cast<size_t>(name_.rank)].group;
+  std::map<int, std::vector<Peer>> others;
+  const int own = peers_[static_cast<size_t>(name_.rank)].group;
   for (const Peer& peer : peers_)
     if (peer.group != own) others[peer.group].push_back(peer);
   std::vector<std::future<std::vector<Answer>>> asked;

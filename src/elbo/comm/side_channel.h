@@ -15,11 +15,17 @@
 
 namespace elbo {
 
+// The place of a rank among those of its host, which share memory. Hosts may have the same name.
+struct HostGroup {
+  int first_rank = 0;  // the lowest of the host
+  int local_rank = 0, local_size = 1;
+};
+
 class SideChannel {
  public:
   // Moves the record of this rank to the shared memory and starts the thread. Only processes that know a
   // secret of this job are answered. Collective.
-  SideChannel(Communicator& world, const RankName& name, int local_rank, int local_size);
+  SideChannel(Communicator& world, const RankName& name, const HostGroup& on_host);
   ~SideChannel();
   SideChannel(const SideChannel&) = delete;
   SideChannel& operator=(const SideChannel&) = delete;
@@ -33,7 +39,8 @@ class SideChannel {
   // How a rank can be asked.
   struct Peer {
     int rank = 0;
-    std::string host, group;  // ranks of a group share their records
+    std::string host;
+    int group = 0;  // the lowest of the ranks that share their records
     int port = 0;
     std::vector<std::string> addresses;
   };
@@ -41,8 +48,8 @@ class SideChannel {
     RankState state;
     std::string ring;
   };
-  void share_records(Communicator& world, int local_rank, int local_size);
-  void exchange_peers(Communicator& world);
+  void share_records(Communicator& world, const HostGroup& on_host);
+  void exchange_peers(Communicator& world, int group);
   void serve() const;
   std::string describe_records() const;
   std::vector<Answer> ask(const Peer& peer) const;

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "elbo/base/file.h"
+#include "elbo/base/flight_recorder.h"
 #include "elbo/base/log.h"
 #include "elbo/base/stopwatch.h"
 #include "elbo/base/text.h"
@@ -94,7 +95,17 @@ struct Mode {
   std::string title;
   StepCost cost;
   Measured found;
+  double calls = 0;  // of the communicators, in a step
 };
+
+// Seconds for the record of a call, which the flight recorder keeps.
+double measure_record() {
+  constexpr int64_t calls = 100'000;
+  FlightRecorder& recorder = FlightRecorder::instance();
+  const Stopwatch watch;
+  for (int64_t i = 0; i < calls; ++i) recorder.leave(recorder.enter("measured", i));
+  return watch.seconds() / static_cast<double>(calls);
+}
 
 void print_measured(const std::vector<Mode>& modes, int64_t ranks, int64_t batch) {
   const StepCost& cost = modes.back().cost;
@@ -136,6 +147,12 @@ void print_measured(const std::vector<Mode>& modes, int64_t ranks, int64_t batch
   fmt::print("\n");
   if (ranks > 1) print_link(cost.node_ranks > 1 ? "link between hosts" : "link", cost.link);
   if (cost.node_ranks > 1) print_link("within a host", cost.node_link);
+}
+
+// What it costs that each call is recorded for the case that a rank hangs.
+void print_record(const Mode& mode, double seconds) {
+  fmt::print("flight recorder: {:.0f} ns a call, {:.1f} calls in a step: {:.4f} % of it\n", 1e9 * seconds,
+             mode.calls, 100 * mode.calls * seconds / mode.found.step);
 }
 
 // Numbers of ranks among which the microbatches of the step are divided evenly, in one round of messages.
@@ -247,7 +264,10 @@ std::optional<Mode> take_steps(const Environment& environment, const std::string
       early += buckets.early_fraction() * static_cast<double>(buckets.range().size());
     }
     mode.cost.early_fraction = early / static_cast<double>(training.plan().parameters);
+    const int64_t before = FlightRecorder::instance().record().calls;
     if (training.run(stop, TimeLimit::Clock::now()).stopped) return std::nullopt;
+    mode.calls = static_cast<double>(FlightRecorder::instance().record().calls - before) /
+                 static_cast<double>(skipped + steps);
   }
   if (environment.rank() != 0) return mode;
   mode.found = read_measured(config->directory(), skipped);
@@ -303,6 +323,7 @@ ExitCode measure(const Environment& environment, const RunDescription& run,
     std::ranges::sort(bytes);
     exchange = measure_exchange(hosts.levels(), bytes, options.rounds);
   }
+  const double record_seconds = measure_record();  // on all ranks, which compare their numbers of calls
   if (world->rank() != 0) return ExitCode::ok;
 
   for (Mode& mode : modes) {
@@ -312,10 +333,14 @@ ExitCode measure(const Environment& environment, const RunDescription& run,
   }
   const int64_t batch = config->train.batch;
   print_measured(modes, ranks, batch);
-  if (ranks > 1) print_exchange(exchange, ranks);
+  if (ranks > 1) {
+    print_record(modes.back(), record_seconds);
+    print_exchange(exchange, ranks);
+  }
   print_cheap_ranks(config->microbatches());
   print_projection(modes.back().cost, ranks, batch);
   ordered_json json = to_json(modes, ranks, batch);
+  json["flight_recorder"] = {{"seconds_of_a_call", record_seconds}, {"calls_in_a_step", modes.back().calls}};
   json["exchange"] = exchange_json(exchange, ranks);
   if (!options.out.empty()) write_file(options.out, json.dump(1) + "\n");
   return ExitCode::ok;
