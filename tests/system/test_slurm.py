@@ -355,6 +355,23 @@ class Sweeps(SlurmTest):
         self.assertEqual(again.count("is finished"), 4, again)
         self.assertEqual(self.slurm("squeue", "--noheader", "--name=beta"), "")
 
+    def test_the_trials_of_a_search_are_tasks_and_its_table_comes_with_the_last(self):
+        settings = (*SETTINGS, SHORT, "--data.validation_fraction=0.01")
+        array = self.submit("tune", CONFIG, *settings, "--model.beta=1..16:log", "--method=random", "--trials=3", "--trial={task}",
+                            options=("--array=1-3",))
+        for task in (1, 2, 3):
+            self.wait_for_end(f"{array}_{task}")
+        rows = [line.split("\t") for line in (self.folder / "runs/mnist_vae_tune/table.tsv").read_text().splitlines()]
+        self.assertEqual(len(rows), 4, rows)
+        found = {row["run"]: row for row in (dict(zip(rows[0], row)) for row in rows[1:])}
+        self.assertEqual(sorted(found), ["trial_001", "trial_002", "trial_003"])
+        bests = [re.findall(r"(?m)^best: (\w+) with", self.log(self.about(f"{array}_{task}")["JobId"])) for task in (1, 2, 3)]
+        self.assertIn([min(found, key=lambda name: float(found[name]["loss"]))], bests)
+        # An evaluation does not change the parameters.
+        row = found["trial_002"]
+        self.assertIn(undisturbed(*settings[len(SETTINGS):], f"--model.beta={row['model.beta']}"),
+                      f"fingerprint {row['fingerprint']} step {row['step']}")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <limits>
 #include <map>
+#include <optional>
 #include <system_error>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "elbo/base/text.h"
 #include "elbo/run/checkpoint.h"
 #include "elbo/run/config.h"
+#include "elbo/run/run_lines.h"
 
 namespace elbo {
 namespace {
@@ -92,7 +94,7 @@ struct Metrics {
   }
 
   void add_line(const ordered_json& line) {
-    if (!line.is_object() || !line.contains("step") || !line.contains("split")) return;
+    if (!line.contains("split")) return;
     const auto step = line["step"].get<int64_t>();
     const auto split = line["split"].get<std::string>();
     last_step = std::max(last_step, step);
@@ -116,14 +118,8 @@ struct Metrics {
 Metrics read_metrics(const fs::path& run) {
   Metrics metrics;
   std::ifstream file(run / "metrics.jsonl");
-  for (std::string line; std::getline(file, line);) {
-    const ordered_json parsed = ordered_json::parse(line, nullptr, false);
-    try {
-      if (!parsed.is_discarded()) metrics.add_line(parsed);
-    } catch (const ordered_json::exception&) {  // a line that elbo did not write
-      continue;
-    }
-  }
+  for (std::string line; std::getline(file, line);)
+    if (const auto parsed = parse_run_line(line)) metrics.add_line(*parsed);
   return metrics;
 }
 
@@ -205,11 +201,11 @@ ordered_json read_events(const fs::path& run) {
   std::vector<ordered_json> all;
   std::ifstream file(run / "events.jsonl");
   for (std::string line; std::getline(file, line);)
-    if (ordered_json parsed = ordered_json::parse(line, nullptr, false); parsed.is_object())
-      all.push_back(std::move(parsed));
+    if (std::optional<ordered_json> parsed = parse_run_line(line); parsed && parsed->contains("event"))
+      all.push_back(std::move(*parsed));
   // Checkpoints are many, the others matter more.
   if (all.size() > most)
-    std::erase_if(all, [](const ordered_json& event) { return event.value("event", "") == "checkpoint"; });
+    std::erase_if(all, [](const ordered_json& event) { return event["event"] == "checkpoint"; });
   return thinned(all, most);
 }
 

@@ -69,6 +69,15 @@ ordered_json option_of(const ordered_json& run, const std::string& key) {
   return nullptr;
 }
 
+// Of the parameters after the last step, as far as the run's files tell it.
+ordered_json fingerprint_of(const ordered_json& run) {
+  if (run["state"] == "finished") return run["evaluation"].value("fingerprint", ordered_json());
+  for (const auto& event : run["events"])
+    if (event["event"] == "ended" && event["step"] == run["last_step"] && event.contains("fingerprint"))
+      return event["fingerprint"];
+  return run.value("fingerprint", ordered_json());
+}
+
 std::string text_of(const ordered_json& value) {
   if (value.is_null()) return "";
   return value.is_string() ? value.get<std::string>() : value.dump();
@@ -96,8 +105,7 @@ RunTable table_of_runs(const ordered_json& runs) {
     for (const std::string& name : measures) row.push_back(measured[i][name]);
     row.push_back(median_rate(run));
     row.push_back(run["name"]);
-    row.push_back(run["state"] == "finished" ? run["evaluation"].value("fingerprint", ordered_json())
-                                             : run.value("fingerprint", ordered_json()));
+    row.push_back(fingerprint_of(run));
     table.rows.push_back(std::move(row));
   }
   return table;

@@ -28,6 +28,7 @@
 #include "elbo/commands/report.h"
 #include "elbo/commands/tune.h"
 #include "elbo/eval/evaluation_metrics.h"
+#include "elbo/run/run_lines.h"
 #include "elbo/train/stop_request.h"
 #include "elbo/train/training.h"
 
@@ -35,6 +36,7 @@ namespace elbo {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::ordered_json;
 
 struct SearchOptions {
   int64_t trials = 16, seed = 1, keep = 3, trial = 0;
@@ -197,12 +199,10 @@ std::string as_words(const std::vector<Setting>& settings) {
 std::optional<double> value_at(const fs::path& run, int64_t step, const std::string& metric) {
   std::ifstream file(run / "metrics.jsonl");
   for (std::string text; std::getline(file, text);) {
-    const nlohmann::json line = nlohmann::json::parse(text, nullptr, false);
-    if (!line.is_object() || line.value("split", "") != "validation" ||
-        line.value("step", int64_t{-1}) != step)
-      continue;
-    nlohmann::json value = line.value(metric, nlohmann::json());
-    if (value.is_null() && line.contains("terms")) value = line["terms"].value(metric, nlohmann::json());
+    const std::optional<ordered_json> line = parse_run_line(text);
+    if (!line || line->value("split", "") != "validation" || line->at("step") != step) continue;
+    ordered_json value = line->value(metric, ordered_json());
+    if (value.is_null() && line->contains("terms")) value = line->at("terms").value(metric, ordered_json());
     // What is not finite is null in JSON.
     if (!value.is_number()) return std::numeric_limits<double>::infinity();
     return is_higher_better(metric) ? -value.get<double>() : value.get<double>();
@@ -245,7 +245,7 @@ class Search {
   // Whether it was stopped on request, with everything saved.
   bool run(TimeLimit::Clock::time_point started) {
     const StopRequest stop;
-    if (options_.trial > 0) return run_one(static_cast<size_t>(options_.trial - 1), stop, started);
+    if (options_.trial > 0) return !train(static_cast<size_t>(options_.trial - 1), 0, stop, started);
     std::vector<size_t> left(trials_.size());
     std::iota(left.begin(), left.end(), size_t{0});
     for (int round = 0; round < rounds(); ++round) {
@@ -265,6 +265,18 @@ class Search {
     return false;
   }
 
+  // Calls write(). For one trial of several, whose other trials may end in other jobs meanwhile, until there
+  // was none that ended after write() had begun; and finds the best of them. On rank 0.
+  template <typename Write>
+  void report(Write&& write) {
+    if (options_.trial == 0) return write();
+    for (size_t ended = 0, before = 0;; before = ended) {
+      ended = find_best_of_ended();
+      if (ended == before) return;
+      write();
+    }
+  }
+
   std::string best() const {
     const auto [value, trial] = best_;
     if (!std::isfinite(value))
@@ -274,14 +286,16 @@ class Search {
   }
 
  private:
-  // Trains one trial to its end, and finds the best of those that have ended, perhaps in other jobs. Whether
-  // it was stopped.
-  bool run_one(size_t trial, const StopRequest& stop, TimeLimit::Clock::time_point started) {
-    if (!train(trial, 0, stop, started)) return true;
-    for (size_t other = 0; other < trials_.size(); ++other)
-      if (const std::optional<double> value = shared_value(other, steps_of(*config_of(other), 0)))
-        best_ = std::min(best_, std::pair(*value, other));
-    return false;
+  // The number of trials that have ended.
+  size_t find_best_of_ended() {
+    size_t ended = 0;
+    for (size_t trial = 0; trial < trials_.size(); ++trial)
+      if (const std::optional<double> value =
+              value_at(folder_ / name_of(trial), steps_of(*config_of(trial), 0), metric_)) {
+        best_ = std::min(best_, std::pair(*value, trial));
+        ++ended;
+      }
+    return ended;
   }
 
   // In which all trials, a part of them, …, one of them train.
@@ -388,7 +402,9 @@ ExitCode tune_settings(const Environment& environment, const Words& words) {
     return ExitCode::stopped;
   }
   on_root<int>(*world, [&] {
-    write_report({search.folder().string()}, {.out = "", .sort = "loss", .model = options.model});
+    search.report([&] {
+      write_report({search.folder().string()}, {.out = "", .sort = "loss", .model = options.model});
+    });
     print_escaped("{}\n", search.best());
     return 0;
   });

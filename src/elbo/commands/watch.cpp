@@ -14,12 +14,13 @@
 #include "elbo/base/print.h"
 #include "elbo/base/text.h"
 #include "elbo/commands/command.h"
+#include "elbo/run/run_lines.h"
 
 namespace elbo {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 struct WatchOptions {
   bool once = false;
@@ -52,8 +53,7 @@ class GrowingFile {
     file.seekg(read_);
     for (std::string line; std::getline(file, line) && !file.eof();) {
       read_ += static_cast<std::streamoff>(line.size()) + 1;
-      if (json parsed = json::parse(line, nullptr, false); parsed.is_object())
-        lines.push_back(std::move(parsed));
+      if (std::optional<json> parsed = parse_run_line(line)) lines.push_back(std::move(*parsed));
     }
     return lines;
   }
@@ -67,6 +67,12 @@ struct Point {
   double step, value;
 };
 
+// 0 where it is missing or not finite.
+double number_in(const json& line, const char* key) {
+  const json value = line.value(key, json());
+  return value.is_number() ? value.get<double>() : 0.0;
+}
+
 // What is known of a run so far.
 struct Watched {
   std::vector<Point> train, evaluated;
@@ -78,7 +84,7 @@ struct Watched {
     for (const json& line : lines) {
       const bool is_train = line.value("split", "") == "train";
       (is_train ? last_train : last_evaluation) = line;
-      if (line.contains("loss") && line["loss"].is_number() && line.contains("step"))
+      if (line.contains("loss") && line["loss"].is_number())
         (is_train ? train : evaluated).push_back({line["step"].get<double>(), line["loss"].get<double>()});
     }
   }
@@ -150,15 +156,15 @@ std::string terms_of(const json& line) {
 std::string ranks_of(const json& line) {
   const json seconds = line.value("step_seconds", json::object());
   if (!seconds.contains("compute")) return "";
-  const auto milliseconds = [&](const char* key) { return 1000 * seconds.value(key, 0.0); };
+  const auto milliseconds = [&](const char* key) { return 1000 * number_in(seconds, key); };
   const std::string ranks =
       seconds.contains("slowest_rank")
-          ? fmt::format("the slowest rank, {}, computes {:.2f} ms, the fastest {:.2f} ms",
-                        seconds.value("slowest_rank", 0), milliseconds("compute"), milliseconds("fastest"))
+          ? fmt::format("the slowest rank, {:.0f}, computes {:.2f} ms, the fastest {:.2f} ms",
+                        number_in(seconds, "slowest_rank"), milliseconds("compute"), milliseconds("fastest"))
           : fmt::format("one rank computes {:.2f} ms", milliseconds("compute"));
   return fmt::format("a step: {}; exchange {:.2f} ms, update {:.2f} ms; waited {:.2f} s for data in all",
                      ranks, milliseconds("exchange"), milliseconds("update"),
-                     line.value("data_wait_seconds", 0.0));
+                     number_in(line, "data_wait_seconds"));
 }
 
 std::vector<std::string> screen(const std::string& directory, const Watched& run) {
@@ -167,9 +173,8 @@ std::vector<std::string> screen(const std::string& directory, const Watched& run
   const json& last = run.last_train;
   const double loss = run.train.empty() ? std::nan("") : run.train.back().value;
   out.push_back(fmt::format("{}: epoch {:.2f}  step {}  loss {:.5g}  {}  {:.0f} samples/s{}", directory,
-                            last.value("epoch", 0.0), last.value("step", int64_t{0}), loss, terms_of(last),
-                            last["samples_per_s"].is_number() ? last["samples_per_s"].get<double>() : 0.0,
-                            run.ended ? "  (ended)" : ""));
+                            number_in(last, "epoch"), last.value("step", int64_t{0}), loss, terms_of(last),
+                            number_in(last, "samples_per_s"), run.ended ? "  (ended)" : ""));
   if (const std::string ranks = ranks_of(last); !ranks.empty()) out.push_back(ranks);
   add_curve("train loss", run.train, out);
   if (!run.evaluated.empty()) {

@@ -15,6 +15,7 @@
 #include "elbo/base/file.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
+#include "elbo/run/run_lines.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
@@ -22,18 +23,11 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// The step of a line; none where it has none, as after a kill in its middle.
-std::optional<int64_t> step_of(const nlohmann::json& line) {
-  if (!line.is_object()) return std::nullopt;
-  const auto step = line.find("step");
-  return step != line.end() && step->is_number_integer() ? std::optional(step->get<int64_t>()) : std::nullopt;
-}
-
 // Whether the line is of a step that a run from `start` takes again, or of its evaluation.
-bool is_repeated(const nlohmann::json& line, int64_t step, const Progress& start) {
+bool is_repeated(const ordered_json& line, const Progress& start) {
+  const auto step = line["step"].get<int64_t>();
   if (step != start.step || !start.evaluation_pending) return step > start.step;
-  const auto split = line.find("split");
-  return split == line.end() || *split != "train";
+  return line.value("split", "") != "train";
 }
 
 // Removes the lines of steps that the resumed run takes again, and lines that are not of elbo.
@@ -43,9 +37,8 @@ void cut_back(const fs::path& path, const Progress& start) {
   std::istringstream lines(read_file(path));
   std::string kept;
   for (std::string line; std::getline(lines, line);) {
-    const auto parsed = nlohmann::json::parse(line, nullptr, false);
-    const std::optional<int64_t> step = step_of(parsed);
-    if (step && !is_repeated(parsed, *step, start)) kept += line + "\n";
+    const std::optional<ordered_json> parsed = parse_run_line(line);
+    if (parsed && !is_repeated(*parsed, start)) kept += line + "\n";
   }
   write_file(path, kept);
 }
