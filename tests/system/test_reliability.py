@@ -164,7 +164,13 @@ class Reliability(ProgramTest):
         self.succeed(0, *self.words("run", *steps, "--train.steps=20"))
         metrics = self.folder / "run/metrics.jsonl"
         with open(metrics, "a", encoding="utf-8") as file:
-            file.write('5\n[1,2]\n{"step":"x"}\n{"step":null}\n{"step":2, "spl')
+            file.write('5\n[1,2]\n{"step":"x"}\n{"step":null}\n{"step":21,"split":"train","terms":[1]}\n{"step":2, "spl')
+        with open(self.folder / "run/events.jsonl", "a", encoding="utf-8") as file:
+            file.write('{"event":5,"step":"x"}\n{"event":"ended","step":1e300,"how":7}\n[[[\n')
+        shown = self.succeed(0, "watch", self.folder / "run", "--once").stdout
+        self.assertIn("step 20 ", shown)
+        self.assertIn("ended  how \"finished\"", shown.splitlines()[-1])
+        self.succeed(0, "report", self.folder / "run", "--model=false")
         self.succeed(0, *self.words("run", *steps, "--train.steps=30", "--resume"))
         self.assertEqual([json.loads(line)["step"] for line in metrics.read_text().splitlines()], list(range(1, 31)))
 
