@@ -64,7 +64,7 @@ void require_valid(const float* values, int64_t rows, int64_t features, const Va
                                               [&](const float& x) { return are_valid(&x, 1, rule.support); });
   if (!std::isfinite(*wrong))
     usage_error("{}: {} has a value that is not finite ({}) in row {}; remove or replace it{}", path, dataset,
-                std::isnan(*wrong) ? "NaN" : "infinity", first_row + row,
+                std::isnan(*wrong) ? "NaN" : "infinity, or above the 3.4e38 of float32", first_row + row,
                 std::isnan(*wrong) ? rule.remedy : "");
   usage_error("{}: {} has a value {} in row {}: {:g}; {}", path, dataset, describe_violation(rule.support),
               first_row + row, *wrong, rule.remedy);
