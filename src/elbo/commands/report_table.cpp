@@ -69,7 +69,7 @@ ordered_json option_of(const ordered_json& run, const std::string& key) {
   return nullptr;
 }
 
-// Of the parameters after the last step, as far as the run's files tell it.
+// Of the parameters after the last step, as far as the files of the run have it.
 ordered_json fingerprint_of(const ordered_json& run) {
   if (run["state"] == "finished") return run["evaluation"].value("fingerprint", ordered_json());
   for (const auto& event : run["events"])
