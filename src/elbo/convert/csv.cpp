@@ -106,19 +106,45 @@ std::string chosen_separator(const CsvOptions& options, const std::string& path)
   return found;
 }
 
-void convert_csv(const std::vector<std::string>& inputs, const Target& target, const CsvOptions& options) {
+// As in the data set of --like, or computed from training rows where that is asked for.
+std::optional<Standardization> chosen_standardization(const CsvOptions& options, const CsvPlan& plan,
+                                                      const std::optional<DataDescription>& like) {
+  if (like && like->mean.defined()) return Standardization{like->mean, like->scale};
+  if (like && options.standardize)
+    usage_error("--standardize: the data of --like={} are not standardised; leave it out", options.like.path);
+  if (!options.standardize) return std::nullopt;
+  return standardization_of(plan, options.splits);
+}
+
+// Changes of the options that follow from --like.
+CsvOptions with_like(CsvOptions options, const std::optional<DataDescription>& like) {
+  if (!like) return options;
+  if (!options.columns.empty() || !options.drop.empty())
+    usage_error("--{}: the columns are those of --like={}", options.columns.empty() ? "drop" : "columns",
+                options.like.path);
+  if (options.missing == "mean")
+    usage_error("--missing=mean: these rows have another mean than those of --like={}; use drop or keep",
+                options.like.path);
+  options.transform = like->change;
+  return options;
+}
+
+void convert_csv(const std::vector<std::string>& inputs, const Target& target, const CsvOptions& given) {
+  const std::optional<DataDescription> like = given.like.description();
+  const CsvOptions options = with_like(given, like);
   if (options.stride > 0 && options.window == 0) usage_error("--stride: needs --window=T, the lines per row");
   if (options.stride > 0 && options.stride < options.window && options.splits.divides())
     usage_error(
         "--stride={}: windows of {} lines overlap, so splits would share lines; expected --stride={}, or "
         "files named train, validation and test instead of fractions",
         options.stride, options.window, options.window);
-  const CsvPlan plan(options, {inputs, chosen_separator(options, inputs.front()), options.header,
-                               split(options.missing_values, ',')});
-  std::optional<Standardization> standardization;
+  const CsvPlan plan(
+      options,
+      {inputs, chosen_separator(options, inputs.front()), options.header, split(options.missing_values, ',')},
+      like);
+  std::optional<Standardization> standardization = chosen_standardization(options, plan, like);
   DatasetWriter out(target, options.window > 0 ? "sequence" : "tabular");
-  if (options.standardize) {
-    standardization = standardization_of(plan, options.splits);
+  if (standardization) {
     out.write("/standardization/mean", standardization->mean);
     out.write("/standardization/scale", standardization->scale);
   }

@@ -1,6 +1,7 @@
 #include "elbo/convert/csv_plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,18 +14,11 @@
 namespace elbo {
 namespace {
 
-double place_of(const std::vector<std::string>& names, const std::string& text) {
-  return static_cast<double>(std::ranges::lower_bound(names, text) - names.begin());
-}
-
-void add_category(const Feature& feature, const std::string& field, std::vector<double>& values) {
-  const double place = place_of(feature.names, trim(field));
-  if (feature.meaning != Meaning::one_hot) {
-    values.push_back(place);
-    return;
-  }
-  values.resize(values.size() + feature.names.size(), 0);
-  values[values.size() - feature.names.size() + static_cast<size_t>(place)] = 1;
+// The column of the file that a feature of one_hot is from: "region=north" is from "region".
+std::string column_of(const std::string& feature, const std::vector<std::string>& names) {
+  for (size_t equals = feature.find('='); equals != std::string::npos; equals = feature.find('=', equals + 1))
+    if (std::ranges::find(names, feature.substr(0, equals)) != names.end()) return feature.substr(0, equals);
+  return "";
 }
 
 }  // namespace
@@ -55,19 +49,23 @@ void CsvOptions::bind(OptionTable& table) {
                    "replaces numbers by their change since the preceding line");
   table.add("standardize", standardize,
             "subtracts the mean of the training rows from numbers, and divides by their standard deviation");
+  like.bind(
+      table,
+      "the folder of a run, or its data set, for new rows of its model: the same columns, codes of texts "
+      "and standardisation are written, whatever this file's own are");
   table.add("window", window, "consecutive lines of a row; 0: each line is a row", Range::between(0, 1e6));
   table.add("stride", stride, "lines from one window to the next; 0: the length of a window",
             Range::between(0, 1e6));
   splits.bind(table);
 }
 
-CsvPlan::CsvPlan(const CsvOptions& options, TableFiles files)
+CsvPlan::CsvPlan(const CsvOptions& options, TableFiles files, const std::optional<DataDescription>& like)
     : options_(options), files_(std::move(files)), columns_(scan_columns(files_)) {
   std::vector<std::string> names;
   names.reserve(columns_.size());
   for (const Column& column : columns_) names.push_back(column.name);
   const ColumnNotations notations(columns_, options.notation, files_);
-  std::vector<size_t> taken = taken_columns(names);
+  std::vector<size_t> taken = like ? std::vector<size_t>() : taken_columns(names);
   if (!options.label.empty()) {
     const size_t column = find_column(names, options.label, "label");
     std::erase(taken, column);
@@ -77,9 +75,40 @@ CsvPlan::CsvPlan(const CsvOptions& options, TableFiles files)
     id_ = find_column(names, options.id, "id");
     std::erase(taken, *id_);
   }
-  if (taken.empty()) usage_error("{}: no column is left for the features", files_.paths.front());
+  if (like)
+    take_features_of(*like, names, notations);
+  else if (taken.empty())
+    usage_error("{}: no column is left for the features", files_.paths.front());
   for (const size_t column : taken) features_.push_back(feature_of(column, notations.of_feature(column)));
   report();
+}
+
+void CsvPlan::take_features_of(const DataDescription& like, const std::vector<std::string>& names,
+                               const ColumnNotations& notations) {
+  if (like.columns.empty())
+    usage_error("--like={}: its columns have no names; expected a data set that elbo convert made of a table",
+                options_.like.path);
+  for (const std::string& name : like.columns) {
+    const auto codes = like.categories.find(name);
+    if (codes != like.categories.end()) {
+      features_.push_back({find_column(names, name, "like"), Meaning::code, codes->second});
+      continue;
+    }
+    const bool is_column = std::ranges::find(names, name) != names.end();
+    if (const std::string of = is_column ? "" : column_of(name, names); !of.empty()) {
+      const size_t column = find_column(names, of, "like");
+      if (features_.empty() || features_.back().column != column)
+        features_.push_back({column, Meaning::one_hot, {}});
+      features_.back().names.push_back(name.substr(of.size() + 1));
+      continue;
+    }
+    const size_t column = find_column(names, name, "like");
+    const std::optional<Notation> notation = notations.of_feature(column);
+    if (!notation && !columns_[column].values.empty())
+      usage_error("{}: column '{}' holds texts ({}); in {} it holds numbers", files_.paths.front(), name,
+                  columns_[column].first.place(), options_.like.path);
+    features_.push_back({column, Meaning::number, {}, notation.value_or(Notation::point)});
+  }
 }
 
 // Of all columns, those without a name that hold the number of the line or nothing are not taken.
@@ -226,6 +255,22 @@ void CsvPlan::read_file(const std::string& path, const Take& take) const {
   }
 }
 
+void CsvPlan::add_category(const Feature& feature, const std::string& field, const TableReader& table,
+                           std::vector<double>& values) const {
+  const std::string text = trim(field);
+  const auto found = std::ranges::lower_bound(feature.names, text);
+  if (found == feature.names.end() || *found != text)
+    usage_error("{}, line {}: column '{}' holds '{}', which {} does not have; expected {}", table.name(),
+                table.line(), name_of(feature), text, options_.like.path, fmt::join(feature.names, ", "));
+  const auto place = static_cast<size_t>(found - feature.names.begin());
+  if (feature.meaning != Meaning::one_hot) {
+    values.push_back(static_cast<double>(place));
+    return;
+  }
+  values.resize(values.size() + feature.names.size(), 0);
+  values[values.size() - feature.names.size() + place] = 1;
+}
+
 // False if the line is left out.
 bool CsvPlan::add_feature(const Feature& feature, const std::string& field, const TableReader& table,
                           std::vector<double>& values) const {
@@ -234,7 +279,7 @@ bool CsvPlan::add_feature(const Feature& feature, const std::string& field, cons
     if (number)
       values.push_back(value_of(field, feature.notation).value_or(std::nan("")));
     else
-      add_category(feature, field, values);
+      add_category(feature, field, table, values);
     return true;
   }
   if (options_.missing == "drop") return false;

@@ -8,6 +8,7 @@
 
 #include "elbo/convert/csv_columns.h"
 #include "elbo/convert/csv_notation.h"
+#include "elbo/convert/like.h"
 #include "elbo/convert/splits.h"
 
 namespace elbo {
@@ -18,6 +19,7 @@ struct CsvOptions {
   std::string categories = "codes", missing = "refuse", missing_values, transform = "none";
   bool standardize = false;
   int64_t window = 0, stride = 0;
+  Like like;
   SplitOptions splits;
 
   void bind(OptionTable& table);
@@ -51,8 +53,9 @@ struct Line {
 class CsvPlan {
  public:
   // Reads all files once. Throws a usage Error for a column that does not exist, has no values or too many
-  // categories, or cannot be read in one way. Logs what is not read as plain numbers.
-  CsvPlan(const CsvOptions& options, TableFiles files);
+  // categories, or cannot be read in one way. Logs what is not read as plain numbers. like: of --like, whose
+  // columns and categories are taken.
+  CsvPlan(const CsvOptions& options, TableFiles files, const std::optional<DataDescription>& like);
   const std::optional<LabelColumn>& label() const { return label_; }
   bool has_names() const { return id_.has_value(); }  // of lines
   const std::vector<Feature>& features() const { return features_; }
@@ -71,6 +74,10 @@ class CsvPlan {
 
  private:
   std::vector<size_t> taken_columns(const std::vector<std::string>& names) const;
+  void take_features_of(const DataDescription& like, const std::vector<std::string>& names,
+                        const ColumnNotations& notations);
+  void add_category(const Feature& feature, const std::string& field, const TableReader& table,
+                    std::vector<double>& values) const;
   Feature feature_of(size_t index, std::optional<Notation> notation) const;
   LabelColumn label_of(size_t index, std::optional<Notation> notation) const;
   void report() const;

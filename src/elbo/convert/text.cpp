@@ -29,15 +29,29 @@ struct TextOptions {
 
 constexpr int64_t usual_byte_pairs = 8192;
 
-void convert_byte_pairs(const Lines& lines, const Tokenizer& words, TokenOptions options,
-                        const Target& target) {
-  if (options.vocabulary == 0) options.vocabulary = usual_byte_pairs;
+std::vector<Merge> merges_of_lines(const Lines& lines, const Tokenizer& words, const TokenOptions& options) {
   std::unordered_map<std::string, int64_t> counts;
   lines([&](const TextLine& line) {
     if (!is_training(line)) return;
     for (const std::string& word : words(line.text)) ++counts[word];
   });
-  const std::vector<Merge> merges = learn_merges(counts, options.vocabulary - special_tokens);
+  return learn_merges(counts, options.vocabulary - special_tokens);
+}
+
+std::vector<Merge> merges_like(const Like& like) {
+  std::vector<Merge> merges;
+  for (const std::string& text : like.merges())
+    if (const size_t blank = text.find(' '); blank != std::string::npos)
+      merges.emplace_back(text.substr(0, blank), text.substr(blank + 1));
+  return merges;
+}
+
+void convert_byte_pairs(const Lines& lines, const Tokenizer& words, const TokenOptions& given,
+                        const Target& target) {
+  TokenOptions options = given;
+  if (options.vocabulary == 0 && options.like.path.empty()) options.vocabulary = usual_byte_pairs;
+  const std::vector<Merge> merges =
+      options.like.path.empty() ? merges_of_lines(lines, words, options) : merges_like(options.like);
   BytePairs pairs(merges);
   const Tokenizer pieces = [&](const std::string& line) {
     std::vector<std::string> result;

@@ -54,9 +54,9 @@ size_t smiles_token(const std::string& text, size_t place) {
 }
 
 // The special tokens, then the most frequent others.
-class Vocabulary {
+class TokenNumbers {
  public:
-  Vocabulary(const std::unordered_map<std::string, int64_t>& counts, int64_t most) {
+  TokenNumbers(const std::unordered_map<std::string, int64_t>& counts, int64_t most) {
     std::vector<std::pair<std::string, int64_t>> sorted(counts.begin(), counts.end());
     std::ranges::sort(sorted, [](const auto& a, const auto& b) {
       return a.second != b.second ? a.second > b.second : a.first < b.first;
@@ -66,6 +66,10 @@ class Vocabulary {
       numbers_.emplace(token, static_cast<int32_t>(names_.size()));
       names_.push_back(token);
     }
+  }
+  explicit TokenNumbers(std::vector<std::string> names) : names_(std::move(names)) {
+    for (size_t i = special_tokens; i < names_.size(); ++i)
+      numbers_.emplace(names_[i], static_cast<int32_t>(i));
   }
   int32_t operator()(const std::string& token) const {
     const auto found = numbers_.find(token);
@@ -110,6 +114,20 @@ class TokenSink {
   std::string split_;
   std::vector<int32_t> ids_, lengths_;
 };
+
+// Of --like; empty without it.
+std::vector<std::string> vocabulary_of(const TokenOptions& options, const std::string& tokens) {
+  const std::optional<DataDescription> like = options.like.description();
+  if (!like) return {};
+  if (like->vocabulary.tokens.size() <= special_tokens || like->vocabulary.kind != tokens)
+    usage_error("--like={}: its rows are {}; expected {}", options.like.path,
+                like->vocabulary.kind.empty() ? "no tokens that elbo convert made" : like->vocabulary.kind,
+                tokens);
+  if (options.vocabulary > 0)
+    usage_error("--vocabulary={}: the vocabulary is that of --like={}", options.vocabulary,
+                options.like.path);
+  return like->vocabulary.tokens;
+}
 
 }  // namespace
 
@@ -163,6 +181,8 @@ void TokenOptions::bind(OptionTable& table) {
             "tokens of a row, including <bos> and <eos>; 0: as many as the longest line needs",
             Range::between(0, 100000));
   table.add_choice("longer", longer, {"drop", "cut"}, "what happens to longer lines");
+  like.bind(table,
+            "the folder of a run, or its data set, for new rows of its model: its vocabulary is written");
   splits.bind(table);
 }
 
@@ -194,6 +214,7 @@ void convert_tokens(const Lines& lines, const Tokenizer& tokenizer, const std::s
     usage_error("--length={}: expected at least 3, as <bos> and <eos> are two tokens", options.length);
   if (options.vocabulary > 0 && options.vocabulary < 5)
     usage_error("--vocabulary={}: expected at least 5, as four tokens are special", options.vocabulary);
+  const std::vector<std::string> given = vocabulary_of(options, tokens);
   std::unordered_map<std::string, int64_t> counts;
   int64_t longest = 0;
   lines([&](const TextLine& line) {
@@ -202,9 +223,10 @@ void convert_tokens(const Lines& lines, const Tokenizer& tokenizer, const std::s
     if (is_training(line))
       for (const std::string& part : parts) ++counts[part];
   });
-  if (counts.empty())
+  if (counts.empty() && given.empty())
     usage_error("{}: the input has no training lines; its vocabulary would be empty", target.out);
-  const Vocabulary vocabulary(counts, options.vocabulary);
+  const TokenNumbers vocabulary =
+      given.empty() ? TokenNumbers(counts, options.vocabulary) : TokenNumbers(given);
   const int64_t length = options.length == 0 ? longest + 2 : options.length;
   DatasetWriter out(target, "tokens");
   RowWriter rows(out, options.splits);

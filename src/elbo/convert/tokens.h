@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "elbo/convert/like.h"
 #include "elbo/convert/splits.h"
 
 namespace elbo {
@@ -22,6 +23,7 @@ std::vector<std::string> smiles_of(const std::string& line);
 struct TokenOptions {
   int64_t vocabulary = 0, length = 0;
   std::string longer = "drop";
+  Like like;
   SplitOptions splits;
   void bind(OptionTable& table);
 };
@@ -40,8 +42,8 @@ using Tokenizer = std::function<std::vector<std::string>(const std::string& line
 // prefixed with file and line. Throws a usage Error for a file without lines.
 Lines lines_of_files(const std::vector<std::string>& paths);
 
-// Writes rows <bos> tokens <eos> <pad> … and the vocabulary, which is counted over training lines. `tokens`
-// is the value of the root attribute of that name. `finish` may write more datasets.
+// Writes rows <bos> tokens <eos> <pad> … and the vocabulary, which is that of --like, or counted over
+// training lines. `tokens` is the value of the root attribute of that name. `finish` may write more datasets.
 void convert_tokens(const Lines& lines, const Tokenizer& tokenizer, const std::string& tokens,
                     const TokenOptions& options, const Target& target,
                     const std::function<void(DatasetWriter&)>& finish = {});

@@ -179,6 +179,7 @@ struct Dataset::State {
     std::vector<int64_t> rows;
     rows.reserve(stored.size());
     for (SplitPaths& paths : stored) rows.push_back(check_rows(paths));
+    require_one_meaning();
     decide_masks();
     labels = open_label_set(stored, rows, options.like, notes);
     shape.classes = labels.classes;
@@ -189,6 +190,20 @@ struct Dataset::State {
       if (!splits.contains(paths.split)) splits[paths.split] = open_source(paths.split);
     hold_out_validation();
     if (splits.contains("train")) shape.rows = splits.at("train")->rows();
+  }
+
+  // Throws a usage Error where columns, categories or scales of the files differ.
+  void require_one_meaning() const {
+    if (files.size() == 1) return;
+    const std::string problem = ranks.compute_on_root([&]() -> std::string {
+      const DataDescription first = describe_data(*files.front());
+      for (const auto& file : files)
+        if (const std::string other = difference_of(describe_data(*file), first); !other.empty())
+          return fmt::format("{}: {} as in {}; expected the same in all files", file->path(), other,
+                             files.front()->path());
+      return "";
+    });
+    if (!problem.empty()) usage_error("{}", problem);
   }
 
   // Throws a usage Error where rows that have no missing values shall have a mask.
@@ -404,7 +419,10 @@ Vocabulary Dataset::vocabulary() const {
 
 DataDescription Dataset::description() const {
   const auto lock = hdf5::lock();
-  return describe_data(*state_->files.front());
+  const DataFile& file = *state_->files.front();
+  DataDescription description = describe_data(file);
+  if (description.columns.empty()) description.columns = names_of_columns(file, state_->stored.front().x);
+  return description;
 }
 
 void Dataset::save_description(const std::string& path) const {

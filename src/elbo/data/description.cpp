@@ -1,7 +1,9 @@
 #include "elbo/data/description.h"
 
+#include <fmt/format.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -78,7 +80,84 @@ void read_columns(const DataFile& file, DataDescription& description) {
       description.categories[column] = std::move(texts);
 }
 
+// The first place where two lists differ; the size of the shorter one if there is none.
+size_t first_difference(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  const auto places = std::ranges::mismatch(a, b);
+  return static_cast<size_t>(places.in1 - a.begin());
+}
+
+std::string at(const std::vector<std::string>& texts, size_t place) {
+  return place < texts.size() ? fmt::format("'{}'", texts[place]) : "nothing";
+}
+
+std::string other_columns(const std::vector<std::string>& columns, const std::vector<std::string>& from) {
+  if (columns.empty() || from.empty() || columns == from) return "";
+  const size_t place = first_difference(columns, from);
+  std::vector<std::string> sorted = columns, from_sorted = from;
+  std::ranges::sort(sorted);
+  std::ranges::sort(from_sorted);
+  return fmt::format("its column {} is {}, not {}{}", place, at(columns, place), at(from, place),
+                     sorted == from_sorted ? " (the same columns in another order)" : "");
+}
+
+std::string other_categories(const DataDescription& data, const DataDescription& from) {
+  if (data.columns.empty() || from.columns.empty()) return "";
+  for (const std::string& column : data.columns) {
+    const auto codes = data.categories.find(column), from_codes = from.categories.find(column);
+    const bool has = codes != data.categories.end(), from_has = from_codes != from.categories.end();
+    if (!has && !from_has) continue;
+    if (has != from_has)
+      return fmt::format("its column '{}' holds {}", column,
+                         has ? "codes of texts, not numbers" : "numbers, not codes of texts");
+    if (codes->second == from_codes->second) continue;
+    const size_t place = first_difference(codes->second, from_codes->second);
+    return fmt::format("in its column '{}' the code {} is {}, not {}", column, place,
+                       at(codes->second, place), at(from_codes->second, place));
+  }
+  return "";
+}
+
+std::string other_scale(const DataDescription& data, const DataDescription& from) {
+  if (data.change != from.change)
+    return fmt::format("its numbers are transformed by {}, not by {}", data.change, from.change);
+  if (data.mean.defined() != from.mean.defined())
+    return data.mean.defined() ? "it is standardised" : "it is not standardised";
+  if (!data.mean.defined() || data.mean.sizes() != from.mean.sizes()) return "";
+  const torch::Tensor other = data.mean.ne(from.mean).logical_or(data.scale.ne(from.scale)).flatten();
+  if (!other.any().item<bool>()) return "";
+  const auto place = other.to(torch::kInt).argmax().item<int64_t>();
+  const auto number = [&](const torch::Tensor& all) { return all.flatten()[place].item<double>(); };
+  const std::string name = place < std::ssize(data.columns)
+                               ? fmt::format("'{}'", data.columns[static_cast<size_t>(place)])
+                               : std::to_string(place);
+  return fmt::format("its column {} is standardised with the mean {:g} and the scale {:g}, not {:g} and {:g}",
+                     name, number(data.mean), number(data.scale), number(from.mean), number(from.scale));
+}
+
+std::string other_sound(const SoundForm& sound, const SoundForm& from) {
+  const auto text = [](const SoundForm& form) {
+    return fmt::format("{} at {} samples a second, in frames of {} every {}", form.form, form.rate,
+                       form.frame, form.hop);
+  };
+  if (sound.form.empty() || from.form.empty() || text(sound) == text(from)) return "";
+  return fmt::format("its sound is {}, not {}", text(sound), text(from));
+}
+
 }  // namespace
+
+std::string difference_of(const DataDescription& data, const DataDescription& from) {
+  const std::vector<std::string>&tokens = data.vocabulary.tokens, &from_tokens = from.vocabulary.tokens;
+  if (!tokens.empty() && !from_tokens.empty() && tokens != from_tokens) {
+    const size_t place = first_difference(tokens, from_tokens);
+    return fmt::format("its token {} is {}, not {}", place, at(tokens, place), at(from_tokens, place));
+  }
+  for (const std::string& found : {other_columns(data.columns, from.columns), other_categories(data, from),
+                                   other_scale(data, from), other_sound(data.sound, from.sound)})
+    if (!found.empty()) return found;
+  return data.lowest_key == from.lowest_key || data.lowest_key < 0 || from.lowest_key < 0
+             ? ""
+             : fmt::format("its lowest key is {}, not {}", data.lowest_key, from.lowest_key);
+}
 
 torch::Tensor DataDescription::unstandardized(const torch::Tensor& x) const {
   return scale.defined() && scale.numel() == x.size(-1) ? x * scale + mean : x;

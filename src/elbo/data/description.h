@@ -41,6 +41,11 @@ struct DataDescription {
   std::vector<bool> numeric() const;
 };
 
+// Why numbers of a data set mean something else than those of another with rows of the same shape, as the
+// end of a sentence about it: the first column, category, scale or token that differs; "" if none does. What
+// only one of the two describes is not compared.
+std::string difference_of(const DataDescription& data, const DataDescription& from);
+
 // Throws a usage Error for parts that cannot be read.
 DataDescription describe_data(const DataFile& file);
 

@@ -11,7 +11,9 @@
 #include "elbo/base/text.h"
 #include "elbo/data/binarize.h"
 #include "elbo/data/data_files.h"
+#include "elbo/data/description.h"
 #include "elbo/data/loader.h"
+#include "elbo/hdf5/data_file.h"
 #include "elbo/run/broadcast_checkpoint.h"
 #include "elbo/run/device.h"
 #include "elbo/run/normalization.h"
@@ -106,6 +108,19 @@ void require_same_rows(const SavedRun& run, DataNeed need) {
         "the same labels",
         run.config->data.path, here.classes, here.label_features, run.directory, trained.classes,
         trained.label_features);
+}
+
+// The names, categories, scales and tokens of a data set that the user named are those of training.
+void require_same_meaning(const SavedRun& run, const ComputeOnRoot& compute_on_root) {
+  const std::string different = compute_on_root([&]() -> std::string {
+    const std::string trained = run.description_file();
+    return trained.empty() ? "" : difference_of(run.dataset->description(), describe_data(DataFile(trained)));
+  });
+  if (!different.empty())
+    usage_error(
+        "{0}: {1} as in the data that {2} was trained on; write it as those are (elbo convert has "
+        "--like={2})",
+        run.config->data.path, different, run.directory);
 }
 
 [[noreturn]] void refuse_class(const std::string& text, int64_t classes, std::vector<std::string> names) {
@@ -231,6 +246,7 @@ SavedRun open_run(Communicator& comm, const std::string& directory, const std::s
   }
   run.model = build(run);
   if (run.dataset) {
+    if (run.names_data) require_same_meaning(run, compute_on_root(comm));
     require_same_rows(run, need);
     transform_rows(*run.dataset, *run.model, *run.config);
   }
