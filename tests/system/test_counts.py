@@ -57,6 +57,18 @@ class Counts(ProgramTest):
             file["train/label"] = numpy.arange(CELLS) % BATCHES
         return path
 
+    def test_dense_cells_are_counts_too(self):
+        x = numpy.random.default_rng(1).poisson(2, (CELLS, GENES)).astype("f4")
+        for name in ("X", "matrix"):  # AnnData, Loom
+            path = self.folder / f"{name}.h5"
+            with h5py.File(path, "w") as file:
+                file[name] = x if name == "X" else x.T
+                for table, rows in (("obs", CELLS), ("var", GENES)) if name == "X" else (("col_attrs", CELLS), ("row_attrs", GENES)):
+                    file[f"{table}/{'_index' if name == 'X' else {'obs': '', 'col_attrs': 'CellID', 'row_attrs': 'Gene'}[table]}"] = [
+                        f"{table}{i}" for i in range(rows)]
+            told = self.succeed(0, "train", path, "--check", f"--run.directory={self.folder / 'none'}")
+            self.assertIn("negative_binomial", told.stdout + told.stderr)
+
     def one_fingerprint(self, name, data, *settings):
         fingerprints = {self.train(ranks, f"{name}{ranks}", *SMALL, *settings, config=data) for ranks in (0, 2, 3)}
         self.assertEqual(len(fingerprints), 1, name)

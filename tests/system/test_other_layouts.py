@@ -216,6 +216,14 @@ class OtherLayouts(ProgramTest):
 
     # ---- the order of dimensions ----
 
+    def test_bands_of_a_satellite_are_channels(self):
+        for bands, side in ((13, 64), (5, 16), (2, 32)):
+            x = numpy.random.default_rng(1).integers(0, 3000, (24, side, side, bands)).astype("u2")
+            path = self.write(f"bands{bands}.h5", train__x=x)
+            said, folder = self.train_file(path, "--train.batch=8", run_name=f"bands{bands}")
+            self.assertIn("order NHWC", said)
+            self.assertEqual(self.reconstructed(folder, path, "--split=train").shape[1:], (bands, side, side))
+
     def test_images_with_their_channels_last(self):
         for kind, scale in (("u1", 255), ("f4", 1)):
             for channels in (1, 3, 4):

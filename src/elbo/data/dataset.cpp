@@ -100,7 +100,8 @@ struct Dataset::State {
     if (shape.kind.empty() && options.like && is_like(row, *options.like)) shape.kind = options.like->kind;
     if (shape.kind.empty()) {
       const bool images = row.size() == 3;
-      shape.kind = images ? "image" : row.size() == 1 ? "tabular" : "";
+      const char* const table = paths.of_cells ? "counts" : "tabular";  // sparse or not
+      shape.kind = images ? "image" : row.size() == 1 ? table : "";
     }
     shape.x = row;
     if (shape.kind == "tokens") find_vocabulary(file, paths.x);

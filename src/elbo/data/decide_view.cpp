@@ -92,8 +92,12 @@ std::string axes_of_volumes(const std::vector<int64_t>& shape, bool is_said, boo
 }
 
 bool are_channels_last(const std::vector<int64_t>& shape) {
-  return shape.size() == 4 && are_channels(shape[3]) && !are_channels(shape[1]) && shape[1] > shape[3] &&
-         shape[2] > shape[3];
+  constexpr int64_t smallest = 16;
+  if (shape.size() != 4 || are_channels(shape[1])) return false;
+  const bool usual = are_channels(shape[3]) && shape[1] > shape[3] && shape[2] > shape[3];
+  // Of satellites and microscopes: any number of bands, in square images.
+  const bool bands = shape[1] == shape[2] && shape[1] >= smallest && 2 * shape[3] <= shape[1];
+  return usual || bands;
 }
 
 void decide_view(SplitPaths& paths, const DataOptions& options, std::vector<std::string>& notes) {

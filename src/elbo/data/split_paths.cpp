@@ -92,6 +92,7 @@ class SplitFinder {
            join(others, ", "), path);
     }
     paths.names = names_of_rows(path);
+    paths.of_cells = is_anndata_ || is_of_loom(file_, path);
     return paths;
   }
 

@@ -19,6 +19,7 @@ struct SplitPaths {
   std::string length{};
   std::string names{};  // texts, one for each row
   SparsePaths sparse{};
+  bool of_cells = false;  // AnnData or Loom: genes in cells
   bool reversed = false;  // dimensions of x are in reverse (row_view.h)
   std::string axes{};     // of images (row_view.h)
   bool is_sparse() const { return !sparse.offsets.empty(); }
