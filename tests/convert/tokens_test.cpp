@@ -9,7 +9,12 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class TokensTest : public ConversionTest {};
+class TokensTest : public ConversionTest {
+ protected:
+  std::vector<std::string> names(const std::string& dataset) const {
+    return hdf5::read_texts(hdf5::open_dataset(hdf5::open_file(out()), dataset));
+  }
+};
 
 TEST_F(TokensTest, LinesAreCutIntoCharactersWordsAndAtoms) {
   EXPECT_THAT(characters_of("né 1"), ElementsAre("n", "é", " ", "1"));
@@ -60,6 +65,38 @@ TEST_F(TokensTest, MoleculesAreTheColumnThatAHeaderNames) {
                      write("valid.smi", "name smiles\na ClC\n")});
   EXPECT_THAT(numbers(read("/train/x")), ElementsAre(1, 4, 5, 2, 1, 4, 2, 0));
   EXPECT_THAT(numbers(read("/validation/x")), ElementsAre(1, 5, 4, 2));
+}
+
+TEST_F(TokensTest, TheSeparatorOfTheHeaderAndQuotesDivideATableOfMolecules) {
+  convert("smiles",
+          {write("train.csv", "\xef\xbb\xbfname,smiles,logP\nvitamin C,CCl,0.1\n\"C, N; \"\"x\"\"\",C,2\n"),
+           write("valid.csv", "Molecule ChEMBL ID;Name;Smiles\nCHEMBL1;A B;ClC\nCHEMBL2;;C\n"),
+           write("test.csv", "\"Molecule ChEMBL ID\";\"Smiles\"\n\"CHEMBL3\";\"ClCC\"\n"),
+           write("test_2.tsv", "\nsmiles\tlogP, measured\nC\t1, 2\n")});
+  EXPECT_THAT(numbers(read("/train/x")), ElementsAre(1, 4, 5, 2, 0, 1, 4, 2, 0, 0));
+  EXPECT_THAT(names("/train/name"), ElementsAre("vitamin C", "C, N; \"x\""));
+  EXPECT_THAT(numbers(read("/validation/x")), ElementsAre(1, 5, 4, 2, 0, 1, 4, 2, 0, 0));
+  EXPECT_THAT(names("/validation/name"), ElementsAre("CHEMBL1", "CHEMBL2"));
+  EXPECT_THAT(numbers(read("/test/x")), ElementsAre(1, 5, 4, 4, 2, 1, 4, 2, 0, 0));
+  EXPECT_THAT(names("/test/name"), ElementsAre("CHEMBL3", ""));
+}
+
+TEST_F(TokensTest, MoleculesKeepTheirNames) {
+  convert("smiles", {write("train.smi", "CCl mol0\nC\tname with smiles, a word\nCC\n"),
+                     write("valid.smi", "name smiles\na ClC\n"), write("test.smi", "SMILES Name\nC  b c\n")});
+  EXPECT_THAT(names("/train/name"), ElementsAre("mol0", "name with smiles, a word", ""));
+  EXPECT_THAT(names("/validation/name"), ElementsAre("a"));
+  EXPECT_THAT(names("/test/name"), ElementsAre("b c"));
+  std::filesystem::remove(out());
+  convert("smiles", {write("a.smi", "CCl\nC,7\n")});
+  EXPECT_FALSE(has("/train/name"));
+}
+
+TEST_F(TokensTest, ASeparatorInsideAnUnquotedNameIsRefused) {
+  EXPECT_THAT(refusal_of("smiles", {write("a.csv", "name,smiles\nx,C\na, b,C\n")}),
+              HasSubstr("a.csv, line 3: has 3 columns; expected 2 as in the header: quote"));
+  EXPECT_THAT(refusal_of("smiles", {write("b.smi", "name smiles\nvitamin C CCO\n")}),
+              HasSubstr("b.smi, line 2: has 3 columns; expected 2"));
 }
 
 TEST_F(TokensTest, LinesThatAreNotMoleculesAreRefusedOrSkipped) {

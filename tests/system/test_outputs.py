@@ -257,11 +257,14 @@ class Classes(OutputsTest):
 class Forms(OutputsTest):
     def test_molecules(self):
         molecules = ["CCO", "CCN", "c1ccccc1", "CC(=O)O", "CCCl", "C#N"] * 20
-        (self.folder / "m.smi").write_text("\n".join(molecules) + "\n", encoding="utf8")
+        (self.folder / "m.smi").write_text("".join(f"{molecule} mol {i}\n" for i, molecule in enumerate(molecules)), encoding="utf8")
         self.convert("smiles", self.folder / "m.smi", f"--out={self.folder}/m.h5")
         self.train(0, "run", *SMALL, "--model.hidden=32", config=self.folder / "m.h5")
         texts = self.write("reconstruct", "run", "r.txt", self.folder / "m.h5").read_text().splitlines()
         self.assertEqual([line.split("\t")[0] for line in texts], molecules)
+        named = self.write("reconstruct", "run", "r.smi", self.folder / "m.h5").read_text().splitlines()
+        self.assertEqual(named[7].split("\t")[1], "mol 7")
+        self.assertEqual(lines_of(self.write("score", "run", "scores.csv", self.folder / "m.h5"))[7]["name"], "mol 7")
         made = self.write("sample", "run", "s.smi", "--n=40").read_text().splitlines()
         self.assertEqual(len(made), 40)
         self.assertGreater(len(set(made)), 10)  # drawn

@@ -88,11 +88,12 @@ class TokenNumbers {
 // Collects rows and writes them in batches.
 class TokenSink {
  public:
-  TokenSink(RowWriter& out, int64_t length, torch::ScalarType type)
-      : out_(out), length_(length), type_(type) {}
-  void add(const std::vector<int32_t>& row, const std::string& split) {
-    if (split != split_ || ids_.size() > most_waiting) flush();
-    split_ = split;
+  TokenSink(RowWriter& out, int64_t length, torch::ScalarType type, bool has_names)
+      : out_(out), length_(length), type_(type), has_names_(has_names) {}
+  void add(const std::vector<int32_t>& row, const TextLine& line) {
+    if (line.split != split_ || ids_.size() > most_waiting) flush();
+    split_ = line.split;
+    if (has_names_) names_.push_back(line.name);
     ids_.insert(ids_.end(), row.begin(), row.end());
     ids_.resize(ids_.size() + static_cast<size_t>(length_) - row.size(), pad_token);
     lengths_.push_back(static_cast<int32_t>(row.size()));
@@ -101,9 +102,10 @@ class TokenSink {
     if (lengths_.empty()) return;
     out_.append({{"x", torch::tensor(ids_, torch::kInt32).reshape({-1, length_}).to(type_)},
                  {"length", torch::tensor(lengths_, torch::kInt32)}},
-                split_);
+                split_, names_);
     ids_.clear();
     lengths_.clear();
+    names_.clear();
   }
 
  private:
@@ -111,8 +113,10 @@ class TokenSink {
   RowWriter& out_;
   int64_t length_;
   torch::ScalarType type_;
+  bool has_names_;
   std::string split_;
   std::vector<int32_t> ids_, lengths_;
+  std::vector<std::string> names_;
 };
 
 // Of --like; empty without it.
@@ -190,7 +194,7 @@ Lines lines_of_files(const std::vector<std::string>& paths) {
   return [paths](const std::function<void(const TextLine&)>& take) {
     for (const std::string& path : paths) {
       LineReader reader(open_bytes(path));
-      TextLine line{"", split_of_file(path), &path};
+      TextLine line{.text = "", .split = split_of_file(path), .path = &path};
       bool any = false;
       while (reader.next(line.text)) {
         if (line.text.find_first_not_of(" \t") == std::string::npos) continue;
@@ -217,9 +221,11 @@ void convert_tokens(const Lines& lines, const Tokenizer& tokenizer, const std::s
   const std::vector<std::string> given = vocabulary_of(options, tokens);
   std::unordered_map<std::string, int64_t> counts;
   int64_t longest = 0;
+  bool has_names = false;
   lines([&](const TextLine& line) {
     const std::vector<std::string> parts = tokenizer(line.text);
     longest = std::max(longest, static_cast<int64_t>(parts.size()));
+    has_names = has_names || !line.name.empty();
     if (is_training(line))
       for (const std::string& part : parts) ++counts[part];
   });
@@ -230,7 +236,7 @@ void convert_tokens(const Lines& lines, const Tokenizer& tokenizer, const std::s
   const int64_t length = options.length == 0 ? longest + 2 : options.length;
   DatasetWriter out(target, "tokens");
   RowWriter rows(out, options.splits);
-  TokenSink sink(rows, length, vocabulary.type());
+  TokenSink sink(rows, length, vocabulary.type(), has_names);
   int64_t dropped = 0, cut = 0;
   lines([&](const TextLine& line) {
     std::vector<std::string> parts = tokenizer(line.text);
@@ -242,7 +248,7 @@ void convert_tokens(const Lines& lines, const Tokenizer& tokenizer, const std::s
     std::vector<int32_t> row{bos_token};
     for (const std::string& part : parts) row.push_back(vocabulary(part));
     row.push_back(eos_token);
-    sink.add(row, line.split);
+    sink.add(row, line);
   });
   sink.flush();
   rows.finish();

@@ -32,6 +32,7 @@ struct TextLine {
   std::string text, split;
   const std::string* path = nullptr;  // of its file
   int64_t number = 0;                 // in it, from 1
+  std::string name{};                 // of its row, where it has one
 };
 
 // Reads all lines of all inputs in each call.
@@ -42,8 +43,9 @@ using Tokenizer = std::function<std::vector<std::string>(const std::string& line
 // prefixed with file and line. Throws a usage Error for a file without lines.
 Lines lines_of_files(const std::vector<std::string>& paths);
 
-// Writes rows <bos> tokens <eos> <pad> … and the vocabulary, which is that of --like, or counted over
-// training lines. `tokens` is the value of the root attribute of that name. `finish` may write more datasets.
+// Writes rows <bos> tokens <eos> <pad> …, the vocabulary, which is that of --like or counted over training
+// lines, and the names of rows if a line has one. `tokens` is the value of the root attribute of that name.
+// `finish` may write more datasets.
 void convert_tokens(const Lines& lines, const Tokenizer& tokenizer, const std::string& tokens,
                     const TokenOptions& options, const Target& target,
                     const std::function<void(DatasetWriter&)>& finish = {});
