@@ -381,6 +381,8 @@ class Convert(ProgramTest):
         (self.folder / "damaged.npz").write_bytes(damaged)
         (self.folder / "cut.npy").write_bytes((self.folder / "x.npy").read_bytes()[:150])
         png(self.folder / "broken/1.png", numpy.zeros((9, 9), "u1"))
+        numpy.savez(self.folder / "sparse.npz", data=numpy.ones(3), indices=numpy.arange(3), indptr=numpy.arange(4), format=b"csr",
+                    shape=numpy.array([3, 3]))
         (self.folder / "broken/1.png").write_bytes((self.folder / "broken/1.png").read_bytes()[:50])
         wav(self.folder / "cut.wav", numpy.zeros(500))
         (self.folder / "cut.wav").write_bytes((self.folder / "cut.wav").read_bytes()[:200])
@@ -399,7 +401,7 @@ class Convert(ProgramTest):
             (["csv", "good.csv", "--label=c"], "no such column"), (["csf", "good.csv"], "did you mean csv"),
             (["csv"], "expected a format and its files"), (["npy", "cut.npy"], "cut short"), (["npy", "complex.npy"], "type '<c16'"),
             (["npy", "good.csv"], "not a NumPy array"), (["npz", "damaged.npz"], "damaged"), (["npz", "x.npy"], "not a zip archive"),
-            (["npz", "x.npz", "--x=y"], "has no array y"), (["images", "broken"], "1.png: is damaged"), (["images", "empty"], "no images"),
+            (["npz", "x.npz", "--x=y"], "has no array y"), (["npz", "sparse.npz"], "is a sparse matrix of SciPy; expected arrays"), (["images", "broken"], "1.png: is damaged"), (["images", "empty"], "no images"),
             (["images", "none"], "is not a folder"), (["text", "none.txt"], "no such file"), (["text", "cut.wav"], "not UTF-8"),
             (["text", "good.txt", "--length=1"], "--length=1"), (["smiles", "bad.smi"], "bad.smi, line 2"),
             (["ratings", "bad.inter"], "line 2: the rating is 'x'"), (["wav", "cut.wav"], "cut short"), (["flac", "good.csv"], "not a sound file"),

@@ -1,6 +1,9 @@
 // NumPy's .npz archives: arrays by name.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
+
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
 #include "elbo/convert/array_names.h"
@@ -31,9 +34,23 @@ std::vector<std::string> arrays_in(const std::string& path) {
   return names;
 }
 
+// Its data are the non-zeros; the other arrays have their places.
+void refuse_sparse(const std::string& path, const std::vector<std::string>& names) {
+  const auto has = [&](const char* name) { return std::ranges::find(names, name) != names.end(); };
+  if (!has("format") || !has("shape") || !has("data")) return;
+  const std::string file = std::filesystem::path(path).filename().string();
+  usage_error(
+      "{}: is a sparse matrix of SciPy; expected arrays with all numbers; in Python: import numpy, "
+      "scipy.sparse; numpy.savez(\"dense_{}\", x=scipy.sparse.load_npz(\"{}\").toarray()); if that is too "
+      "large, store it as AnnData, which elbo reads as it is: import anndata; "
+      "anndata.AnnData(scipy.sparse.load_npz(\"{}\").tocsr()).write_h5ad(\"rows.h5ad\")",
+      path, file, file, file);
+}
+
 void convert_npz(const std::vector<std::string>& inputs, const Target& target, const NpzOptions& options) {
   const std::string& path = inputs.front();
   const std::vector<std::string> names = arrays_in(path);
+  refuse_sparse(path, names);
   const auto xs = find_arrays(names, options.x, usual_rows());
   const auto labels = find_arrays(names, options.label, usual_labels());
   if (xs.empty())
