@@ -130,6 +130,11 @@ class Convert(ProgramTest):
         file = self.convert("npz", self.folder / "b.npz", "--x=rows", "--label=extra")
         numpy.testing.assert_array_equal(file["train/x"][()], numpy.eye(4))
         self.assertEqual(file["train/label"].dtype, numpy.float64)
+        # A column of labels, as MedMNIST has them, and the names of scikit-learn.
+        numpy.savez(self.folder / "c.npz", train_images=arrays["x_train"][..., 0], train_labels=arrays["y_train"].reshape(-1, 1))
+        self.assertEqual(list(self.convert("npz", self.folder / "c.npz")["train/label"]), list(arrays["y_train"]))
+        numpy.savez(self.folder / "d.npz", data=numpy.eye(4), target=numpy.array([0, 1, 1, 2]))
+        self.assertEqual(list(self.convert("npz", self.folder / "d.npz")["train/label"]), [0, 1, 1, 2])
 
     def test_csv(self):
         generator = numpy.random.default_rng(4)
@@ -376,13 +381,13 @@ class Convert(ProgramTest):
         numpy.save(self.folder / "x.npy", numpy.zeros((5, 2)))
         numpy.save(self.folder / "complex.npy", numpy.zeros(5, complex))
         numpy.savez_compressed(self.folder / "x.npz", x=numpy.random.default_rng(0).random((500, 2)))
+        numpy.savez(self.folder / "sparse.npz", data=numpy.ones(3), indices=numpy.arange(3), indptr=numpy.arange(4), format=b"csr",
+                    shape=numpy.array([3, 3]))
         damaged = bytearray((self.folder / "x.npz").read_bytes())
         damaged[2000:2040] = bytes(40)
         (self.folder / "damaged.npz").write_bytes(damaged)
         (self.folder / "cut.npy").write_bytes((self.folder / "x.npy").read_bytes()[:150])
         png(self.folder / "broken/1.png", numpy.zeros((9, 9), "u1"))
-        numpy.savez(self.folder / "sparse.npz", data=numpy.ones(3), indices=numpy.arange(3), indptr=numpy.arange(4), format=b"csr",
-                    shape=numpy.array([3, 3]))
         (self.folder / "broken/1.png").write_bytes((self.folder / "broken/1.png").read_bytes()[:50])
         wav(self.folder / "cut.wav", numpy.zeros(500))
         (self.folder / "cut.wav").write_bytes((self.folder / "cut.wav").read_bytes()[:200])

@@ -23,7 +23,7 @@ std::string without_split(const std::string& name) {
 }  // namespace
 
 std::vector<std::string> usual_rows() { return {"x", "data", "images", "features", "arr_0"}; }
-std::vector<std::string> usual_labels() { return {"y", "label", "labels", "targets", "arr_1"}; }
+std::vector<std::string> usual_labels() { return {"y", "label", "labels", "target", "targets", "arr_1"}; }
 
 std::map<std::string, std::string> find_arrays(const std::vector<std::string>& names,
                                                const std::string& wanted,

@@ -64,10 +64,13 @@ void require_fit(const std::vector<ArraySplit>& arrays) {
       usage_error("{}: holds {} labels for the {} rows of {}; expected one label per row", each.label->name(),
                   each.label->rows(), each.x.rows(), each.x.name());
     const bool real = !each.label->has_texts() && torch::isFloatingType(each.label->type());
-    if (each.label->shape().size() > (real ? 2U : 1U))
+    const std::vector<int64_t>& shape = each.label->shape();
+    const bool is_column = shape.size() == 2 && shape.back() == 1;
+    if (shape.size() > (real || is_column ? 2U : 1U))
       usage_error(
-          "{}: has {} dimensions; expected labels: (rows) integers or texts, or (rows) or (rows, k) floats",
-          each.label->name(), each.label->shape().size());
+          "{}: has {} dimensions; expected labels: (rows) or (rows, 1) integers or texts, or (rows) or "
+          "(rows, k) floats",
+          each.label->name(), shape.size());
   }
 }
 
@@ -100,7 +103,10 @@ std::vector<std::string> read_text_labels(std::vector<ArraySplit>& arrays) {
 
 torch::Tensor next_labels(NpyReader& label, const std::vector<int64_t>& classes, int64_t first,
                           int64_t count) {
-  if (!label.has_texts()) return label.next(count);
+  if (!label.has_texts()) {
+    torch::Tensor labels = label.next(count);
+    return labels.is_floating_point() ? labels : labels.flatten();
+  }
   const auto begin = classes.begin() + first;
   return torch::tensor(std::vector<int64_t>(begin, begin + count), torch::kInt64);
 }

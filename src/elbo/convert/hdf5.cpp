@@ -31,7 +31,8 @@ struct Hdf5Options {
         "label", label,
         "dataset of the labels: numbers, texts, or a column for each class; file: the name of the file is "
         "the "
-        "class; none; empty: y, label, labels or targets beside x, or the file's name for several files "
+        "class; none; empty: y, label, labels, target or targets beside x, or the file's name for several "
+        "files "
         "whose names give no splits");
     axes.bind(table);
     splits.bind(table);

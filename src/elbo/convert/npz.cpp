@@ -19,7 +19,7 @@ struct NpzOptions {
   void bind(OptionTable& table) {
     table.add("x", x, "array of the rows; empty: x, data, images, features or arr_0");
     table.add("label", label,
-              "array of the labels; empty: y, label, labels, targets or arr_1, if there is one");
+              "array of the labels; empty: y, label, labels, target, targets or arr_1, if there is one");
     arrays.bind(table);
   }
 };
