@@ -9,7 +9,8 @@ TEST(SplitMeant, KnowsTheUsualWords) {
   for (const char* name : {"train", "Training"}) EXPECT_EQ(split_meant(name), "train") << name;
   for (const char* name : {"validation", "val", "VALID", "dev"})
     EXPECT_EQ(split_meant(name), "validation") << name;
-  for (const char* name : {"test", "testing", "eval"}) EXPECT_EQ(split_meant(name), "test") << name;
+  for (const char* name : {"test", "testing", "eval", "holdout", "hold_out", "Held-Out"})
+    EXPECT_EQ(split_meant(name), "test") << name;
   for (const char* name : {"values", "testimony", "x", ""}) EXPECT_EQ(split_meant(name), "") << name;
 }
 
@@ -22,6 +23,7 @@ TEST(ArrayMeant, TakesASplitAndARoleInOneName) {
     expect(name, "train", ArrayRole::rows);
   for (const char* name : {"y_val", "valid_labels", "validationTargets", "dev_y"})
     expect(name, "validation", ArrayRole::labels);
+  expect("x_holdout", "test", ArrayRole::rows);
   for (const char* name : {"training_time", "latest", "x", "trainer", "test_ids"})
     expect(name, "", ArrayRole::none);
 }

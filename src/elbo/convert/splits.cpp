@@ -33,6 +33,7 @@ int64_t percent(double fraction) { return std::llround(fraction * stratum); }
 }  // namespace
 
 std::string split_named(const std::string& name) {
+  if (std::string whole = split_meant(name); !whole.empty()) return whole;  // "hold_out"
   std::string word;
   for (const char c : lower_case(name) + "_") {
     if (std::isalnum(static_cast<unsigned char>(c)) != 0) {

@@ -11,7 +11,7 @@
 namespace elbo {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 10> split_words{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 12> split_words{
     {{"train", "train"},
      {"training", "train"},
      {"validation", "validation"},
@@ -21,6 +21,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 10> split_wo
      {"test", "test"},
      {"testing", "test"},
      {"eval", "test"},
+     {"holdout", "test"},
+     {"heldout", "test"},
      {"t10k", "test"}}};
 constexpr std::array<std::string_view, 15> row_words{"x",        "data",  "image",  "images",  "img",
                                                      "imgs",     "input", "inputs", "row",     "rows",

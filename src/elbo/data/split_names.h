@@ -6,7 +6,7 @@
 namespace elbo {
 
 // train, validation or test where `name` is one of these words or another one for it (training; val, valid,
-// dev; testing, eval, t10k), else "".
+// dev; testing, eval, holdout, held_out, t10k), else "".
 std::string split_meant(const std::string& name);
 
 enum class ArrayRole : uint8_t { none, rows, labels };
