@@ -177,7 +177,11 @@ class OtherLayouts(ProgramTest):
         arrays = self.write("arrays.h5", **{f"train__{i:03d}": RANDOM.random((1, 8, 8), "f4") for i in range(30)})
         columns = self.write("columns.h5", **{f"train__column{i}": normal(50) for i in range(7)})
         at_root = self.write("root.h5", **{f"column{i}": normal(50) for i in range(7)}, label=numpy.arange(50) % 2)
-        for path, what, shape in ((samples, "a group for each sample", (30, 1, 8, 8)),
+        vectors = {str(i): normal(3) for i in range(12)}  # more than they are long
+        rows = self.write("rows.h5", **{f"train__{i}": values for i, values in vectors.items()})
+        named = self.write("named.h5", **{f"train__person{i:>02}": values for i, values in vectors.items()})
+        for path, what, shape in ((rows, "a dataset for each sample", (12, 3)), (named, "a dataset for each sample", (12, 3)),
+                                  (samples, "a group for each sample", (30, 1, 8, 8)),
                                   (arrays, "a dataset for each sample", (30, 1, 8, 8)),
                                   (columns, "a dataset for each column", (50, 7)), (at_root, "a dataset for each column", (50, 7))):
             self.refuse_file(path, what, "one dataset", "in Python: ")
@@ -186,6 +190,8 @@ class OtherLayouts(ProgramTest):
             exec(line.replace(f'"{path.name}"', f'"{path}"'), {})  # the line works
             said, folder = self.train_file(path, run_name=path.stem)
             self.assertEqual(self.reconstructed(folder, path).shape, shape, said)
+        with h5py.File(rows) as file:
+            numpy.testing.assert_array_equal(file["train/x"][()], numpy.stack(list(vectors.values())))
 
     def test_a_table_of_a_compound_type(self):
         rows = numpy.zeros(50, [("a", "f4"), ("name", "S3"), ("b", ">i2"), ("c", "f8", (2,)), ("flag", "?")])

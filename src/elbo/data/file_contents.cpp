@@ -66,13 +66,15 @@ struct Walk {
   }
 };
 
-// The Python that executes `line` with the group as g and its members, apart from the labels, as k.
+// The Python that executes `line` with the group as g and its members, apart from the labels, as k: 2
+// before 10.
 std::string python_line(const DataFile& file, const std::string& group, const std::string& line,
                         const std::string& labels = "") {
   return fmt::format(
-      "in Python: import h5py, numpy; f = h5py.File(\"{}\", \"a\"); g = f[\"{}\"]; k = {}; {}; f.close()",
+      "in Python: import h5py, numpy; f = h5py.File(\"{}\", \"a\"); g = f[\"{}\"]; "
+      "k = sorted({}, key=lambda i: (len(i), i)); {}; f.close()",
       std::filesystem::path(file.path()).filename().string(), group,
-      labels.empty() ? "sorted(g)" : fmt::format("sorted(set(g) - {{\"{}\"}})", labels), line);
+      labels.empty() ? "g" : fmt::format("set(g) - {{\"{}\"}}", labels), line);
 }
 
 // Whether rows are looked for in the group: then Python puts them beside its members, otherwise into train.
@@ -114,6 +116,15 @@ bool are_samples(const DataFile& file, const std::vector<std::string>& paths) {
   };
   return paths.size() >= fewest_samples && (paths.size() > many || std::ranges::all_of(paths, is_numbered)) &&
          !hdf5::has_attribute(hdf5::open_dataset(file.handle(), paths.front()), "DIMENSION_LIST");
+}
+
+// Whether vectors of one length are rather rows than columns: they are numbered, or more than they are long.
+bool looks_like_rows(const DataFile& file, const std::vector<std::string>& paths) {
+  const auto is_number = [](const std::string& path) {
+    return std::ranges::all_of(last_part(path), [](unsigned char c) { return std::isdigit(c) != 0; });
+  };
+  return std::ranges::all_of(paths, is_number) ||
+         std::ssize(paths) > file.describe(paths.front()).shape.front();
 }
 
 // The dataset with that role, rows or labels, among the members of a group; "" for none.
@@ -186,13 +197,15 @@ void reject_scattered(const DataFile& file, const std::string& group, bool colum
                                        [](const std::string& path) { return role_meant(last_part(path)); });
   const std::string labels = label == datasets.end() ? "" : last_part(*label);
   if (label != datasets.end()) datasets.erase(label);
-  if (columns && groups.empty() && are_alike(file, datasets, 1) &&
-      file.describe(datasets.front()).shape.size() == 1)
+  const bool are_vectors = columns && groups.empty() && are_alike(file, datasets, 1) &&
+                           file.describe(datasets.front()).shape.size() == 1;
+  const bool are_rows = are_vectors && looks_like_rows(file, datasets);
+  if (are_vectors && !are_rows)
     file.reject(fmt::format(
         "{} has a dataset for each column ({} and {} more, of {} numbers); rows must be in one dataset; {}",
         group, datasets.front(), datasets.size() - 1, file.describe(datasets.front()).shape.front(),
         python_of_members(file, group, labels, 1)));
-  if (groups.empty() && are_alike(file, datasets, 2) && are_samples(file, datasets))
+  if (are_rows || (groups.empty() && are_alike(file, datasets, 2) && are_samples(file, datasets)))
     file.reject(fmt::format(
         "{} has a dataset for each sample ({} and {} more, of shape {}); all rows must be in one dataset; {}",
         group, datasets.front(), datasets.size() - 1, shape_text(file.describe(datasets.front()).shape),
