@@ -226,5 +226,6 @@ TEST_F(CsvTest, ErrorsNameTheirCause) {
   EXPECT_THAT(refusal("a\n1\n2\n", {{"window", "3"}}), HasSubstr("would have no rows"));
 }
 
+  EXPECT_THAT(refusal(std::string("a,b\n1,2\n1,\0\n", 12)), HasSubstr("a.csv, line 3: is not text"));
 }  // namespace
 }  // namespace elbo

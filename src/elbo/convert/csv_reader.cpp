@@ -204,7 +204,12 @@ bool CsvReader::next(std::vector<std::string>& fields) {
   fields.assign(1, "");
   while (read_field(fields.back())) fields.emplace_back();
   if (get() == '\n') ++next_line_;
-  for (std::string& field : fields)
+  for (std::string& field : fields) {
+    if (field.find('\0') != std::string::npos)
+      usage_error(
+          "{}, line {}: is not text, as it holds a NUL byte; expected a table: remove such bytes, or "
+          "store a file of UTF-16 as UTF-8",
+          name(), line_);
     if (!is_utf8(field)) {
       field = from_windows_1252(field);
       if (latin1_line_ == 0) latin1_line_ = line_;
@@ -225,6 +230,7 @@ TableReader::TableReader(const std::string& path, const std::string& separator, 
     first_.clear();
   } else {
     for (size_t i = 1; i <= first_.size(); ++i) columns_.push_back(std::to_string(i));
+  }
   }
 }
 

@@ -14,8 +14,8 @@ class CsvReader {
  public:
   // separator: one character, or the same one twice ("::").
   CsvReader(std::unique_ptr<ByteSource> source, const std::string& separator);
-  // False at the end; empty lines are skipped. Throws a usage Error that names the line for unbalanced quotes
-  // and for a field of more than 64 MiB.
+  // False at the end; empty lines are skipped. Throws a usage Error that names the line for unbalanced
+  // quotes, for a field of more than 64 MiB and for a NUL byte.
   bool next(std::vector<std::string>& fields);
   int64_t line() const { return line_; }  // the first line of the last record, from 1
   // The first line with bytes that are not UTF-8, from 1; 0: none yet. Its fields were read as Windows-1252,
