@@ -48,6 +48,12 @@ TEST_F(ConvertIdxTest, DamagedFilesAreRefusedAndLeaveNothing) {
   EXPECT_THAT(refusal_of("idx", {path("none")}), HasSubstr("no such file"));
 }
 
+TEST_F(ConvertIdxTest, ACompressedFileWithoutItsChecksumIsCutShort) {
+  const std::string file = write("images.gz", idx({10, 4, 4}, 160), true);
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) - 4);
+  EXPECT_THAT(refusal_of("idx", {file}), HasSubstr("images.gz: is cut short or damaged"));
+}
+
 TEST_F(ConvertIdxTest, AnExistingFileIsNotReplaced) {
   const std::string precious = write("out.h5", "precious");
   const std::string images = write("images", idx({10, 4, 4}, 160));

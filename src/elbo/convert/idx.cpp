@@ -1,7 +1,6 @@
 // IDX files, the format of MNIST (LeCun, Cortes & Burges 1998).
 
 #include <torch/types.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
@@ -10,7 +9,7 @@
 #include <optional>
 
 #include "elbo/base/error.h"
-#include "elbo/base/file.h"
+#include "elbo/convert/byte_source.h"
 #include "elbo/convert/dataset_writer.h"
 #include "elbo/convert/format.h"
 #include "elbo/convert/splits.h"
@@ -25,10 +24,7 @@ constexpr int64_t idx_piece_bytes = int64_t{1024} * 1024;
 // big-endian 32-bit numbers, the elements.
 class IdxFile {
  public:
-  explicit IdxFile(const std::string& path) : path_(path) {
-    require_readable_file(path);
-    file_.reset(gzopen(path.c_str(), "rb"));  // also reads uncompressed files
-    if (!file_) fail("{}: cannot be opened", path);
+  explicit IdxFile(const std::string& path) : source_(open_bytes(path)) {
     std::array<uint8_t, 4> magic{};
     read(magic.data(), magic.size());
     if (magic[0] != 0 || magic[1] != 0 || magic[3] == 0)
@@ -48,7 +44,7 @@ class IdxFile {
   const std::vector<int64_t>& shape() const { return shape_; }
   int64_t rows() const { return shape_.front(); }
   bool holds_labels() const { return shape_.size() == 1; }
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return source_->name(); }
 
   torch::Tensor next(int64_t rows) {
     std::vector<int64_t> shape = shape_;
@@ -59,27 +55,18 @@ class IdxFile {
   }
 
   void require_end() {
-    if (gzgetc(file_.get()) != -1)
-      usage_error("{}: is damaged: it has data after the {} rows of its header", path_, rows());
+    uint8_t more = 0;
+    if (source_->read(&more, 1) != 0)
+      usage_error("{}: is damaged: it has data after the {} rows of its header", path(), rows());
   }
 
  private:
-  struct Close {
-    void operator()(gzFile file) const { gzclose(file); }
-  };
-
   void read(uint8_t* out, size_t bytes) {
-    while (bytes > 0) {
-      const auto piece = static_cast<unsigned>(std::min<size_t>(bytes, size_t{1} << 30));
-      const int got = gzread(file_.get(), out, piece);
-      if (got <= 0) usage_error("{}: is cut short or damaged; copy or download it again", path_);
-      out += got;
-      bytes -= static_cast<size_t>(got);
-    }
+    if (source_->read(out, bytes) != bytes)
+      usage_error("{}: is cut short or damaged; copy or download it again", path());
   }
 
-  std::string path_;
-  std::unique_ptr<std::remove_pointer_t<gzFile>, Close> file_;
+  std::unique_ptr<ByteSource> source_;
   std::vector<int64_t> shape_;
 };
 
