@@ -103,6 +103,11 @@ TEST_F(ImagesTest, DamagedImagesAreRefusedOrLeftOut) {
   write("set/2.png", "\x89PNG\r\n\x1a\nrubbish");
   write("set/3.jpg", samples::jpeg(torch::zeros({32, 32, 3}, torch::kUInt8)).substr(0, 640));
   EXPECT_THAT(refusal_of("images", {path("set")}), HasSubstr("2.png: is damaged"));
+  std::filesystem::create_symlink("gone.png", path("set/0.png"));
+  EXPECT_THAT(
+      refusal_of("images", {path("set")}),
+      HasSubstr("0.png: links to gone.png, which does not exist; correct or remove the link, or leave it "
+                "out with --skip_damaged"));
   convert("images", {path("set")}, {{"skip_damaged", "true"}});
   EXPECT_EQ(read("/train/x").size(0), 1);
   EXPECT_FALSE(has("/train/label"));
@@ -119,6 +124,8 @@ TEST_F(ImagesTest, BitmapsAndPortableMapsAreRead) {
   EXPECT_THAT(numbers(read_image(write("a.bmp", bmp), 3)), ElementsAre(4, 1, 5, 2, 6, 3));
   write("cut/1.bmp", bmp.substr(0, 57));
   EXPECT_THAT(refusal_of("images", {path("cut")}), HasSubstr("1.bmp: is damaged"));
+  write("none/1.pgm", "P5 2 -2 255\n....");
+  EXPECT_THAT(refusal_of("images", {path("none")}), HasSubstr("1.pgm: is damaged"));
   write("huge/1.ppm", "P6 100000 100000 255\n");
   EXPECT_THAT(refusal_of("images", {path("huge")}), HasSubstr("expected at most 64 million"));
 }

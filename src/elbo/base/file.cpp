@@ -81,6 +81,9 @@ std::string read_file(const fs::path& path) {
 void require_readable_file(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found && fs::is_symlink(path, error))
+    usage_error("{}: links to {}, which does not exist; correct or remove the link", path.string(),
+                fs::read_symlink(path, error).string());
   if (status.type() == fs::file_type::not_found)
     usage_error("{}: no such file; check the path (the working folder is {})", path.string(),
                 fs::current_path(error).string());

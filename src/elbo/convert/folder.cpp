@@ -71,7 +71,7 @@ class FilesOfKind {
           log::warning("{}: links to a folder that contains it, and is not followed", entry.string());
         else
           add(entry, root, split, parents);
-      } else if (fs::is_regular_file(entry, ignored)) {
+      } else {  // a link that leads nowhere, too: it is refused where it is read
         add_file(entry, root, split);
       }
     }

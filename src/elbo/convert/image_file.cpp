@@ -1,5 +1,6 @@
 #include "elbo/convert/image_file.h"
 
+#include <fmt/format.h>
 #include <png.h>
 #include <torch/types.h>
 #include <turbojpeg.h>
@@ -27,7 +28,8 @@ constexpr int64_t most_pixels = int64_t{64} * 1000 * 1000;
 }
 
 void check_size(const std::string& path, int64_t height, int64_t width) {
-  if (height < 1 || width < 1 || height > most_pixels / width)
+  if (height < 1 || width < 1) damaged(path, fmt::format("it claims {} x {} pixels", height, width));
+  if (height > most_pixels / width)
     usage_error("{}: has {} x {} pixels; expected at most {} million", path, height, width,
                 most_pixels / 1000000);
 }

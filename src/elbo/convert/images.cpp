@@ -61,7 +61,9 @@ void convert_images(const std::vector<std::string>& inputs, const Target& target
   int64_t skipped = 0, rounded = 0;
   const auto append = [&](const FolderFile& file, const ReadImage& read) {
     if (!read.image.defined()) {
-      if (!options.skip_damaged) usage_error("{} with --skip_damaged", read.why_not);
+      if (!options.skip_damaged)
+        usage_error("{}{} with --skip_damaged", read.why_not,
+                    read.why_not.ends_with("leave it out") ? "" : ", or leave it out");
       log::warning("{}", read.why_not);
       ++skipped;
       return;
