@@ -65,6 +65,16 @@ TEST_F(SparseRowsTest, InconsistentDatasetsAreRejected) {
               HasSubstr("one more than there are rows"));
 }
 
+TEST_F(SparseRowsTest, NumbersThatAreNotColumnsAreNamed) {
+  const auto error_for = [&](const char* name, int64_t index) {
+    return error_of(options(make(name, {{"/train/indices", torch::full({2}, index, torch::kInt64)},
+                                        {"/train/offsets", torch::tensor({0, 1, 2}, torch::kInt64)}})));
+  };
+  EXPECT_THAT(error_for("below.h5", -1), HasSubstr("/train/indices is -1 at index 0; expected 0 to"));
+  EXPECT_THAT(error_for("above.h5", int64_t{1} << 40),
+              HasSubstr("/train/indices is 1099511627776 at index 0; expected 0 to 268435455"));
+}
+
 TEST_F(SparseRowsTest, AreTransformedAndHeldToTheLikelihoodsSupport) {
   const auto rows = [&](const char* name, float last) {
     return Dataset(options(make(name, {{"/train/indices", torch::tensor({0, 3, 1}, torch::kInt64)},

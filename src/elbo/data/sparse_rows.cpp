@@ -11,7 +11,8 @@ namespace elbo {
 namespace {
 
 constexpr int64_t chunk_entries = 32'768;
-constexpr int64_t entry_bytes = 12;  // an index and a value in memory
+constexpr int64_t most_columns = int64_t{1} << 28;  // a row of 1 GiB
+constexpr int64_t entry_bytes = 12;                 // an index and a value in memory
 
 // The length of a one-dimensional dataset. Throws a usage Error if its type or rank is not as expected.
 int64_t length_of(const DataFile& file, const std::string& path, bool integers) {
@@ -131,6 +132,9 @@ SparseRows::SparseRows(const DataFile& file, const SparsePaths& paths, int64_t f
   if (features_ < 1)
     file.reject(
         fmt::format("{} has no entries, so there are no columns; expected at least one", paths.indices));
+  if (features_ > most_columns)
+    file.reject(fmt::format("the rows of {} have {} columns; expected at most {}", paths.indices, features_,
+                            most_columns));
 }
 
 int64_t SparseRows::row_of(int64_t entry) const {
@@ -143,9 +147,17 @@ int64_t SparseRows::largest_index() const {
   for (int64_t first = 0; first < entries(); first += chunk_entries) {
     indices.resize(static_cast<size_t>(std::min(chunk_entries, entries() - first)));
     indices_->read(first, static_cast<int64_t>(indices.size()), indices.data());
+    require_columns(indices.data(), first, std::ssize(indices), most_columns);
     largest = std::max(largest, *std::ranges::max_element(indices));
   }
   return largest;
+}
+
+void SparseRows::require_columns(const int64_t* index, int64_t first, int64_t count, int64_t columns) const {
+  for (int64_t i = 0; i < count; ++i)
+    if (index[i] < 0 || index[i] >= columns)
+      usage_error("{}: {} is {} at index {}; expected 0 to {}", path_, paths_.indices, index[i], first + i,
+                  columns - 1);
 }
 
 int64_t SparseRows::bytes_per_row() const { return std::max<int64_t>(1, entries() * entry_bytes / rows()); }
@@ -163,10 +175,7 @@ Chunk SparseRows::load(int64_t chunk_index) const {
   if (values_) values_->read(first, count, chunk.label.mutable_data_ptr());
   const auto* index = chunk.x.const_data_ptr<int64_t>();
   const auto* value = chunk.label.const_data_ptr<float>();
-  for (int64_t i = 0; i < count; ++i)
-    if (index[i] < 0 || index[i] >= features_)
-      usage_error("{}: {} is {} at index {}; expected 0 to {}", path_, paths_.indices, index[i], first + i,
-                  features_ - 1);
+  require_columns(index, first, count, features_);
   if (are_valid(value, count, Support::real)) return chunk;
   int64_t wrong = 0;
   while (are_valid(value + wrong, 1, Support::real)) ++wrong;

@@ -57,6 +57,8 @@ class SparseRows final : public RowSource {
   Chunk load(int64_t chunk_index) const;
   int64_t row_of(int64_t entry) const;
   int64_t largest_index() const;
+  // Throws a usage Error for a column number below 0 or from `columns` on. first: the place of index[0].
+  void require_columns(const int64_t* index, int64_t first, int64_t count, int64_t columns) const;
 
   std::string path_;
   SparsePaths paths_;
