@@ -206,6 +206,16 @@ TEST_F(CsvTest, OtherEncodings) {
   EXPECT_THAT(refusal_of("csv", {write("c.csv", "x,y\r1,2\r3,4")}), HasSubstr("carriage return"));
 }
 
+TEST_F(CsvTest, NamesThatRepeatAreNumbered) {
+  const std::string table = write("a.csv", "a,a,b,a.1\n1,2,3,4\n");
+  EXPECT_THAT(refusal_of("csv", {table}), HasSubstr("not taken for a header because it repeats 'a'"));
+  testing::internal::CaptureStderr();
+  convert("csv", {table}, {{"header", "yes"}});
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("the second 'a' is"));
+  const hdf5::Handle file = hdf5::open_file(out());
+  EXPECT_THAT(hdf5::read_texts(hdf5::open_dataset(file, "/features")), ElementsAre("a", "a.2", "b", "a.1"));
+}
+
 TEST_F(CsvTest, ErrorsNameTheirCause) {
   const auto refusal = [&](const std::string& text, const std::vector<Setting>& settings = {}) {
     return refusal_of("csv", {write("a.csv", text)}, settings);
@@ -216,6 +226,7 @@ TEST_F(CsvTest, ErrorsNameTheirCause) {
   EXPECT_THAT(refusal("a\n120 340\n1 2\n"), HasSubstr("use --separator=' '"));
   EXPECT_THAT(refusal("a\n1e40\n"), HasSubstr("float32 holds 3.4e38"));
   EXPECT_THAT(refusal("a,b\n1,inf\n"), HasSubstr("line 2: column 'b' holds inf"));
+  EXPECT_THAT(refusal(std::string("a,b\n1,2\n1,\0\n", 12)), HasSubstr("a.csv, line 3: is not text"));
   EXPECT_THAT(refusal(""), HasSubstr("is empty"));
   EXPECT_THAT(refusal("a,b\n"), HasSubstr("column 'a' has no values"));
   EXPECT_THAT(refusal("price,b\n1,2\n", {{"label", "prise"}}), HasSubstr("did you mean price?"));
@@ -226,6 +237,5 @@ TEST_F(CsvTest, ErrorsNameTheirCause) {
   EXPECT_THAT(refusal("a\n1\n2\n", {{"window", "3"}}), HasSubstr("would have no rows"));
 }
 
-  EXPECT_THAT(refusal(std::string("a,b\n1,2\n1,\0\n", 12)), HasSubstr("a.csv, line 3: is not text"));
 }  // namespace
 }  // namespace elbo

@@ -120,6 +120,7 @@ std::vector<Column> scan_columns(const TableFiles& files) {
     TableReader table = files.open(path);
     if (columns.empty()) {
       names = table.columns();
+      table.report_repeated();
       columns.resize(names.size());
       for (size_t i = 0; i < names.size(); ++i) {
         columns[i].name = names[i];

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
@@ -50,6 +51,15 @@ void refuse_identifiers(const Column& column) {
       different > static_cast<int64_t>(most_values) ? fmt::format("over {}", most_values)
                                                     : std::to_string(different),
       column.fields, column.first.place(), column.name, column.name);
+}
+
+// The header is looked for by names that differ.
+std::string why_line_1_is_no_header(const std::vector<Column>& columns) {
+  std::set<std::string> different;
+  for (const Column& column : columns)
+    if (column.first.line == 1 && !different.insert(column.first.text).second)
+      return fmt::format("; it is not taken for a header because it repeats '{}'", column.first.text);
+  return "";
 }
 
 std::string first_names(std::vector<std::string> names) {
@@ -151,7 +161,9 @@ void ColumnNotations::refuse_mixed(const Column& column) const {
         "column '{}': {} is among {}; correct it, name it in --missing_values if it means that there is no "
         "value, or use --categorical={} if all are categories{}",
         column.name, other.place(), notation <= Notation::comma ? "numbers" : "dates", column.name,
-        other.line == 1 && !header_is_given_ ? ", or --header=yes if line 1 names the columns" : "");
+        other.line == 1 && !header_is_given_
+            ? ", or --header=yes if line 1 names the columns" + why_line_1_is_no_header(columns_)
+            : "");
   const bool quantities = are_quantities(column);
   if (quantities && static_cast<int64_t>(column.values.size()) > few_categories)
     usage_error(

@@ -33,6 +33,22 @@ bool looks_like_header(const std::vector<std::string>& fields) {
   return true;
 }
 
+// As pandas does: a, a.1, a.2. Returns a sentence on the first of them, or "".
+std::string number_repeated(std::vector<std::string>& names) {
+  std::set<std::string> taken(names.begin(), names.end()), seen;
+  std::string first;
+  for (std::string& name : names) {
+    if (seen.insert(name).second) continue;
+    int number = 1;
+    while (taken.contains(fmt::format("{}.{}", name, number))) ++number;
+    const std::string numbered = fmt::format("{}.{}", name, number);
+    if (first.empty()) first = fmt::format("the second '{}' is '{}'", name, numbered);
+    taken.insert(numbered);
+    name = numbered;
+  }
+  return first;
+}
+
 bool is_utf8(const std::string& text) {
   if (std::ranges::all_of(text, [](char byte) { return static_cast<unsigned char>(byte) < 0x80; }))
     return true;
@@ -214,6 +230,7 @@ bool CsvReader::next(std::vector<std::string>& fields) {
       field = from_windows_1252(field);
       if (latin1_line_ == 0) latin1_line_ = line_;
     }
+  }
   return true;
 }
 
@@ -228,10 +245,14 @@ TableReader::TableReader(const std::string& path, const std::string& separator, 
     for (const std::string& field : first_)
       columns_.push_back(trim(field).empty() ? std::to_string(columns_.size() + 1) : trim(field));
     first_.clear();
+    repeated_ = number_repeated(columns_);
   } else {
     for (size_t i = 1; i <= first_.size(); ++i) columns_.push_back(std::to_string(i));
   }
-  }
+}
+
+void TableReader::report_repeated() const {
+  if (!repeated_.empty()) log::info("{}: names of columns that repeat are numbered: {}", name(), repeated_);
 }
 
 void TableReader::report_latin1() const {

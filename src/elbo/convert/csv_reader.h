@@ -43,7 +43,8 @@ class CsvReader {
 class TableReader {
  public:
   // header: "yes", "no" (columns are named 1, 2, …), or "auto": the first line is a header if its fields
-  // differ, none is a number, and only the first or last is empty. A column without a name has its number.
+  // differ, none is a number, and only the first or last is empty. A column without a name has its number;
+  // names that repeat are numbered: a, a.1.
   // A Parquet or Arrow file is read as the table with commas that it would be.
   TableReader(const std::string& path, const std::string& separator, const std::string& header);
   const std::vector<std::string>& columns() const { return columns_; }
@@ -51,11 +52,13 @@ class TableReader {
   bool next(std::vector<std::string>& fields);
   int64_t line() const { return reader_.line(); }
   void report_latin1() const;  // a warning if fields were not UTF-8
+  void report_repeated() const;
   const std::string& name() const { return reader_.name(); }
 
  private:
   CsvReader reader_;
   std::vector<std::string> columns_, first_;
+  std::string repeated_;  // "the second a is a.1", where names repeat
   int64_t first_line_ = 0;
 };
 
