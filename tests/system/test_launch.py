@@ -8,21 +8,31 @@ from program import ELBO, ENVIRONMENT, ROOT, ProgramTest
 
 
 class Launch(ProgramTest):
-    def test_a_run_directory_that_looks_like_an_option_of_find_deletes_nothing(self):
+    def elbo_sbatch(self, *words, name="elbo"):
+        """The script in the folder work, with stand-ins for Slurm's programs."""
         programs, work = self.folder / "bin", self.folder / "work"
-        programs.mkdir()
+        programs.mkdir(exist_ok=True)
+        work.mkdir(exist_ok=True)
+        for program in ("scontrol", "srun"):
+            (programs / program).write_text("#!/bin/sh\n")
+            (programs / program).chmod(0o755)
+        job = {"SLURM_JOB_ID": "17", "SLURM_JOB_NAME": name, "SLURM_JOB_NODELIST": "localhost", "SLURM_JOB_NUM_NODES": "1",
+               "SLURM_CPUS_ON_NODE": "1", "SLURM_NTASKS": "1", "SLURM_TASKS_PER_NODE": "1", "ELBO": ELBO,
+               "PATH": f"{programs}:{os.environ['PATH']}"}
+        return subprocess.run([ROOT / "launch/elbo.sbatch", "train", "nothing.h5", *words], cwd=work, env={**ENVIRONMENT, **job},
+                              capture_output=True, text=True, timeout=300)
+
+    def test_the_name_of_a_job_is_one_folder_in_runs(self):
+        for name, folder in (("vae-2.1_b", "vae-2.1_b"), ("../../x y", "_.._x_y"), ("-a\nelbo.sbatch: b", "a_elbo.sbatch__b")):
+            said = self.elbo_sbatch(name=name).stderr.splitlines()
+            self.assertEqual([line for line in said if "the run is in" in line], [f"elbo.sbatch: the run is in runs/{folder}-17"])
+
+    def test_a_run_directory_that_looks_like_an_option_of_find_deletes_nothing(self):
+        work = self.folder / "work"
         work.mkdir()
-        for name in ("scontrol", "srun"):
-            (programs / name).write_text("#!/bin/sh\n")
-            (programs / name).chmod(0o755)
         for name in ("-delete", "-fls=x"):
             (work / "precious").write_text("data")
-            job = {"SLURM_JOB_ID": "17", "SLURM_JOB_NAME": "elbo", "SLURM_JOB_NODELIST": "localhost", "SLURM_JOB_NUM_NODES": "1",
-                   "SLURM_CPUS_ON_NODE": "1", "SLURM_NTASKS": "1", "SLURM_TASKS_PER_NODE": "1", "ELBO": ELBO,
-                   "PATH": f"{programs}:{os.environ['PATH']}"}
-            result = subprocess.run([ROOT / "launch/elbo.sbatch", "train", "nothing.h5", f"--run.directory={name}"], cwd=work,
-                                    env={**ENVIRONMENT, **job}, capture_output=True, text=True, timeout=300)
-            self.assertIn("nothing.h5", result.stderr)
+            self.assertIn("nothing.h5", self.elbo_sbatch(f"--run.directory={name}").stderr)
             self.assertEqual([path.name for path in work.iterdir()], ["precious"], name)
 
 
