@@ -21,8 +21,8 @@ usage="usage: launch/run.sh [OPTION…] COMMAND…      for example: launch/run.
 
 Without hosts and without Slurm, all ranks run on this machine. elbo is \$ELBO, else that of the checkout or installation
 that contains this script, else the one in PATH. It must have the same path on every host. Hosts are reached with ssh without
-a password, or with OMPI_MCA_plm_rsh_agent. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end training after its step, with a checkpoint
-and exit status 75; a second signal ends it at once. The exit status is that of elbo: 0, 2 (usage error), 69 (a rank hangs), 75, else 1."
+a password, or with OMPI_MCA_plm_rsh_agent. Ctrl-C, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU end training after its step,
+with a checkpoint and exit status 75; a second signal ends it at once. The exit status is that of elbo: 0, 2 (usage error), 69 (a rank hangs), 75, else 1."
 
 exec 3>&2 # for messages while stderr is redirected
 say() { printf 'launch/run.sh: %s\n' "$1" >&3; }
@@ -374,7 +374,7 @@ stop() {
     kill -KILL -- "-$job"
   fi 2>/dev/null || true
 }
-trap stop INT TERM HUP USR1
+trap stop INT TERM HUP USR1 USR2 XCPU
 
 # A signal ends the wait, too, and not the job.
 while

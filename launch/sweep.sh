@@ -220,8 +220,8 @@ fi
 train_and_evaluate() {
   local label=${labels[$1]} log=$folder/${labels[$1]}.log line status=0
   child=
-  stop=
-  trap 'stop=yes; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true' TERM
+  stop=0
+  trap 'stop=$((stop + 1)); [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true' TERM HUP USR1 USR2 XCPU
   trap '' INT # elbo gets INT from the terminal, or TERM from here
   read -ra line <<<"${lines[asked[$1]]}"
   until_end "$elbo" train "$input" "${line[@]}" ${threads[@]+"${threads[@]}"} --resume >"$log" 2>&1 || status=$?
@@ -230,7 +230,7 @@ train_and_evaluate() {
   fi
   case $status in
     0) printf '%s: %s\n' "$label" "$(sed -n 's/^loss  */loss /p' "$log")" ;;
-    75 | 143) printf '%s: stopped; it continues when the sweep is started again\n' "$label" ;;
+    75 | 129 | 138 | 140 | 143 | 152) printf '%s: stopped; it continues when the sweep is started again\n' "$label" ;;
     *) printf '%s: failed: %s (%s)\n' "$label" "$(grep -m 1 '^error: ' "$log" || tail -n 1 "$log")" "$log" ;;
   esac
   return $status
@@ -238,15 +238,15 @@ train_and_evaluate() {
 
 # until_end COMMAND…: waits for the end of the command. A signal interrupts `wait`, which is then called again.
 until_end() {
-  local status=0
-  if [ -n "$stop" ]; then return 75; fi
+  local status seen
+  if [ "$stop" != 0 ]; then return 75; fi
   "$@" &
   child=$!
-  wait "$child" || status=$?
-  if [ -n "$stop" ]; then
-    status=0
+  while
+    seen=$stop status=0
     wait "$child" || status=$?
-  fi
+    [ "$stop" != "$seen" ]
+  do :; done
   child=
   return $status
 }
@@ -257,7 +257,7 @@ stop_all() {
   stopping=yes
   kill -TERM "${children[@]}" 2>/dev/null || true
 }
-trap stop_all INT TERM
+trap stop_all INT TERM HUP USR1 USR2 XCPU
 failed=0
 running=0
 # Waits until one run has ended or a signal came.
@@ -278,7 +278,9 @@ for i in ${waiting[@]+"${waiting[@]}"}; do
 done
 while [ "$running" -gt 0 ] && [ -z "$stopping" ]; do take_one; done
 if [ -n "$stopping" ]; then
-  wait "${children[@]}" || true
+  for child in "${children[@]}"; do
+    while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done # another signal ends the wait, too
+  done
   printf 'stopped on request; start the same command again to continue\n' >&2
   exit 75
 fi

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""launch/elbo.sbatch without a Slurm: stand-ins take the place of its programs."""
+"""launch/elbo.sbatch without a Slurm: stand-ins take the place of its programs; launch/run.sh on this machine."""
 import os
+import signal
 import subprocess
+import time
 import unittest
 
-from program import ELBO, ENVIRONMENT, ROOT, ProgramTest
+from program import ELBO, ENVIRONMENT, ROOT, ProgramTest, processes_left
 
 
 class Launch(ProgramTest):
@@ -26,6 +28,21 @@ class Launch(ProgramTest):
         for name, folder in (("vae-2.1_b", "vae-2.1_b"), ("../../x y", "_.._x_y"), ("-a\nelbo.sbatch: b", "a_elbo.sbatch__b")):
             said = self.elbo_sbatch(name=name).stderr.splitlines()
             self.assertEqual([line for line in said if "the run is in" in line], [f"elbo.sbatch: the run is in runs/{folder}-17"])
+
+    def test_every_signal_ends_training_after_its_step(self):
+        for number in (signal.SIGUSR2, signal.SIGXCPU):
+            folder = self.folder / number.name
+            process = subprocess.Popen([ROOT / "launch/run.sh", "--ranks_per_node=1", "--bind=none", "train", "configs/mnist_vae.ini",
+                                        "--train.steps=1000000", "--evaluate.every=never", f"--run.directory={folder}"], cwd=ROOT,
+                                       env={**ENVIRONMENT, "ELBO": ELBO}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            end = time.monotonic() + 60
+            while time.monotonic() < end and (not (folder / "metrics.jsonl").exists() or not (folder / "metrics.jsonl").read_text()):
+                time.sleep(0.05)
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=300)
+            self.assertEqual(process.returncode, 75, output + errors)
+            self.assertEqual(processes_left(str(folder)), [])
+            self.assertEqual(len(list((folder / "checkpoints").glob("step_*.h5"))), 1)
 
     def test_a_run_directory_that_looks_like_an_option_of_find_deletes_nothing(self):
         work = self.folder / "work"

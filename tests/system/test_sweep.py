@@ -99,6 +99,20 @@ class Sweep(ProgramTest):
         self.assertEqual({row["model.latent"]: f"fingerprint {row['fingerprint']} step {row['step']}" for row in self.table()},
                          {latent: self.train(2, f"plain_{latent}", *SETTINGS, LONG, f"--model.latent={latent}") for latent in ("2", "20")})
 
+    def test_every_signal_ends_the_sweep_and_its_runs(self):
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU):
+            process = subprocess.Popen(**self.command("small.ini", *SETTINGS, "--train.steps=1000000", "--model.latent=2,20",
+                                                      f"--name={number.name}"))
+            metrics = self.folder / f"runs/{number.name}/latent=2/metrics.jsonl"
+            end = time.monotonic() + 60
+            while time.monotonic() < end and (not metrics.exists() or not metrics.read_text()):
+                time.sleep(0.02)
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=300)
+            self.assertEqual(process.returncode, 75, output + errors)
+            self.assertIn("latent=2: stopped", output)
+            self.assertEqual(processes_left(f"runs/{number.name}"), [])
+
     def test_one_that_fails_does_not_keep_the_others(self):
         result = self.sweep(SHORT, "--optimizer.lr=1e30,0.001", "--train.max_nonfinite_steps=1", status=1)
         self.assertIn("lr=1e30: failed: error: training diverged", result.stdout)
