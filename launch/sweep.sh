@@ -51,8 +51,11 @@ input=${inputs[0]}
 [ -r "$input" ] || fail 2 "$input: cannot be read; expected a CONFIG.ini or DATA.h5"
 name=${name:-$(basename "${input%.*}")}
 [[ $name =~ ^[A-Za-z0-9._-]+$ && ! $name =~ ^[.-] ]] || fail 2 "--name=$name: expected letters, digits, dots, dashes and underscores, a letter or a digit first"
-[[ $at_once =~ ^([1-9][0-9]*)?$ ]] || fail 2 "--at_once=$at_once: expected a number from 1"
+[ ${#name} -le 200 ] || fail 2 "--name=${name:0:40}…: has ${#name} letters; expected at most 200"
+[[ $at_once =~ ^([1-9][0-9]{0,4})?$ ]] || fail 2 "--at_once=$at_once: expected a number from 1 to 99999"
 if [ ${#sbatch_options[@]} != 0 ] && [ -z "$slurm" ]; then fail 2 "--sbatch: needs --slurm; add it, or leave out --sbatch"; fi
+
+most_runs=10000
 
 # values_of KEY=VALUES: prints one value per line. A comma must follow each value, including the last.
 values_of() {
@@ -65,11 +68,11 @@ values_of() {
     fi
     value=${rest%%,*}
     rest=${rest#*,}
-    if [[ $value =~ ^(-?[0-9]+)\.\.(-?[0-9]+)$ ]]; then
+    if [[ $value =~ ^(-?[0-9]{1,18})\.\.(-?[0-9]{1,18})$ ]]; then
       [ "${BASH_REMATCH[1]}" -le "${BASH_REMATCH[2]}" ] || fail 2 "$key: the range $value is empty; expected the smaller number first"
-      seq "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+      seq "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" 2>/dev/null | head -n $((most_runs + 1)) || true
     elif [[ $value =~ ^[-+.0-9e]+\.\.[-+.0-9e]+$ ]]; then
-      fail 2 "$key: $value is not a range of integers; expected one such as 1..3, or values separated by commas"
+      fail 2 "$key: $value is not a range of integers of at most 18 digits; expected one such as 1..3, or values separated by commas"
     elif [[ $value =~ ^[^][[:space:]]+$ ]]; then
       printf '%s\n' "$value"
     else
@@ -85,6 +88,7 @@ for setting in ${settings[@]+"${settings[@]}"}; do
   key=${setting%%=*}
   list=$(values_of "$setting")
   mapfile -t values <<<"$list"
+  [ $((${#points[@]} * ${#values[@]})) -le $most_runs ] || fail 2 "$key: with its values, the sweep has more than $most_runs runs; expected fewer values"
   short=${key##*.}
   if [ "$(printf '%s\n' "${settings[@]%%=*}" | grep -c "\.$short\$")" != 1 ]; then short=${key#--}; fi
   next_points=()
@@ -120,7 +124,9 @@ done
 folder=runs/$name
 list=$folder/points # one line per run: its settings and its folder
 lines=()
+declare -A line_of=() # index, by its last word
 if [ -e "$list" ]; then mapfile -t lines <"$list"; fi
+for i in "${!lines[@]}"; do line_of[${lines[i]##* }]=$i; done
 
 # Finished: evaluated after the last training, with the present configuration and settings.
 is_finished() {
@@ -135,10 +141,7 @@ changed=()
 for i in "${!points[@]}"; do
   labels[i]=${labels[i]:-run}
   line="${points[i]}${points[i]:+ }--run.directory=$folder/${labels[i]}"
-  at=${#lines[@]}
-  for number in "${!lines[@]}"; do
-    if [ "${lines[number]##* }" = "${line##* }" ]; then at=$number; fi
-  done
+  at=${line_of[${line##* }]-${#lines[@]}}
   if [ "${lines[at]-$line}" != "$line" ]; then changed+=("$folder/${labels[i]}/evaluation.json"); fi
   lines[at]=$line
   asked+=("$at")
@@ -157,7 +160,7 @@ if [ -n "$slurm" ]; then
   array=(env "ELBO=$elbo" "ELBO_SWEEP=$PWD/$list" ELBO_EVALUATE=yes sbatch --parsable "--job-name=$name" "--output=$folder/slurm-%A_%a.out"
     ${sbatch_options[@]+"${sbatch_options[@]}"} "--array=$tasks${at_once:+%$at_once}" "$here/elbo.sbatch" train "$input")
   after=(sbatch --parsable ${sbatch_options[@]+"${sbatch_options[@]}"} --nodes=1 --ntasks=1 "--job-name=$name-report"
-    "--output=$folder/report.out" "--wrap='$elbo' report '$folder'")
+    "--output=$folder/report.out" "--wrap=$(printf '%q report %q' "$elbo" "$folder")")
 fi
 
 if [ -n "$dry_run" ]; then

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """launch/sweep.sh on this machine: the product of settings, trained, evaluated and compared."""
 import json
+import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -113,6 +115,21 @@ class Sweep(ProgramTest):
             self.assertIn("latent=2: stopped", output)
             self.assertEqual(processes_left(f"runs/{number.name}"), [])
 
+    def test_the_report_of_an_array_finds_a_program_of_any_name(self):
+        place = self.folder / "ada's"
+        place.mkdir()
+        (place / "sbatch").write_text("#!/bin/sh\n")
+        (place / "elbo").write_text("#!/bin/sh\necho reported \"$@\"\n")
+        for program in place.iterdir():
+            program.chmod(0o755)
+        command = self.command("small.ini", "--model.latent=2,20", "--slurm", "--dry_run")
+        command["env"].update(ELBO=str(place / "elbo"), PATH=f"{place}:{os.environ['PATH']}")
+        result = subprocess.run(**command, timeout=60)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        wrap, = (word for word in shlex.split(result.stdout.splitlines()[-1]) if word.startswith("--wrap="))
+        self.assertEqual(subprocess.run(["sh", "-c", wrap[len("--wrap="):]], capture_output=True, text=True, check=True).stdout,
+                         "reported report runs/small\n")
+
     def test_one_that_fails_does_not_keep_the_others(self):
         result = self.sweep(SHORT, "--optimizer.lr=1e30,0.001", "--train.max_nonfinite_steps=1", status=1)
         self.assertIn("lr=1e30: failed: error: training diverged", result.stdout)
@@ -122,6 +139,9 @@ class Sweep(ProgramTest):
     def test_mistakes_are_told_in_a_sentence(self):
         for word, sentence in (("--a.b=3..1", "the range 3..1 is empty"), ("--a.b=1,,2", "'' is not a value"),
                                ("--a.b=1,1", "two runs would be named b=1"), ("--at_once=0", "expected a number from 1"),
+                               ("--at_once=99999999999999999999", "expected a number from 1 to 99999"),
+                               ("--train.seed=1..99999999999999999999", "not a range of integers of at most 18 digits"),
+                               ("--train.seed=1..3000000", "more than 10000 runs"), (f"--name={'x' * 300}", "300 letters"),
                                ("--colour", "unknown option '--colour'"), ("--run.directory=x", "is set by the sweep"),
                                ("--name=a/b", "expected letters"), ("other.ini", "expected one CONFIG.ini")):
             result = self.sweep(word, status=2)
