@@ -47,6 +47,25 @@ TEST_F(FileTest, AnUncommittedFileLeavesItsTargetUnchanged) {
   EXPECT_EQ(names(), std::vector<std::string>{"a"});
 }
 
+TEST_F(FileTest, AWriteReplacesTheFileThatALinkLeadsTo) {
+  write_file(folder_ / "a", "old");
+  fs::create_symlink("a", folder_ / "link");
+  write_file(folder_ / "link", "new");
+  EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
+  EXPECT_EQ(read_file(folder_ / "a"), "new");
+}
+
+TEST_F(FileTest, AWriteReplacesOnlyARegularFile) {
+  ASSERT_EQ(::mkfifo((folder_ / "fifo").c_str(), 0600), 0);
+  fs::create_symlink("none", folder_ / "nowhere");
+  for (const char* name : {"fifo", "nowhere", "."}) {
+    EXPECT_THROW(write_file(folder_ / name, "new"), Error) << name;
+    EXPECT_THROW(AtomicFile(folder_ / "other").commit_as(folder_ / name), Error) << name;
+  }
+  EXPECT_TRUE(fs::is_fifo(folder_ / "fifo"));
+  EXPECT_TRUE(fs::is_symlink(folder_ / "nowhere"));
+}
+
 TEST_F(FileTest, AFileThatCannotBeReadIsAUsageError) {
   for (const fs::path& path : {folder_ / "none", folder_}) {
     try {

@@ -11,7 +11,6 @@ import h5py
 import numpy
 
 from program import ROOT, ProgramTest, processes_left, run
-
 DATA = "datasets/mnist.h5"
 
 
@@ -281,6 +280,19 @@ os._exit(0)"""], check=True)
         picture.write_text("precious")
         self.refuse(["sample", self.folder / "run", f"--out={picture}"], ["exists already", "--force"])
         self.refuse(["sample", self.folder / "run", f"--out={self.folder / 'x.doc'}"], [".png"])
+
+    def test_a_report_replaces_only_a_report(self):
+        self.make_run()
+        page, link = self.folder / "page.html", self.folder / "link.html"
+        link.symlink_to(self.folder / "run" / "run.ini")
+        page.write_text("<!doctype html>")
+        for out, words in ((page, "not a report"), (link, "not a report"), (self.folder / "run" / "run.ini", ".html")):
+            before = out.read_bytes()
+            self.refuse(["report", self.folder / "run", f"--out={out}"], [str(out), words], worlds=(0,))
+            self.assertEqual(out.read_bytes(), before)
+        page.unlink()
+        for _ in range(2):
+            self.succeed(0, "report", self.folder / "run", "--model=false", f"--out={page}")
 
     def test_a_level_that_the_model_lacks(self):
         self.make_run()

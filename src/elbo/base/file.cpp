@@ -33,12 +33,9 @@ fs::path folder_of(const fs::path& path) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(fs::path target)
-    : target_(std::move(target)), temporary_(fmt::format("{}.partial-{}", target_.string(), ::getpid())) {
-  std::error_code ignored;  // whatever else is wrong with the path, writing says so
-  if (fs::is_directory(target_, ignored))
-    usage_error("{}: is a folder; expected the name of a file to write", target_.string());
-}
+AtomicFile::AtomicFile(const fs::path& target)
+    : target_(replaceable_file(target)),
+      temporary_(fmt::format("{}.partial-{}", target_.string(), ::getpid())) {}
 
 AtomicFile::~AtomicFile() {
   std::error_code ignored;
@@ -55,8 +52,21 @@ void AtomicFile::commit() {
 }
 
 void AtomicFile::commit_as(const fs::path& target) {
-  target_ = target;
+  target_ = replaceable_file(target);
   commit();
+}
+
+fs::path replaceable_file(const fs::path& path) {
+  std::error_code ignored;  // whatever else is wrong with the path, writing says so
+  const fs::file_status status = fs::status(path, ignored);
+  if (fs::is_directory(status))
+    usage_error("{}: is a folder; expected the name of a file to write", path.string());
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    usage_error("{}: is a FIFO, a socket or a device; expected the name of a file to write", path.string());
+  if (!fs::is_symlink(path, ignored)) return path;
+  if (!fs::exists(status))
+    usage_error("{}: is a link to a file that does not exist; remove it first", path.string());
+  return fs::canonical(path);
 }
 
 void write_file(const fs::path& path, std::string_view content) {

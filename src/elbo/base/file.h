@@ -9,10 +9,12 @@
 namespace elbo {
 
 // An atomic write: write to temporary_path(), then call commit(). The target does not change before that.
-// Without a commit the destructor removes the temporary file, whose name is <target>.partial-<process id>.
+// Without a commit the destructor removes the temporary file, whose name is <target>.partial-<process id>. If the target is a link, the file that it leads to is
+// replaced.
 class AtomicFile {
  public:
-  explicit AtomicFile(std::filesystem::path target);
+  // Throws as replaceable_file() does.
+  explicit AtomicFile(const std::filesystem::path& target);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -25,6 +27,10 @@ class AtomicFile {
   std::filesystem::path target_, temporary_;
   bool committed_ = false;
 };
+
+// The file that a write to `path` creates or replaces: the one that a link leads to. Throws a usage Error
+// where that is not a regular file, and for a link that leads nowhere.
+std::filesystem::path replaceable_file(const std::filesystem::path& path);
 
 void write_file(const std::filesystem::path& path, std::string_view content);  // atomically; throws Error
 std::string read_file(const std::filesystem::path& path);  // throws a usage Error if it cannot be read

@@ -14,6 +14,7 @@
 #include "elbo/base/text.h"
 #include "elbo/commands/bench.h"
 #include "elbo/commands/bench_exchange.h"
+#include "elbo/eval/output.h"
 #include "elbo/parallel/host_levels.h"
 #include "elbo/parallel/step_model.h"
 #include "elbo/run/config.h"
@@ -367,6 +368,7 @@ ExitCode bench_scale(const Environment& environment, const Words& words) {
   });
   apply(own, table);
   require_words(bench_command(), line, 2, 2, "scale and a configuration");
+  if (!options.out.empty() && environment.rank() == 0) check_output({.out = options.out}, {".json"});
   const std::string& path = line.positional[1];
   return measure(environment, {path, read_file(path), std::move(settings)}, options);
 }

@@ -64,6 +64,15 @@ ExitCode report(const Environment& environment, const Words& words) {
   return ExitCode::ok;
 }
 
+// Reports are written again and again; another file is not replaced.
+void check_page(const fs::path& out) {
+  if (out.extension() != ".html")
+    usage_error("--out={}: expected a file name that ends in .html", out.string());
+  std::error_code ignored;
+  if (fs::exists(replaceable_file(out), ignored) && !is_report_page(read_file(out)))
+    usage_error("--out={}: exists already, and is not a report of elbo; choose another name", out.string());
+}
+
 }  // namespace
 
 void write_report(const std::vector<std::string>& words, const ReportOptions& options) {
@@ -72,10 +81,12 @@ void write_report(const std::vector<std::string>& words, const ReportOptions& op
     for (const fs::path& run : runs_in(word)) folders.push_back(run);
   if (folders.size() > most_runs)
     usage_error("elbo report: {} runs; expected at most {} in one page", folders.size(), most_runs);
+  const fs::path first = words.front();
+  const fs::path out = options.out.empty() ? first / "report.html" : fs::path(options.out);
+  check_page(out);
   const ReportLimits limits = limits_for(folders.size());
   nlohmann::ordered_json runs = nlohmann::ordered_json::array();
   for (const fs::path& folder : folders) runs.push_back(report_of_files(folder, limits));
-  const fs::path first = words.front();
   if (runs.size() > 1) {
     RunTable table = table_of_runs(runs);
     sort_runs(runs, table, options.sort);
@@ -88,7 +99,6 @@ void write_report(const std::vector<std::string>& words, const ReportOptions& op
   for (size_t i = 0; options.model && i < std::min(runs.size(), most_models); ++i)
     runs[i].update(report_of_model(runs[i]["path"].get<std::string>(), limits));
   for (auto& run : runs) run.erase("path");
-  const fs::path out = options.out.empty() ? first / "report.html" : fs::path(options.out);
   const std::string page = report_page(runs, version());
   make_parent(out);
   write_file(out, page);
