@@ -206,6 +206,31 @@ TEST_F(ResultWriterTest, PianoRollsAreNotesThatLast) {
   EXPECT_EQ(notes.substr(0, expected.size()), expected);
 }
 
+TEST_F(ResultWriterTest, ForceReplacesNoFileThatIsReadOrBelongsToARun) {
+  const auto said = [&](OutputOptions options) -> std::string {
+    try {
+      check_output(options, {".h5"});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  fs::create_directories(folder / "run/checkpoints");
+  for (const char* name : {"data.h5", "other.h5", "run/run.ini", "run/description.h5", "run/own.h5",
+                           "run/checkpoints/step_1.h5"})
+    write_file(folder / name, name);
+  fs::create_symlink("data.h5", folder / "link.h5");
+  const auto forced = [&](const std::string& name) {
+    return said({.out = folder / name, .force = true, .inputs = {"", folder / "d*.h5"}});
+  };
+  for (const char* name : {"data.h5", "link.h5"})
+    EXPECT_THAT(forced(name), testing::HasSubstr("the command reads")) << name;
+  for (const char* name : {"run/description.h5", "run/checkpoints/step_1.h5"})
+    EXPECT_THAT(forced(name), testing::HasSubstr("file of a run")) << name;
+  for (const char* name : {"other.h5", "run/own.h5", "run/new.h5"}) EXPECT_EQ(forced(name), "") << name;
+  EXPECT_THAT(said({.out = folder / "other.h5"}), testing::HasSubstr("--force"));
+}
+
 TEST_F(ResultWriterTest, AFormThatCannotHoldTheRowsIsRefusedBeforehand) {
   const ResultFile file = table_file();
   const auto said = [&](const std::string& name) -> std::string {

@@ -281,6 +281,18 @@ os._exit(0)"""], check=True)
         self.refuse(["sample", self.folder / "run", f"--out={picture}"], ["exists already", "--force"])
         self.refuse(["sample", self.folder / "run", f"--out={self.folder / 'x.doc'}"], [".png"])
 
+    def test_force_does_not_replace_what_is_read(self):
+        self.make_run()
+        data, link, run_folder = self.folder / "data.h5", self.folder / "link.h5", self.folder / "run"
+        shutil.copy(ROOT / "datasets/mnist.h5", data)
+        link.symlink_to(data)
+        os.mkfifo(self.folder / "fifo.h5")
+        checkpoint = next((run_folder / "checkpoints").glob("step_*.h5"))
+        kept = {path: path.read_bytes() for path in (data, checkpoint)}
+        for out, words in ((data, "reads"), (link, "reads"), (checkpoint, "file of a run"), (self.folder / "fifo.h5", "FIFO")):
+            self.refuse(["encode", run_folder, data, f"--out={out}", "--force"], [str(out), words], worlds=(0,))
+        self.assertEqual({path: path.read_bytes() for path in kept}, kept)
+
     def test_a_report_replaces_only_a_report(self):
         self.make_run()
         page, link = self.folder / "page.html", self.folder / "link.html"

@@ -81,8 +81,7 @@ void evaluate_run(const EvaluateRunOptions& options, const RunInUse& used) {
   const SavedRun& run = used.run;
   // The file in the folder of the run may be replaced; another file may not.
   const std::string own = (std::filesystem::path(run.directory) / "evaluation.json").string();
-  if (!options.out.empty() && options.out != own)
-    check_output({.out = options.out, .force = false}, {".json"});
+  if (!options.out.empty() && options.out != own) check_output({.out = options.out}, {".json"});
   const RowSource& rows = used.rows();
   require_density(used, options.importance_samples);
 

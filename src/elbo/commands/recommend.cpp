@@ -125,7 +125,11 @@ void recommend(const RecommendOptions& options, const RunInUse& used) {
                 run.checkpoint.data.kind.empty() ? "unknown" : run.checkpoint.data.kind);
   if (options.history.empty() == options.user.empty())
     usage_error("elbo recommend: expected either --history=FILE or --user=NAME");
-  if (!options.output.out.empty()) check_output(options.output, {".csv", ".tsv"});
+  if (!options.output.out.empty()) {
+    OutputOptions output = options.output;
+    output.inputs.push_back(options.history);
+    check_output(output, {".csv", ".tsv"});
+  }
   const std::vector<std::string> items = names_of_items(run);
   const torch::Tensor seen =
       options.user.empty() ? read_history(options.history, items) : row_of_user(used, options.user);

@@ -75,8 +75,11 @@ Command saved_run_command(Command command, RunWords expected, void (*use)(const 
   command.run = [command, expected, use](const Environment& environment, const Words& words) {
     Options options;
     OptionTable table = options.table();
-    if (const std::optional<CommandLine> line = begin_with_run(command, words, table, expected, options))
-      use(options, open_run_of(environment, *line, options, options.need()));
+    if (const std::optional<CommandLine> line = begin_with_run(command, words, table, expected, options)) {
+      const RunInUse used = open_run_of(environment, *line, options, options.need());
+      if constexpr (requires { options.output; }) options.output.inputs = {used.run.data_path, options.data};
+      use(options, used);
+    }
     return ExitCode::ok;
   };
   return command;

@@ -7,6 +7,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/file.h"
 #include "elbo/base/text.h"
+#include "elbo/data/data_files.h"
 
 namespace elbo {
 namespace fs = std::filesystem;
@@ -72,6 +73,41 @@ std::vector<std::string> endings_for(const ResultFile& file) {
   return endings;
 }
 
+bool is_one_of(const std::string& file, const std::string& data) {
+  std::error_code ignored;
+  if (data.empty()) return false;
+  try {
+    return std::ranges::any_of(data_files(data),
+                               [&](const std::string& each) { return fs::equivalent(file, each, ignored); });
+  } catch (const Error&) {
+    return false;  // a pattern whose files are gone
+  }
+}
+
+// Whether training, evaluation or a sampler has written the file into the folder of a run.
+bool is_of_run(const fs::path& file) {
+  constexpr std::string_view folders[] = {"checkpoints", "samples", "samplers", "flight"};
+  constexpr std::string_view files[] = {"run.ini",   "description.h5", "metrics.jsonl",  "events.jsonl",
+                                        "ranks.tsv", "bad_rows.jsonl", "evaluation.json"};
+  const fs::path folder = file.parent_path();
+  const auto has = [](const auto& names, const fs::path& path) {
+    return std::ranges::find(names, std::string_view(path.filename().native())) != std::end(names);
+  };
+  std::error_code ignored;
+  return (has(files, file) && fs::exists(folder / "run.ini", ignored)) ||
+         (has(folders, folder) && fs::exists(folder.parent_path() / "run.ini", ignored));
+}
+
+void check_existing(const OutputOptions& options) {
+  const std::string& out = options.out;
+  if (std::ranges::any_of(options.inputs, [&](const std::string& data) { return is_one_of(out, data); }))
+    usage_error("--out={}: is a file that the command reads; choose another name", out);
+  if (is_of_run(fs::canonical(out)))
+    usage_error("--out={}: is a file of a run, which needs it; choose another name", out);
+  if (!options.force)
+    usage_error("--out={}: exists already; choose another name, or --force to replace it", out);
+}
+
 }  // namespace
 
 void OutputOptions::bind(OptionTable& table, const std::string& what) {
@@ -100,8 +136,7 @@ void check_output(const OutputOptions& options, const std::vector<std::string>& 
   std::error_code ignored;  // whatever else is wrong with the path, writing says so
   if (fs::is_directory(options.out, ignored))
     usage_error("--out={}: is a folder; expected a file", options.out);
-  if (fs::exists(options.out, ignored) && !options.force)
-    usage_error("--out={}: exists already; choose another name, or --force to replace it", options.out);
+  if (fs::exists(replaceable_file(options.out), ignored)) check_existing(options);
   make_parent(options.out);
 }
 

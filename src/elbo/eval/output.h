@@ -12,6 +12,8 @@ namespace elbo {
 struct OutputOptions {
   std::string out;     // the file to write
   bool force = false;  // replace an existing file
+  // Data sets and files that the command reads (data_files.h); "": none. They are never replaced.
+  std::vector<std::string> inputs{};
   void bind(OptionTable& table, const std::string& what);
   // The same for rows of results: `what` they are, in any of the forms.
   void bind_rows(OptionTable& table, const std::string& what);
@@ -20,7 +22,8 @@ struct OutputOptions {
 };
 
 // Throw a usage Error unless --out names a file that may be written and has one of these endings
-// (check_output) or a form that can hold such rows (check_results). Call them before computing anything.
+// (check_output) or a form that can hold such rows (check_results). --force replaces only a regular file that
+// is neither read nor part of a run. Call them before computing anything.
 void check_output(const OutputOptions& options, const std::vector<std::string>& endings);
 void check_results(const OutputOptions& options, const ResultFile& file);
 
