@@ -159,6 +159,30 @@ class Reliability(ProgramTest):
         self.assertEqual(resumed.stdout.splitlines()[-1], expected)
         self.assertEqual(pathlib.Path(f"{newest}.other").read_bytes(), content)
 
+    def test_a_run_of_a_newer_elbo_is_not_called_damaged(self):
+        self.succeed(0, *self.words("newer", "--checkpoint.every_steps=10", "--checkpoint.keep_last=0", "--train.steps=20"))
+        for path in (self.folder / "newer/checkpoints").glob("step_*.h5"):
+            with h5py.File(path, "r+") as file:
+                file.attrs["format_version"] = 2
+            seal(path)
+        for words in (("verify", self.folder / "newer"), ("evaluate", self.folder / "newer"),
+                      ("train", self.folder / "newer", "--resume", "--train.steps=30")):
+            refused = run(0, *words)
+            self.assertEqual(refused.returncode, 2, refused.stderr)
+            error, = (line for line in refused.stderr.splitlines() if line.startswith("error: "))
+            self.assertIn("made by a newer elbo", error)
+            self.assertNotRegex(refused.stdout + refused.stderr, "damaged|remove")
+
+    def test_verify_shortens_what_a_checkpoint_says(self):
+        self.succeed(0, *self.words("run", "--train.steps=2"))
+        path, = (self.folder / "run/checkpoints").glob("step_*.h5")
+        with h5py.File(path, "r+") as file:
+            file.attrs["data_row"] = "x" * 60000
+        seal(path)
+        found = run(0, "verify", self.folder / "run")
+        self.assertEqual(found.returncode, 1, found.stderr)
+        self.assertLess(max(map(len, found.stdout.splitlines())), 4100)
+
     def test_lines_of_metrics_that_are_not_of_elbo_are_removed(self):
         steps = ("--checkpoint.every_steps=10",)
         self.succeed(0, *self.words("run", *steps, "--train.steps=20"))

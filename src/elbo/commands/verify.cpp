@@ -3,6 +3,7 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/print.h"
+#include "elbo/base/text.h"
 #include "elbo/commands/command.h"
 #include "elbo/data/dataset.h"
 #include "elbo/hdf5/hdf5.h"
@@ -18,8 +19,11 @@ void verify_checkpoint(const fs::path& path) {
   print_escaped("{}: fingerprint {} step {}\n", path.string(), checkpoint.fingerprint, checkpoint.step);
 }
 
+constexpr size_t most_bytes = 4000;  // of a message, as in base/log
+
 struct Verified {
-  int64_t sound = 0, damaged = 0;
+  int64_t sound = 0, damaged = 0, newer = 0;
+  int64_t all() const { return sound + damaged + newer; }
 };
 
 // Every checkpoint is looked at, whatever the others are like. Those that training removes meanwhile count as
@@ -34,8 +38,8 @@ Verified verify_checkpoints(const fs::path& directory) {
     } catch (const Error& error) {
       std::error_code ignored;
       if (!fs::exists(path, ignored)) continue;
-      ++verified.damaged;
-      print_escaped("{}\n", error.what());
+      ++(dynamic_cast<const NewerCheckpoint*>(&error) != nullptr ? verified.newer : verified.damaged);
+      print_escaped("{}\n", shortened(error.what(), most_bytes));
     }
   }
   return verified;
@@ -43,7 +47,7 @@ Verified verify_checkpoints(const fs::path& directory) {
 
 void verify_run(const fs::path& directory) {
   Verified verified;
-  while (verified.sound + verified.damaged == 0) {
+  while (verified.all() == 0) {
     if (checkpoint_steps(directory).empty())
       usage_error("{}: holds no checkpoint; expected the folder of a run that elbo train has saved",
                   directory.string());
@@ -51,7 +55,10 @@ void verify_run(const fs::path& directory) {
   }
   if (verified.damaged > 0)
     fail("{}: {} of {} checkpoints are damaged; remove them, training continues from the others",
-         directory.string(), verified.damaged, verified.sound + verified.damaged);
+         directory.string(), verified.damaged, verified.all());
+  if (verified.newer > 0)
+    usage_error("{}: {} of {} checkpoints were made by a newer elbo; use that one", directory.string(),
+                verified.newer, verified.all());
 }
 
 // A data set has no checksums but those of its filters: it is sound if every row can be read and is data.

@@ -110,6 +110,11 @@ Checkpoint read_sealed(const fs::path& path) {
   const hdf5::Handle root = hdf5::open_group(file, "/");
   int64_t version = 0;
   ReadField{root, path}("format_version", version, true);
+  if (version > checkpoint_format_version)
+    throw NewerCheckpoint(fmt::format(
+        "{}: was made by a newer elbo: it has format version {}; this elbo reads version {}: use the "
+        "newer one",
+        path.string(), version, checkpoint_format_version));
   if (version != checkpoint_format_version)
     usage_error("{}: has format version {}; this elbo reads version {}: use the elbo that wrote it",
                 path.string(), version, checkpoint_format_version);
@@ -162,6 +167,7 @@ bool is_intact(const fs::path& path) {
 std::optional<Checkpoint> newest_valid_checkpoint(const fs::path& run_directory) {
   std::vector<int64_t> steps = checkpoint_steps(run_directory);
   std::set<int64_t> invalid;
+  std::optional<NewerCheckpoint> newer;
   while (!steps.empty()) {
     const fs::path path = checkpoint_path(run_directory, steps.back());
     steps.pop_back();
@@ -170,6 +176,7 @@ std::optional<Checkpoint> newest_valid_checkpoint(const fs::path& run_directory)
     } catch (const Error& error) {
       std::error_code ignored;
       if (fs::exists(path, ignored)) {
+        if (const auto* found = dynamic_cast<const NewerCheckpoint*>(&error)) newer = *found;
         log::warning("{}{}", error.what(), steps.empty() ? "" : "; the checkpoint before it is taken");
         invalid.insert(*step_of_name(path));
         continue;
@@ -178,6 +185,7 @@ std::optional<Checkpoint> newest_valid_checkpoint(const fs::path& run_directory)
       std::erase_if(steps, [&](int64_t step) { return invalid.contains(step); });
     }
   }
+  if (newer) throw NewerCheckpoint(*newer);
   return std::nullopt;
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "elbo/base/error.h"
 #include "elbo/data/batch.h"
 
 namespace elbo {
@@ -108,7 +109,13 @@ constexpr int64_t checkpoint_format_version = 1;
 // disk, …); then no file of that name has appeared. Training writes piece by piece (run/checkpoint_file.h).
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
-// Reads and verifies everything; throws Error that names the file and what is damaged.
+// A checkpoint that is intact, in a format that only a newer elbo reads.
+class NewerCheckpoint : public Error {
+ public:
+  explicit NewerCheckpoint(const std::string& message) : Error(ExitCode::usage, message) {}
+};
+
+// Reads and verifies everything; throws Error that names the file and what is damaged, or NewerCheckpoint.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
 
 // RUN/checkpoints/step_%09d.h5
@@ -120,8 +127,9 @@ std::vector<int64_t> checkpoint_steps(const std::filesystem::path& run_directory
 // Whether the file is as elbo wrote it, whatever it holds: a checkpoint of a newer version is intact, too.
 bool is_intact(const std::filesystem::path& path);
 
-// The newest checkpoint that verifies; damaged ones are named in a warning and passed over. None if there is
-// no valid one. Training may remove old ones at the same time.
+// The newest checkpoint that verifies; others are named in a warning and passed over. None if all are
+// damaged; throws NewerCheckpoint where a newer elbo can read one of them. Training may remove old ones at
+// the same time.
 std::optional<Checkpoint> newest_valid_checkpoint(const std::filesystem::path& run_directory);
 
 }  // namespace elbo
