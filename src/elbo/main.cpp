@@ -20,6 +20,7 @@
 #include "elbo/base/library_error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
+#include "elbo/base/unfinished_file.h"
 #include "elbo/base/version.h"
 #include "elbo/comm/environment.h"
 #include "elbo/commands/command.h"
@@ -87,7 +88,11 @@ void end_by_closed_pipe() {
 int guarded_run(const std::vector<std::string>& words) {
   // Requests to stop count before training begins, and do not spoil the exit code after it has ended.
   std::optional<StopRequest> stop;
-  if (!words.empty() && words.front() == "train") stop.emplace();
+  std::optional<RemovalOnSignals> removal;
+  if (!words.empty() && words.front() == "train")
+    stop.emplace();
+  else
+    removal.emplace();
   std::optional<Environment> environment;
   const auto end_job = [&](const Error& error) {
     if (environment) return environment->end_job(error);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <fstream>
 
 #include "elbo/base/error.h"
@@ -64,6 +65,17 @@ TEST_F(FileTest, AWriteReplacesOnlyARegularFile) {
   }
   EXPECT_TRUE(fs::is_fifo(folder_ / "fifo"));
   EXPECT_TRUE(fs::is_symlink(folder_ / "nowhere"));
+}
+
+TEST_F(FileTest, ASignalThatEndsTheProcessRemovesUnfinishedFiles) {
+  const auto interrupted = [&] {
+    const RemovalOnSignals removal;
+    AtomicFile first(folder_ / "a"), second(folder_ / "b");
+    for (const AtomicFile* file : {&first, &second}) std::ofstream(file->temporary_path()) << "half of it";
+    std::raise(SIGHUP);
+  };
+  EXPECT_EXIT(interrupted(), testing::KilledBySignal(SIGHUP), "");
+  EXPECT_EQ(names(), std::vector<std::string>{});
 }
 
 TEST_F(FileTest, AFileThatCannotBeReadIsAUsageError) {

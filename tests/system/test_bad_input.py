@@ -3,14 +3,17 @@
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import unittest
 
 import h5py
 import numpy
 
-from program import ROOT, ProgramTest, processes_left, run
+from program import ROOT, ProgramTest, processes_left, run, start
+
 DATA = "datasets/mnist.h5"
 
 
@@ -305,6 +308,20 @@ os._exit(0)"""], check=True)
         page.unlink()
         for _ in range(2):
             self.succeed(0, "report", self.folder / "run", "--model=false", f"--out={page}")
+
+    def test_results_that_a_signal_interrupts_leave_nothing(self):
+        self.make_run()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            for ending in ("h5", "csv"):
+                out = self.folder / "out" / f"scores.{ending}"
+                process = start(0, "score", self.folder / "run", ROOT / DATA, f"--out={out}", "--importance_samples=2000")
+                end = time.monotonic() + 60
+                while not list(out.parent.glob("*.partial-*")) and time.monotonic() < end:
+                    time.sleep(0.05)
+                process.send_signal(number)
+                process.communicate(timeout=300)
+                self.assertEqual(process.returncode, -number)
+                self.assertEqual(list(out.parent.iterdir()), [])
 
     def test_a_level_that_the_model_lacks(self):
         self.make_run()

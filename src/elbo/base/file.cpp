@@ -35,7 +35,8 @@ fs::path folder_of(const fs::path& path) {
 
 AtomicFile::AtomicFile(const fs::path& target)
     : target_(replaceable_file(target)),
-      temporary_(fmt::format("{}.partial-{}", target_.string(), ::getpid())) {}
+      temporary_(fmt::format("{}.partial-{}", target_.string(), ::getpid())),
+      unfinished_(temporary_) {}
 
 AtomicFile::~AtomicFile() {
   std::error_code ignored;

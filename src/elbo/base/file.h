@@ -6,10 +6,13 @@
 #include <system_error>
 #include <vector>
 
+#include "elbo/base/unfinished_file.h"
+
 namespace elbo {
 
 // An atomic write: write to temporary_path(), then call commit(). The target does not change before that.
-// Without a commit the destructor removes the temporary file, whose name is <target>.partial-<process id>. If the target is a link, the file that it leads to is
+// Without a commit the destructor removes the temporary file, whose name is <target>.partial-<process id>,
+// and so does a signal where RemovalOnSignals exists. If the target is a link, the file that it leads to is
 // replaced.
 class AtomicFile {
  public:
@@ -25,6 +28,7 @@ class AtomicFile {
 
  private:
   std::filesystem::path target_, temporary_;
+  UnfinishedFile unfinished_;
   bool committed_ = false;
 };
 

@@ -1,12 +1,8 @@
 #include "elbo/convert/dataset_writer.h"
 
 #include <torch/types.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <csignal>
-#include <cstring>
 #include <filesystem>
 
 #include "elbo/base/cores.h"
@@ -19,15 +15,6 @@ namespace {
 
 constexpr int64_t chunk_bytes = int64_t{256} * 1024;
 constexpr unsigned deflate_level = 6;
-
-// A signal handler reaches only variables of static storage.
-std::array<char, 4096> unfinished;
-
-void remove_and_end(int signal) {
-  ::unlink(unfinished.data());
-  std::signal(signal, SIG_DFL);
-  std::raise(signal);
-}
 
 fs::path prepared(const std::string& out) {
   if (out.empty()) usage_error("--out: is missing; expected the file to write, such as --out=DATA.h5");
@@ -51,17 +38,8 @@ void Target::bind(OptionTable& table) {
   table.add("license", license, "licence of the data");
 }
 
-RemovedWhenInterrupted::RemovedWhenInterrupted(const std::string& path) {
-  if (path.size() >= unfinished.size()) usage_error("--out={}: is too long a path", path);
-  std::memcpy(unfinished.data(), path.c_str(), path.size() + 1);
-  handler_.emplace({SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU}, remove_and_end);
-}
-
 DatasetWriter::DatasetWriter(const Target& target, const std::string& kind)
-    : threads_(cores_of({core_allowance()}, 0)),
-      out_(target.out),
-      target_(prepared(target.out)),
-      removed_(target_.temporary_path()) {
+    : threads_(cores_of({core_allowance()}, 0)), out_(target.out), target_(prepared(target.out)) {
   file_ = hdf5::create_file(target_.temporary_path());
   const hdf5::Handle root = hdf5::open_group(file_, "/");
   hdf5::write_attribute(root, "kind", kind);

@@ -6,13 +6,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "elbo/base/file.h"
 #include "elbo/base/options.h"
-#include "elbo/base/signal_handler.h"
 #include "elbo/hdf5/hdf5.h"
 
 namespace elbo {
@@ -22,15 +20,6 @@ struct Target {
   std::string out;                    // file to write; must not exist
   std::string name, source, license;  // root attributes; an empty name means that of the file
   void bind(OptionTable& table);
-};
-
-// Removes the file under construction when a signal ends the process. One object a process at a time.
-class RemovedWhenInterrupted {
- public:
-  explicit RemovedWhenInterrupted(const std::string& path);
-
- private:
-  std::optional<SignalHandler> handler_;  // once the path is known to it
 };
 
 // Chunks hold about 256 KiB of whole rows, shuffled and deflated, a few at a time on all cores. Not
@@ -69,7 +58,6 @@ class DatasetWriter {
 
   std::string out_;
   AtomicFile target_;
-  RemovedWhenInterrupted removed_;
   hdf5::Handle file_;
   std::map<std::string, Stream> streams_;
   std::map<std::string, std::vector<std::string>> texts_;
