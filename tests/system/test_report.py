@@ -9,7 +9,7 @@ import subprocess
 import unittest
 
 from event_files import events
-from program import ProgramTest, run
+from program import ENVIRONMENT, ROOT, ProgramTest, command, run
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
@@ -157,6 +157,22 @@ class Report(ProgramTest):
         for text in ("step 24", "validation after step 24: loss", "one rank computes", "step 0: started", 'ended  how "finished"'):
             self.assertIn(text, shown)
         self.assertGreater(sum(0x2800 < ord(letter) < 0x2900 for letter in shown), 10)
+
+    def test_watch_draws_a_curve_of_any_steps_and_losses(self):
+        self.train(0, "run", *self.SETTINGS)
+        metrics = self.folder / "run/metrics.jsonl"
+        lines = metrics.read_text().splitlines()
+        for odd in ('{"step":1000000000,"split":"train","loss":30}', '{"step":3,"split":"train","loss":1e308}\n{"step":3,"split":"train","loss":-1e308}'):
+            metrics.write_text("\n".join([*lines[:2], odd, *lines[2:], ""]))
+            shown = self.succeed(0, "watch", self.folder / "run", "--once").stdout
+            self.assertGreater(sum(0x2800 < ord(letter) < 0x2900 for letter in shown), 3)
+
+    def test_watch_reports_an_output_that_cannot_be_written(self):
+        self.train(0, "run", *self.SETTINGS)
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            result = subprocess.run(command(0, "watch", self.folder / "run", "--once"), stdout=full, stderr=subprocess.PIPE, cwd=ROOT,
+                                    env=ENVIRONMENT, text=True, timeout=300)
+        self.assertEqual((result.returncode, result.stderr), (1, "error: standard output: No space left on device\n"))
 
     def test_tune_proposes_a_learning_rate_and_leaves_no_run(self):
         shown = self.succeed(2, "tune", "lr", "configs/mnist_vae.ini", "--network.hidden=16", "--steps=60",

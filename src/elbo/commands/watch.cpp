@@ -2,8 +2,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -11,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "elbo/base/error.h"
 #include "elbo/base/print.h"
 #include "elbo/base/text.h"
 #include "elbo/commands/command.h"
@@ -113,14 +116,17 @@ std::vector<std::string> curve_lines(const std::vector<Point>& points, int64_t w
     low = std::min(low, points[i].value);
     high = std::max(high, points[i].value);
   }
-  const double first = points.front().step, span = std::max(1.0, points.back().step - first);
-  const double room = std::max(high - low, 1e-12);
+  // Steps may go back, where somebody else has written a line.
+  const auto [first, last] = std::ranges::minmax(points, {}, &Point::step);
+  const double span = std::max(1.0, last.step - first.step);
+  const double room = std::max(high / 2 - low / 2, 1e-12);  // halves: the difference may be infinite
   std::vector<std::vector<unsigned>> cells(static_cast<size_t>(height),
                                            std::vector<unsigned>(static_cast<size_t>(width), 0U));
   constexpr unsigned dot_bits[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
   for (const Point& point : points) {
-    const double share = (high - std::clamp(point.value, low, high)) / room;
-    const auto x = static_cast<int64_t>((point.step - first) / span * static_cast<double>(2 * width - 1));
+    const double share = (high / 2 - std::clamp(point.value, low, high) / 2) / room;
+    const auto x =
+        static_cast<int64_t>((point.step - first.step) / span * static_cast<double>(2 * width - 1));
     const auto y = static_cast<int64_t>(share * static_cast<double>(4 * height - 1));
     cells[static_cast<size_t>(y / 4)][static_cast<size_t>(x / 2)] |= dot_bits[y % 4][x % 2];
   }
@@ -214,8 +220,9 @@ ExitCode watch(const Environment& environment, const Words& words) {
     std::string page;
     for (const std::string& row : screen(directory.string(), run)) page += printable(row) + "\n";
     if (terminal) std::fputs("\033[H\033[2J", stdout);
-    std::fputs(page.c_str(), stdout);
-    if (std::fflush(stdout) != 0 || !terminal || run.ended) return ExitCode::ok;
+    const bool is_written = std::fputs(page.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
+    if (!is_written && errno != EPIPE) fail("standard output: {}", std::strerror(errno));
+    if (!is_written || !terminal || run.ended) return ExitCode::ok;
   }
 }
 
