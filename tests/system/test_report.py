@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -166,6 +167,19 @@ class Report(ProgramTest):
             metrics.write_text("\n".join([*lines[:2], odd, *lines[2:], ""]))
             shown = self.succeed(0, "watch", self.folder / "run", "--once").stdout
             self.assertGreater(sum(0x2800 < ord(letter) < 0x2900 for letter in shown), 3)
+
+    def test_a_fifo_in_the_place_of_lines_is_refused(self):
+        self.train(0, "run", *self.SETTINGS)
+        for name in ("metrics.jsonl", "events.jsonl"):
+            path = self.folder / "run" / name
+            path.rename(self.folder / name)
+            os.mkfifo(path)
+            for words in (("watch", "--once"), ("report", "--model=false")):
+                refused = run(0, words[0], self.folder / "run", words[1], seconds=60)
+                self.assertEqual(refused.returncode, 2, refused.stderr)
+                self.assertIn(f"{path}: is a FIFO", refused.stderr)
+            path.unlink()
+            (self.folder / name).rename(path)
 
     def test_watch_reports_an_output_that_cannot_be_written(self):
         self.train(0, "run", *self.SETTINGS)

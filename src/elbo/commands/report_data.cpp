@@ -117,7 +117,7 @@ struct Metrics {
 
 Metrics read_metrics(const fs::path& run) {
   Metrics metrics;
-  std::ifstream file(run / "metrics.jsonl");
+  std::ifstream file = open_run_lines(run / "metrics.jsonl");
   for (std::string line; std::getline(file, line);)
     if (const auto parsed = parse_run_line(line)) metrics.add_line(*parsed);
   return metrics;
@@ -199,7 +199,7 @@ ordered_json configuration(const std::string& ini, const std::string& name, std:
 ordered_json read_events(const fs::path& run) {
   constexpr size_t most = 300;
   std::vector<ordered_json> all;
-  std::ifstream file(run / "events.jsonl");
+  std::ifstream file = open_run_lines(run / "events.jsonl");
   for (std::string line; std::getline(file, line);)
     if (std::optional<ordered_json> parsed = parse_run_line(line); parsed && parsed->contains("event"))
       all.push_back(std::move(*parsed));

@@ -197,7 +197,7 @@ std::string as_words(const std::vector<Setting>& settings) {
 
 // The value of `metric` in the evaluation of validation rows after `step`, as lower is better.
 std::optional<double> value_at(const fs::path& run, int64_t step, const std::string& metric) {
-  std::ifstream file(run / "metrics.jsonl");
+  std::ifstream file = open_run_lines(run / "metrics.jsonl");
   for (std::string text; std::getline(file, text);) {
     const std::optional<ordered_json> line = parse_run_line(text);
     if (!line || line->value("split", "") != "validation" || line->at("step") != step) continue;

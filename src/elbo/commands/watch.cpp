@@ -52,7 +52,7 @@ class GrowingFile {
 
   std::vector<json> next() {
     std::vector<json> lines;
-    std::ifstream file(path_);
+    std::ifstream file = open_run_lines(path_);
     file.seekg(read_);
     for (std::string line; std::getline(file, line) && !file.eof();) {
       read_ += static_cast<std::streamoff>(line.size()) + 1;

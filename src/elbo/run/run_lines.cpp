@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <set>
+#include <system_error>
+
+#include "elbo/base/file.h"
 
 namespace elbo {
 namespace {
@@ -43,6 +46,12 @@ std::optional<ordered_json> parse_run_line(const std::string& line) {
   for (const auto& [key, value] : parsed.items())
     if (!is_as_written(key, value)) return std::nullopt;
   return parsed;
+}
+
+std::ifstream open_run_lines(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored)) require_readable_file(path);
+  return std::ifstream(path);
 }
 
 }  // namespace elbo
