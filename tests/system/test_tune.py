@@ -83,6 +83,14 @@ class Tune(ProgramTest):
         shutil.rmtree(self.folder / "t")
         self.assertEqual(self.succeed(0, *words).stdout.splitlines()[-1], last)
 
+    def test_a_full_disk_is_not_a_trial_that_diverges(self):
+        limited = ("sh", "-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh")  # as of a full disk, in blocks of 512 or 1024 bytes
+        result = run(0, "tune", CONFIG, *SETTINGS, *SEARCH, f"--folder={self.folder / 't'}", wrapper=limited)
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        self.assertNotIn("diverged", result.stderr)
+        self.assertRegex(result.stderr, r"error: .*trial_001.*(step_\d+|written)")
+        self.assertFalse((self.folder / "t/trial_002").exists())
+
     def test_mistakes_are_one_sentence_before_a_trial_begins(self):
         for words, expected in (((), "nothing to search"), (("--model.beta=4..1",), "is not a range"), (("--model.beta=0..1:log",), "numbers above 0"),
                                 (("--model.betta=1,2",), "did you mean model.beta"), (("--model.latent=0,1",), "model.latent"),

@@ -13,6 +13,7 @@
 #include "elbo/commands/tune.h"
 #include "elbo/run/config.h"
 #include "elbo/run/temporary_folder.h"
+#include "elbo/train/divergence.h"
 #include "elbo/train/stop_request.h"
 #include "elbo/train/training.h"
 
@@ -137,8 +138,7 @@ ExitCode tune_lr(const Environment& environment, const Words& words) {
     const StopRequest stop;
     Training training(environment, *config);
     if (training.run(stop, TimeLimit::Clock::now()).stopped) return ExitCode::stopped;
-  } catch (const Error& error) {
-    if (error.code() == ExitCode::usage) throw;
+  } catch (const Diverged& error) {
     log::info("the test ends early: {}", error.what());
   }
   if (environment.rank() != 0) return ExitCode::ok;

@@ -29,6 +29,7 @@
 #include "elbo/commands/tune.h"
 #include "elbo/eval/evaluation_metrics.h"
 #include "elbo/run/run_lines.h"
+#include "elbo/train/divergence.h"
 #include "elbo/train/stop_request.h"
 #include "elbo/train/training.h"
 
@@ -349,8 +350,7 @@ class Search {
     try {
       Training training(environment_, *config);
       if (training.run(stop, started).stopped) return std::nullopt;
-    } catch (const Error& error) {
-      if (error.code() == ExitCode::usage) throw;
+    } catch (const Diverged& error) {
       log::warning("{} ends: {}", name_of(trial), error.what());
       return std::numeric_limits<double>::infinity();
     }
