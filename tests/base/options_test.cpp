@@ -76,7 +76,9 @@ TEST(OptionTable, AnUnknownKeyIsReportedWithTheNearestOne) {
 TEST(OptionTable, AnInvalidValueIsReportedWithWhatWasExpected) {
   EXPECT_THAT(usage_message("train.batch", "0"), AllOf(HasSubstr("train.batch=0"), HasSubstr("at least 1")));
   EXPECT_THAT(usage_message("train.batch", "1.5"), HasSubstr("whole number"));
-  EXPECT_THAT(usage_message("train.batch", "99999999999999999999"), HasSubstr("whole number"));
+  EXPECT_THAT(usage_message("train.batch", "99999999999999999999"),
+              HasSubstr("a whole number of at least 1, at most 9223372036854775807"));
+  EXPECT_THAT(usage_message("optimizer.lr", "1e308"), HasSubstr("a number above 0, at most 1e300"));
   EXPECT_THAT(usage_message("train.batch", ""), HasSubstr("whole number"));
   EXPECT_THAT(usage_message("optimizer.lr", "0"), HasSubstr("above 0"));
   EXPECT_THAT(usage_message("optimizer.lr", "nan"), HasSubstr("number"));

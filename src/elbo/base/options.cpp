@@ -6,6 +6,7 @@
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <sstream>
 
 #include "elbo/base/error.h"
@@ -28,9 +29,21 @@ bool contains(const Range& range, double value) {
          (range.open_low ? value > range.low : value >= range.low);
 }
 
+bool is_limited(const Range& range) { return range.high < 1e299; }
+
+constexpr const char* most_whole = "9223372036854775807";
+
+// Whether the text is a number above a limit; "" is none.
+bool exceeds(const std::string& text, const std::string& limit) {
+  if (limit.empty() || text.empty()) return false;
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  return *end == '\0' && value >= std::strtod(limit.c_str(), nullptr);
+}
+
 std::string describe(const Range& range, std::string_view kind) {
   const bool low = range.low > -1e299;
-  const bool high = range.high < 1e299;
+  const bool high = is_limited(range);
   if (low && high) return fmt::format("{} from {} to {}", kind, range.low, range.high);
   if (low) return fmt::format("{} {} {}", kind, range.open_low ? "above" : "of at least", range.low);
   if (high) return fmt::format("{} of at most {}", kind, range.high);
@@ -116,7 +129,8 @@ void OptionTable::add(std::string key, int64_t& target, std::string help, Range 
                 target = value;
                 return true;
               },
-          .text = [&target] { return fmt::format("{}", target); }});
+          .text = [&target] { return fmt::format("{}", target); },
+          .most = is_limited(range) ? "" : most_whole});
 }
 
 void OptionTable::add(std::string key, double& target, std::string help, Range range) {
@@ -131,7 +145,8 @@ void OptionTable::add(std::string key, double& target, std::string help, Range r
                 target = value;
                 return true;
               },
-          .text = [&target] { return fmt::format("{}", target); }});
+          .text = [&target] { return fmt::format("{}", target); },
+          .most = is_limited(range) ? "" : "1e300"});
 }
 
 void OptionTable::add(std::string key, std::string& target, std::string help) {
@@ -259,7 +274,8 @@ void OptionTable::set(const Setting& setting, std::string_view origin) {
     usage_error("{}{}: no such option; did you mean {}?", origin, key, nearest);
   }
   if (!option->assign(value))
-    usage_error("{}{}={}: expected {} ({})", origin, key, value, option->expected,
+    usage_error("{}{}={}: expected {}{} ({})", origin, key, value, option->expected,
+                exceeds(value, option->most) ? ", at most " + option->most : "",
                 option->help.substr(0, option->help.find(';')));
   option->set = true;
 }
@@ -295,7 +311,7 @@ std::string OptionTable::help(size_t width,
   std::string text;
   std::string section;
   for (size_t i = 0; i < options_.size(); ++i) {
-    const auto& [key, help, expected, default_text, assign, value, kind, set] = options_[i];
+    const auto& [key, help, expected, default_text, assign, value, kind, set, most] = options_[i];
     if (key.find('.') != std::string::npos && section_of(key) != section) {
       section = section_of(key);
       text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);

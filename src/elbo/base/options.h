@@ -65,6 +65,7 @@ class OptionTable {
     std::function<std::string()> text;
     OptionKind kind = OptionKind::value;
     bool set = false;
+    std::string most{};  // of a number, where `expected` names no upper limit
   };
   void insert(Option option);
   const Option* find(std::string_view key) const;
