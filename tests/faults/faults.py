@@ -11,6 +11,7 @@ flips, needs the right to trace processes."""
 import argparse
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -62,6 +63,8 @@ def main():
     parser.add_argument("--first", type=int, default=0, help="number of the first try")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    for ignored in (signal.SIGINT, signal.SIGHUP):  # as under nohup and in the background: elbo would ignore them, too
+        signal.signal(ignored, signal.default_int_handler if ignored == signal.SIGINT else signal.SIG_DFL)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="elbo_faults_"))
     rows, lost_at_all = [], 0
     try:
