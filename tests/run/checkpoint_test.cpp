@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <torch/types.h>
 
+#include <cmath>
 #include <fstream>
 
 #include "elbo/base/error.h"
@@ -128,6 +129,22 @@ TEST_F(CheckpointTest, ParametersWithoutTheRecordedFingerprintAreDamage) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), testing::HasSubstr("do not match the fingerprint"));
+  }
+}
+
+TEST_F(CheckpointTest, NumbersThatTrainingCannotGoOnWithAreDamage) {
+  const fs::path path = checkpoint_path(folder_, 1);
+  Checkpoint odd = example(1);
+  for (const double factor : {-1.0, 0.0, std::nan("")}) {
+    odd.lr_factor = factor;
+    write_checkpoint(path, odd);
+    EXPECT_THROW(read_checkpoint(path), Error) << factor;
+  }
+  odd.lr_factor = 0.5;
+  for (const std::vector<int64_t>& row : {std::vector<int64_t>{}, std::vector<int64_t>{3, 0}}) {
+    odd.data.x = row;
+    write_checkpoint(path, odd);
+    EXPECT_THROW(read_checkpoint(path), Error);
   }
 }
 

@@ -1,9 +1,11 @@
 #include "elbo/run/checkpoint.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <set>
 
 #include "elbo/base/error.h"
@@ -96,6 +98,13 @@ std::optional<int64_t> step_of_name(const fs::path& path) {
 
 // What is recorded twice must agree; checksums alone do not prove that.
 void require_consistent(const Checkpoint& checkpoint, const fs::path& path) {
+  const std::vector<int64_t>& row = checkpoint.data.x;
+  if (row.empty() || std::ranges::any_of(row, [](int64_t size) { return size == 0; }))
+    fail("{}: its attribute data_row is '{}', expected sizes of at least 1 with commas: the file is damaged",
+         path.string(), fmt::join(row, ","));
+  if (const double factor = checkpoint.lr_factor.value_or(1); !(factor > 0 && std::isfinite(factor)))
+    fail("{}: its attribute lr_factor is {}, expected a number above 0: the file is damaged", path.string(),
+         factor);
   if (fingerprint(checkpoint.parameters) != checkpoint.fingerprint)
     fail("{}: its parameters do not match the fingerprint that it records: the file is damaged",
          path.string());

@@ -1,6 +1,7 @@
 #include "elbo/train/data_parallel_step.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -274,7 +275,11 @@ void DataParallelStep::load_optimizer(const Checkpoint& checkpoint, const std::s
         const auto saved = std::ranges::find(checkpoint.optimizer, name, &NamedTensor::first);
         if (saved == checkpoint.optimizer.end())
           fail("{}: its checkpoint lacks the optimizer state {}", where, name);
-        FlatParameters::view(whole, item, range.first).copy_(saved->second);
+        torch::Tensor place = FlatParameters::view(whole, item, range.first);
+        if (saved->second.sizes() != place.sizes())
+          fail("{}: its checkpoint has the optimizer state {} in the shape ({}), expected ({})", where, name,
+               fmt::join(saved->second.sizes(), ", "), fmt::join(place.sizes(), ", "));
+        place.copy_(saved->second);
       });
       shard.copy_(reducer_.select(phase, whole));
     }
