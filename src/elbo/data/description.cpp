@@ -118,6 +118,7 @@ std::string other_categories(const DataDescription& data, const DataDescription&
 }
 
 std::string other_scale(const DataDescription& data, const DataDescription& from) {
+  if (data.columns.empty() || from.columns.empty()) return "";  // numbers that nothing is said about
   if (data.change != from.change)
     return fmt::format("its numbers are transformed by {}, not by {}", data.change, from.change);
   if (data.mean.defined() != from.mean.defined())
