@@ -23,7 +23,7 @@ namespace elbo {
 namespace {
 
 namespace fs = std::filesystem;
-using json = nlohmann::ordered_json;
+using nlohmann::ordered_json;
 
 struct WatchOptions {
   bool once = false;
@@ -50,13 +50,13 @@ class GrowingFile {
     return true;
   }
 
-  std::vector<json> next() {
-    std::vector<json> lines;
+  std::vector<ordered_json> next() {
+    std::vector<ordered_json> lines;
     std::ifstream file = open_run_lines(path_);
     file.seekg(read_);
     for (std::string line; std::getline(file, line) && !file.eof();) {
       read_ += static_cast<std::streamoff>(line.size()) + 1;
-      if (std::optional<json> parsed = parse_run_line(line)) lines.push_back(std::move(*parsed));
+      if (std::optional<ordered_json> parsed = parse_run_line(line)) lines.push_back(std::move(*parsed));
     }
     return lines;
   }
@@ -71,20 +71,20 @@ struct Point {
 };
 
 // 0 where it is missing or not finite.
-double number_in(const json& line, const char* key) {
-  const json value = line.value(key, json());
+double number_in(const ordered_json& line, const char* key) {
+  const ordered_json value = line.value(key, ordered_json());
   return value.is_number() ? value.get<double>() : 0.0;
 }
 
 // What is known of a run so far.
 struct Watched {
   std::vector<Point> train, evaluated;
-  json last_train, last_evaluation;
-  std::vector<json> events;
+  ordered_json last_train, last_evaluation;
+  std::vector<ordered_json> events;
   bool ended = false;
 
-  void add_metrics(const std::vector<json>& lines) {
-    for (const json& line : lines) {
+  void add_metrics(const std::vector<ordered_json>& lines) {
+    for (const ordered_json& line : lines) {
       const bool is_train = line.value("split", "") == "train";
       (is_train ? last_train : last_evaluation) = line;
       if (line.contains("loss") && line["loss"].is_number())
@@ -92,8 +92,8 @@ struct Watched {
     }
   }
 
-  void add_events(const std::vector<json>& lines) {
-    for (const json& line : lines) {
+  void add_events(const std::vector<ordered_json>& lines) {
+    for (const ordered_json& line : lines) {
       ended = line.value("event", "") == "ended";
       if (line.value("event", "") != "checkpoint") events.push_back(line);
     }
@@ -150,17 +150,17 @@ void add_curve(const std::string& title, const std::vector<Point>& points, std::
 }
 
 // "reconstruction 101.2  kl 20.1"
-std::string terms_of(const json& line) {
+std::string terms_of(const ordered_json& line) {
   std::vector<std::string> parts;
-  const json terms = line.value("terms", json::object());
+  const ordered_json terms = line.value("terms", ordered_json::object());
   for (const auto& [name, value] : terms.items())
     if (value.is_number()) parts.push_back(fmt::format("{} {:.5g}", name, value.get<double>()));
   return join(parts, "  ");
 }
 
 // Where the time of the last step went, over the ranks.
-std::string ranks_of(const json& line) {
-  const json seconds = line.value("step_seconds", json::object());
+std::string ranks_of(const ordered_json& line) {
+  const ordered_json seconds = line.value("step_seconds", ordered_json::object());
   if (!seconds.contains("compute")) return "";
   const auto milliseconds = [&](const char* key) { return 1000 * number_in(seconds, key); };
   const std::string ranks =
@@ -176,7 +176,7 @@ std::string ranks_of(const json& line) {
 std::vector<std::string> screen(const std::string& directory, const Watched& run) {
   std::vector<std::string> out;
   if (!run.last_train.is_object()) return {directory + ": no step was reported yet"};
-  const json& last = run.last_train;
+  const ordered_json& last = run.last_train;
   const double loss = run.train.empty() ? std::nan("") : run.train.back().value;
   out.push_back(fmt::format("{}: epoch {:.2f}  step {}  loss {:.5g}  {}  {:.0f} samples/s{}", directory,
                             number_in(last, "epoch"), last.value("step", int64_t{0}), loss, terms_of(last),
@@ -192,7 +192,7 @@ std::vector<std::string> screen(const std::string& directory, const Watched& run
   constexpr size_t events_shown = 6;
   const size_t first = run.events.size() > events_shown ? run.events.size() - events_shown : 0;
   for (size_t i = first; i < run.events.size(); ++i) {
-    const json& event = run.events[i];
+    const ordered_json& event = run.events[i];
     std::string line = fmt::format("{}  step {}: {}", event.value("time", ""),
                                    event.value("step", int64_t{0}), event.value("event", ""));
     for (const char* key : {"changes", "to", "lr", "why", "how", "error"})
