@@ -22,7 +22,8 @@ usage="usage: launch/run.sh [OPTION…] COMMAND…      for example: launch/run.
 Without hosts and without Slurm, all ranks run on this machine. elbo is \$ELBO, else that of the checkout or installation
 that contains this script, else the one in PATH. It must have the same path on every host. Hosts are reached with ssh without
 a password, or with OMPI_MCA_plm_rsh_agent. Ctrl-C, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU end training after its step,
-with a checkpoint and exit status 75; a second signal ends it at once. The exit status is that of elbo: 0, 2 (usage error), 69 (a rank hangs), 75, else 1."
+with a checkpoint and exit status 75; a second signal ends it at once. The exit status is that of elbo: 0, 2 (usage error),
+69 (a rank hangs), 75, else 1."
 
 exec 3>&2 # for messages while stderr is redirected
 say() { printf 'launch/run.sh: %s\n' "$1" >&3; }

@@ -59,9 +59,11 @@ class Variants(ProgramTest):
     def check(self, name, data, prefix=""):
         steps = f"--train.steps={STEPS}"
         whole = self.train_on(data, name, 0, 1, f"{prefix}whole", steps)
-        # More worlds are in test_invariance.
-        self.train_on(data, name, 3, 1, f"{prefix}cut", f"--train.steps={STEPS // 2}")
-        self.assertEqual(self.train_on(data, name, 2, 2, f"{prefix}cut", steps, "--resume"), whole, "resumed on other ranks and threads")
+        for ranks, threads in ((0, 2), (3, 2)):
+            self.assertEqual(self.train_on(data, name, ranks, threads, f"{prefix}{ranks}_{threads}", steps), whole,
+                             f"{ranks} ranks, {threads} threads")
+        self.train_on(data, name, 2, 1, f"{prefix}cut", f"--train.steps={STEPS // 2}")
+        self.assertEqual(self.train_on(data, name, 4, 1, f"{prefix}cut", steps, "--resume"), whole, "resumed on other ranks")
 
         self.check_commands(self.folder / f"{prefix}whole", data)
 

@@ -11,9 +11,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
-bool is_number(const ordered_json& value) {
-  return value.is_number() || value.is_null();
-}  // null: not finite
+// null: one that is not finite.
+bool is_number(const ordered_json& value) { return value.is_number() || value.is_null(); }
 
 // Nothing that elbo writes is deeper; what prints JSON calls itself for each level.
 bool is_flat(const ordered_json& value, int levels = 3) {
