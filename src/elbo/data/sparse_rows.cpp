@@ -11,8 +11,8 @@ namespace elbo {
 namespace {
 
 constexpr int64_t chunk_entries = 32'768;
-constexpr int64_t most_columns = 256 * 1024 * 1024;  // a row of 1 GiB
-constexpr int64_t entry_bytes = 12;                  // an index and a value in memory
+constexpr int64_t most_columns = int64_t{256} * 1024 * 1024;  // a row of 1 GiB
+constexpr int64_t entry_bytes = 12;                           // an index and a value in memory
 
 // The length of a one-dimensional dataset. Throws a usage Error if its type or rank is not as expected.
 int64_t length_of(const DataFile& file, const std::string& path, bool integers) {
